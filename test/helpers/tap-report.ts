@@ -1,0 +1,47 @@
+/**
+ * Reads AVA's TAP line by line: what to print for each line, and the counts.
+ *
+ * A line is never swallowed unless it is TAP's own bookkeeping. A run that breaks outside a test (a file that cannot be loaded,
+ * an uncaught exception) counts as failed even though no test did.
+ */
+const bookkeeping = /^(TAP version \d+|1\.\.\d+|# (tests|pass|fail|skip|todo) \d+|# .* › .*|\s*)$/;
+
+export class TapReport {
+  passed = 0;
+  failed = 0;
+  readonly #failures: string[] = [];
+
+  /** What to print for one line of TAP, or undefined for nothing. */
+  read(line: string): string | undefined {
+    const point = /^(not )?ok \d+ - (.*)$/.exec(line);
+    const title = point?.[2];
+    if (title !== undefined) {
+      return this.#count(title, point?.[1] === undefined);
+    }
+    return bookkeeping.test(line) ? undefined : line;
+  }
+
+  #count(title: string, isPass: boolean): string {
+    if (/ # (SKIP|TODO)$/i.test(title)) {
+      return `  - ${title}`;
+    }
+    if (isPass) {
+      this.passed += 1;
+      return `  ✔ ${title}`;
+    }
+    this.failed += 1;
+    this.#failures.push(title);
+    return `  ✘ ${title}`;
+  }
+
+  /** The last words of a run whose runner ended with `status`: the failures by name, and the line `N passed, N failed`. */
+  ending(status: number): string {
+    if (status !== 0 && this.failed === 0) {
+      this.failed = 1;
+      this.#failures.push(`the test runner itself ended with status ${status}: see above`);
+    }
+    const names = this.#failures.map((title) => `  ✘ ${title}`);
+    const recap = names.length === 0 ? [] : ["", "Failed:", ...names];
+    return [...recap, "", `${this.passed} passed, ${this.failed} failed`].join("\n");
+  }
+}
