@@ -1,0 +1,100 @@
+/**
+ * The application's contract: what an author writes. All of an application's state is tables and queues; all changes
+ * are effects, which are mirrored and replayed. A handler may use clocks and randomness: what is mirrored is what it
+ * did, not that it was run. What must be quick: `handle`, transactions and queries run on the server's one thread.
+ *
+ * A request's last transaction is committed together with its result: if the handler then throws, or returns what its
+ * schema forbids, that transaction is dropped as well. Transactions before it stay (each is atomic by itself).
+ */
+import type { z } from "zod";
+
+/** What a queue does with a push when it holds `maxItems`. */
+export type WhenFull = "dropOldest" | "refuse";
+
+export interface QueueDefinition<T extends z.ZodType = z.ZodType> {
+  item: T;
+  /** The bound: a queue never holds more. */
+  maxItems: number;
+  whenFull: WhenFull;
+}
+
+export type Tables = Readonly<Record<string, z.ZodType>>;
+export type Queues = Readonly<Record<string, QueueDefinition>>;
+/** Derived state, in memory only: rebuilt from effects on every server, hot and warm alike. */
+export type ViewDefinitions = Readonly<Record<string, () => View>>;
+
+/**
+ * A view hears of every effect after it was applied, in order; `before` is the row's old value. It must depend on
+ * nothing else. Values are shared: do not change them.
+ */
+export interface View {
+  put?(table: string, key: string, value: unknown, before: unknown): void;
+  delete?(table: string, key: string, before: unknown): void;
+  push?(queue: string, value: unknown): void;
+  shift?(queue: string, values: readonly unknown[]): void;
+}
+
+type RowOf<T extends Tables, N extends keyof T> = Readonly<z.infer<T[N]>>;
+type ItemOf<Q extends Queues, N extends keyof Q> = Readonly<z.infer<Q[N]["item"]>>;
+export type ViewsOf<V extends ViewDefinitions> = { readonly [N in keyof V]: ReturnType<V[N]> };
+
+/** Reads of committed and own state. In a transaction it shows the transaction's own changes; views show them after it. */
+export interface Reader<T extends Tables, Q extends Queues, V extends ViewDefinitions> {
+  get<N extends keyof T & string>(table: N, key: string): RowOf<T, N> | undefined;
+  has(table: keyof T & string, key: string): boolean;
+  size(table: keyof T & string): number;
+  rows<N extends keyof T & string>(table: N): Iterable<readonly [key: string, row: RowOf<T, N>]>;
+  queueLength(queue: keyof Q & string): number;
+  /** The oldest items, at most `count`. */
+  peek<N extends keyof Q & string>(queue: N, count?: number): readonly ItemOf<Q, N>[];
+  readonly views: ViewsOf<V>;
+}
+
+/** The changes that a transaction may make. Values are checked against the part's schema. */
+export interface Transaction<T extends Tables, Q extends Queues, V extends ViewDefinitions> extends Reader<T, Q, V> {
+  put<N extends keyof T & string>(table: N, key: string, row: z.infer<T[N]>): void;
+  delete(table: keyof T & string, key: string): boolean;
+  push<N extends keyof Q & string>(queue: N, item: z.infer<Q[N]["item"]>): void;
+  shift<N extends keyof Q & string>(queue: N): ItemOf<Q, N> | undefined;
+}
+
+export interface RequestContext<T extends Tables, Q extends Queues, V extends ViewDefinitions> {
+  readonly client: string;
+  readonly id: string;
+  /** Wall clock of the primary when the request arrived, or its `issuedAt`; the same when it is resumed. */
+  readonly stampMs: number;
+  /** True when an earlier server began this request and died: completed transactions return their stored values. */
+  readonly resumed: boolean;
+  /** Aborted when the handler's time is up or the server stops being hot. */
+  readonly signal: AbortSignal;
+  /** Runs `change` at once, synchronously and atomically, never twice. Names are unique in a request and in a fixed order. */
+  transaction<R>(name: string, change: (tx: Transaction<T, Q, V>) => R): R;
+  /** Resolves when everything this request did so far can no longer be lost. Await it before touching the outside. */
+  committed(): Promise<void>;
+}
+
+export interface QueryDefinition<T extends Tables, Q extends Queues, V extends ViewDefinitions, Body extends z.ZodType = z.ZodType> {
+  body: Body;
+  /** Read only; the answer is sent when what it saw is committed. `sequence` is the log position that it saw. */
+  answer(body: z.infer<Body>, state: Reader<T, Q, V>, sequence: number): unknown;
+}
+
+export interface ApplicationDefinition<
+  Req extends z.ZodType = z.ZodType,
+  Res extends z.ZodType = z.ZodType,
+  T extends Tables = Tables,
+  Q extends Queues = Queues,
+  V extends ViewDefinitions = ViewDefinitions,
+> {
+  readonly name: string;
+  readonly request: Req;
+  readonly result: Res;
+  /** The partition key: third token of the request's subject. */
+  key(body: z.infer<Req>): string;
+  readonly tables: T;
+  readonly queues: Q;
+  readonly views: V;
+  handle(request: z.infer<Req>, context: RequestContext<T, Q, V>): z.infer<Res> | Promise<z.infer<Res>>;
+  /** A query's body names it: `{"query": "<name>", …}`. */
+  readonly queries: Readonly<Record<string, QueryDefinition<T, Q, V>>>;
+}

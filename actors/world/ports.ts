@@ -1,0 +1,166 @@
+/**
+ * The interfaces to the world. Everything that a server can see or touch is one of these; an adapter file beside this
+ * one implements each for a library, and test/simulation implements all of them with one seeded scheduler.
+ * What always holds: callbacks are never called from inside the call that caused them (always a later turn), and
+ * nothing here throws for a fault of the world: faults are values, typed errors, or silence.
+ */
+import type { RegistryRecord } from "../../schemas/registry.ts";
+
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Monotonic, ms, with fractions. The only time that decisions use. */
+  nowMs(): number;
+  /** The wall clock, ms since 1970: for stamps only, never for safety (rule 12). */
+  wallMs(): number;
+  after(delayMs: number, run: () => void): Timer;
+  /** Runs after the input that is already waiting was handled (`setImmediate`): this is what makes batches. */
+  soon(run: () => void): void;
+  /** A fresh id of 22 or fewer of A-Z a-z 0-9 - _. */
+  randomId(): string;
+  /** 0 <= x < 1, for jitter only. */
+  random(): number;
+}
+
+export type LinkKind = "main" | "failsafe";
+
+/**
+ * closed: the peer's kernel closed or refused the connection. noResponders: NATS says that nobody listens for the peer.
+ * disconnected: our own side of the link is gone (no NATS). These are facts, not judgements: silence is judged by failover.
+ */
+export type LinkDownReason = "closed" | "refused" | "noResponders" | "disconnected";
+
+export interface LinkHandlers {
+  onUp(peer: string): void;
+  onDown(peer: string, reason: LinkDownReason): void;
+  /** One whole frame, as it was sent; `frame` is the receiver's to keep. */
+  onFrame(peer: string, frame: Uint8Array): void;
+}
+
+/**
+ * One kind of connection to all peers. A frame arrives whole or not at all. It may be lost, repeated or reordered
+ * (rule 4: the order on the wire is never trusted); main keeps order within one connection.
+ */
+export interface Link {
+  readonly kind: LinkKind;
+  start(handlers: LinkHandlers): Promise<void>;
+  /** Sends the parts as one frame. False: not sent (no connection, too large, or too much is waiting). Parts are not kept after the call unless they are never changed again. */
+  send(peer: string, parts: readonly Uint8Array[]): boolean;
+  /** Bytes that wait in this process for the peer to read. */
+  bufferedBytes(peer: string): number;
+  /** Largest frame, in bytes. */
+  maxFrameBytes(): number;
+  stop(): Promise<void>;
+}
+
+export interface BusMessage {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly reply: string;
+}
+
+export interface Subscription {
+  stop(): void;
+}
+
+export type BusHeaders = Readonly<Record<string, string>>;
+
+/** Publish and subscribe for clients, results and operators. Nothing published while disconnected is ever sent later (situation 15). */
+export interface Bus {
+  start(onState: (connected: boolean) => void): Promise<void>;
+  connected(): boolean;
+  subscribe(subject: string, onMessage: (message: BusMessage) => void): Subscription;
+  /** False: not sent, because the bus is not connected. `headerLine` is a header block made by `encodeHeaders`, to be reused. */
+  publish(subject: string, data: Uint8Array, headers?: BusHeaders): boolean;
+  /** The same, answered to `reply`; a message without a reply subject is answered to nobody. */
+  maxPayloadBytes(): number;
+  /** Registers with the NATS services API ($SRV.PING/INFO/STATS). */
+  announceService(info: { name: string; version: string; description: string; metadata: Record<string, string>; stats: () => Record<string, unknown> }): Promise<Subscription>;
+  stop(): Promise<void>;
+}
+
+export type RegistryRead =
+  | { outcome: "found"; record: RegistryRecord; revision: number }
+  | { outcome: "missing" }
+  | { outcome: "unavailable"; reason: string };
+
+/** Lost is only a clear refusal of the first and only try; whatever may have landed, or may still land, is unknown (rule 3). */
+export type RegistryWrite = { outcome: "won"; revision: number } | { outcome: "lost" } | { outcome: "unknown"; reason: string };
+
+export interface Registry {
+  /** From the stream's leader, never from a replica or a cache. */
+  read(): Promise<RegistryRead>;
+  /** One try, never repeated by the adapter. */
+  compareAndSet(record: RegistryRecord, expectedRevision: number): Promise<RegistryWrite>;
+  /** `init` only: makes the bucket if it is missing and the key if it is missing. lost: the key exists. */
+  create(record: RegistryRecord): Promise<RegistryWrite>;
+  /** Warnings about the broker's version and the bucket's settings, for people to read. */
+  warnings(): Promise<string[]>;
+}
+
+export type StoreWrite = { type: "put"; key: Uint8Array; value: Uint8Array } | { type: "delete"; key: Uint8Array };
+
+/** Thrown by every method of a store; after `failed` or `full` the handle is dead (rule 14). */
+export class StoreError extends Error {
+  readonly code: "locked" | "damaged" | "full" | "failed" | "closed";
+  constructor(code: StoreError["code"], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "StoreError";
+    this.code = code;
+  }
+}
+
+export interface StoreRange {
+  /** Inclusive. */
+  readonly from: Uint8Array;
+  /** Exclusive. */
+  readonly to: Uint8Array;
+  readonly reverse?: boolean;
+  readonly limit?: number;
+}
+
+export type StoreEntry = readonly [key: Uint8Array, value: Uint8Array];
+
+/** One server's durable key-value store, ordered by key bytes. Writes are atomic batches, applied in the order of the calls. */
+export interface Store {
+  /** Takes the directory's lock, removes an unfinished side directory and opens. Throws StoreError. */
+  open(): Promise<void>;
+  get(key: Uint8Array): Promise<Uint8Array | undefined>;
+  entries(range: StoreRange): AsyncIterable<StoreEntry>;
+  /** With `sync`, resolves once this batch and all before it are on the disk. */
+  write(batch: readonly StoreWrite[], options: { sync: boolean }): Promise<void>;
+  /** Everything as of the call, in key order, whatever is written meanwhile. */
+  image(): AsyncIterable<StoreEntry>;
+  /** An empty store in a side directory; `adopt` makes it this store, atomically and durably, and drops the old one (rule 7). */
+  side(): Promise<SideStore>;
+  close(): Promise<void>;
+}
+
+export interface SideStore {
+  write(batch: readonly StoreWrite[]): Promise<void>;
+  image(): AsyncIterable<StoreEntry>;
+  adopt(): Promise<void>;
+  discard(): Promise<void>;
+}
+
+export type LogFields = Readonly<Record<string, unknown>>;
+
+export interface Log {
+  debug(fields: LogFields, message: string): void;
+  info(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
+}
+
+/** All of the world that one server sees. */
+export interface World {
+  readonly clock: Clock;
+  readonly main: Link;
+  readonly failsafe: Link;
+  readonly bus: Bus;
+  readonly registry: Registry;
+  readonly store: Store;
+  readonly log: Log;
+}

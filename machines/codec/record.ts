@@ -1,0 +1,226 @@
+/**
+ * The record: the log entry of one transaction, as bytes. Encoded once, on the primary; the same bytes go over the
+ * link, into every log and onto every disk. All integers are little-endian; `length` counts the bytes after itself.
+ *
+ *    0 u32 length      4 u8 version      5 u8 kind       6 u16 ordinal (of the transaction in its request, from 0)
+ *    8 u32 epoch      12 u16 client     14 u16 id       16 u16 key        18 u16 name      (lengths in bytes)
+ *   20 f64 sequence   28 f64 resultNumber  36 f64 stampMs   44 f64 forgottenThrough   52 f64 bodyHash
+ *   60 u32 effects    64 u32 reply     68 u32 body      (lengths in bytes)
+ *   72 client, id, key, name, effects, reply, body
+ *
+ * What always holds: the log's hash at sequence n is the CRC-32 of all record bytes up to and including n's, so one
+ * call checks a whole batch and every prefix has one hash. It finds accidents, not forgeries; (epoch, sequence) names
+ * a record, because one incarnation makes the records of an epoch (invariant 1).
+ */
+import { crc32 } from "node:zlib";
+
+export const recordVersion = 1;
+
+/**
+ * transaction: one of several of a request, its result is still to come (`reply` holds the transaction's value).
+ * final: the last of its request: effects and the reply. attempt: the request is about to be run and may be dangerous
+ * (rule 17; `ordinal` counts the attempts). history: a new history begins here (`name` is its id).
+ */
+export const recordKinds = { transaction: 1, final: 2, attempt: 3, history: 4 } as const;
+export type RecordKind = (typeof recordKinds)[keyof typeof recordKinds];
+
+const headerBytes = 72;
+const noBytes: Uint8Array = new Uint8Array(0);
+
+export interface RecordFields {
+  kind: RecordKind;
+  ordinal: number;
+  epoch: number;
+  sequence: number;
+  /** Dense, from 1 in each history; 0 on records that are not final. */
+  resultNumber: number;
+  /** The request's `issuedAt`, or its arrival at the primary; ms since 1970. */
+  stampMs: number;
+  /** Replies of results with a number up to this are forgotten from this record on (rule 12). */
+  forgottenThrough: number;
+  bodyHash: number;
+  client: string;
+  id: string;
+  /** The partition key: third token of the request's subject. */
+  key: string;
+  name: string;
+  effects: Uint8Array;
+  /** The reply (final) or the transaction's value (transaction), JSON in UTF-8. */
+  reply: Uint8Array | string;
+  /** The request's body, JSON: in the first record of a request of several, and in attempts, so that another server can run it. */
+  body: Uint8Array | string;
+}
+
+function write(target: Buffer, at: number, part: Uint8Array | string): number {
+  if (typeof part === "string") return target.write(part, at, "utf8");
+  target.set(part, at);
+  return part.length;
+}
+
+/** An upper bound for the encoded size: what `encodeRecord` may need. */
+export function recordBound(fields: RecordFields): number {
+  const texts = fields.client.length + fields.id.length + fields.key.length + fields.name.length;
+  const factor = (part: Uint8Array | string) => (typeof part === "string" ? 3 * part.length : part.length);
+  return headerBytes + 3 * texts + fields.effects.length + factor(fields.reply) + factor(fields.body);
+}
+
+/** Writes the record at `at` and returns its end. The target must have `recordBound` bytes left. */
+export function encodeRecord(target: Buffer, at: number, fields: RecordFields): number {
+  let end = at + headerBytes;
+  const client = write(target, end, fields.client);
+  end += client;
+  const id = write(target, end, fields.id);
+  end += id;
+  const key = write(target, end, fields.key);
+  end += key;
+  const name = write(target, end, fields.name);
+  end += name;
+  const effects = write(target, end, fields.effects);
+  end += effects;
+  const reply = write(target, end, fields.reply);
+  end += reply;
+  const body = write(target, end, fields.body);
+  end += body;
+  target.writeUInt32LE(end - at - 4, at);
+  target[at + 4] = recordVersion;
+  target[at + 5] = fields.kind;
+  target.writeUInt16LE(fields.ordinal, at + 6);
+  target.writeUInt32LE(fields.epoch, at + 8);
+  target.writeUInt16LE(client, at + 12);
+  target.writeUInt16LE(id, at + 14);
+  target.writeUInt16LE(key, at + 16);
+  target.writeUInt16LE(name, at + 18);
+  target.writeDoubleLE(fields.sequence, at + 20);
+  target.writeDoubleLE(fields.resultNumber, at + 28);
+  target.writeDoubleLE(fields.stampMs, at + 36);
+  target.writeDoubleLE(fields.forgottenThrough, at + 44);
+  target.writeDoubleLE(fields.bodyHash, at + 52);
+  target.writeUInt32LE(effects, at + 60);
+  target.writeUInt32LE(reply, at + 64);
+  target.writeUInt32LE(body, at + 68);
+  return end;
+}
+
+/** The record bytes are not what this version writes: a damaged log, or a newer version's (rule 14). */
+export class RecordError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "RecordError";
+  }
+}
+
+/** Reads one record in place: no copy, no object per record. Move it along a batch with `at(next)`. */
+export class RecordReader {
+  #bytes: Buffer;
+  #start = 0;
+  #end = 0;
+  #clientAt = 0;
+  #idAt = 0;
+  #keyAt = 0;
+  #nameAt = 0;
+  #effectsAt = 0;
+  #replyAt = 0;
+  #bodyAt = 0;
+
+  constructor(bytes: Uint8Array, at = 0) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.at(at);
+  }
+
+  /** Moves to the record that starts at `at`; false at the end of the bytes. Throws RecordError if it does not fit. */
+  at(at: number): boolean {
+    const bytes = this.#bytes;
+    if (at === bytes.length) return false;
+    if (at + headerBytes > bytes.length) throw new RecordError("a record is cut off");
+    const end = at + 4 + bytes.readUInt32LE(at);
+    if (bytes[at + 4] !== recordVersion) throw new RecordError(`a record of version ${bytes[at + 4]}; this program knows ${recordVersion}`);
+    this.#start = at;
+    this.#clientAt = at + headerBytes;
+    this.#idAt = this.#clientAt + bytes.readUInt16LE(at + 12);
+    this.#keyAt = this.#idAt + bytes.readUInt16LE(at + 14);
+    this.#nameAt = this.#keyAt + bytes.readUInt16LE(at + 16);
+    this.#effectsAt = this.#nameAt + bytes.readUInt16LE(at + 18);
+    this.#replyAt = this.#effectsAt + bytes.readUInt32LE(at + 60);
+    this.#bodyAt = this.#replyAt + bytes.readUInt32LE(at + 64);
+    this.#end = this.#bodyAt + bytes.readUInt32LE(at + 68);
+    if (this.#end !== end || end > bytes.length) throw new RecordError("a record's lengths do not add up");
+    return true;
+  }
+
+  /** Moves to the next record of the same bytes. */
+  next(): boolean {
+    return this.at(this.#end);
+  }
+
+  get start(): number {
+    return this.#start;
+  }
+  get end(): number {
+    return this.#end;
+  }
+  get kind(): RecordKind {
+    return this.#bytes[this.#start + 5] as RecordKind;
+  }
+  get ordinal(): number {
+    return this.#bytes.readUInt16LE(this.#start + 6);
+  }
+  get epoch(): number {
+    return this.#bytes.readUInt32LE(this.#start + 8);
+  }
+  get sequence(): number {
+    return this.#bytes.readDoubleLE(this.#start + 20);
+  }
+  get resultNumber(): number {
+    return this.#bytes.readDoubleLE(this.#start + 28);
+  }
+  get stampMs(): number {
+    return this.#bytes.readDoubleLE(this.#start + 36);
+  }
+  get forgottenThrough(): number {
+    return this.#bytes.readDoubleLE(this.#start + 44);
+  }
+  get bodyHash(): number {
+    return this.#bytes.readDoubleLE(this.#start + 52);
+  }
+  get client(): string {
+    return this.#bytes.utf8Slice(this.#clientAt, this.#idAt);
+  }
+  get id(): string {
+    return this.#bytes.utf8Slice(this.#idAt, this.#keyAt);
+  }
+  get key(): string {
+    return this.#bytes.utf8Slice(this.#keyAt, this.#nameAt);
+  }
+  get name(): string {
+    return this.#bytes.utf8Slice(this.#nameAt, this.#effectsAt);
+  }
+  get effects(): Uint8Array {
+    return this.#effectsAt === this.#replyAt ? noBytes : this.#bytes.subarray(this.#effectsAt, this.#replyAt);
+  }
+  get reply(): Uint8Array {
+    return this.#bytes.subarray(this.#replyAt, this.#bodyAt);
+  }
+  /** Where the reply lies in the bytes, for those who keep the bytes. */
+  get replyAt(): number {
+    return this.#replyAt;
+  }
+  get replyLength(): number {
+    return this.#bodyAt - this.#replyAt;
+  }
+  get body(): Uint8Array {
+    return this.#bytes.subarray(this.#bodyAt, this.#end);
+  }
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(this.#start, this.#end);
+  }
+}
+
+/** The log's hash after `bytes`, given the hash before them. */
+export function chainHash(bytes: Uint8Array, previousHash: number): number {
+  return crc32(bytes, previousHash);
+}
+
+/** How a request is found again: client and id, which may hold any character but control characters. */
+export function requestKey(client: string, id: string): string {
+  return `${client}\u0000${id}`;
+}

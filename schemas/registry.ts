@@ -1,0 +1,33 @@
+/**
+ * The registry record: the one small truth about a service, changed only by compare-and-set (PROTOCOL.md, the registry
+ * record). Every field of a server names an incarnation, so that a restarted process is never taken for the old one.
+ */
+import { z } from "zod";
+
+export const Member = z.object({ server: z.string(), incarnation: z.string() });
+export type Member = z.infer<typeof Member>;
+
+/** A position in the log: the sequence of a record and the log's hash up to and including it. */
+export const Position = z.object({ sequence: z.number().int().nonnegative(), hash: z.number().int().nonnegative() });
+export type Position = z.infer<typeof Position>;
+
+export const Mode = z.enum(["normal", "primary-only", "backup-only"]);
+export type Mode = z.infer<typeof Mode>;
+
+export const RegistryRecord = z.object({
+  service: z.string(),
+  history: z.string(),
+  epoch: z.number().int().nonnegative(),
+  mode: Mode,
+  writeId: z.string(),
+  previousWriteId: z.string(),
+  primary: Member,
+  inSync: z.array(Member).min(1),
+  /** memory: acknowledged = in the memory of every in-sync incarnation. disk: one member; acknowledged = on its disk. */
+  durability: z.enum(["memory", "disk"]),
+  /** With `disk`: the sole member's disk holds at least this much. */
+  base: Position,
+  /** Digest of the application's name and schemas; a server with another one may not join (claim 12). */
+  schema: z.string(),
+});
+export type RegistryRecord = z.infer<typeof RegistryRecord>;

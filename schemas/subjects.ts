@@ -1,0 +1,69 @@
+/**
+ * Every subject name, built in one place. Tokens are encoded so that any client name or partition key is safe as one
+ * token: letters, digits, `-` and `_` stand for themselves, every other UTF-8 byte is `=` and two hex digits.
+ * `decodeToken` is exact: a token that this file would not have produced is refused (null).
+ */
+const plain = /^[A-Za-z0-9_-]+$/;
+const encodedToken = /^(?:[A-Za-z0-9_-]|=[0-9A-F]{2})+$/;
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+export function encodeToken(text: string): string {
+  if (plain.test(text)) return text;
+  if (text.length === 0) return "=";
+  let out = "";
+  for (const byte of new TextEncoder().encode(text)) {
+    const char = String.fromCharCode(byte);
+    out += byte < 128 && plain.test(char) ? char : `=${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }
+  return out;
+}
+
+export function decodeToken(token: string): string | null {
+  if (plain.test(token)) return token;
+  if (token === "=") return "";
+  if (!encodedToken.test(token)) return null;
+  const bytes: number[] = [];
+  for (let at = 0; at < token.length; at += 1) {
+    if (token[at] === "=") {
+      bytes.push(Number.parseInt(token.slice(at + 1, at + 3), 16));
+      at += 2;
+    } else bytes.push(token.charCodeAt(at));
+  }
+  try {
+    const text = utf8.decode(Uint8Array.from(bytes));
+    return encodeToken(text) === token ? text : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Actors of a server that answer on subjects of their own. */
+export const actorNames = ["application", "replication", "checkpoint", "failover"] as const;
+export type ActorName = (typeof actorNames)[number];
+
+export const subjects = {
+  request: (service: string, key: string, client: string) => `${service}.request.${encodeToken(key)}.${encodeToken(client)}`,
+  requests: (service: string) => `${service}.request.>`,
+  query: (service: string, key: string, client: string) => `${service}.query.${encodeToken(key)}.${encodeToken(client)}`,
+  queries: (service: string) => `${service}.query.>`,
+  result: (service: string, key: string, client: string) => `${service}.result.${encodeToken(key)}.${encodeToken(client)}`,
+  results: (service: string) => `${service}.result.>`,
+  replay: (service: string) => `${service}.replay`,
+  signal: (service: string) => `${service}.signal`,
+  status: (service: string, server: string) => `${service}.status.${server}`,
+  statuses: (service: string) => `${service}.status.*`,
+  event: (service: string, server: string) => `${service}.event.${server}`,
+  events: (service: string) => `${service}.event.*`,
+  control: (service: string, server: string, verb: string) => `${service}.control.${server}.${verb}`,
+  controls: (service: string, server: string) => `${service}.control.${server}.*`,
+  actor: (service: string, server: string, actor: ActorName) => `${service}.server.${server}.${actor}`,
+} as const;
+
+/** `<service>.<kind>.<key>.<client>` taken apart; null if it is not of that form. */
+export function parseClientSubject(subject: string): { key: string; client: string } | null {
+  const tokens = subject.split(".");
+  if (tokens.length !== 4) return null;
+  const key = decodeToken(tokens[2] ?? "");
+  const client = decodeToken(tokens[3] ?? "");
+  return key === null || client === null ? null : { key, client };
+}
