@@ -10,7 +10,9 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 
 /** Service and server names are subject tokens and file names. */
-export const ServerName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, "use 1 to 32 of a-z, 0-9 and -, not starting with -");
+export const ServerName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, "use 1 to 32 of a-z, 0-9 and -, not starting with -");
 
 export const Limits = z.strictObject({
   heartbeatMs: ms(100, 5, 10_000),
@@ -56,16 +58,29 @@ export const Settings = z
     server: ServerName,
     application: z.string().default("exchange"),
     /** Every configured server of the service, this one included. `afterTotalLoss` needs all of them. */
-    servers: z.array(z.strictObject({ name: ServerName, host: z.string().default("127.0.0.1"), port: z.number().int().min(1).max(65_535) })).min(1).max(7),
+    servers: z
+      .array(
+        z.strictObject({
+          name: ServerName,
+          host: z.string().default("127.0.0.1"),
+          port: z.number().int().min(1).max(65_535),
+        }),
+      )
+      .min(1)
+      .max(7),
     dataDirectory: z.string().min(1),
-    nats: z.strictObject({
-      servers: z.array(z.string()).min(1).default(["nats://127.0.0.1:4222"]),
-      user: z.string().optional(),
-      password: z.string().optional(),
-      token: z.string().optional(),
-      tls: Tls.optional(),
-    }).prefault({}),
-    registry: z.strictObject({ bucket: ServerName.default("twinlog"), replicas: z.number().int().min(1).max(5).default(1) }).prefault({}),
+    nats: z
+      .strictObject({
+        servers: z.array(z.string()).min(1).default(["nats://127.0.0.1:4222"]),
+        user: z.string().optional(),
+        password: z.string().optional(),
+        token: z.string().optional(),
+        tls: Tls.optional(),
+      })
+      .prefault({}),
+    registry: z
+      .strictObject({ bucket: ServerName.default("twinlog"), replicas: z.number().int().min(1).max(5).default(1) })
+      .prefault({}),
     mainLink: z.strictObject({ tls: Tls.optional(), allowPlaintext: z.boolean().default(false) }).prefault({}),
     confirm: z.enum(["memory", "written", "synced"]).default("memory"),
     afterTotalLoss: z.enum(["longest", "wait"]).default("longest"),
@@ -80,10 +95,13 @@ export const Settings = z
     const names = settings.servers.map((server) => server.name);
     if (new Set(names).size !== names.length) fail("servers: two servers have the same name");
     if (!names.includes(settings.server)) fail(`servers: this server, ${settings.server}, is not in the list`);
-    if (limits.suspicionMs < 3 * limits.heartbeatMs) fail("limits: suspicionMs must be at least three times heartbeatMs");
-    if (limits.maxRecordBytes < 2 * limits.maxRequestBytes) fail("limits: maxRecordBytes must be at least twice maxRequestBytes");
+    if (limits.suspicionMs < 3 * limits.heartbeatMs)
+      fail("limits: suspicionMs must be at least three times heartbeatMs");
+    if (limits.maxRecordBytes < 2 * limits.maxRequestBytes)
+      fail("limits: maxRecordBytes must be at least twice maxRequestBytes");
     if (limits.maxBatchBytes < limits.maxRecordBytes) fail("limits: maxBatchBytes must be at least maxRecordBytes");
-    if (limits.maxUnconfirmedBytes < 2 * limits.maxBatchBytes) fail("limits: maxUnconfirmedBytes must be at least twice maxBatchBytes");
+    if (limits.maxUnconfirmedBytes < 2 * limits.maxBatchBytes)
+      fail("limits: maxUnconfirmedBytes must be at least twice maxBatchBytes");
     if (limits.maxFutureMs >= limits.rememberMs) fail("limits: maxFutureMs must be less than rememberMs");
   });
 export type Settings = z.infer<typeof Settings>;

@@ -42,11 +42,14 @@ export const actorNames = ["application", "replication", "checkpoint", "failover
 export type ActorName = (typeof actorNames)[number];
 
 export const subjects = {
-  request: (service: string, key: string, client: string) => `${service}.request.${encodeToken(key)}.${encodeToken(client)}`,
+  request: (service: string, key: string, client: string) =>
+    `${service}.request.${encodeToken(key)}.${encodeToken(client)}`,
   requests: (service: string) => `${service}.request.>`,
-  query: (service: string, key: string, client: string) => `${service}.query.${encodeToken(key)}.${encodeToken(client)}`,
+  query: (service: string, key: string, client: string) =>
+    `${service}.query.${encodeToken(key)}.${encodeToken(client)}`,
   queries: (service: string) => `${service}.query.>`,
-  result: (service: string, key: string, client: string) => `${service}.result.${encodeToken(key)}.${encodeToken(client)}`,
+  result: (service: string, key: string, client: string) =>
+    `${service}.result.${encodeToken(key)}.${encodeToken(client)}`,
   results: (service: string) => `${service}.result.>`,
   replay: (service: string) => `${service}.replay`,
   signal: (service: string) => `${service}.signal`,

@@ -73,7 +73,12 @@ export interface RequestContext<T extends Tables, Q extends Queues, V extends Vi
   committed(): Promise<void>;
 }
 
-export interface QueryDefinition<T extends Tables, Q extends Queues, V extends ViewDefinitions, Body extends z.ZodType = z.ZodType> {
+export interface QueryDefinition<
+  T extends Tables,
+  Q extends Queues,
+  V extends ViewDefinitions,
+  Body extends z.ZodType = z.ZodType,
+> {
   body: Body;
   /** Read only; the answer is sent when what it saw is committed. `sequence` is the log position that it saw. */
   answer(body: z.infer<Body>, state: Reader<T, Q, V>, sequence: number): unknown;

@@ -72,12 +72,17 @@ export interface Bus {
   start(onState: (connected: boolean) => void): Promise<void>;
   connected(): boolean;
   subscribe(subject: string, onMessage: (message: BusMessage) => void): Subscription;
-  /** False: not sent, because the bus is not connected. `headerLine` is a header block made by `encodeHeaders`, to be reused. */
+  /** False: not sent, because the bus is not connected. */
   publish(subject: string, data: Uint8Array, headers?: BusHeaders): boolean;
-  /** The same, answered to `reply`; a message without a reply subject is answered to nobody. */
   maxPayloadBytes(): number;
   /** Registers with the NATS services API ($SRV.PING/INFO/STATS). */
-  announceService(info: { name: string; version: string; description: string; metadata: Record<string, string>; stats: () => Record<string, unknown> }): Promise<Subscription>;
+  announceService(info: {
+    name: string;
+    version: string;
+    description: string;
+    metadata: Record<string, string>;
+    stats: () => Record<string, unknown>;
+  }): Promise<Subscription>;
   stop(): Promise<void>;
 }
 
@@ -87,7 +92,10 @@ export type RegistryRead =
   | { outcome: "unavailable"; reason: string };
 
 /** Lost is only a clear refusal of the first and only try; whatever may have landed, or may still land, is unknown (rule 3). */
-export type RegistryWrite = { outcome: "won"; revision: number } | { outcome: "lost" } | { outcome: "unknown"; reason: string };
+export type RegistryWrite =
+  | { outcome: "won"; revision: number }
+  | { outcome: "lost" }
+  | { outcome: "unknown"; reason: string };
 
 export interface Registry {
   /** From the stream's leader, never from a replica or a cache. */

@@ -50,7 +50,8 @@ export class EffectWriter {
     const bytes = this.#bytes;
     const at = this.#length;
     const keyLength = bytes.write(key, at + 8);
-    if (keyLength > maxRowKeyBytes) throw new EffectError(`a row key of ${keyLength} bytes; at most ${maxRowKeyBytes} are allowed`);
+    if (keyLength > maxRowKeyBytes)
+      throw new EffectError(`a row key of ${keyLength} bytes; at most ${maxRowKeyBytes} are allowed`);
     const valueLength = bytes.write(value, at + 8 + keyLength);
     bytes[at] = effectKinds.put;
     bytes[at + 1] = part;
@@ -64,7 +65,8 @@ export class EffectWriter {
     const bytes = this.#bytes;
     const at = this.#length;
     const keyLength = bytes.write(key, at + 4);
-    if (keyLength > maxRowKeyBytes) throw new EffectError(`a row key of ${keyLength} bytes; at most ${maxRowKeyBytes} are allowed`);
+    if (keyLength > maxRowKeyBytes)
+      throw new EffectError(`a row key of ${keyLength} bytes; at most ${maxRowKeyBytes} are allowed`);
     bytes[at] = effectKinds.delete;
     bytes[at + 1] = part;
     bytes.writeUInt16LE(keyLength, at + 2);
@@ -116,13 +118,13 @@ export function readEffects(effects: Uint8Array, visitor: EffectVisitor): void {
         const keyAt = take(at, 8);
         const valueAt = take(keyAt, bytes.readUInt16LE(at + 2));
         const end = take(valueAt, bytes.readUInt32LE(at + 4));
-        visitor.put(part, bytes.utf8Slice(keyAt, valueAt), bytes.subarray(valueAt, end));
+        visitor.put(part, bytes.toString("utf8", keyAt, valueAt), bytes.subarray(valueAt, end));
         at = end;
         break;
       }
       case effectKinds.delete: {
         const end = take(at + 4, bytes.readUInt16LE(at + 2));
-        visitor.delete(part, bytes.utf8Slice(at + 4, end));
+        visitor.delete(part, bytes.toString("utf8", at + 4, end));
         at = end;
         break;
       }

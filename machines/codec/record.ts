@@ -133,7 +133,8 @@ export class RecordReader {
     if (at === bytes.length) return false;
     if (at + headerBytes > bytes.length) throw new RecordError("a record is cut off");
     const end = at + 4 + bytes.readUInt32LE(at);
-    if (bytes[at + 4] !== recordVersion) throw new RecordError(`a record of version ${bytes[at + 4]}; this program knows ${recordVersion}`);
+    if (bytes[at + 4] !== recordVersion)
+      throw new RecordError(`a record of version ${bytes[at + 4]}; this program knows ${recordVersion}`);
     this.#start = at;
     this.#clientAt = at + headerBytes;
     this.#idAt = this.#clientAt + bytes.readUInt16LE(at + 12);
@@ -183,16 +184,16 @@ export class RecordReader {
     return this.#bytes.readDoubleLE(this.#start + 52);
   }
   get client(): string {
-    return this.#bytes.utf8Slice(this.#clientAt, this.#idAt);
+    return this.#bytes.toString("utf8", this.#clientAt, this.#idAt);
   }
   get id(): string {
-    return this.#bytes.utf8Slice(this.#idAt, this.#keyAt);
+    return this.#bytes.toString("utf8", this.#idAt, this.#keyAt);
   }
   get key(): string {
-    return this.#bytes.utf8Slice(this.#keyAt, this.#nameAt);
+    return this.#bytes.toString("utf8", this.#keyAt, this.#nameAt);
   }
   get name(): string {
-    return this.#bytes.utf8Slice(this.#nameAt, this.#effectsAt);
+    return this.#bytes.toString("utf8", this.#nameAt, this.#effectsAt);
   }
   get effects(): Uint8Array {
     return this.#effectsAt === this.#replyAt ? noBytes : this.#bytes.subarray(this.#effectsAt, this.#replyAt);
