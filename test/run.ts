@@ -3,19 +3,34 @@
  *
  * AVA runs the tests and tells of them in TAP, from which the counts are taken; a failure is shown in full where it happens and
  * named again at the end. The exit status is 0 only if AVA's is and no test failed and at least one ran.
+ * nats-server is found or brought first and named to the tests in TWINLOG_NATS_SERVER, so that they do not each look for it.
  * Arguments go to AVA as they are: `npm test -- dist/test/tidy/*.test.js`, `npm test -- --match='*takeover*'`.
  */
 import { spawn } from "node:child_process";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { bringNatsServer, NatsServerMissing } from "../deploy/nats-server.ts";
 import { TapReport } from "./helpers/tap-report.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const ava = fileURLToPath(new URL("../../node_modules/ava/entrypoints/cli.mjs", import.meta.url));
 
 const report = new TapReport();
+const nats = await bringNatsServer({ dataFolder: join(root, ".twinlog"), tell: console.log }).catch(
+  (error: unknown) => {
+    if (error instanceof NatsServerMissing) {
+      console.log(`${error.message}\n${report.ending(1)}`);
+      process.exit(1);
+    }
+    throw error;
+  },
+);
+console.log(`nats-server ${nats.version} (${nats.path})`);
+
 const runner = spawn(process.execPath, [ava, "--tap", ...process.argv.slice(2)], {
   cwd: root,
+  env: { ...process.env, TWINLOG_NATS_SERVER: nats.path },
   stdio: ["ignore", "pipe", "inherit"],
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) {

@@ -1,0 +1,234 @@
+/**
+ * Runs nats-server as a child: JetStream on, loopback only, its data in one folder.
+ *
+ * What always holds:
+ * 1. It is returned only when the very server that we started accepts connections and its JetStream answers.
+ * 2. A taken port is a `NatsPortTaken`, any other failure to start a `NatsStartFailed` with the server's own last words.
+ * 3. It outlives neither `stop()` nor us: it is told to stop when this process exits, and a guard outside this process tells it
+ *    when this process was killed (where there is `sh`). It has a process group of its own, so that Ctrl-C reaches us alone
+ *    and we decide what stops first.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { inspectBinary, isAtLeast } from "./binary.ts";
+import { probeNats } from "./probe.ts";
+
+export type NatsServerOptions = {
+  /** The path of a nats-server that `bringNatsServer` found. */
+  binary: string;
+  /** The folder for its data, configuration and log; made if it is not there. */
+  storeDir: string;
+  /** 0, the default, lets it choose a free port. */
+  port?: number;
+  maxPayloadBytes?: number;
+  /** Further lines of nats-server's configuration. */
+  extraConfig?: string;
+  readyWithinMs?: number;
+};
+
+export type NatsExit = { code: number | null; signal: NodeJS.Signals | null };
+
+export type NatsServer = {
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  readonly version: string;
+  readonly logFile: string;
+  /** Settles when it has ended, on purpose or not. */
+  readonly exited: Promise<NatsExit>;
+  /** Stops it in an orderly way; kills it if that takes longer than `natsStopWithinMs`. */
+  stop(): Promise<NatsExit>;
+  /** Sends it a signal, as tests of faults do. */
+  kill(signal: NodeJS.Signals): void;
+};
+
+export const natsReadyWithinMs = 15_000;
+export const natsStopWithinMs = 5_000;
+const probeTimeoutMs = 1_000;
+const probeEveryMs = 15;
+const defaultMaxPayloadBytes = 1024 * 1024;
+
+export class NatsPortTaken extends Error {
+  override readonly name = "NatsPortTaken";
+  readonly code = "NATS_PORT_TAKEN";
+  readonly port: number;
+
+  constructor(port: number) {
+    super(`port ${port} is taken: stop the program that listens there, or choose another port for nats-server`);
+    this.port = port;
+  }
+}
+
+export class NatsStartFailed extends Error {
+  override readonly name = "NatsStartFailed";
+  readonly code = "NATS_START_FAILED";
+}
+
+export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
+  const binary = await inspectBinary(options.binary);
+  if (typeof binary === "string") {
+    throw new NatsStartFailed(binary);
+  }
+  const storeDir = resolve(options.storeDir);
+  const serverName = `twinlog-${randomBytes(8).toString("hex")}`;
+  mkdirSync(storeDir, { recursive: true });
+  removePortsFiles(storeDir);
+  const configFile = join(storeDir, "nats.conf");
+  writeFileSync(configFile, natsConfig({ ...options, storeDir }, serverName, binary.version));
+
+  const logFile = join(storeDir, "nats-server.log");
+  const child = spawnLogged(binary.path, ["-c", configFile], logFile);
+  const exited = new Promise<NatsExit>((settle) => {
+    child.on("error", () => settle({ code: 127, signal: null }));
+    child.on("exit", (code, signal) => settle({ code, signal }));
+  });
+  const release = guard(child);
+  void exited.then(release);
+
+  const stop = (): Promise<NatsExit> => stopChild(child, exited);
+  const port = await untilReady({ child, exited, serverName, storeDir, logFile, options }).catch(
+    async (error: unknown) => {
+      await stop();
+      throw error;
+    },
+  );
+  return {
+    url: `nats://127.0.0.1:${port}`,
+    port,
+    pid: child.pid ?? 0,
+    version: binary.version,
+    logFile,
+    exited,
+    stop,
+    kill: (signal) => void child.kill(signal),
+  };
+}
+
+/** The configuration of a server for one machine. Before 2.10 it cannot be told to sync every write. */
+export function natsConfig(options: Omit<NatsServerOptions, "binary">, serverName: string, version: string): string {
+  const syncs = isAtLeast(version, 2, 10);
+  return [
+    "# Written by twinlog each time it starts nats-server: a change made here does not last.",
+    `server_name: ${JSON.stringify(serverName)}`,
+    `listen: "127.0.0.1:${options.port === undefined || options.port === 0 ? -1 : options.port}"`,
+    `ports_file_dir: ${JSON.stringify(options.storeDir)}`,
+    `max_payload: ${options.maxPayloadBytes ?? defaultMaxPayloadBytes}`,
+    `jetstream: { store_dir: ${JSON.stringify(options.storeDir)}${syncs ? ", sync_interval: always" : ""} }`,
+    ...(options.extraConfig === undefined ? [] : [options.extraConfig]),
+    "",
+  ].join("\n");
+}
+
+type Starting = {
+  child: ChildProcess;
+  exited: Promise<NatsExit>;
+  serverName: string;
+  storeDir: string;
+  logFile: string;
+  options: NatsServerOptions;
+};
+
+async function untilReady(starting: Starting): Promise<number> {
+  const withinMs = starting.options.readyWithinMs ?? natsReadyWithinMs;
+  let hasExited = false;
+  void starting.exited.then(() => {
+    hasExited = true;
+  });
+  const since = performance.now();
+  while (performance.now() - since < withinMs) {
+    if (hasExited) {
+      throw startError(starting);
+    }
+    const port = starting.options.port || portFromFile(starting.storeDir, starting.child.pid);
+    const probe = port === undefined ? undefined : await probeNats(port, starting.serverName, probeTimeoutMs);
+    if (probe?.state === "ready") {
+      return probe.port;
+    }
+    await Promise.race([delay(probeEveryMs), starting.exited]);
+  }
+  throw new NatsStartFailed(`nats-server was not ready within ${withinMs} ms: see ${starting.logFile}`);
+}
+
+function startError({ logFile, options }: Starting): Error {
+  const lastWords = readFileSync(logFile, "utf8").trim().split("\n");
+  if (options.port !== undefined && lastWords.some((line) => line.includes("address already in use"))) {
+    return new NatsPortTaken(options.port);
+  }
+  return new NatsStartFailed(`nats-server ended while starting: ${lastWords.at(-1)} (${logFile})`);
+}
+
+/** The port that nats-server chose; it writes a file named for its process. */
+function portFromFile(storeDir: string, pid: number | undefined): number | undefined {
+  try {
+    const { nats } = JSON.parse(readFileSync(join(storeDir, `nats-server_${pid}.ports`), "utf8"));
+    return Number(new URL(nats[0]).port);
+  } catch {
+    return undefined;
+  }
+}
+
+function removePortsFiles(storeDir: string): void {
+  for (const name of readdirSync(storeDir).filter((entry) => entry.endsWith(".ports"))) {
+    rmSync(join(storeDir, name));
+  }
+}
+
+/** Starts a program whose output goes to a file; the log of the run before is kept beside it. */
+function spawnLogged(program: string, args: string[], logFile: string): ChildProcess {
+  if (existsSync(logFile)) {
+    renameSync(logFile, `${logFile}.1`);
+  }
+  const log = openSync(logFile, "w");
+  try {
+    return spawn(program, args, { stdio: ["ignore", log, log], detached: true });
+  } finally {
+    closeSync(log);
+  }
+}
+
+async function stopChild(child: ChildProcess, exited: Promise<NatsExit>): Promise<NatsExit> {
+  const isStopping = child.kill("SIGTERM");
+  // A stopped (SIGSTOP) server hears nothing but this.
+  child.kill("SIGCONT");
+  const patience = new AbortController();
+  const late = delay(isStopping ? natsStopWithinMs : 0, undefined, { signal: patience.signal }).then(
+    () => void child.kill("SIGKILL"),
+    () => {},
+  );
+  await Promise.race([exited, late]);
+  patience.abort();
+  return exited;
+}
+
+/**
+ * Ends the child when this process ends in whatever way. The guard waits for its input to end, which the system does when we are
+ * gone; a word on it says that there is nothing left to guard. Returns what to call when the child has ended.
+ */
+function guard(child: ChildProcess): () => void {
+  const end = (): void => void child.kill("SIGTERM");
+  process.on("exit", end);
+  const sentry = spawn("sh", ["-c", 'read -r _ || kill -TERM "$0"', String(child.pid)], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  sentry.on("error", () => {});
+  sentry.stdin.on("error", () => {});
+  sentry.unref();
+  return () => {
+    process.off("exit", end);
+    sentry.stdin.end("done\n");
+  };
+}
