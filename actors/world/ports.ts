@@ -59,7 +59,14 @@ export interface BusMessage {
   readonly subject: string;
   readonly data: Uint8Array;
   readonly reply: string;
+  /** Set on messages that the broker itself sends: 503 says that nobody listens where a request with this reply subject went. */
+  readonly status?: number;
+  /** Absent when there are none. An adapter may decode them only when they are read. */
+  readonly headers?: BusHeaders;
 }
+
+/** `BusMessage.status`: nobody listens ("no responders"). The message that it answers certainly reached no server. */
+export const noRespondersStatus = 503;
 
 export interface Subscription {
   stop(): void;
@@ -72,8 +79,8 @@ export interface Bus {
   start(onState: (connected: boolean) => void): Promise<void>;
   connected(): boolean;
   subscribe(subject: string, onMessage: (message: BusMessage) => void): Subscription;
-  /** False: not sent, because the bus is not connected. */
-  publish(subject: string, data: Uint8Array, headers?: BusHeaders): boolean;
+  /** `reply`: the subject where answers shall go. False: not sent, because the bus is not connected. */
+  publish(subject: string, data: Uint8Array, headers?: BusHeaders, reply?: string): boolean;
   maxPayloadBytes(): number;
   /** Registers with the NATS services API ($SRV.PING/INFO/STATS). */
   announceService(info: {

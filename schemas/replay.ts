@@ -1,0 +1,42 @@
+/**
+ * Replay: results again, from a result number (rule 13). The protocol, in full:
+ *
+ *   1. An integrator publishes a `ReplayRequest` (envelope.ts) on `<service>.replay` with a reply subject.
+ *   2. The hot server publishes on that reply subject, in the order of result numbers and without a gap, each result from
+ *      `from` on that is committed and still remembered, at most `limit` (and at most `maxReplayResults`) of them. Each is
+ *      the reply's bytes with the headers of a result (History, Epoch, Sequence, Result) and `Twinlog-Subject`, the
+ *      subject on which it was first published.
+ *   3. Last comes one message with the header `Twinlog-Replay-End: <next>`: the number that the next request should name.
+ *      Its data is a `ReplayEnd`. An answer without this message was cut off: ask again.
+ *
+ * What always holds: nothing above the commit point is answered (rule 5), so an answer may end at once with `next === from`;
+ * and results of one answer are of one history. A request that names a history which is not the current one gets no results
+ * unless the server still has that history's; then `error` says UNKNOWN_HISTORY and `history` names the current one.
+ */
+import { z } from "zod";
+
+/** The most results in one answer, whatever `limit` says: more would overrun a slow reader's connection. */
+export const maxReplayResults = 10_000;
+
+/** Headers of the messages of an answer, besides those of results. */
+export const replayHeaders = { end: "Twinlog-Replay-End", subject: "Twinlog-Subject" } as const;
+
+/**
+ * UNKNOWN_HISTORY: another history is the current one. FORGOTTEN: results before `oldest` are no longer remembered.
+ * INVALID_REQUEST: not a ReplayRequest. NOT_HOT: this server has not committed what it inherited; ask again later.
+ */
+export const ReplayErrorCode = z.enum(["UNKNOWN_HISTORY", "FORGOTTEN", "INVALID_REQUEST", "NOT_HOT"]);
+export type ReplayErrorCode = z.infer<typeof ReplayErrorCode>;
+
+export const ReplayEnd = z.object({
+  /** The history of this answer; with UNKNOWN_HISTORY, the current one. */
+  history: z.string(),
+  /** As in the header. */
+  next: z.number().int().min(1),
+  /** The lowest result number that can still be asked for. */
+  oldest: z.number().int().min(1),
+  /** The highest committed result number, 0 when there is none. More can be asked for while `next <= last`. */
+  last: z.number().int().nonnegative(),
+  error: z.object({ code: ReplayErrorCode, message: z.string() }).optional(),
+});
+export type ReplayEnd = z.infer<typeof ReplayEnd>;

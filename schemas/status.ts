@@ -1,0 +1,81 @@
+/**
+ * What operators see and say: the state that each server publishes a few times a second on `<service>.status.<server>`,
+ * each transition with its reason on `<service>.event.<server>`, and the answers to `<service>.control.<server>.<verb>`.
+ * Operators' tools read these with unknown fields ignored, so that fields may be added.
+ */
+import { z } from "zod";
+import { Mode } from "./registry.ts";
+
+/** none: the server is no member now (it starts, joins, was deposed, or refuses). */
+export const Role = z.enum(["primary", "backup", "none"]);
+export type Role = z.infer<typeof Role>;
+
+/** One server's state, as it sees itself. */
+export const ServerStatus = z.object({
+  service: z.string(),
+  name: z.string(),
+  pid: z.number().int(),
+  /** Program version. */
+  version: z.string(),
+  role: Role,
+  /** The lifecycle machine's state, as a dotted path. */
+  state: z.string(),
+  application: z.enum(["hot", "warm", "stopped"]),
+  incarnation: z.string(),
+  epoch: z.number().int().nonnegative(),
+  /** Empty while it is not known. */
+  history: z.string(),
+  /** null while it is not known. */
+  mode: Mode.nullable(),
+  /** Last record in the memory log, last committed, last in LevelDB, last synced to the disk. */
+  sequence: z.number().int().nonnegative(),
+  committed: z.number().int().nonnegative(),
+  flushed: z.number().int().nonnegative(),
+  synced: z.number().int().nonnegative(),
+  links: z.object({ main: z.enum(["up", "down"]), failsafe: z.enum(["up", "down"]) }),
+  /** The reason of the last transition. */
+  why: z.string(),
+  /** What or whom it waits for, and what would help; empty when it waits for nothing. */
+  waitingFor: z.string(),
+  /** Requests that run or wait to be committed. */
+  inFlight: z.number().int().nonnegative(),
+  /** Wall clock of the server, ms since 1970. */
+  atMs: z.number(),
+});
+export type ServerStatus = z.infer<typeof ServerStatus>;
+
+/** `status --json`: the service as a whole; `epoch`, `history` and `mode` are those of the server with the highest epoch. */
+export const ServiceStatus = z.object({
+  service: z.string(),
+  mode: Mode.nullable(),
+  epoch: z.number().int().nonnegative(),
+  history: z.string(),
+  servers: z.array(ServerStatus),
+});
+export type ServiceStatus = z.infer<typeof ServiceStatus>;
+
+/** One transition of one machine of a server. */
+export const ServerEvent = z.object({
+  service: z.string(),
+  server: z.string(),
+  incarnation: z.string(),
+  /** Which machine: lifecycle, link, mirror, checkpoint, application. */
+  machine: z.string(),
+  /** The event that caused it, a dotted fact. */
+  event: z.string(),
+  from: z.string(),
+  to: z.string(),
+  why: z.string(),
+  epoch: z.number().int().nonnegative(),
+  sequence: z.number().int().nonnegative(),
+  atMs: z.number(),
+});
+export type ServerEvent = z.infer<typeof ServerEvent>;
+
+/** switch: hand the primary's role over. flush: write and sync the log now. pause, resume: intake of requests. */
+export const controlVerbs = ["switch", "flush", "pause", "resume"] as const;
+export type ControlVerb = (typeof controlVerbs)[number];
+
+/** `message`: one line for a person; when `ok` is false it says what to do. */
+export const ControlReply = z.object({ ok: z.boolean(), message: z.string() });
+export type ControlReply = z.infer<typeof ControlReply>;
