@@ -1,0 +1,91 @@
+/**
+ * A batch: a dense run of records as one piece of bytes, as it was encoded on the primary. It is what the memory log
+ * hands out, what a link carries and what a segment on disk holds. What always holds: the records are `first` to
+ * `last` without a hole, `previousHash` is the log's hash before the first and `lastHash` after the last (record.ts);
+ * slices are views of the same bytes, never copies, so nobody may change a batch's bytes.
+ */
+import { chainHash, RecordError, RecordReader } from "../codec/record.ts";
+
+export interface LogBatch {
+  readonly first: number;
+  readonly last: number;
+  readonly previousHash: number;
+  readonly lastHash: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Whoever holds a log in memory. */
+export interface LogSource {
+  /** Batches that together are exactly the records `from` to `through`, in order. Both must be in memory. */
+  batches(from: number, through: number): Iterable<LogBatch>;
+}
+
+/** Where in the bytes the record `sequence` starts. */
+function startOf(batch: LogBatch, sequence: number): number {
+  const reader = new RecordReader(batch.bytes);
+  for (let skip = sequence - batch.first; skip > 0; skip -= 1) reader.next();
+  if (reader.sequence !== sequence) throw new RangeError(`record ${reader.sequence} where ${sequence} should be`);
+  return reader.start;
+}
+
+/** The records from `sequence` on. */
+export function sliceFrom(batch: LogBatch, sequence: number): LogBatch {
+  if (sequence < batch.first || sequence > batch.last)
+    throw new RangeError(`record ${sequence} is not in the batch ${batch.first} to ${batch.last}`);
+  if (sequence === batch.first) return batch;
+  const at = startOf(batch, sequence);
+  return {
+    first: sequence,
+    last: batch.last,
+    previousHash: chainHash(batch.bytes.subarray(0, at), batch.previousHash),
+    lastHash: batch.lastHash,
+    bytes: batch.bytes.subarray(at),
+  };
+}
+
+/** The records up to and including `sequence`. */
+export function sliceThrough(batch: LogBatch, sequence: number): LogBatch {
+  if (sequence < batch.first || sequence > batch.last)
+    throw new RangeError(`record ${sequence} is not in the batch ${batch.first} to ${batch.last}`);
+  if (sequence === batch.last) return batch;
+  const bytes = batch.bytes.subarray(0, startOf(batch, sequence + 1));
+  return {
+    first: batch.first,
+    last: sequence,
+    previousHash: batch.previousHash,
+    lastHash: chainHash(bytes, batch.previousHash),
+    bytes,
+  };
+}
+
+/** The log's hash after the record `sequence` of this batch. */
+export function hashAt(batch: LogBatch, sequence: number): number {
+  return sliceThrough(batch, sequence).lastHash;
+}
+
+/**
+ * Null when the batch is sound: whole records, dense sequences from `first` to `last`, epochs that never fall, and the
+ * hash that it claims. Else what is wrong, in words (rules 4 and 14).
+ */
+export function verifyBatch(batch: LogBatch): string | null {
+  const { first, last, bytes } = batch;
+  if (!(last >= first)) return `a batch from ${first} to ${last}`;
+  if (bytes.length === 0) return "a batch without bytes";
+  try {
+    const reader = new RecordReader(bytes);
+    let sequence = first;
+    let epoch = 0;
+    do {
+      if (reader.sequence !== sequence) return `record ${reader.sequence} where ${sequence} should be`;
+      if (reader.epoch < epoch) return `record ${sequence} is of epoch ${reader.epoch}, the one before of ${epoch}`;
+      epoch = reader.epoch;
+      sequence += 1;
+    } while (reader.next());
+    if (sequence - 1 !== last) return `the records end at ${sequence - 1}, not at ${last}`;
+  } catch (error) {
+    if (error instanceof RecordError) return error.message;
+    throw error;
+  }
+  if (chainHash(bytes, batch.previousHash) !== batch.lastHash) return `the hash after record ${last} does not match`;
+  return null;
+}

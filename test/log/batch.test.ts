@@ -1,0 +1,75 @@
+/** Batches cut and joined at every record, and every single damaged byte found. */
+import test from "ava";
+import { chainHash, encodeRecord, type RecordFields, recordBound } from "../../machines/codec/record.ts";
+import { hashAt, type LogBatch, sliceFrom, sliceThrough, verifyBatch } from "../../machines/log/batch.ts";
+
+function batchOf(first: number, count: number, previousHash: number, change: Partial<RecordFields> = {}): LogBatch {
+  const parts: Buffer[] = [];
+  for (let sequence = first; sequence < first + count; sequence += 1) {
+    const fields: RecordFields = {
+      kind: 2,
+      ordinal: 0,
+      epoch: 3,
+      sequence,
+      resultNumber: sequence,
+      stampMs: 1,
+      forgottenThrough: 0,
+      bodyHash: 7,
+      client: "alice",
+      id: String(sequence),
+      key: "k",
+      name: "main",
+      effects: new Uint8Array(0),
+      reply: "x".repeat(sequence % 5),
+      body: "",
+      ...change,
+    };
+    const bytes = Buffer.alloc(recordBound(fields));
+    parts.push(bytes.subarray(0, encodeRecord(bytes, 0, fields)));
+  }
+  const bytes = Buffer.concat(parts);
+  return { first, last: first + count - 1, previousHash, lastHash: chainHash(bytes, previousHash), bytes };
+}
+
+test("a batch cut in two at any record is two sound batches that chain", (t) => {
+  const batch = batchOf(10, 6, 12345);
+  for (let cut = 10; cut < 15; cut += 1) {
+    const head = sliceThrough(batch, cut);
+    const tail = sliceFrom(batch, cut + 1);
+    t.is(verifyBatch(head), null);
+    t.is(verifyBatch(tail), null);
+    t.is(head.lastHash, tail.previousHash);
+    t.is(hashAt(batch, cut), head.lastHash);
+    t.is(tail.lastHash, batch.lastHash);
+    t.deepEqual(Buffer.concat([head.bytes, tail.bytes]), Buffer.from(batch.bytes));
+  }
+  t.is(sliceFrom(batch, 10), batch);
+  t.is(sliceThrough(batch, 15), batch);
+});
+
+test("slices outside of the batch are programmer errors", (t) => {
+  const batch = batchOf(10, 3, 0);
+  t.throws(() => sliceFrom(batch, 9), { instanceOf: RangeError });
+  t.throws(() => sliceFrom(batch, 13), { instanceOf: RangeError });
+  t.throws(() => sliceThrough(batch, 9), { instanceOf: RangeError });
+  t.throws(() => sliceThrough(batch, 13), { instanceOf: RangeError });
+});
+
+test("a batch with any one byte changed, or a record missing, is not sound", (t) => {
+  const batch = batchOf(1, 3, 99);
+  t.is(verifyBatch(batch), null);
+  for (let at = 0; at < batch.bytes.length; at += 1) {
+    const bytes = Buffer.from(batch.bytes);
+    bytes[at] = (bytes[at] ?? 0) ^ 0x10;
+    t.not(verifyBatch({ ...batch, bytes }), null, `byte ${at}`);
+  }
+  t.not(verifyBatch({ ...batch, first: 2 }), null);
+  t.not(verifyBatch({ ...batch, last: 4 }), null);
+  t.not(verifyBatch({ ...batch, previousHash: 98 }), null);
+  t.not(verifyBatch({ ...batch, bytes: batch.bytes.subarray(0, batch.bytes.length - 1) }), null);
+  t.not(verifyBatch({ ...batch, bytes: new Uint8Array(0) }), null);
+  const hole = Buffer.concat([batchOf(1, 1, 0).bytes, batchOf(3, 1, 0).bytes]);
+  t.not(verifyBatch({ first: 1, last: 3, previousHash: 0, lastHash: chainHash(hole, 0), bytes: hole }), null);
+  const falling = Buffer.concat([batchOf(1, 1, 0).bytes, batchOf(2, 1, 0, { epoch: 2 }).bytes]);
+  t.not(verifyBatch({ first: 1, last: 2, previousHash: 0, lastHash: chainHash(falling, 0), bytes: falling }), null);
+});
