@@ -14,10 +14,8 @@ import {
 } from "./rules.ts";
 import { parseSource } from "./sources.ts";
 
-function importing(path: string, ...specifiers: string[]): string[] {
-  return forbiddenImports(
-    parseSource(path, specifiers.map((specifier) => `import { x } from "${specifier}";`).join("\n")),
-  );
+function importing(path: string, specifier: string): string[] {
+  return forbiddenImports(parseSource(path, `import { x } from "${specifier}";`));
 }
 
 const allowed: [path: string, specifier: string][] = [
@@ -73,17 +71,17 @@ const forbidden: [path: string, specifier: string][] = [
   ["elsewhere/a.ts", "zod"],
 ];
 
-for (const [path, specifier] of allowed) {
-  test(`${path} may import ${specifier}`, (t) => {
+test("what the import table allows passes", (t) => {
+  for (const [path, specifier] of allowed) {
     t.deepEqual(importing(path, specifier), []);
-  });
-}
+  }
+});
 
-for (const [path, specifier] of forbidden) {
-  test(`${path} may not import ${specifier}`, (t) => {
-    t.is(importing(path, specifier).length, 1);
-  });
-}
+test("what the import table does not allow is found", (t) => {
+  for (const [path, specifier] of forbidden) {
+    t.is(importing(path, specifier).length, 1, `${path} imports ${specifier}`);
+  }
+});
 
 test("of node:crypto and node:zlib, machines may take the pure functions only", (t) => {
   const check = (text: string) => forbiddenImports(parseSource("machines/a.ts", text)).length;
@@ -121,23 +119,23 @@ test("a circle of imports is told from file to file", (t) => {
   t.deepEqual(importCycles([a, b]), []);
 });
 
-for (const line of [
-  "const now = Date.now();",
-  "const now = new Date();",
-  "const id = Math.random();",
-  "const at = performance.now();",
-  "setTimeout(go, 5);",
-  "setInterval(go, 5);",
-  "const id = `${Math.random()}`;",
-  "const ratio = a / b + Date.now() / c;",
-]) {
-  test(`time and chance come from outside: ${line}`, (t) => {
-    t.is(noHiddenInputs(parseSource("machines/a.ts", line)).length, 1);
-    t.is(noHiddenInputs(parseSource("actors/failover/a.ts", line)).length, 1);
-    t.is(noHiddenInputs(parseSource("actors/world/clock-node.ts", line)).length, 0);
-    t.is(noHiddenInputs(parseSource("test/a.ts", line)).length, 0);
-  });
-}
+test("time and chance come from outside, but for adapters and tests", (t) => {
+  for (const line of [
+    "const now = Date.now();",
+    "const now = new Date();",
+    "const id = Math.random();",
+    "const at = performance.now();",
+    "setTimeout(go, 5);",
+    "setInterval(go, 5);",
+    "const id = `${Math.random()}`;",
+    "const ratio = a / b + Date.now() / c;",
+  ]) {
+    t.is(noHiddenInputs(parseSource("machines/a.ts", line)).length, 1, line);
+    t.is(noHiddenInputs(parseSource("actors/failover/a.ts", line)).length, 1, line);
+    t.is(noHiddenInputs(parseSource("actors/world/clock-node.ts", line)).length, 0, line);
+    t.is(noHiddenInputs(parseSource("test/a.ts", line)).length, 0, line);
+  }
+});
 
 test("machines do not touch the process; words about it are words", (t) => {
   t.is(noHiddenInputs(parseSource("machines/a.ts", "if (process.env) {}")).length, 1);

@@ -1,0 +1,85 @@
+/**
+ * The helpers on which every other test leans.
+ */
+import { existsSync } from "node:fs";
+import { createServer } from "node:net";
+import test from "ava";
+import { connect } from "nats";
+import { freePort } from "./free-port.ts";
+import { sharedNatsServer } from "./nats.ts";
+import { TapReport } from "./tap-report.ts";
+import { makeTemporaryDirectory } from "./temporary-directory.ts";
+import { until } from "./until.ts";
+
+const nats = sharedNatsServer(test);
+
+for (const reader of ["one", "another"]) {
+  test(`tests of a file share a nats-server: ${reader}`, async (t) => {
+    const connection = await connect({ servers: nats.current.url });
+    t.true(connection.info?.jetstream);
+    await connection.close();
+  });
+}
+
+test("until returns what its condition became", async (t) => {
+  let asked = 0;
+  t.is(await until(() => (++asked === 3 ? "third" : undefined), { withinMs: 5_000 }), "third");
+});
+
+test("until waits over errors and, in the end, names what it waited for and the last error", async (t) => {
+  const fail = () => {
+    throw new Error("not yet");
+  };
+  const error = await t.throwsAsync(until(fail, { withinMs: 30, waitedFor: "the sun" }));
+  t.is(error.message, "waited 30 ms in vain for: the sun");
+  t.is((error.cause as Error).message, "not yet");
+});
+
+test("a free port can be listened on", async (t) => {
+  const port = await freePort();
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  server.close();
+  t.true(port > 0);
+});
+
+test("a temporary directory is there, and gone when it is removed", async (t) => {
+  const { path, remove } = await makeTemporaryDirectory();
+  t.true(existsSync(path));
+  await remove();
+  t.false(existsSync(path));
+});
+
+function reportOf(...lines: string[]): { report: TapReport; told: string } {
+  const report = new TapReport();
+  const told = lines.flatMap((line) => report.read(line) ?? []).join("\n");
+  return { report, told };
+}
+
+test("a report counts what passed and what failed, and ends with the line that says so", (t) => {
+  const { report, told } = reportOf(
+    "TAP version 13",
+    "ok 1 - a",
+    "not ok 2 - b",
+    "  ---",
+    "  message: why",
+    "  ...",
+    "1..2",
+  );
+  t.is(told, "  ✔ a\n  ✘ b\n  ---\n  message: why\n  ...");
+  t.is(report.ending(1), "\nFailed:\n  ✘ b\n\n1 passed, 1 failed");
+});
+
+test("a report of a clean run is one line", (t) => {
+  t.is(reportOf("ok 1 - a", "ok 2 - b").report.ending(0), "\n2 passed, 0 failed");
+});
+
+test("a runner that breaks is a failure even if no test failed", (t) => {
+  const ending = reportOf("ok 1 - a").report.ending(1);
+  t.true(ending.endsWith("1 passed, 1 failed"));
+  t.regex(ending, /the test runner itself ended with status 1/);
+});
+
+test("a skipped test counts as neither", (t) => {
+  t.true(reportOf("ok 1 - a # SKIP", "ok 2 - b").report.ending(0).endsWith("1 passed, 0 failed"));
+});
