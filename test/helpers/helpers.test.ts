@@ -70,6 +70,18 @@ test("a report counts what passed and what failed, and ends with the line that s
   t.is(report.ending(1), "\nFailed:\n  ✘ b\n\n1 passed, 1 failed");
 });
 
+test("what a test logs is shown, what AVA says about a hook or the counts is not", (t) => {
+  const { told } = reportOf(
+    "# deploy › start the file's nats-server",
+    "ok 1 - a",
+    "#   took 3 › 2 ms",
+    "# tests 1",
+    "# pass 1",
+    "",
+  );
+  t.is(told, "  ✔ a\n    took 3 › 2 ms");
+});
+
 test("a report of a clean run is one line", (t) => {
   t.is(reportOf("ok 1 - a", "ok 2 - b").report.ending(0), "\n2 passed, 0 failed");
 });

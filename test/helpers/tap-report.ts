@@ -4,7 +4,7 @@
  * A line is never swallowed unless it is TAP's own bookkeeping. A run that breaks outside a test (a file that cannot be loaded,
  * an uncaught exception) counts as failed even though no test did.
  */
-const bookkeeping = /^(TAP version \d+|1\.\.\d+|# (tests|pass|fail|skip|todo) \d+|# .* › .*|\s*)$/;
+const bookkeeping = /^(TAP version \d+|1\.\.\d+|# (tests|pass|fail|skip|todo) \d+|# \S.* › .*|\s*)$/;
 
 export class TapReport {
   passed = 0;
@@ -18,7 +18,8 @@ export class TapReport {
     if (title !== undefined) {
       return this.#count(title, point?.[1] === undefined);
     }
-    return bookkeeping.test(line) ? undefined : line;
+    // A line that a test has logged stands indented behind a hash.
+    return bookkeeping.test(line) ? undefined : line.replace(/^# {3}/, "    ");
   }
 
   #count(title: string, isPass: boolean): string {
