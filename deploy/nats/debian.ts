@@ -37,10 +37,13 @@ export async function bringDebianPackage(options: DebianOptions): Promise<NatsBi
   const updated = await command(ownLists, "apt-get", ["update"], apt.limits.updateMs);
   // An update may fail for one source and succeed for the one that matters: only whether the package is known now counts.
   const withOwnLists = await bringNewest(ownLists);
-  return typeof withOwnLists === "string" && updated.status !== 0 ? complaint(updated, "apt-get update") : withOwnLists;
+  if (typeof withOwnLists !== "string") {
+    return withOwnLists;
+  }
+  return `${withSystemLists}; then ${updated.status === 0 ? withOwnLists : complaint(updated, "apt-get update")}`;
 }
 
-/** Never ask, never wait long for a server, and need no user of apt's own that could not read our folder. */
+/** Never wait long for a server, and say so when one cannot be reached. */
 const networkSettings = [
   "-q",
   "-o",
@@ -49,8 +52,11 @@ const networkSettings = [
   "Acquire::https::Timeout=8",
   "-o",
   "Acquire::Retries=0",
+  "-o",
+  "APT::Update::Error-Mode=any",
 ];
 
+/** Lists and packages go into our folder, which apt's own user could not write to. */
 async function ownListSettings(folder: string): Promise<string[]> {
   const lists = join(folder, "lists");
   const cache = join(folder, "cache");

@@ -10,32 +10,17 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, renameSync } from "node:fs";
+import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { inspectBinary, isAtLeast } from "./binary.ts";
+import { inspectBinary } from "./binary.ts";
+import { type NatsConfig, portFromFile, portOfServerIn, writeConfig } from "./folder.ts";
 import { probeNats } from "./probe.ts";
 
-export type NatsServerOptions = {
+export type NatsServerOptions = NatsConfig & {
   /** The path of a nats-server that `bringNatsServer` found. */
   binary: string;
-  /** The folder for its data, configuration and log; made if it is not there. */
-  storeDir: string;
-  /** 0, the default, lets it choose a free port. */
-  port?: number;
-  maxPayloadBytes?: number;
-  /** Further lines of nats-server's configuration. */
-  extraConfig?: string;
   readyWithinMs?: number;
 };
 
@@ -59,7 +44,6 @@ export const natsReadyWithinMs = 15_000;
 export const natsStopWithinMs = 5_000;
 const probeTimeoutMs = 1_000;
 const probeEveryMs = 15;
-const defaultMaxPayloadBytes = 1024 * 1024;
 
 export class NatsPortTaken extends Error {
   override readonly name = "NatsPortTaken";
@@ -84,10 +68,8 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   }
   const storeDir = resolve(options.storeDir);
   const serverName = `twinlog-${randomBytes(8).toString("hex")}`;
-  mkdirSync(storeDir, { recursive: true });
-  removePortsFiles(storeDir);
-  const configFile = join(storeDir, "nats.conf");
-  writeFileSync(configFile, natsConfig({ ...options, storeDir }, serverName, binary.version));
+  await refuseWhatIsTaken(storeDir, options.port);
+  const configFile = writeConfig({ ...options, storeDir }, serverName, binary.version);
 
   const logFile = join(storeDir, "nats-server.log");
   const child = spawnLogged(binary.path, ["-c", configFile], logFile);
@@ -117,19 +99,26 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   };
 }
 
-/** The configuration of a server for one machine. Before 2.10 it cannot be told to sync every write. */
-export function natsConfig(options: Omit<NatsServerOptions, "binary">, serverName: string, version: string): string {
-  const syncs = isAtLeast(version, 2, 10);
-  return [
-    "# Written by twinlog each time it starts nats-server: a change made here does not last.",
-    `server_name: ${JSON.stringify(serverName)}`,
-    `listen: "127.0.0.1:${options.port === undefined || options.port === 0 ? -1 : options.port}"`,
-    `ports_file_dir: ${JSON.stringify(options.storeDir)}`,
-    `max_payload: ${options.maxPayloadBytes ?? defaultMaxPayloadBytes}`,
-    `jetstream: { store_dir: ${JSON.stringify(options.storeDir)}${syncs ? ", sync_interval: always" : ""} }`,
-    ...(options.extraConfig === undefined ? [] : [options.extraConfig]),
-    "",
-  ].join("\n");
+/**
+ * Looks before the server is started, since a server recovers, and thereby writes, the data in its folder before it finds its port
+ * taken: a second one must not come so far.
+ */
+async function refuseWhatIsTaken(storeDir: string, port = 0): Promise<void> {
+  if (port !== 0 && (await isTaken(port))) {
+    throw new NatsPortTaken(port);
+  }
+  const livingPort = await portOfServerIn(storeDir);
+  if (livingPort !== undefined) {
+    throw new NatsStartFailed(`another nats-server, on port ${livingPort}, has its data in ${storeDir}: stop it first`);
+  }
+}
+
+function isTaken(port: number): Promise<boolean> {
+  return new Promise((settle, fail) => {
+    const listener = createServer();
+    listener.on("error", (error: NodeJS.ErrnoException) => (error.code === "EADDRINUSE" ? settle(true) : fail(error)));
+    listener.listen(port, "127.0.0.1", () => listener.close(() => settle(false)));
+  });
 }
 
 type Starting = {
@@ -168,22 +157,6 @@ function startError({ logFile, options }: Starting): Error {
     return new NatsPortTaken(options.port);
   }
   return new NatsStartFailed(`nats-server ended while starting: ${lastWords.at(-1)} (${logFile})`);
-}
-
-/** The port that nats-server chose; it writes a file named for its process. */
-function portFromFile(storeDir: string, pid: number | undefined): number | undefined {
-  try {
-    const { nats } = JSON.parse(readFileSync(join(storeDir, `nats-server_${pid}.ports`), "utf8"));
-    return Number(new URL(nats[0]).port);
-  } catch {
-    return undefined;
-  }
-}
-
-function removePortsFiles(storeDir: string): void {
-  for (const name of readdirSync(storeDir).filter((entry) => entry.endsWith(".ports"))) {
-    rmSync(join(storeDir, name));
-  }
 }
 
 /** Starts a program whose output goes to a file; the log of the run before is kept beside it. */

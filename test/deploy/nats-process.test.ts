@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import test from "ava";
 import { connect } from "nats";
-import { NatsPortTaken, NatsStartFailed, natsConfig, startNatsServer } from "../../deploy/nats/process.ts";
+import { natsConfig } from "../../deploy/nats/folder.ts";
+import { NatsPortTaken, NatsStartFailed, startNatsServer } from "../../deploy/nats/process.ts";
 import { freePort } from "../helpers/free-port.ts";
 import { natsBinary, natsServer } from "../helpers/nats.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
@@ -75,6 +76,20 @@ test("another nats-server on the port is not taken for ours", async (t) => {
   await t.throwsAsync(startNatsServer({ binary: await natsBinary(), storeDir, port: other.port }), {
     instanceOf: NatsPortTaken,
   });
+});
+
+test("a second server is not let into the folder of a living one, and the first is not disturbed", async (t) => {
+  const storeDir = await temporaryDirectory(t);
+  const first = await natsServer(t, { storeDir });
+  const binary = await natsBinary();
+  await t.throwsAsync(startNatsServer({ binary, storeDir }), {
+    instanceOf: NatsStartFailed,
+    message: /another nats-server, on port \d+, has its data in/,
+  });
+  await t.throwsAsync(startNatsServer({ binary, storeDir, port: first.port }), { instanceOf: NatsPortTaken });
+  const connection = await connect({ servers: first.url });
+  t.truthy(await connection.jetstreamManager());
+  await connection.close();
 });
 
 test("a configuration that it refuses is an error with its own words", async (t) => {
