@@ -1,0 +1,315 @@
+/**
+ * The main link: one TCP (or TLS) connection for each pair of servers, over which frames go both ways.
+ * What always holds:
+ * 1. Of a pair, the server whose name sorts first dials, and dials again for as long as the link is started.
+ * 2. The first frame each way says who speaks, for which service and in which version; nothing is delivered from, or
+ *    sent to, a connection before that was checked.
+ * 3. A peer has one connection at a time: a newer one replaces the older one, as down and then up.
+ * 4. A damaged frame ends its connection and is never delivered; what one connection did not deliver, no later one does.
+ */
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect as connectTls, createServer as createTlsServer, type SecureContextOptions, TLSSocket } from "node:tls";
+import { byteLengthOf, encodeFrame, FrameError, FrameReader } from "./frames.ts";
+import { greetingOf, maxGreetingBytes, readGreeting } from "./greeting.ts";
+import { LinkError } from "./link-error.ts";
+import type { Clock, Link, LinkDownReason, LinkHandlers, Log, Timer } from "./ports.ts";
+import { certificateNames, readTlsFiles, refusePlaintextBeyondLoopback, type TlsFiles } from "./tcp-security.ts";
+
+export interface TcpAddress {
+  readonly name: string;
+  readonly host: string;
+  /** 0 for this server's own: the system chooses (see `port()`). */
+  readonly port: number;
+}
+
+export interface TcpLinkOptions {
+  readonly service: string;
+  readonly server: string;
+  /** All servers of the service, this one included. */
+  readonly servers: readonly TcpAddress[];
+  readonly tls?: TlsFiles | undefined;
+  readonly allowPlaintext: boolean;
+  readonly maxFrameBytes: number;
+  /** Past this many bytes that wait for a peer, `send` returns false. */
+  readonly maxBufferedBytes: number;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const redialMinMs = 20;
+const redialMaxMs = 200;
+/** How long a dial, the handshake of TLS and the greeting may take together. */
+const greetWithinMs = 2_000;
+/** How long `stop` lets what is buffered leave. */
+const lingerMs = 200;
+
+interface Peer {
+  readonly address: TcpAddress;
+  readonly dials: boolean;
+  /** The one greeted connection. */
+  socket: Socket | null;
+  /** What was last told. */
+  told: "up" | LinkDownReason | null;
+  redialMs: number;
+}
+
+export class TcpLink implements Link {
+  readonly kind = "main";
+  readonly #options: TcpLinkOptions;
+  readonly #own: TcpAddress;
+  readonly #peers = new Map<string, Peer>();
+  readonly #sockets = new Set<Socket>();
+  readonly #timers = new Set<Timer>();
+  #secure: SecureContextOptions | null = null;
+  #server: Server | null = null;
+  #handlers: LinkHandlers | null = null;
+
+  constructor(options: TcpLinkOptions) {
+    this.#options = options;
+    const own = options.servers.find(({ name }) => name === options.server);
+    if (own === undefined) throw new LinkError("BAD_ADDRESS", `${options.server} is not among the configured servers`);
+    this.#own = own;
+    for (const address of options.servers) {
+      if (address === own) continue;
+      const dials = own.name < address.name;
+      this.#peers.set(address.name, { address, dials, socket: null, told: null, redialMs: redialMinMs });
+    }
+  }
+
+  /** Resolves when the own address is listened on; throws LinkError. */
+  async start(handlers: LinkHandlers): Promise<void> {
+    const { tls, allowPlaintext, servers } = this.#options;
+    if (tls !== undefined) this.#secure = readTlsFiles(tls);
+    else if (!allowPlaintext) refusePlaintextBeyondLoopback(servers);
+    this.#handlers = handlers;
+    await this.#listen();
+    for (const peer of this.#peers.values()) if (peer.dials) this.#dial(peer);
+  }
+
+  /** The port that is listened on. */
+  port(): number {
+    const address = this.#server?.address();
+    return typeof address === "object" && address !== null ? address.port : this.#own.port;
+  }
+
+  send(peer: string, parts: readonly Uint8Array[]): boolean {
+    const socket = this.#peers.get(peer)?.socket ?? null;
+    if (socket === null || !socket.writable) return false;
+    const bytes = byteLengthOf(parts);
+    if (bytes > this.#options.maxFrameBytes || socket.writableLength + bytes > this.#options.maxBufferedBytes)
+      return false;
+    // One copy, so one write to the kernel and nothing of the caller's is kept: cheaper than a list of small pieces.
+    socket.write(encodeFrame(parts, bytes));
+    return true;
+  }
+
+  bufferedBytes(peer: string): number {
+    return this.#peers.get(peer)?.socket?.writableLength ?? 0;
+  }
+
+  maxFrameBytes(): number {
+    return this.#options.maxFrameBytes;
+  }
+
+  async stop(): Promise<void> {
+    this.#handlers = null;
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
+    const server = this.#server;
+    this.#server = null;
+    const closed: Promise<void>[] = [];
+    if (server !== null) closed.push(new Promise((resolve) => server.close(() => resolve())));
+    for (const socket of this.#sockets) {
+      closed.push(new Promise((resolve) => socket.once("close", () => resolve())));
+      socket.end(() => socket.destroy());
+    }
+    const linger = this.#options.clock.after(lingerMs, () => {
+      for (const socket of this.#sockets) socket.destroy();
+    });
+    await Promise.all(closed);
+    linger.cancel();
+    for (const peer of this.#peers.values()) {
+      peer.socket = null;
+      peer.told = null;
+    }
+  }
+
+  #listen(): Promise<void> {
+    const accept = (socket: Socket) => this.#greet(socket, null);
+    const server =
+      this.#secure === null
+        ? createServer({ noDelay: true }, accept)
+        : createTlsServer(
+            {
+              ...this.#secure,
+              noDelay: true,
+              requestCert: true,
+              rejectUnauthorized: true,
+              handshakeTimeout: greetWithinMs,
+            },
+            accept,
+          );
+    server.on("tlsClientError", (error: Error) =>
+      this.#options.log.warn({ error: error.message }, "main link: a connection failed its handshake"),
+    );
+    // Strangers may not use up the file descriptors: a few connections a peer are enough, old and new.
+    server.maxConnections = 16 + 4 * this.#peers.size;
+    this.#server = server;
+    const { host, port } = this.#own;
+    return new Promise((resolve, reject) => {
+      server.once("error", (cause: NodeJS.ErrnoException) => {
+        this.#server = null;
+        const taken = cause.code === "EADDRINUSE";
+        const message = taken
+          ? `${host}:${port} is taken: stop the program that listens there, or change the port of ${this.#own.name}`
+          : `cannot listen on ${host}:${port}: ${cause.message}`;
+        reject(new LinkError(taken ? "PORT_TAKEN" : "BAD_ADDRESS", message, { cause }));
+      });
+      server.listen(port, host, () => {
+        server.removeAllListeners("error");
+        server.on("error", (error) => this.#options.log.warn({ error: error.message }, "main link: listening failed"));
+        resolve();
+      });
+    });
+  }
+
+  #after(delayMs: number, run: () => void): Timer {
+    const timer = this.#options.clock.after(delayMs, () => {
+      this.#timers.delete(timer);
+      run();
+    });
+    this.#timers.add(timer);
+    return timer;
+  }
+
+  #dial(peer: Peer): void {
+    const { host, port } = peer.address;
+    const socket =
+      this.#secure === null
+        ? connect({ host, port, noDelay: true })
+        : connectTls({
+            ...this.#secure,
+            host,
+            port,
+            checkServerIdentity: (_host, certificate) => this.#check(certificate, peer),
+          });
+    if (socket instanceof TLSSocket) socket.setNoDelay(true);
+    this.#greet(socket, peer);
+  }
+
+  #check(certificate: Parameters<typeof certificateNames>[0], peer: Peer): Error | undefined {
+    return certificateNames(certificate, peer.address)
+      ? undefined
+      : new Error(`the certificate at ${peer.address.host} does not name ${peer.address.name}`);
+  }
+
+  /** From a new socket to a greeted connection. `dialled`: whom we wanted; null for an accepted connection. */
+  #greet(socket: Socket, dialled: Peer | null): void {
+    const { log, maxFrameBytes } = this.#options;
+    if (this.#handlers === null) {
+      socket.destroy();
+      return;
+    }
+    this.#sockets.add(socket);
+    let peer: Peer | null = null;
+    const refuse = (reason: string) => {
+      log.warn({ peer: dialled?.address.name, from: socket.remoteAddress, reason }, "main link: connection refused");
+      socket.destroy();
+    };
+    const reader = new FrameReader(maxGreetingBytes, (frame) => {
+      if (peer !== null) {
+        this.#handlers?.onFrame(peer.address.name, frame);
+        return;
+      }
+      const outcome = this.#recognise(frame, socket, dialled);
+      if (typeof outcome === "string") {
+        reader.stop();
+        refuse(outcome);
+        return;
+      }
+      peer = outcome;
+      deadline.cancel();
+      this.#timers.delete(deadline);
+      reader.allow(maxFrameBytes);
+      if (dialled === null) this.#sendGreeting(socket, peer.address.name);
+      this.#up(peer, socket);
+    });
+    const deadline = this.#after(greetWithinMs, () => refuse("no greeting in time"));
+    let failure: NodeJS.ErrnoException | null = null;
+    socket.on("error", (error) => {
+      failure = error;
+    });
+    socket.on(socket instanceof TLSSocket ? "secureConnect" : "connect", () => {
+      if (dialled !== null) this.#sendGreeting(socket, dialled.address.name);
+    });
+    socket.on("data", (chunk) => {
+      // A connection that was replaced may still have something to read.
+      if (peer !== null && peer.socket !== socket) return;
+      try {
+        reader.push(chunk);
+      } catch (error) {
+        if (!(error instanceof FrameError)) throw error;
+        reader.stop();
+        refuse(error.message);
+      }
+    });
+    // Nobody reads there any more: waiting for what is buffered would only hide it.
+    socket.on("end", () => socket.destroy());
+    socket.on("close", () => {
+      reader.stop();
+      deadline.cancel();
+      this.#timers.delete(deadline);
+      this.#sockets.delete(socket);
+      if (peer?.socket === socket) this.#down(peer, "closed");
+      if (dialled !== null) this.#redial(dialled, failure?.code);
+    });
+  }
+
+  #sendGreeting(socket: Socket, to: string): void {
+    const { service, server } = this.#options;
+    socket.write(encodeFrame([greetingOf({ service, server, to })]));
+  }
+
+  /** The peer, or why it is none of ours. */
+  #recognise(frame: Uint8Array, socket: Socket, dialled: Peer | null): Peer | string {
+    const { service, server } = this.#options;
+    const greeting = readGreeting(frame);
+    if (typeof greeting === "string") return greeting;
+    if (greeting.service !== service) return `the peer serves ${greeting.service}, not ${service}`;
+    if (greeting.to !== server) return `the peer wants ${greeting.to}, and this is ${server}`;
+    const peer = this.#peers.get(greeting.server);
+    if (peer === undefined) return `${greeting.server} is not among the configured servers`;
+    if (dialled !== null && peer !== dialled) return `${greeting.server} answers where ${dialled.address.name} should`;
+    if (dialled === null && peer.dials) return `${greeting.server} dialled, though this server dials it`;
+    if (socket instanceof TLSSocket && !certificateNames(socket.getPeerCertificate(), peer.address))
+      return `the certificate does not name ${greeting.server}`;
+    return peer;
+  }
+
+  #up(peer: Peer, socket: Socket): void {
+    const older = peer.socket;
+    if (older !== null) {
+      this.#down(peer, "closed");
+      older.destroy();
+    }
+    peer.socket = socket;
+    peer.told = "up";
+    peer.redialMs = redialMinMs;
+    this.#handlers?.onUp(peer.address.name);
+  }
+
+  #down(peer: Peer, reason: LinkDownReason): void {
+    peer.socket = null;
+    if (peer.told === reason) return;
+    peer.told = reason;
+    this.#handlers?.onDown(peer.address.name, reason);
+  }
+
+  #redial(peer: Peer, failure: string | undefined): void {
+    if (this.#handlers === null) return;
+    if (failure === "ECONNREFUSED") this.#down(peer, "refused");
+    const { clock } = this.#options;
+    this.#after(peer.redialMs * (0.5 + clock.random() / 2), () => this.#dial(peer));
+    peer.redialMs = Math.min(redialMaxMs, 2 * peer.redialMs);
+  }
+}

@@ -1,0 +1,253 @@
+/**
+ * The main link over real TCP: the conformance suite, and what only TCP has (greetings, damage on the way, taken
+ * ports, replaced connections, TLS).
+ */
+import { connect, createServer } from "node:net";
+import test from "ava";
+import { encodeFrame } from "../../actors/world/frames.ts";
+import { greetingOf } from "../../actors/world/greeting.ts";
+import { LinkError } from "../../actors/world/link-error.ts";
+import { TcpLink, type TcpLinkOptions } from "../../actors/world/link-tcp.ts";
+import type { LinkHandlers } from "../../actors/world/ports.ts";
+import { linkConformance } from "../conformance/link.ts";
+import { bytesOf, realRig, textOf } from "../conformance/rig.ts";
+import { TcpProxy } from "./proxy.ts";
+import { type KeptLog, keptLog } from "./silent-log.ts";
+
+const host = "127.0.0.1";
+const MiB = 1024 * 1024;
+const maxBufferedBytes = 8 * MiB;
+
+/** alpha dials beta through the proxy; both listen on ports that the system chose. */
+async function tcpPair(change: Partial<TcpLinkOptions> = {}) {
+  const rig = realRig();
+  const log = keptLog();
+  const common = {
+    service: "test",
+    allowPlaintext: false,
+    maxFrameBytes: 4 * MiB,
+    maxBufferedBytes,
+    clock: rig.clock,
+    log,
+    ...change,
+  };
+  const beta = new TcpLink({
+    ...common,
+    server: "beta",
+    servers: [
+      { name: "alpha", host, port: 1 },
+      { name: "beta", host, port: 0 },
+    ],
+  });
+  const proxy = new TcpProxy(() => beta.port());
+  await proxy.listen();
+  const alpha = new TcpLink({
+    ...common,
+    server: "alpha",
+    servers: [
+      { name: "alpha", host, port: 0 },
+      { name: "beta", host, port: proxy.port },
+    ],
+  });
+  return { ...rig, log, alpha, beta, proxy };
+}
+
+linkConformance("link-tcp", async () => {
+  const pair = await tcpPair();
+  return {
+    ...pair,
+    cut: () => pair.proxy.cut(),
+    heal: () => pair.proxy.listen(),
+    betaIsAbsent: () => pair.proxy.cut(),
+    maxBufferedBytes,
+    reasons: { stopped: ["closed", "refused"], absent: ["refused"] },
+    keepsOrder: true,
+    dispose: () => pair.proxy.close(),
+  };
+});
+
+interface Heard {
+  readonly handlers: LinkHandlers;
+  readonly events: string[];
+}
+
+function listener(): Heard {
+  const events: string[] = [];
+  return {
+    events,
+    handlers: {
+      onUp: (peer) => events.push(`up ${peer}`),
+      onDown: (peer, reason) => events.push(`down ${peer} ${reason}`),
+      onFrame: (peer, frame) => events.push(`frame ${peer} ${textOf(frame)}`),
+    },
+  };
+}
+
+test("link-tcp: closed, then refused, each told once, for as long as nobody listens", async (t) => {
+  const { alpha, beta, proxy, until } = await tcpPair();
+  t.teardown(() => proxy.close());
+  const [atAlpha, atBeta] = [listener(), listener()];
+  await Promise.all([alpha.start(atAlpha.handlers), beta.start(atBeta.handlers)]);
+  await until(() => atAlpha.events.length > 0 && atBeta.events.length > 0, "both up");
+  await proxy.cut();
+  await until(() => atAlpha.events.length >= 3, "alpha to see the refusal");
+  // Several dials later there is still nothing new to say.
+  const server = createServer((socket) => socket.destroy());
+  let dials = 0;
+  server.on("connection", () => {
+    dials += 1;
+  });
+  await new Promise<void>((resolve) => server.listen(proxy.port, host, () => resolve()));
+  await until(() => dials >= 3, "three more dials");
+  t.deepEqual(atAlpha.events, ["up beta", "down beta closed", "down beta refused"]);
+  t.deepEqual(atBeta.events, ["up alpha", "down alpha closed"]);
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  await Promise.all([alpha.stop(), beta.stop()]);
+});
+
+test("link-tcp: damage on the way ends the connection, is never delivered, and the link comes back", async (t) => {
+  const { alpha, beta, proxy, until, log } = await tcpPair();
+  t.teardown(() => proxy.close());
+  const [atAlpha, atBeta] = [listener(), listener()];
+  await Promise.all([alpha.start(atAlpha.handlers), beta.start(atBeta.handlers)]);
+  await until(() => atAlpha.events.length > 0 && atBeta.events.length > 0, "both up");
+  proxy.tamper = (chunk) => {
+    const at = chunk.indexOf("precious");
+    if (at >= 0) chunk[at] = 0x50;
+    return chunk;
+  };
+  t.true(alpha.send("beta", [bytesOf("a precious record")]));
+  await until(() => atBeta.events.includes("down alpha closed"), "beta to drop the connection");
+  t.false(atBeta.events.some((event) => event.startsWith("frame")));
+  t.true(log.lines.some((line) => line.includes("damaged")));
+  proxy.tamper = (chunk) => chunk;
+  await until(() => atAlpha.events.filter((event) => event === "up beta").length === 2, "alpha to be up again");
+  alpha.send("beta", [bytesOf("a precious record")]);
+  await until(() => atBeta.events.includes("frame alpha a precious record"), "the record");
+  await Promise.all([alpha.stop(), beta.stop()]);
+});
+
+/** Connects to beta as a stranger, sends the bytes, and resolves when beta has closed the connection. */
+function stranger(port: number, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    socket.on("error", () => undefined);
+    socket.on("close", () => resolve());
+    socket.resume();
+    socket.write(bytes);
+  });
+}
+
+const greeting = { service: "test", server: "alpha", to: "beta" };
+const huge = Buffer.alloc(8);
+huge.writeUInt32LE(0xffff_ffff, 0);
+
+const strangers: [what: string, bytes: Uint8Array, said: string][] = [
+  ["another service", encodeFrame([greetingOf({ ...greeting, service: "other" })]), "serves other"],
+  ["an unknown server", encodeFrame([greetingOf({ ...greeting, server: "gamma" })]), "gamma is not among"],
+  ["who wants another server", encodeFrame([greetingOf({ ...greeting, to: "delta" })]), "wants delta"],
+  [
+    "who claims to be the server itself",
+    encodeFrame([greetingOf({ ...greeting, server: "beta" })]),
+    "beta is not among",
+  ],
+  [
+    "another version",
+    encodeFrame([bytesOf(JSON.stringify({ twinlog: 99, ...greeting }))]),
+    "the peer speaks version 99",
+  ],
+  ["who speaks HTTP", bytesOf("GET / HTTP/1.1\r\nhost: x\r\n\r\n"), "at most 1024 are allowed"],
+  ["who greets without end", huge, "a frame of 4294967295 bytes"],
+  ["who sends JSON that is no greeting", encodeFrame([bytesOf("[1]")]), "does not speak Twinlog"],
+];
+
+for (const [what, bytes, said] of strangers) {
+  test(`link-tcp: a stranger is turned away and told of in the log: ${what}`, async (t) => {
+    const { beta, proxy, log } = await tcpPair();
+    t.teardown(() => proxy.close());
+    const atBeta = listener();
+    await beta.start(atBeta.handlers);
+    await stranger(beta.port(), bytes);
+    t.deepEqual(atBeta.events, []);
+    t.true(
+      log.lines.some((line) => line.includes(said)),
+      log.lines.join("\n"),
+    );
+    await beta.stop();
+  });
+}
+
+test("link-tcp: a newer connection of the same peer replaces the older one, as down and then up", async (t) => {
+  const { beta, proxy, until } = await tcpPair();
+  t.teardown(() => proxy.close());
+  const atBeta = listener();
+  await beta.start(atBeta.handlers);
+  const open = () => {
+    const socket = connect({ host, port: beta.port() });
+    socket.on("error", () => undefined);
+    socket.write(encodeFrame([greetingOf(greeting)]));
+    return socket.resume();
+  };
+  const first = open();
+  await until(() => atBeta.events.length === 1, "the first to be up");
+  const second = open();
+  await until(() => atBeta.events.length === 3, "the second to take over");
+  t.deepEqual(atBeta.events, ["up alpha", "down alpha closed", "up alpha"]);
+  await until(() => first.destroyed, "the first to be closed");
+  second.write(encodeFrame([bytesOf("new")]));
+  await until(() => atBeta.events.length === 4, "a frame of the second");
+  t.is(atBeta.events[3], "frame alpha new");
+  await beta.stop();
+});
+
+test("link-tcp: a taken port is a clear error", async (t) => {
+  const { beta, proxy } = await tcpPair();
+  t.teardown(() => proxy.close());
+  const rig = realRig();
+  const log: KeptLog = keptLog();
+  await beta.start(listener().handlers);
+  const late = new TcpLink({
+    service: "test",
+    server: "beta",
+    servers: [{ name: "beta", host, port: beta.port() }],
+    allowPlaintext: false,
+    maxFrameBytes: 1000,
+    maxBufferedBytes: 1000,
+    clock: rig.clock,
+    log,
+  });
+  const error = await t.throwsAsync(late.start(listener().handlers), { instanceOf: LinkError });
+  t.is((error as LinkError).code, "PORT_TAKEN");
+  t.regex(error?.message ?? "", /is taken/);
+  await late.stop();
+  await beta.stop();
+});
+
+test("link-tcp: without TLS it does not leave this machine unless it is told to", async (t) => {
+  const rig = realRig();
+  const make = (hosts: [string, string], allowPlaintext: boolean) =>
+    new TcpLink({
+      service: "test",
+      server: "beta",
+      servers: [
+        { name: "alpha", host: hosts[0], port: 1 },
+        { name: "beta", host: hosts[1], port: 0 },
+      ],
+      allowPlaintext,
+      maxFrameBytes: 1000,
+      maxBufferedBytes: 1000,
+      clock: rig.clock,
+      log: keptLog(),
+    });
+  for (const hosts of [
+    ["127.0.0.1", "0.0.0.0"],
+    ["192.0.2.1", "127.0.0.1"],
+    ["127.evil.example", "127.0.0.1"],
+  ] as [string, string][]) {
+    const error = await t.throwsAsync(make(hosts, false).start(listener().handlers), { instanceOf: LinkError });
+    t.is((error as LinkError).code, "PLAINTEXT_REFUSED", hosts.join());
+  }
+  const allowed = make(["192.0.2.1", "127.0.0.1"], true);
+  await t.notThrowsAsync(allowed.start(listener().handlers));
+  await allowed.stop();
+});
