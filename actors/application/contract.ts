@@ -103,3 +103,7 @@ export interface ApplicationDefinition<
   /** A query's body names it: `{"query": "<name>", …}`. */
   readonly queries: Readonly<Record<string, QueryDefinition<T, Q, V>>>;
 }
+
+/** What a client of this application sends and gets. */
+export type BodyOf<A extends ApplicationDefinition> = z.input<A["request"]>;
+export type ResultOf<A extends ApplicationDefinition> = z.output<A["result"]>;

@@ -1,0 +1,460 @@
+/**
+ * The client library against a fake service: each request gets one result, in the order of the calls, through drops,
+ * repeats, reordering and takeovers; and every error says what is true.
+ */
+import test from "ava";
+import { type ClientOptions, createClient } from "../../actors/client/client.ts";
+import { FailedError, RefusedError, UnansweredError, UnknownOutcomeError } from "../../actors/client/errors.ts";
+import { Envelope, headers } from "../../schemas/envelope.ts";
+import type { ErrorCode } from "../../schemas/errors.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import { FakeServer } from "./fake-server.ts";
+import { bytesOf, TestBus, TestClock } from "./world.ts";
+
+function setup(options: Partial<ClientOptions> & { seed?: number } = {}) {
+  const clock = new TestClock(options.seed ?? 1);
+  const bus = new TestBus(clock);
+  const server = new FakeServer(bus, clock);
+  const client = createClient({ service: "exchange", client: "alice", clock, bus, ...options });
+  const sent = () =>
+    bus.published
+      .filter((message) => message.subject.startsWith("exchange.request."))
+      .map((message) => Envelope.parse(JSON.parse(Buffer.from(message.data).toString())));
+  return { clock, bus, server, client, sent };
+}
+
+/** A promise that can be looked at without waiting. */
+function watch<T>(promise: Promise<T>): { value?: T; error?: unknown; settled: boolean } {
+  const seen: { value?: T; error?: unknown; settled: boolean } = { settled: false };
+  promise.then(
+    (value) => Object.assign(seen, { value, settled: true }),
+    (error: unknown) => Object.assign(seen, { error, settled: true }),
+  );
+  return seen;
+}
+
+/** The code of a refusal; undefined for any other end. */
+function codeOf(seen: { error?: unknown } | undefined): string | undefined {
+  return seen?.error instanceof RefusedError ? seen.error.code : undefined;
+}
+
+test("a request gets its result, with the record's place", async (t) => {
+  const { clock, server, client, sent } = setup();
+  server.start();
+  await clock.run(1);
+  const answer = watch(client.request({ n: 1 }));
+  await clock.run(10);
+  t.deepEqual(answer.value?.result, { n: 1 });
+  t.is(answer.value?.sequence, 1);
+  t.is(answer.value?.epoch, 1);
+  t.false(answer.value?.duplicate);
+  const [envelope] = sent();
+  t.is(sent().length, 1);
+  t.is(envelope?.client, "alice");
+  t.is(envelope?.issuedAt, 1_764_000_000_001);
+  t.is(envelope?.after, undefined);
+  t.is(envelope?.resend, undefined);
+  t.deepEqual(client.counts(), { inFlight: 0, unanswered: 0, resends: 0 });
+});
+
+test("each of a pipeline names the one before it, and the first after a pause names none", async (t) => {
+  const { clock, server, client, sent } = setup();
+  server.start();
+  await clock.run(1);
+  const answers = [1, 2, 3].map((n) => watch(client.request({ n }, { id: `id-${n}` })));
+  await clock.run(10);
+  answers.push(watch(client.request({ n: 4 }, { id: "id-4" })));
+  await clock.run(10);
+  t.deepEqual(
+    sent().map(({ id, after }) => [id, after]),
+    [
+      ["id-1", undefined],
+      ["id-2", "id-1"],
+      ["id-3", "id-2"],
+      ["id-4", undefined],
+    ],
+  );
+  t.true(answers.every(({ value }) => value !== undefined));
+});
+
+test("ids are unique among clients of one name", async (t) => {
+  const { clock, bus, server, client } = setup();
+  server.start();
+  await clock.run(1);
+  const twin = createClient({ service: "exchange", client: "alice", clock, bus });
+  const answers = [client.request(1), twin.request(2), client.request(3)].map(watch);
+  await clock.run(10);
+  t.deepEqual(
+    answers.map(({ value }) => value?.result),
+    [1, 2, 3],
+  );
+  t.is(new Set(answers.map(({ value }) => value?.id)).size, 3);
+});
+
+test("the same id again gets the same bytes, and is a duplicate", async (t) => {
+  const { clock, server, client } = setup();
+  server.start();
+  await clock.run(1);
+  const first = watch(client.request({ n: 1 }, { id: "same" }));
+  await clock.run(10);
+  const second = watch(client.request({ n: 1 }, { id: "same" }));
+  await clock.run(10);
+  t.deepEqual(second.value?.bytes, first.value?.bytes);
+  t.false(first.value?.duplicate);
+  t.true(second.value?.duplicate);
+  t.is(server.log.length, 1);
+});
+
+test("requests go unanswered while nobody listens, one probe at a time, and all are executed in order when one does", async (t) => {
+  const { clock, server, client, sent } = setup();
+  const answers = Array.from({ length: 50 }, (_, n) => watch(client.request({ n })));
+  await clock.run(2_000);
+  const probes = sent().length - 50;
+  t.true(probes > 2 && probes < 20, `${probes} probes`);
+  t.true(answers.every(({ settled }) => !settled));
+  server.start();
+  await clock.run(20);
+  t.deepEqual(
+    server.log.map(({ body }) => body),
+    Array.from({ length: 50 }, (_, n) => ({ n })),
+  );
+  t.true(answers.every(({ value }) => value !== undefined));
+  t.true(
+    sent()
+      .slice(50)
+      .every(({ resend }) => resend === true),
+  );
+});
+
+test("a takeover that lost the middle of the pipeline keeps the order", async (t) => {
+  const { clock, bus, server, client } = setup();
+  server.start();
+  await clock.run(1);
+  server.commitMs = 50;
+  const before = Array.from({ length: 10 }, (_, n) => watch(client.request({ n })));
+  await clock.run(5);
+  server.die(4);
+  // What is sent now meets the new server before anything of the lost middle is sent again.
+  bus.faults = { drop: 0, repeat: 0, delayMs: [1, 1] };
+  const after = Array.from({ length: 10 }, (_, n) => watch(client.request({ n: 10 + n })));
+  server.commitMs = 1;
+  server.start();
+  await clock.run(200);
+  t.deepEqual(
+    server.log.map(({ body }) => body),
+    Array.from({ length: 20 }, (_, n) => ({ n })),
+  );
+  t.true([...before, ...after].every(({ value }) => value !== undefined));
+});
+
+test("a lost request in the middle is repaired at once, not by a timeout", async (t) => {
+  const { clock, bus, server, client } = setup();
+  server.start();
+  await clock.run(1);
+  const first = watch(client.request(1));
+  await clock.run(0.01);
+  bus.faults = { drop: 1, repeat: 0, delayMs: [0.1, 0.1] };
+  const lost = watch(client.request(2));
+  bus.faults = { drop: 0, repeat: 0, delayMs: [0.1, 0.1] };
+  const last = watch(client.request(3));
+  await clock.run(5);
+  t.deepEqual(
+    [first, lost, last].map(({ value }) => value?.sequence),
+    [1, 2, 3],
+  );
+});
+
+test("the same ready signal twice sends nothing twice", async (t) => {
+  const { clock, bus, server, client, sent } = setup();
+  server.commitMs = 30;
+  server.start();
+  await clock.run(1);
+  const answer = watch(client.request(1));
+  const signal = bus.published.find(({ subject }) => subject === subjects.signal("exchange"));
+  bus.publish(subjects.signal("exchange"), signal?.data ?? new Uint8Array(0));
+  await clock.run(10);
+  t.is(sent().length, 1);
+  bus.publish(subjects.signal("exchange"), bytesOf("not a signal"));
+  await clock.run(30);
+  t.is(answer.value?.sequence, 1);
+});
+
+test("BUSY slows the client down and loses no order", async (t) => {
+  const { clock, server, client, sent } = setup();
+  server.start();
+  await clock.run(1);
+  let isBusy = true;
+  server.refuse = ({ body }) => (isBusy && (body as { n: number }).n >= 3 ? "BUSY" : undefined);
+  const answers = Array.from({ length: 10 }, (_, n) => watch(client.request({ n })));
+  await clock.run(500);
+  t.deepEqual(
+    answers.map(({ settled }) => settled),
+    Array.from({ length: 10 }, (_, n) => n < 3),
+  );
+  t.true(sent().length < 30, `${sent().length} sent`);
+  isBusy = false;
+  await clock.run(1_100);
+  t.deepEqual(
+    server.log.map(({ body }) => body),
+    Array.from({ length: 10 }, (_, n) => ({ n })),
+  );
+});
+
+test("a final refusal in the middle does not hold up those behind it", async (t) => {
+  const { clock, server, client } = setup();
+  server.start();
+  await clock.run(1);
+  server.refuse = ({ body }) => (body === 1 ? "ID_REUSED" : undefined);
+  const answers = [0, 1, 2, 3].map((n) => watch(client.request(n)));
+  await clock.run(50);
+  t.is(codeOf(answers[1]), "ID_REUSED");
+  t.deepEqual(
+    server.log.map(({ body }) => body),
+    [0, 2, 3],
+  );
+});
+
+test("a handler that failed is a failure with its record's place", async (t) => {
+  const { clock, server, client } = setup();
+  server.start();
+  await clock.run(1);
+  server.apply = () => {
+    throw new Error("boom");
+  };
+  const answer = watch(client.request(1));
+  await clock.run(10);
+  t.true(answer.error instanceof FailedError);
+  const error = answer.error as FailedError;
+  t.is(error.code, "APPLICATION_ERROR");
+  t.is(error.sequence, 1);
+  t.true(error.executed);
+});
+
+test("nobody ever listens: refused at the deadline, never unknown", async (t) => {
+  const { clock, client } = setup();
+  const answer = watch(client.request(1, { deadlineMs: 300 }));
+  await clock.run(299);
+  t.false(answer.settled);
+  await clock.run(10);
+  t.true(answer.error instanceof RefusedError);
+  t.is((answer.error as RefusedError).code, "NOT_SENT");
+});
+
+test("BUSY to every copy until the deadline: refused with BUSY", async (t) => {
+  const { clock, server, client } = setup();
+  server.start();
+  await clock.run(1);
+  server.refuse = () => "BUSY";
+  const answer = watch(client.request(1, { deadlineMs: 300 }));
+  await clock.run(310);
+  t.true(answer.error instanceof RefusedError);
+  t.is((answer.error as RefusedError).code, "BUSY");
+});
+
+for (const code of ["BUSY", "EXPIRED", "ID_REUSED"] satisfies ErrorCode[]) {
+  test(`a lost copy and then ${code}: unknown, and the retry is the same request`, async (t) => {
+    const { clock, bus, server, client, sent } = setup();
+    server.start();
+    await clock.run(1);
+    bus.faults = { drop: 1, repeat: 0, delayMs: [0, 0] };
+    const answer = watch(client.request(1, { deadlineMs: 2_000 }));
+    await clock.run(10);
+    bus.faults = { drop: 0, repeat: 0, delayMs: [0, 0] };
+    server.refuse = () => code;
+    await clock.run(2_000);
+    t.true(answer.error instanceof UnknownOutcomeError);
+    t.true(sent().length > 1);
+    server.refuse = () => undefined;
+    const again = watch(client.request(1, (answer.error as UnknownOutcomeError).retry));
+    await clock.run(10);
+    t.is(again.value?.sequence, 1);
+    t.is(new Set(sent().map(({ id, issuedAt }) => `${id} ${issuedAt}`)).size, 1);
+  });
+}
+
+test("what every server refuses alike is refused, however many copies were sent", async (t) => {
+  const { clock, bus, server, client } = setup();
+  server.start();
+  await clock.run(1);
+  bus.faults = { drop: 1, repeat: 0, delayMs: [0, 0] };
+  const answer = watch(client.request(1));
+  await clock.run(10);
+  bus.faults = { drop: 0, repeat: 0, delayMs: [0, 0] };
+  server.refuse = () => "INVALID_REQUEST";
+  await clock.run(2_000);
+  t.true(answer.error instanceof RefusedError);
+});
+
+test("a refusal delivered twice counts once: a copy without an answer keeps the outcome unknown", async (t) => {
+  const { clock, bus, server, client } = setup();
+  server.start();
+  await clock.run(1);
+  bus.faults = { drop: 1, repeat: 0, delayMs: [0, 0] };
+  const answer = watch(client.request(1, { deadlineMs: 1_000 }));
+  await clock.run(10);
+  bus.faults = { drop: 0, repeat: 1, delayMs: [0, 0] };
+  server.refuse = () => "BUSY";
+  await clock.run(2_000);
+  t.true(answer.error instanceof UnknownOutcomeError);
+});
+
+test("abort: unknown once sent, refused before", async (t) => {
+  const { clock, server, client } = setup({ maxInFlight: 1 });
+  server.commitMs = 1_000;
+  server.start();
+  await clock.run(1);
+  const abort = new AbortController();
+  const sent = watch(client.request(1, { signal: abort.signal }));
+  const waiting = watch(client.request(2, { signal: abort.signal }));
+  await clock.run(1);
+  abort.abort(new Error("enough"));
+  const late = watch(client.request(3, { signal: abort.signal }));
+  await clock.run(1);
+  t.true(sent.error instanceof UnknownOutcomeError);
+  t.is(((sent.error as Error).cause as Error).message, "enough");
+  t.true(waiting.error instanceof RefusedError);
+  t.true(late.error instanceof RefusedError);
+  const next = watch(client.request(4));
+  await clock.run(2_000);
+  t.truthy(next.value);
+  t.deepEqual(
+    server.log.map(({ body }) => body),
+    [1, 4],
+  );
+});
+
+test("close ends everything with the error that is true of it, and nothing is sent afterwards", async (t) => {
+  const { clock, server, client, sent } = setup({ maxInFlight: 1 });
+  server.commitMs = 1_000;
+  server.start();
+  await clock.run(1);
+  const answers = [1, 2].map((n) => watch(client.request(n)));
+  await clock.run(1);
+  client.close();
+  const late = watch(client.request(3));
+  await clock.run(5_000);
+  t.true(answers[0]?.error instanceof UnknownOutcomeError);
+  t.true(answers[1]?.error instanceof RefusedError);
+  t.true(late.error instanceof RefusedError);
+  t.is(sent().length, 1);
+});
+
+test("the number in flight and the number waiting are bounded", async (t) => {
+  const { clock, server, client, sent } = setup({ maxInFlight: 4, maxWaiting: 3 });
+  server.commitMs = 20;
+  server.start();
+  await clock.run(1);
+  const answers = Array.from({ length: 8 }, (_, n) => watch(client.request(n)));
+  await clock.run(10);
+  t.is(sent().length, 4);
+  t.deepEqual(client.counts(), { inFlight: 4, unanswered: 7, resends: 0 });
+  t.is(codeOf(answers[7]), "NOT_SENT");
+  await clock.run(100);
+  t.deepEqual(
+    answers.map(({ value }) => value?.result),
+    [0, 1, 2, 3, 4, 5, 6, undefined],
+  );
+});
+
+test("a request too large for the broker is refused here", async (t) => {
+  const { client } = setup();
+  const error = await t.throwsAsync(client.request("x".repeat(1024 * 1024)), { instanceOf: RefusedError });
+  t.is(error.code, "TOO_LARGE");
+});
+
+test("an own `after` is sent as it is, and one that nobody knows is a refusal", async (t) => {
+  const { clock, server, client, sent } = setup();
+  server.start();
+  await clock.run(1);
+  const first = watch(client.request(1, { id: "one" }));
+  const free = watch(client.request(2, { after: null }));
+  await clock.run(10);
+  const second = watch(client.request(3, { after: "one" }));
+  const lost = watch(client.request(4, { after: "never" }));
+  await clock.run(10);
+  t.truthy(first.value ?? free.value);
+  t.deepEqual(
+    sent().map(({ after }) => after),
+    [undefined, undefined, "one", "never"],
+  );
+  t.is(second.value?.result, 3);
+  t.is((lost.error as RefusedError).code, "OUT_OF_ORDER");
+});
+
+test("an answer to somebody else's request is no answer", async (t) => {
+  const { clock, bus, server, client } = setup();
+  server.commitMs = 100;
+  server.start();
+  await clock.run(1);
+  const answer = watch(client.request(1, { id: "mine" }));
+  await clock.run(1);
+  const inbox = bus.published.findLast(({ subject }) => subject.startsWith("exchange.request."))?.reply ?? "";
+  bus.publish(inbox, bytesOf({ client: "alice", id: "other", ok: true, result: 0, sequence: 9, epoch: 9 }));
+  bus.publish(inbox, bytesOf({ id: "mine", nonsense: true }));
+  bus.publish(inbox, Buffer.from("{"));
+  await clock.run(200);
+  t.is(answer.value?.sequence, 1);
+});
+
+test("a query is answered, is sent again when it may be lost, and ends as unanswered", async (t) => {
+  const { clock, bus, server, client } = setup();
+  const early = watch(client.query({ query: "book" }));
+  await clock.run(100);
+  server.start();
+  await clock.run(50);
+  t.deepEqual(early.value?.result, { query: "book" });
+  bus.faults = { drop: 1, repeat: 0, delayMs: [0, 0] };
+  const lost = watch(client.query({ query: "book" }, { deadlineMs: 500 }));
+  await clock.run(600);
+  t.true(lost.error instanceof UnansweredError);
+});
+
+test("not connected: nothing is handed to the bus, and all goes out when it is connected again", async (t) => {
+  const { clock, bus, server, client, sent } = setup();
+  server.start();
+  await clock.run(1);
+  bus.isConnected = false;
+  const answers = [1, 2, 3].map((n) => watch(client.request(n)));
+  await clock.run(300);
+  t.is(sent().length, 0);
+  bus.isConnected = true;
+  client.onBusState(true);
+  await clock.run(10);
+  t.deepEqual(
+    answers.map(({ value }) => value?.result),
+    [1, 2, 3],
+  );
+});
+
+test("duplicates are told by their header", (t) => {
+  t.is(headers.duplicate, "Twinlog-Duplicate");
+});
+
+for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
+  test(`each request once and in order through drops, repeats, reordering and takeovers (seed ${seed})`, async (t) => {
+    const { clock, bus, server, client } = setup({ seed, maxInFlight: 32 });
+    server.start();
+    const answers: ReturnType<typeof watch>[] = [];
+    for (let round = 0; round < 12; round += 1) {
+      bus.faults = { drop: 0.05, repeat: 0.05, delayMs: [0.1, round % 3 === 0 ? 4 : 0.2] };
+      for (let n = 0; n < 20; n += 1) answers.push(watch(client.request({ n: answers.length })));
+      await clock.run(10 * clock.random());
+      if (round % 4 === 3) {
+        server.die(Math.floor(8 * clock.random()));
+        await clock.run(60 * clock.random());
+        server.start();
+      }
+      await clock.run(300 * clock.random());
+    }
+    await clock.run(20_000);
+    t.true(answers.every(({ value }) => value !== undefined));
+    t.deepEqual(
+      server.log.map(({ body }) => body),
+      answers.map((_, n) => ({ n })),
+    );
+    t.deepEqual(
+      answers.map(({ value }) => (value as { sequence: number }).sequence),
+      answers.map((_, n) => n + 1),
+    );
+  });
+}

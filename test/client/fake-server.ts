@@ -1,0 +1,180 @@
+/**
+ * A service in a few lines, for tests of the client side: executes each request once, in the order that `after` asks for,
+ * commits a little later, remembers replies, publishes results and replays them. A takeover keeps a prefix of its log.
+ */
+import type { Subscription } from "../../actors/world/ports.ts";
+import { Envelope, headers, QueryEnvelope, ReplayRequest } from "../../schemas/envelope.ts";
+import type { ErrorCode } from "../../schemas/errors.ts";
+import { replayHeaders } from "../../schemas/replay.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import { bytesOf, type TestBus, type TestClock } from "./world.ts";
+
+export interface LogEntry {
+  readonly client: string;
+  readonly id: string;
+  readonly body: unknown;
+  readonly subject: string;
+  readonly sequence: number;
+  readonly epoch: number;
+  readonly reply: Uint8Array;
+  waiting: string[];
+}
+
+export class FakeServer {
+  readonly service = "exchange";
+  epoch = 1;
+  history = "history-1";
+  log: LogEntry[] = [];
+  committed = 0;
+  commitMs = 1;
+  /** Asked before each new request is executed: a code refuses this copy. */
+  refuse: (envelope: Envelope) => ErrorCode | undefined = () => undefined;
+  /** What the application answers; a throw is an APPLICATION_ERROR. */
+  apply: (body: unknown) => unknown = (body) => body;
+  /** Result numbers whose live message is lost. */
+  loseResults = new Set<number>();
+  /** The lowest result number that is still remembered. */
+  oldest = 1;
+  readonly #bus: TestBus;
+  readonly #clock: TestClock;
+  readonly #byKey = new Map<string, LogEntry>();
+  #subscriptions: Subscription[] = [];
+
+  constructor(bus: TestBus, clock: TestClock) {
+    this.#bus = bus;
+    this.#clock = clock;
+  }
+
+  start(): void {
+    this.#subscriptions = [
+      this.#bus.subscribe(subjects.requests(this.service), (message) => {
+        const envelope = Envelope.parse(JSON.parse(Buffer.from(message.data).toString()));
+        this.#onRequest(envelope, message.subject, message.reply);
+      }),
+      this.#bus.subscribe(subjects.queries(this.service), (message) => {
+        const { client, id, body } = QueryEnvelope.parse(JSON.parse(Buffer.from(message.data).toString()));
+        const reply = { client, id, ok: true, result: body, sequence: this.committed, epoch: this.epoch };
+        this.#bus.publish(message.reply, bytesOf(reply));
+      }),
+      this.#bus.subscribe(subjects.replay(this.service), (message) => this.#onReplay(message.data, message.reply)),
+    ];
+    this.#bus.publish(
+      subjects.signal(this.service),
+      bytesOf({
+        signal: "ready",
+        service: this.service,
+        server: "alpha",
+        incarnation: `incarnation-${this.epoch}`,
+        epoch: this.epoch,
+        history: this.history,
+        sequence: this.committed,
+      }),
+    );
+  }
+
+  stop(): void {
+    for (const subscription of this.#subscriptions) subscription.stop();
+    this.#subscriptions = [];
+  }
+
+  /** Dies; what was never acknowledged survives up to `kept` records beyond the commit point. `start` it again. */
+  die(kept = 0): void {
+    this.stop();
+    this.epoch += 1;
+    const length = Math.min(this.log.length, this.committed + kept);
+    for (const lost of this.log.splice(length)) this.#byKey.delete(keyOf(lost));
+    for (const entry of this.log) entry.waiting = [];
+    this.committed = length;
+  }
+
+  /** Everything is lost, and a new history says so. */
+  loseAll(history: string): void {
+    this.die();
+    this.log = [];
+    this.#byKey.clear();
+    this.committed = 0;
+    this.history = history;
+  }
+
+  #onRequest(envelope: Envelope, subject: string, inbox: string): void {
+    const key = keyOf(envelope);
+    const known = this.#byKey.get(key);
+    if (known !== undefined) {
+      if (known.sequence > this.committed) known.waiting.push(inbox);
+      else this.#bus.publish(inbox, known.reply, { [headers.duplicate]: "1" });
+      return;
+    }
+    const isOutOfOrder =
+      envelope.after !== undefined && !this.#byKey.has(keyOf({ client: envelope.client, id: envelope.after }));
+    const code = isOutOfOrder ? "OUT_OF_ORDER" : this.refuse(envelope);
+    if (code === undefined) this.#execute(envelope, subject, inbox, key);
+    else this.#bus.publish(inbox, replyBytes(envelope, { ok: false, error: { code, message: "no", executed: false } }));
+  }
+
+  #execute(envelope: Envelope, subject: string, inbox: string, key: string): void {
+    const at = { sequence: this.log.length + 1, epoch: this.epoch };
+    let outcome: object;
+    try {
+      outcome = { ok: true, result: this.apply(envelope.body), ...at };
+    } catch (error) {
+      outcome = { ok: false, error: { code: "APPLICATION_ERROR", message: String(error), executed: true }, ...at };
+    }
+    const { client, id, body } = envelope;
+    const resultSubject = subject.replace(".request.", ".result.");
+    const reply = replyBytes(envelope, outcome);
+    const entry: LogEntry = { client, id, body, subject: resultSubject, ...at, reply, waiting: [inbox] };
+    this.log.push(entry);
+    this.#byKey.set(key, entry);
+    const { epoch } = this;
+    this.#clock.after(this.commitMs, () => {
+      if (this.epoch === epoch) this.#commit(entry.sequence);
+    });
+  }
+
+  #commit(sequence: number): void {
+    for (; this.committed < sequence; this.committed += 1) {
+      const entry = this.log[this.committed];
+      if (entry === undefined) throw new Error("commit beyond the log");
+      for (const inbox of entry.waiting) this.#bus.publish(inbox, entry.reply);
+      if (!this.loseResults.has(entry.sequence)) this.publishResult(entry.sequence);
+    }
+  }
+
+  publishResult(number: number, to?: string): void {
+    const entry = this.log[number - 1];
+    if (entry === undefined) throw new Error("no such result");
+    this.#bus.publish(to ?? entry.subject, entry.reply, {
+      [headers.history]: this.history,
+      [headers.epoch]: String(entry.epoch),
+      [headers.sequence]: String(entry.sequence),
+      [headers.result]: String(number),
+      ...(to === undefined ? {} : { [replayHeaders.subject]: entry.subject }),
+    });
+  }
+
+  #onReplay(data: Uint8Array, inbox: string): void {
+    const { from, history, limit } = ReplayRequest.parse(JSON.parse(Buffer.from(data).toString()));
+    const end = { history: this.history, oldest: this.oldest, last: this.committed };
+    const sayEnd = (next: number, error?: object) =>
+      this.#bus.publish(inbox, bytesOf({ ...end, next, error }), { [replayHeaders.end]: String(next) });
+    if (history !== undefined && history !== this.history) {
+      sayEnd(from, { code: "UNKNOWN_HISTORY", message: "another history is the current one" });
+      return;
+    }
+    if (from < this.oldest) {
+      sayEnd(from, { code: "FORGOTTEN", message: "no longer remembered" });
+      return;
+    }
+    let next = from;
+    for (; next <= this.committed && next < from + (limit ?? 1_000); next += 1) this.publishResult(next, inbox);
+    sayEnd(next);
+  }
+}
+
+function keyOf({ client, id }: { client: string; id: string }): string {
+  return `${client}\n${id}`;
+}
+
+function replyBytes({ client, id }: Envelope, outcome: object): Uint8Array {
+  return bytesOf({ client, id, ...outcome });
+}
