@@ -1,0 +1,180 @@
+/**
+ * The simulated nats-server: connections, subscriptions with wildcards, at-most-once delivery, and the word that
+ * nobody listens. It queues nothing for those who are not connected and remembers no subscription across its restarts.
+ *
+ * What always holds: messages of one publisher reach one subscriber in the order in which they were published; those of
+ * different publishers come in any order.
+ */
+import type { BusHeaders } from "../../actors/world/ports.ts";
+import type { Rng } from "./rng.ts";
+import type { SimNatsClient } from "./sim-nats-client.ts";
+import { Pipe, type SimNetwork } from "./sim-network.ts";
+
+export const brokerHost = "nats";
+
+export interface WireMessage {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly reply: string;
+  readonly headers: BusHeaders | undefined;
+  /** 503: nobody listens. */
+  readonly status: number;
+}
+
+export type ToBroker =
+  | { type: "subscribe"; sid: number; pattern: string }
+  | { type: "unsubscribe"; sid: number }
+  | { type: "publish"; message: WireMessage }
+  | { type: "ping" };
+
+export type ToClient = { type: "message"; sid: number; message: WireMessage } | { type: "pong" };
+
+interface Subscriber {
+  readonly connection: BrokerConnection;
+  readonly sid: number;
+  readonly pattern: string;
+}
+
+const noBytes = new Uint8Array(0);
+/** The broker drops a connection whose reader has fallen this far behind. */
+const maxPendingBytes = 8 * 1024 * 1024;
+
+/** One client's connection, as the broker sees it. */
+export class BrokerConnection {
+  readonly client: SimNatsClient;
+  readonly toBroker: Pipe<ToBroker>;
+  readonly toClient: Pipe<ToClient>;
+  isOpen = true;
+
+  constructor(broker: SimBroker, network: SimNetwork, client: SimNatsClient) {
+    this.client = client;
+    const host = client.host;
+    this.toBroker = new Pipe({
+      network,
+      from: host,
+      to: brokerHost,
+      receiver: null,
+      label: "nats.in",
+      deliver: (op) => broker.onOp(this, op),
+    });
+    this.toClient = new Pipe({
+      network,
+      from: brokerHost,
+      to: host,
+      receiver: client.process,
+      label: "nats",
+      deliver: (op) => client.onOp(this, op),
+    });
+  }
+}
+
+export class SimBroker {
+  readonly network: SimNetwork;
+  readonly #rng: Rng;
+  readonly #connections = new Set<BrokerConnection>();
+  #subscribers: Subscriber[] = [];
+  readonly #routes = new Map<string, readonly Subscriber[]>();
+  isUp = true;
+  /** Fault: how often the broker loses a message on its way to one subscriber. */
+  lossChance = 0;
+
+  constructor(network: SimNetwork, rng: Rng) {
+    this.network = network;
+    this.#rng = rng;
+  }
+
+  accept(client: SimNatsClient): BrokerConnection {
+    const connection = new BrokerConnection(this, this.network, client);
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  /** The connection is gone: its subscriptions with it. */
+  drop(connection: BrokerConnection): void {
+    if (!this.#connections.delete(connection)) return;
+    connection.isOpen = false;
+    connection.toBroker.end();
+    connection.toClient.end();
+    this.#subscribers = this.#subscribers.filter((subscriber) => subscriber.connection !== connection);
+    this.#routes.clear();
+  }
+
+  /** The server process dies: every connection is closed by its kernel. JetStream's files stay. */
+  crash(): void {
+    this.isUp = false;
+    for (const connection of this.#connections) {
+      this.drop(connection);
+      connection.client.onConnectionClosed(connection);
+    }
+  }
+
+  restart(): void {
+    this.isUp = true;
+  }
+
+  hasListener(subject: string): boolean {
+    return this.#route(subject).length > 0;
+  }
+
+  onOp(connection: BrokerConnection, op: ToBroker): void {
+    // What a client sent before it died or hung up is still read; it is not answered.
+    if (!this.isUp) return;
+    switch (op.type) {
+      case "ping":
+        connection.toClient.send({ type: "pong" }, 6);
+        return;
+      case "subscribe":
+        if (connection.isOpen) this.#subscribers.push({ connection, sid: op.sid, pattern: op.pattern });
+        this.#routes.clear();
+        return;
+      case "unsubscribe":
+        this.#subscribers = this.#subscribers.filter((s) => s.connection !== connection || s.sid !== op.sid);
+        this.#routes.clear();
+        return;
+      case "publish":
+        this.#publish(connection, op.message);
+    }
+  }
+
+  #publish(from: BrokerConnection, message: WireMessage): void {
+    const route = this.#route(message.subject);
+    for (const subscriber of route) this.#send(subscriber, message);
+    if (route.length === 0 && message.reply !== "") {
+      const answer = { subject: message.reply, data: noBytes, reply: "", headers: undefined, status: 503 };
+      for (const subscriber of this.#route(message.reply)) {
+        if (subscriber.connection === from) this.#send(subscriber, answer);
+      }
+    }
+  }
+
+  #send(subscriber: Subscriber, message: WireMessage): void {
+    if (this.lossChance > 0 && this.#rng.chance(this.lossChance)) return;
+    const { connection, sid } = subscriber;
+    if (connection.toClient.waitingBytes > maxPendingBytes) {
+      this.drop(connection);
+      connection.client.onConnectionClosed(connection);
+      return;
+    }
+    connection.toClient.send({ type: "message", sid, message }, message.data.length + message.subject.length);
+  }
+
+  #route(subject: string): readonly Subscriber[] {
+    const known = this.#routes.get(subject);
+    if (known !== undefined) return known;
+    const tokens = subject.split(".");
+    const route = this.#subscribers.filter((subscriber) => matches(subscriber.pattern.split("."), tokens));
+    if (this.#routes.size > 4096) this.#routes.clear();
+    this.#routes.set(subject, route);
+    return route;
+  }
+}
+
+/** NATS subjects: `*` is one token, `>` is one or more at the end. */
+export function matches(pattern: readonly string[], subject: readonly string[]): boolean {
+  for (let at = 0; at < pattern.length; at += 1) {
+    const token = pattern[at];
+    if (token === ">") return subject.length > at;
+    if (at >= subject.length || (token !== "*" && token !== subject[at])) return false;
+  }
+  return pattern.length === subject.length;
+}

@@ -1,0 +1,52 @@
+/** The simulated Bus: a thin adapter over the process's connection to the simulated broker, with I/O boundaries. */
+import type { Bus, BusHeaders, BusMessage, Subscription } from "../../actors/world/ports.ts";
+import type { SimNatsClient } from "./sim-nats-client.ts";
+import type { SimProcess } from "./sim-process.ts";
+
+const maxPayloadBytes = 1024 * 1024;
+
+export class SimBus implements Bus {
+  readonly #process: SimProcess;
+  readonly #client: SimNatsClient;
+
+  constructor(process: SimProcess, client: SimNatsClient) {
+    this.#process = process;
+    this.#client = client;
+  }
+
+  start(onState: (connected: boolean) => void): Promise<void> {
+    return this.#process.promise((settle) => {
+      this.#client.start(onState);
+      settle(0.05, () => undefined);
+    });
+  }
+
+  connected(): boolean {
+    return this.#client.isConnected;
+  }
+
+  subscribe(subject: string, onMessage: (message: BusMessage) => void): Subscription {
+    return this.#client.subscribe(subject, onMessage);
+  }
+
+  publish(subject: string, data: Uint8Array, headers?: BusHeaders): boolean {
+    if (!this.#process.boundary("bus.publish", "before")) return false;
+    const sent = this.#client.publish(subject, data, { headers });
+    return this.#process.boundary("bus.publish", "after") && sent;
+  }
+
+  maxPayloadBytes(): number {
+    return maxPayloadBytes;
+  }
+
+  announceService(): Promise<Subscription> {
+    return this.#process.promise((settle) => settle(0.1, () => ({ stop: () => undefined })));
+  }
+
+  stop(): Promise<void> {
+    return this.#process.promise((settle) => {
+      this.#client.stop();
+      settle(0.5, () => undefined);
+    });
+  }
+}

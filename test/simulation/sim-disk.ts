@@ -1,0 +1,192 @@
+/**
+ * A simulated disk: what survives its processes. A directory of the store is a base, a journal of synced batches, and
+ * batches that were written and are not synced.
+ *
+ * What always holds: batches are whole, in order, and only a suffix of the unsynced ones is lost by a crash (a torn
+ * last batch counts as lost), unless a fault damages what was synced.
+ */
+import type { StoreEntry, StoreWrite } from "../../actors/world/ports.ts";
+import type { Rng } from "./rng.ts";
+import type { KillKind, SimProcess } from "./sim-process.ts";
+
+export type Batch = readonly StoreWrite[];
+
+/** How many synced batches stay apart, so that a fault can lose one from the middle. */
+const maxJournal = 48;
+
+export function keyText(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
+}
+
+function applyTo(entries: Map<string, StoreEntry>, batch: Batch): void {
+  for (const write of batch) {
+    if (write.type === "put") entries.set(keyText(write.key), [write.key, write.value]);
+    else entries.delete(keyText(write.key));
+  }
+}
+
+export class SimDirectory {
+  #base = new Map<string, StoreEntry>();
+  #journal: Batch[] = [];
+  #unsynced: Batch[] = [];
+  #live = new Map<string, StoreEntry>();
+  #sorted: string[] | null = [];
+  /** After a failed sync nobody knows what the disk holds: the next end of a process loses as a power loss does. */
+  isLossy = false;
+
+  get unsyncedBatches(): number {
+    return this.#unsynced.length;
+  }
+
+  get size(): number {
+    return this.#live.size;
+  }
+
+  get(key: Uint8Array): Uint8Array | undefined {
+    return this.#live.get(keyText(key))?.[1];
+  }
+
+  write(batch: Batch): void {
+    this.#unsynced.push(batch);
+    applyTo(this.#live, batch);
+    this.#sorted = null;
+  }
+
+  sync(): void {
+    for (const batch of this.#unsynced) this.#journal.push(batch);
+    this.#unsynced = [];
+    while (this.#journal.length > maxJournal) applyTo(this.#base, this.#journal.shift() as Batch);
+  }
+
+  /** All entries from `from` (inclusive) to `to` (exclusive), as of now, in key order. */
+  range(from?: Uint8Array, to?: Uint8Array): StoreEntry[] {
+    this.#sorted ??= [...this.#live.keys()].sort();
+    const first = from === undefined ? 0 : lowerBound(this.#sorted, keyText(from));
+    const end = to === undefined ? this.#sorted.length : lowerBound(this.#sorted, keyText(to));
+    const found: StoreEntry[] = [];
+    for (let at = first; at < end; at += 1) found.push(this.#live.get(this.#sorted[at] as string) as StoreEntry);
+    return found;
+  }
+
+  /** The process ended: its kernel keeps what was written; a power loss keeps any prefix of what was not synced. */
+  crash(kind: KillKind, rng: Rng): void {
+    if (this.#unsynced.length > 0) {
+      const kept = kind === "machine" || this.isLossy ? rng.int(0, this.#unsynced.length) : this.#unsynced.length;
+      this.#unsynced.length = kept;
+      this.sync();
+    }
+    this.isLossy = false;
+    this.#rebuild();
+  }
+
+  /** Fault: a flipped byte in LevelDB's log loses synced batches from the middle, without a word (FACTS). */
+  loseMiddle(rng: Rng): boolean {
+    if (this.#journal.length < 3) return false;
+    this.#journal.splice(rng.below(this.#journal.length - 1), 1);
+    this.#rebuild();
+    return true;
+  }
+
+  /** Fault: the file ends earlier than it did. */
+  truncate(rng: Rng): boolean {
+    if (this.#journal.length < 2) return false;
+    this.#journal.length -= rng.int(1, Math.min(4, this.#journal.length - 1));
+    this.#rebuild();
+    return true;
+  }
+
+  /** Fault: one bit of one value is another. */
+  flip(rng: Rng): boolean {
+    const entries = this.range().filter((entry) => entry[1].length > 0);
+    if (entries.length === 0) return false;
+    const [key, value] = rng.pick(entries);
+    const changed = value.slice();
+    const at = rng.below(changed.length);
+    changed[at] = (changed[at] as number) ^ (1 << rng.below(8));
+    this.#journal.push([{ type: "put", key, value: changed }]);
+    this.#rebuild();
+    return true;
+  }
+
+  copy(): SimDirectory {
+    const copy = new SimDirectory();
+    copy.#base = new Map(this.#base);
+    copy.#journal = [...this.#journal];
+    copy.#rebuild();
+    return copy;
+  }
+
+  #rebuild(): void {
+    this.#live = new Map(this.#base);
+    for (const batch of this.#journal) applyTo(this.#live, batch);
+    for (const batch of this.#unsynced) applyTo(this.#live, batch);
+    this.#sorted = null;
+  }
+}
+
+function lowerBound(sorted: readonly string[], key: string): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] as string) < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** One host's disk. */
+export class SimDisk {
+  main = new SimDirectory();
+  side: SimDirectory | null = null;
+  lockedBy: SimProcess | null = null;
+  /** Fault: no space; writes fail, and so does opening while it lasts (FACTS). */
+  isFull = false;
+  /** Fault: so many of the next syncs fail. */
+  failingSyncs = 0;
+  /** Fault: so many of the next writes fail. */
+  failingWrites = 0;
+  /** Fault: everything takes so many times longer (situation 41). */
+  slowness = 1;
+  readonly #rng: Rng;
+  #oldCopy: SimDirectory | null = null;
+
+  constructor(rng: Rng) {
+    this.#rng = rng;
+  }
+
+  /** Directories of a process that ended. */
+  crash(kind: KillKind): void {
+    this.main.crash(kind, this.#rng);
+    this.side?.crash(kind, this.#rng);
+  }
+
+  saveCopy(): void {
+    this.#oldCopy = this.main.copy();
+  }
+
+  /** Fault: an old copy of the directory is put in place (situation 28). */
+  restoreCopy(): boolean {
+    if (this.#oldCopy === null) return false;
+    this.main = this.#oldCopy.copy();
+    this.side = null;
+    return true;
+  }
+
+  /** Fault: the disk is lost and replaced by an empty one. */
+  wipe(): void {
+    this.main = new SimDirectory();
+    this.side = null;
+  }
+
+  damage(): "middle" | "truncated" | "flipped" | null {
+    const how = this.#rng.pick(["middle", "truncated", "flipped"] as const);
+    const done =
+      how === "middle"
+        ? this.main.loseMiddle(this.#rng)
+        : how === "truncated"
+          ? this.main.truncate(this.#rng)
+          : this.main.flip(this.#rng);
+    return done ? how : null;
+  }
+}

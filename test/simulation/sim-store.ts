@@ -1,0 +1,208 @@
+/**
+ * The simulated Store: one process's handle on its host's disk. Calls take time and are done in their order; every one
+ * is an I/O boundary.
+ *
+ * What always holds: as the port says; and after a failed write or sync the handle is dead, and what the disk holds of
+ * the failed batch is unknown (rule 14).
+ */
+import {
+  type SideStore,
+  type Store,
+  type StoreEntry,
+  StoreError,
+  type StoreRange,
+  type StoreWrite,
+} from "../../actors/world/ports.ts";
+import type { Rng } from "./rng.ts";
+import { type Batch, SimDirectory, type SimDisk } from "./sim-disk.ts";
+import { SimProcess } from "./sim-process.ts";
+
+const writeMs = 0.02;
+const syncMs = 0.2;
+const readMs = 0.01;
+/** An iterator hands over so many entries before it reads again: crashes and pauses can come in between. */
+const entriesPerRead = 64;
+
+function copyOf(batch: readonly StoreWrite[]): Batch {
+  return batch.map((write) =>
+    write.type === "put"
+      ? { type: "put", key: write.key.slice(), value: write.value.slice() }
+      : { type: "delete", key: write.key.slice() },
+  );
+}
+
+export class SimStore implements Store {
+  readonly #process: SimProcess;
+  readonly #disk: SimDisk;
+  readonly #rng: Rng;
+  #state: "new" | "open" | "failed" | "closed" = "new";
+  #busyUntilMs = 0;
+  /** Written by the process, not yet by the disk: a crash may still do a prefix of it. */
+  readonly #issued: { directory: SimDirectory; batch: Batch }[] = [];
+
+  constructor(process: SimProcess, disk: SimDisk, rng: Rng) {
+    this.#process = process;
+    this.#disk = disk;
+    this.#rng = rng;
+    process.whenKilled((kind) => {
+      if (disk.lockedBy !== process) return;
+      const done = this.#rng.int(0, this.#issued.length);
+      for (const { directory, batch } of this.#issued.slice(0, done)) directory.write(batch);
+      disk.crash(kind);
+      disk.lockedBy = null;
+    });
+  }
+
+  open(): Promise<void> {
+    if (!this.#process.boundary("store.open", "before")) return SimProcess.never();
+    return this.#process.promise((settle) => {
+      settle(this.#takes(1), () => {
+        if (this.#state !== "new") throw new StoreError("closed", "a store is opened once");
+        const holder = this.#disk.lockedBy;
+        if (holder?.isAlive === true) throw new StoreError("locked", `the directory is locked by ${holder.name}`);
+        if (this.#disk.isFull) throw new StoreError("full", "no space left on the device");
+        this.#disk.lockedBy = this.#process;
+        this.#disk.side = null;
+        this.#state = "open";
+      });
+    });
+  }
+
+  get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    const copy = key.slice();
+    return this.#io("store.get", readMs, () => this.#disk.main.get(copy)?.slice());
+  }
+
+  entries(range: StoreRange): AsyncIterable<StoreEntry> {
+    const { from, to, reverse = false, limit = Number.MAX_SAFE_INTEGER } = range;
+    return this.#iterate("store.entries", () => {
+      const found = this.#disk.main.range(from, to);
+      if (reverse) found.reverse();
+      return found.slice(0, limit);
+    });
+  }
+
+  image(): AsyncIterable<StoreEntry> {
+    return this.#iterate("store.image", () => this.#disk.main.range());
+  }
+
+  write(batch: readonly StoreWrite[], options: { sync: boolean }): Promise<void> {
+    return this.#write(() => this.#disk.main, batch, options.sync, options.sync ? "store.sync" : "store.write");
+  }
+
+  async side(): Promise<SideStore> {
+    const directory = new SimDirectory();
+    await this.#io("store.side", writeMs, () => {
+      this.#disk.side = directory;
+    });
+    const current = () => {
+      if (this.#disk.side !== directory) throw new StoreError("closed", "this side store is gone");
+      return directory;
+    };
+    return {
+      write: (batch) => this.#write(current, batch, false, "side.write"),
+      image: () => this.#iterate("side.image", () => current().range()),
+      adopt: () =>
+        this.#io("side.adopt", 2 * syncMs, () => {
+          const adopted = current();
+          adopted.sync();
+          this.#disk.main = adopted;
+          this.#disk.side = null;
+        }),
+      discard: () =>
+        this.#io("side.discard", writeMs, () => {
+          if (this.#disk.side === directory) this.#disk.side = null;
+        }),
+    };
+  }
+
+  close(): Promise<void> {
+    if (this.#state !== "open" && this.#state !== "failed") return Promise.resolve();
+    return this.#process.promise((settle) => {
+      if (!this.#process.boundary("store.close", "before")) return;
+      settle(Math.max(0, this.#busyUntilMs - this.#process.scheduler.nowMs) + this.#takes(writeMs), () => {
+        this.#state = "closed";
+        if (this.#disk.lockedBy !== this.#process) return;
+        this.#disk.crash("process");
+        this.#disk.lockedBy = null;
+      });
+    });
+  }
+
+  #takes(ms: number): number {
+    return ms * this.#disk.slowness * (0.7 + this.#rng.exponential(0.5));
+  }
+
+  #check(): void {
+    if (this.#state === "open") return;
+    if (this.#state === "failed") throw new StoreError("failed", "the store failed before");
+    throw new StoreError("closed", "the store is not open");
+  }
+
+  /** In turn with all other calls: done when those before it are done. */
+  #io<T>(what: string, ms: number, effect: () => T): Promise<T> {
+    const process = this.#process;
+    if (!process.boundary(what, "before")) return SimProcess.never();
+    return new Promise<T>((resolve, reject) => {
+      this.#busyUntilMs = Math.max(this.#busyUntilMs, process.scheduler.nowMs) + this.#takes(ms);
+      process.later(this.#busyUntilMs - process.scheduler.nowMs, "store", () => {
+        try {
+          this.#check();
+          const outcome = effect();
+          if (process.boundary(what, "after")) resolve(outcome);
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  async #write(
+    directory: () => SimDirectory,
+    batch: readonly StoreWrite[],
+    sync: boolean,
+    what: string,
+  ): Promise<void> {
+    const issued = { directory: directory(), batch: copyOf(batch) };
+    this.#issued.push(issued);
+    const written = this.#io(sync ? "store.write" : what, writeMs, () => {
+      this.#issued.splice(this.#issued.indexOf(issued), 1);
+      this.#failIf(this.#disk.isFull, "full", "no space left on the device");
+      this.#failIf(this.#disk.failingWrites > 0 && this.#disk.failingWrites-- > 0, "failed", "a write failed");
+      directory().write(issued.batch);
+    });
+    if (!sync) return written;
+    const synced = this.#io(what, syncMs, () => {
+      if (this.#disk.failingSyncs > 0) {
+        this.#disk.failingSyncs -= 1;
+        this.#disk.main.isLossy = true;
+        this.#failIf(true, "failed", "a sync failed");
+      }
+      this.#disk.main.sync();
+    });
+    await Promise.all([written, synced]);
+  }
+
+  #failIf(fails: boolean, code: StoreError["code"], message: string): void {
+    if (!fails) return;
+    this.#state = "failed";
+    this.#issued.length = 0;
+    throw new StoreError(code, message);
+  }
+
+  #iterate(what: string, read: () => StoreEntry[]): AsyncIterable<StoreEntry> {
+    const io = () => this.#io(what, readMs, () => undefined);
+    // As of the call, whatever is written meanwhile.
+    const found = this.#state === "open" ? read() : [];
+    async function* entries(): AsyncGenerator<StoreEntry> {
+      await io();
+      let count = 0;
+      for (const [key, value] of found) {
+        yield [key.slice(), value.slice()];
+        count += 1;
+        if (count % entriesPerRead === 0) await io();
+      }
+    }
+    return entries();
+  }
+}
