@@ -5,29 +5,20 @@
  * What always holds: messages of one publisher reach one subscriber in the order in which they were published; those of
  * different publishers come in any order.
  */
-import type { BusHeaders } from "../../actors/world/ports.ts";
+import { type BusMessage, noRespondersStatus } from "../../actors/world/ports.ts";
 import type { Rng } from "./rng.ts";
-import type { SimNatsClient } from "./sim-nats-client.ts";
 import { Pipe, type SimNetwork } from "./sim-network.ts";
+import type { SimProcess } from "./sim-process.ts";
 
 export const brokerHost = "nats";
-
-export interface WireMessage {
-  readonly subject: string;
-  readonly data: Uint8Array;
-  readonly reply: string;
-  readonly headers: BusHeaders | undefined;
-  /** 503: nobody listens. */
-  readonly status: number;
-}
 
 export type ToBroker =
   | { type: "subscribe"; sid: number; pattern: string }
   | { type: "unsubscribe"; sid: number }
-  | { type: "publish"; message: WireMessage }
+  | { type: "publish"; message: BusMessage }
   | { type: "ping" };
 
-export type ToClient = { type: "message"; sid: number; message: WireMessage } | { type: "pong" };
+export type ToClient = { type: "message"; sid: number; message: BusMessage } | { type: "pong" };
 
 interface Subscriber {
   readonly connection: BrokerConnection;
@@ -39,14 +30,22 @@ const noBytes = new Uint8Array(0);
 /** The broker drops a connection whose reader has fallen this far behind. */
 const maxPendingBytes = 8 * 1024 * 1024;
 
+/** The other end of a connection: one process's client. */
+export interface BrokerPeer {
+  readonly process: SimProcess;
+  readonly host: string;
+  onOp(connection: BrokerConnection, op: ToClient): void;
+  onConnectionClosed(connection: BrokerConnection): void;
+}
+
 /** One client's connection, as the broker sees it. */
 export class BrokerConnection {
-  readonly client: SimNatsClient;
+  readonly client: BrokerPeer;
   readonly toBroker: Pipe<ToBroker>;
   readonly toClient: Pipe<ToClient>;
   isOpen = true;
 
-  constructor(broker: SimBroker, network: SimNetwork, client: SimNatsClient) {
+  constructor(broker: SimBroker, network: SimNetwork, client: BrokerPeer) {
     this.client = client;
     const host = client.host;
     this.toBroker = new Pipe({
@@ -83,7 +82,7 @@ export class SimBroker {
     this.#rng = rng;
   }
 
-  accept(client: SimNatsClient): BrokerConnection {
+  accept(client: BrokerPeer): BrokerConnection {
     const connection = new BrokerConnection(this, this.network, client);
     this.#connections.add(connection);
     return connection;
@@ -136,18 +135,18 @@ export class SimBroker {
     }
   }
 
-  #publish(from: BrokerConnection, message: WireMessage): void {
+  #publish(from: BrokerConnection, message: BusMessage): void {
     const route = this.#route(message.subject);
     for (const subscriber of route) this.#send(subscriber, message);
     if (route.length === 0 && message.reply !== "") {
-      const answer = { subject: message.reply, data: noBytes, reply: "", headers: undefined, status: 503 };
+      const answer = { subject: message.reply, data: noBytes, reply: "", status: noRespondersStatus };
       for (const subscriber of this.#route(message.reply)) {
         if (subscriber.connection === from) this.#send(subscriber, answer);
       }
     }
   }
 
-  #send(subscriber: Subscriber, message: WireMessage): void {
+  #send(subscriber: Subscriber, message: BusMessage): void {
     if (this.lossChance > 0 && this.#rng.chance(this.lossChance)) return;
     const { connection, sid } = subscriber;
     if (connection.toClient.waitingBytes > maxPendingBytes) {

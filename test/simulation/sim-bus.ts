@@ -29,9 +29,9 @@ export class SimBus implements Bus {
     return this.#client.subscribe(subject, onMessage);
   }
 
-  publish(subject: string, data: Uint8Array, headers?: BusHeaders): boolean {
+  publish(subject: string, data: Uint8Array, headers?: BusHeaders, reply = ""): boolean {
     if (!this.#process.boundary("bus.publish", "before")) return false;
-    const sent = this.#client.publish(subject, data, { headers });
+    const sent = this.#client.publish(subject, data, { headers, reply });
     return this.#process.boundary("bus.publish", "after") && sent;
   }
 

@@ -100,7 +100,7 @@ export class SimDirectory {
     const entries = this.range().filter((entry) => entry[1].length > 0);
     if (entries.length === 0) return false;
     const [key, value] = rng.pick(entries);
-    const changed = value.slice();
+    const changed = new Uint8Array(value);
     const at = rng.below(changed.length);
     changed[at] = (changed[at] as number) ^ (1 << rng.below(8));
     this.#journal.push([{ type: "put", key, value: changed }]);

@@ -4,9 +4,8 @@
  * What always holds: `noResponders` only when the broker knows of nobody listening for the peer; `disconnected` only
  * when this process's own connection is gone; a paused peer is neither.
  */
-import type { Link, LinkHandlers } from "../../actors/world/ports.ts";
+import { type BusMessage, type Link, type LinkHandlers, noRespondersStatus } from "../../actors/world/ports.ts";
 import type { Rng } from "./rng.ts";
-import type { WireMessage } from "./sim-broker.ts";
 import { join } from "./sim-link-main.ts";
 import type { SimNatsClient } from "./sim-nats-client.ts";
 import type { SimProcess } from "./sim-process.ts";
@@ -108,14 +107,14 @@ export class SimLinkFailsafe implements Link {
     this.#client.publish(this.#frames(peer), frame, { headers, reply: this.#answers(this.#server, peer) });
   }
 
-  #onFrame(message: WireMessage): void {
+  #onFrame(message: BusMessage): void {
     const from = message.headers?.from ?? "";
     this.#markUp(from);
     this.#handlers?.onFrame(from, message.data);
   }
 
-  #onAnswer(peer: string, message: WireMessage): void {
-    if (message.status !== 503) this.#markUp(peer);
+  #onAnswer(peer: string, message: BusMessage): void {
+    if (message.status !== noRespondersStatus) this.#markUp(peer);
     else if (this.#up.delete(peer)) this.#handlers?.onDown(peer, "noResponders");
   }
 

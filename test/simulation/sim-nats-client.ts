@@ -5,9 +5,9 @@
  * What always holds: nothing published while disconnected is sent later (situation 15); what was on the way when the
  * connection ended may or may not arrive.
  */
-import type { BusHeaders } from "../../actors/world/ports.ts";
+import type { BusHeaders, BusMessage } from "../../actors/world/ports.ts";
 import type { Rng } from "./rng.ts";
-import { type BrokerConnection, brokerHost, type SimBroker, type ToClient, type WireMessage } from "./sim-broker.ts";
+import { type BrokerConnection, type BrokerPeer, brokerHost, type SimBroker, type ToClient } from "./sim-broker.ts";
 import type { SimProcess } from "./sim-process.ts";
 
 const dialMs = 60;
@@ -18,13 +18,13 @@ export interface NatsSubscription {
   stop(): void;
 }
 
-export class SimNatsClient {
+export class SimNatsClient implements BrokerPeer {
   readonly process: SimProcess;
   /** Its name in the network: cutting `alpha>nats` leaves the main link alone. */
   readonly host: string;
   readonly broker: SimBroker;
   readonly #rng: Rng;
-  readonly #subscriptions = new Map<number, { pattern: string; onMessage: (message: WireMessage) => void }>();
+  readonly #subscriptions = new Map<number, { pattern: string; onMessage: (message: BusMessage) => void }>();
   readonly #watchers: ((connected: boolean) => void)[] = [];
   #connection: BrokerConnection | null = null;
   #sid = 0;
@@ -72,7 +72,7 @@ export class SimNatsClient {
     process.scheduler.at(connection.toBroker.drainedAtMs + 0.01, null, "nats.close", () => broker.drop(connection));
   }
 
-  subscribe(pattern: string, onMessage: (message: WireMessage) => void): NatsSubscription {
+  subscribe(pattern: string, onMessage: (message: BusMessage) => void): NatsSubscription {
     this.#sid += 1;
     const sid = this.#sid;
     this.#subscriptions.set(sid, { pattern, onMessage });
@@ -90,10 +90,9 @@ export class SimNatsClient {
     if (connection === null || this.process.state === "dead") return false;
     const message = {
       subject,
-      data: data.slice(),
+      data: new Uint8Array(data),
       reply: options.reply ?? "",
-      headers: options.headers,
-      status: 0,
+      ...(options.headers === undefined ? {} : { headers: options.headers }),
     };
     this.process.scheduler.trace(data);
     connection.toBroker.send({ type: "publish", message }, data.length + subject.length);

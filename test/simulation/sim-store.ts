@@ -26,8 +26,8 @@ const entriesPerRead = 64;
 function copyOf(batch: readonly StoreWrite[]): Batch {
   return batch.map((write) =>
     write.type === "put"
-      ? { type: "put", key: write.key.slice(), value: write.value.slice() }
-      : { type: "delete", key: write.key.slice() },
+      ? { type: "put", key: new Uint8Array(write.key), value: new Uint8Array(write.value) }
+      : { type: "delete", key: new Uint8Array(write.key) },
   );
 }
 
@@ -69,8 +69,11 @@ export class SimStore implements Store {
   }
 
   get(key: Uint8Array): Promise<Uint8Array | undefined> {
-    const copy = key.slice();
-    return this.#io("store.get", readMs, () => this.#disk.main.get(copy)?.slice());
+    const copy = new Uint8Array(key);
+    return this.#io("store.get", readMs, () => {
+      const found = this.#disk.main.get(copy);
+      return found === undefined ? undefined : new Uint8Array(found);
+    });
   }
 
   entries(range: StoreRange): AsyncIterable<StoreEntry> {
@@ -198,7 +201,7 @@ export class SimStore implements Store {
       await io();
       let count = 0;
       for (const [key, value] of found) {
-        yield [key.slice(), value.slice()];
+        yield [new Uint8Array(key), new Uint8Array(value)];
         count += 1;
         if (count % entriesPerRead === 0) await io();
       }
