@@ -1,0 +1,182 @@
+/**
+ * Messages between servers, the same on both links: `u8 version, u8 0, u16 0, u32 header length, header (JSON), payload`.
+ * Only `mirror` and the chunks of a snapshot carry a payload. Links check the bytes (CRC-32); a message of another
+ * version is a typed fault, never a guess. Positions are sequences; hashes are of the log up to there.
+ */
+import type { Member, RegistryRecord } from "../../schemas/registry.ts";
+import type { EpochEnd } from "../log/memory-log.ts";
+
+export const messageVersion = 1;
+const prefixBytes = 8;
+
+/** What every server tells every other one, over both links, every `heartbeatMs`, and at once when it matters. */
+export interface Heartbeat {
+  type: "heartbeat";
+  incarnation: string;
+  /** Starts of this server's process, counted on its disk: of two incarnations the newer has the higher one. */
+  life: number;
+  beat: number;
+  /** The newest beat heard from each server: the proof that it was alive after that beat was sent. */
+  heard: Record<string, { incarnation: string; beat: number }>;
+  state: string;
+  hot: boolean;
+  stopping: boolean;
+  /** Connected to NATS. */
+  bus: boolean;
+  epochSeen: number;
+  history: string;
+  lastEpoch: number;
+  last: number;
+  committed: number;
+  schema: string;
+  /** The primary tells the record that it won, so that nobody needs to ask the registry. */
+  record?: RegistryRecord;
+  revision?: number;
+}
+
+/** A server asks the primary to be sent the log (rules 7 and 8). */
+export interface Follow {
+  type: "follow";
+  session: string;
+  from: string;
+  to: string;
+  epoch: number;
+  history: string;
+  schema: string;
+  last: number;
+  committed: number;
+  epochEnds: readonly EpochEnd[];
+}
+
+/** The primary's answer: drop what is above `sequence`; the log goes on from there. */
+export interface Accept {
+  type: "accept";
+  session: string;
+  from: string;
+  to: string;
+  epoch: number;
+  sequence: number;
+  hash: number;
+}
+
+export interface Decline {
+  type: "decline";
+  session: string;
+  from: string;
+  to: string;
+  reason: "snapshot" | "schema" | "leaving" | "notHot" | "notReady";
+}
+
+/** Records, or none: then it carries the commit point and a probe. */
+export interface Mirror {
+  type: "mirror";
+  session: string;
+  epoch: number;
+  from: string;
+  to: string;
+  first: number;
+  last: number;
+  previousHash: number;
+  lastHash: number;
+  committed: number;
+  /** Results up to this number reached NATS (rule 13). */
+  published: number;
+  /** Answered in the next confirm: proof that the follower was still following after this was sent (rule 5). */
+  probe: number;
+}
+
+export interface Confirm {
+  type: "confirm";
+  session: string;
+  epoch: number;
+  from: string;
+  to: string;
+  sequence: number;
+  hash: number;
+  probe: number;
+  /** Something did not fit: send again from `sequence`. */
+  gap: boolean;
+}
+
+/** A server that stops asks to be left out; the primary answers `left` when neither record nor open CAS names it. */
+export interface Leave {
+  type: "leave";
+  from: string;
+}
+export interface Left {
+  type: "left";
+  from: string;
+  to: string;
+  epoch: number;
+}
+
+/** A planned switch: the primary has stopped; everything up to here is committed; the receiver may take the role. */
+export interface Handover {
+  type: "handover";
+  from: string;
+  to: string;
+  epoch: number;
+  sequence: number;
+  hash: number;
+}
+
+/** Part of a snapshot, and the receiver's flow control. Handled by replication and checkpoint, not by the replica. */
+export interface SnapshotChunk {
+  type: "snapshotChunk";
+  session: string;
+  number: number;
+  last: boolean;
+}
+export interface SnapshotAck {
+  type: "snapshotAck";
+  session: string;
+  number: number;
+  ok: boolean;
+}
+
+export type PeerMessage =
+  | Heartbeat
+  | Follow
+  | Accept
+  | Decline
+  | Mirror
+  | Confirm
+  | Leave
+  | Left
+  | Handover
+  | SnapshotChunk
+  | SnapshotAck;
+
+export class MessageError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "MessageError";
+  }
+}
+
+/** The message's own bytes; payload parts follow them in the same frame. */
+export function encodeMessage(message: PeerMessage): Uint8Array {
+  const header = JSON.stringify(message);
+  const bytes = Buffer.allocUnsafe(prefixBytes + 3 * header.length);
+  const length = bytes.write(header, prefixBytes, "utf8");
+  bytes.writeUInt32LE(messageVersion, 0);
+  bytes.writeUInt32LE(length, 4);
+  return bytes.subarray(0, prefixBytes + length);
+}
+
+export function decodeMessage(frame: Uint8Array): { message: PeerMessage; payload: Uint8Array } {
+  const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
+  if (bytes.length < prefixBytes) throw new MessageError("a message is cut off");
+  if (bytes[0] !== messageVersion) throw new MessageError(`a message of version ${bytes[0]}; this program knows ${messageVersion}`);
+  const end = prefixBytes + bytes.readUInt32LE(4);
+  if (end > bytes.length) throw new MessageError("a message is cut off");
+  try {
+    return { message: JSON.parse(bytes.toString("utf8", prefixBytes, end)) as PeerMessage, payload: bytes.subarray(end) };
+  } catch {
+    throw new MessageError("a message's header is not JSON");
+  }
+}
+
+export function sameMember(one: Member, other: Member): boolean {
+  return one.server === other.server && one.incarnation === other.incarnation;
+}

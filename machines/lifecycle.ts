@@ -1,0 +1,243 @@
+/**
+ * The server's lifecycle: which role it plays and how it moves between roles (claims 2, 15-19, 26, 34). It is the
+ * authority: rare events go through `transition`, and the actions that come back are what the replica does. No `after`,
+ * no `invoke`: time arrives as events, so that every path can be generated and tested.
+ *
+ * Tags are what the hot path reads: `hot` (processes requests), `fenced` (neither acknowledges nor confirms, rule 2),
+ * `held` (takes no new request), `following` (has a primary), `asking` (a compare-and-set is open that must be settled).
+ */
+import { setup, type SnapshotFrom, transition } from "xstate";
+
+export type LifecycleEvent =
+  | { type: "store.recovered" }
+  | { type: "disk.failed" }
+  | { type: "verdict.refuse" }
+  | { type: "verdict.wait" }
+  | { type: "verdict.claim" }
+  | { type: "verdict.newHistory" }
+  | { type: "verdict.join" }
+  | { type: "verdict.member" }
+  | { type: "disk.synced" }
+  | { type: "cas.won.alone" }
+  | { type: "cas.won.normal" }
+  | { type: "cas.lost.named" }
+  | { type: "cas.lost.unnamed" }
+  | { type: "record.named" }
+  | { type: "record.dropped" }
+  | { type: "record.primaryChanged" }
+  | { type: "deposed.named" }
+  | { type: "deposed.unnamed" }
+  | { type: "primary.lost.others" }
+  | { type: "primary.lost.alone" }
+  | { type: "primary.returned" }
+  | { type: "handover.offered" }
+  | { type: "backup.lost.alone" }
+  | { type: "backup.lost.others" }
+  | { type: "backup.returned" }
+  | { type: "joiner.ready" }
+  | { type: "base.due" }
+  | { type: "switch.requested" }
+  | { type: "switch.failed" }
+  | { type: "exit.allowed" };
+
+/** What the machine may say; the replica does it. */
+export type LifecycleAction =
+  | "consult"
+  | "syncAll"
+  | "proposeClaim"
+  | "proposeNewHistory"
+  | "proposeTakeover"
+  | "proposeRoles"
+  | "proposeRemoval"
+  | "proposeAddition"
+  | "proposeBase"
+  | "follow"
+  | "unfollow"
+  | "becomeHot"
+  | "becomeCold"
+  | "offerHandover"
+  | "restart"
+  | "exit"
+  | "fail";
+
+const verdicts = {
+  "verdict.refuse": "#server.refusing",
+  "verdict.wait": "#server.waiting",
+  "verdict.claim": "#server.claiming",
+  "verdict.newHistory": "#server.renewing",
+  "verdict.join": "#server.joining",
+  "verdict.member": "#server.warm",
+} as const;
+
+/** Named: the newest record counts on this server's memory, so it keeps it and follows (rule 7). */
+const deposals = { "deposed.named": "#server.warm", "deposed.unnamed": "#server.deposed" } as const;
+
+/** An open compare-and-set of a server that is not hot: won, lost but named (it keeps its memory), lost and not named. */
+const asked = {
+  "cas.won.alone": "#server.hot.alone",
+  "cas.won.normal": "#server.hot.normal",
+  "cas.lost.named": "#server.warm",
+  "cas.lost.unnamed": "#server.deposed",
+} as const;
+
+const say = () => {};
+
+export const lifecycleMachine = setup({
+  types: { events: {} as LifecycleEvent, tags: {} as "hot" | "fenced" | "held" | "following" | "asking" },
+  actions: {
+    consult: say,
+    syncAll: say,
+    proposeClaim: say,
+    proposeNewHistory: say,
+    proposeTakeover: say,
+    proposeRoles: say,
+    proposeRemoval: say,
+    proposeAddition: say,
+    proposeBase: say,
+    follow: say,
+    unfollow: say,
+    becomeHot: say,
+    becomeCold: say,
+    offerHandover: say,
+    restart: say,
+    exit: say,
+    fail: say,
+  },
+}).createMachine({
+  id: "server",
+  initial: "recovering",
+  on: { "disk.failed": ".failed" },
+  states: {
+    recovering: { on: { "store.recovered": "consulting" } },
+    consulting: { entry: "consult", on: { ...verdicts, "exit.allowed": "stopped" } },
+    waiting: { on: { ...verdicts, "exit.allowed": "stopped" } },
+    refusing: { on: { ...verdicts, "exit.allowed": "stopped" } },
+    claiming: {
+      initial: "syncing",
+      tags: ["fenced"],
+      states: {
+        syncing: { entry: "syncAll", on: { "disk.synced": "asking", "exit.allowed": "#server.stopped" } },
+        asking: {
+          tags: ["asking"],
+          entry: "proposeClaim",
+          on: { "cas.won.alone": "#server.hot.alone", "cas.lost.named": "#server.consulting", "cas.lost.unnamed": "#server.consulting" },
+        },
+      },
+    },
+    renewing: {
+      initial: "syncing",
+      tags: ["fenced"],
+      states: {
+        syncing: { entry: "syncAll", on: { "disk.synced": "asking", "exit.allowed": "#server.stopped" } },
+        asking: {
+          tags: ["asking"],
+          entry: "proposeNewHistory",
+          on: { "cas.won.alone": "#server.hot.alone", "cas.lost.named": "#server.consulting", "cas.lost.unnamed": "#server.consulting" },
+        },
+      },
+    },
+    joining: {
+      tags: ["following"],
+      entry: "follow",
+      exit: "unfollow",
+      on: {
+        "record.named": "warm",
+        "record.primaryChanged": { target: "joining", reenter: true },
+        "primary.lost.alone": "consulting",
+        "primary.lost.others": "consulting",
+        "exit.allowed": "stopped",
+      },
+    },
+    warm: {
+      tags: ["following"],
+      entry: "follow",
+      on: {
+        "primary.lost.alone": "candidate.syncing",
+        "primary.lost.others": "candidate.asking",
+        "handover.offered": "receiving",
+        "record.dropped": { target: "joining", actions: "unfollow" },
+        "record.primaryChanged": { target: "warm", reenter: true, actions: "unfollow" },
+        "exit.allowed": { target: "stopped", actions: "unfollow" },
+      },
+    },
+    candidate: {
+      tags: ["fenced"],
+      entry: "unfollow",
+      states: {
+        syncing: {
+          entry: "syncAll",
+          on: { "disk.synced": "asking", "primary.returned": "#server.warm", "cas.lost.named": "#server.warm", "cas.lost.unnamed": "#server.deposed" },
+        },
+        asking: { tags: ["asking"], entry: "proposeTakeover", on: asked },
+      },
+      initial: "syncing",
+    },
+    receiving: { tags: ["fenced", "asking"], entry: ["unfollow", "proposeRoles"], on: asked },
+    hot: {
+      tags: ["hot"],
+      entry: "becomeHot",
+      exit: "becomeCold",
+      initial: "alone",
+      on: deposals,
+      states: {
+        normal: {
+          on: {
+            "backup.lost.alone": "fencing",
+            "backup.lost.others": "removing",
+            "joiner.ready": "adding",
+            "switch.requested": "switching",
+          },
+        },
+        adding: { tags: ["asking"], entry: "proposeAddition", on: { "cas.won.normal": "normal" } },
+        removing: { tags: ["asking"], entry: "proposeRemoval", on: { "cas.won.normal": "normal", "cas.won.alone": "alone" } },
+        fencing: {
+          initial: "syncing",
+          states: {
+            syncing: {
+              tags: ["fenced"],
+              entry: "syncAll",
+              on: { "disk.synced": "asking", "backup.returned": "#server.hot.normal" },
+            },
+            asking: {
+              tags: ["asking"],
+              entry: "proposeRemoval",
+              on: { "cas.won.alone": "#server.hot.alone", "cas.won.normal": "#server.hot.normal" },
+            },
+          },
+        },
+        alone: { on: { "joiner.ready": "adding", "base.due": "rebasing", "exit.allowed": "#server.stopped" } },
+        rebasing: { tags: ["asking"], entry: "proposeBase", on: { "cas.won.alone": "alone" } },
+        switching: {
+          tags: ["held"],
+          entry: "offerHandover",
+          on: { "switch.failed": "normal", "backup.lost.alone": "fencing", "backup.lost.others": "removing" },
+        },
+      },
+    },
+    deposed: { tags: ["fenced"], entry: "syncAll", on: { "disk.synced": "restarting" } },
+    restarting: { type: "final", entry: "restart" },
+    stopped: { type: "final", entry: "exit" },
+    failed: { type: "final", tags: ["fenced"], entry: "fail" },
+  },
+});
+
+export type LifecycleSnapshot = SnapshotFrom<typeof lifecycleMachine>;
+
+/** One step: the next snapshot and what to do, in order. An event that the state does not know changes nothing. */
+export function lifecycleStep(snapshot: LifecycleSnapshot, event: LifecycleEvent): [LifecycleSnapshot, LifecycleAction[]] {
+  const [next, actions] = transition(lifecycleMachine, snapshot, event);
+  return [next, actions.map((action) => action.type as LifecycleAction)];
+}
+
+/** The state's name with dots, as operators see it: `hot.normal`, `candidate.syncing`. */
+export function stateName(snapshot: LifecycleSnapshot): string {
+  const names: string[] = [];
+  let value: unknown = snapshot.value;
+  while (typeof value === "object" && value !== null) {
+    const [name, inner] = Object.entries(value)[0] ?? ["", undefined];
+    names.push(name);
+    value = inner;
+  }
+  if (typeof value === "string") names.push(value);
+  return names.join(".");
+}

@@ -1,0 +1,232 @@
+/**
+ * The transaction log in memory (claims 1, 27): records as bytes, in batches, dense from `base` to `last`.
+ *
+ * What always holds: sequences are dense; every batch starts with the hash that the one before ends with; epochs never
+ * fall; the bytes of a record never change once written. Records that this server makes are encoded straight into an
+ * arena and closed into one batch a turn, so that a record costs no allocation; a batch that comes from elsewhere is
+ * checked record by record and kept as it is.
+ */
+import { chainHash, encodeRecord, type RecordFields, RecordReader, recordBound } from "../codec/record.ts";
+import { hashAt, type LogBatch, type LogSource, sliceFrom, sliceThrough } from "./batch.ts";
+
+const arenaBytes = 1024 * 1024;
+/** How many changes of epoch the log remembers for finding a fork; older ones need a snapshot. */
+export const maxEpochEnds = 256;
+
+/** The last sequence of the records made in an epoch. */
+export interface EpochEnd {
+  readonly epoch: number;
+  readonly last: number;
+}
+
+export interface LogPosition {
+  readonly sequence: number;
+  readonly hash: number;
+}
+
+export type AppendFault = "gap" | "hash" | "damaged";
+
+export class MemoryLog implements LogSource {
+  #batches: LogBatch[] = [];
+  #base: LogPosition;
+  #closed: LogPosition;
+  #epochEnds: EpochEnd[] = [];
+  #retainedBytes = 0;
+  #arena: Buffer = Buffer.alloc(0);
+  #openAt = 0;
+  #openEnd = 0;
+  #openFirst = 0;
+  #last: number;
+
+  /** An empty log that continues from a position. */
+  constructor(base: LogPosition = { sequence: 0, hash: 0 }, epochEnds: readonly EpochEnd[] = []) {
+    this.#base = base;
+    this.#closed = base;
+    this.#last = base.sequence;
+    this.#epochEnds = [...epochEnds];
+  }
+
+  /** Sequence of the newest record, closed or not. */
+  get last(): number {
+    return this.#last;
+  }
+  /** Where the records in memory begin: the position before the first of them. */
+  get base(): LogPosition {
+    return this.#base;
+  }
+  /** End of the last closed batch. */
+  get closed(): LogPosition {
+    return this.#closed;
+  }
+  /** Epoch of the newest record, 0 for none. */
+  get lastEpoch(): number {
+    return this.#epochEnds.at(-1)?.epoch ?? 0;
+  }
+  get epochEnds(): readonly EpochEnd[] {
+    return this.#epochEnds;
+  }
+  get retainedBytes(): number {
+    return this.#retainedBytes + this.#openEnd - this.#openAt;
+  }
+  /** The buffer that holds the record appended last, and its end there: replies point into it. */
+  get arena(): Buffer {
+    return this.#arena;
+  }
+
+  /** Appends a record that this server makes; `fields.sequence` must be the next. Returns where it starts in `arena`. */
+  append(fields: RecordFields): number {
+    if (fields.sequence !== this.#last + 1) throw new Error(`record ${fields.sequence} appended after ${this.#last}`);
+    if (fields.epoch < this.lastEpoch) throw new Error(`a record of epoch ${fields.epoch} after one of ${this.lastEpoch}`);
+    const bound = recordBound(fields);
+    if (this.#openEnd + bound > this.#arena.length) {
+      this.close();
+      this.#arena = Buffer.allocUnsafeSlow(Math.max(arenaBytes, bound));
+      this.#openAt = 0;
+      this.#openEnd = 0;
+    }
+    if (this.#openEnd === this.#openAt) this.#openFirst = fields.sequence;
+    const start = this.#openEnd;
+    this.#openEnd = encodeRecord(this.#arena, start, fields);
+    this.#last = fields.sequence;
+    this.#noteEpoch(fields.epoch, fields.sequence);
+    return start;
+  }
+
+  /** Makes the records appended since the last call one batch. Null if there are none. */
+  close(): LogBatch | null {
+    if (this.#openEnd === this.#openAt) return null;
+    const bytes = this.#arena.subarray(this.#openAt, this.#openEnd);
+    const batch: LogBatch = {
+      first: this.#openFirst,
+      last: this.#last,
+      previousHash: this.#closed.hash,
+      lastHash: chainHash(bytes, this.#closed.hash),
+      bytes,
+    };
+    this.#openAt = this.#openEnd;
+    this.#keep(batch);
+    return batch;
+  }
+
+  /** Appends a batch made elsewhere, whole or not at all (rule 4). Null if it was appended. */
+  appendBatch(batch: LogBatch): AppendFault | null {
+    if (this.#openEnd !== this.#openAt) throw new Error("a batch from elsewhere while own records are open");
+    if (batch.first !== this.#last + 1) return "gap";
+    if (batch.previousHash !== this.#closed.hash) return "hash";
+    if (chainHash(batch.bytes, batch.previousHash) !== batch.lastHash) return "damaged";
+    const ends: EpochEnd[] = [];
+    let epoch = this.lastEpoch;
+    let sequence = batch.first - 1;
+    const reader = new RecordReader(batch.bytes);
+    do {
+      sequence += 1;
+      if (reader.sequence !== sequence || reader.epoch < epoch) return "damaged";
+      if (reader.epoch > epoch && sequence > batch.first && epoch > 0) ends.push({ epoch, last: sequence - 1 });
+      epoch = reader.epoch;
+    } while (reader.next());
+    if (sequence !== batch.last) return "damaged";
+    for (const end of ends) this.#noteEpoch(end.epoch, end.last);
+    this.#noteEpoch(epoch, batch.last);
+    this.#last = batch.last;
+    this.#keep(batch);
+    return null;
+  }
+
+  #noteEpoch(epoch: number, last: number): void {
+    const ends = this.#epochEnds;
+    const newest = ends.length - 1;
+    if (newest >= 0 && ends[newest]?.epoch === epoch) ends[newest] = { epoch, last };
+    else ends.push({ epoch, last });
+    if (ends.length > maxEpochEnds) ends.shift();
+  }
+
+  #keep(batch: LogBatch): void {
+    this.#batches.push(batch);
+    this.#retainedBytes += batch.bytes.length;
+    this.#closed = { sequence: batch.last, hash: batch.lastHash };
+  }
+
+  /** Index of the first batch whose last sequence is at least `sequence`. */
+  #find(sequence: number): number {
+    let low = 0;
+    let high = this.#batches.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#batches[middle]?.last ?? 0) < sequence) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Closed batches that hold records from `from` to `through`, cut to exactly these. */
+  *batches(from: number, through: number): Generator<LogBatch> {
+    if (from <= this.#base.sequence) throw new Error(`records from ${from}; memory begins at ${this.#base.sequence + 1}`);
+    for (let at = this.#find(from); at < this.#batches.length; at += 1) {
+      let batch = this.#batches[at] as LogBatch;
+      if (batch.first > through) return;
+      if (batch.last > through) batch = sliceThrough(batch, through);
+      if (batch.first < from) batch = sliceFrom(batch, from);
+      yield batch;
+    }
+  }
+
+  /** The log's hash at a closed sequence; undefined where it is no longer, or not yet, in memory. */
+  hashAt(sequence: number): number | undefined {
+    if (sequence === this.#closed.sequence) return this.#closed.hash;
+    if (sequence === this.#base.sequence) return this.#base.hash;
+    if (sequence < this.#base.sequence || sequence > this.#closed.sequence) return undefined;
+    const batch = this.#batches[this.#find(sequence)] as LogBatch;
+    return batch.last === sequence ? batch.lastHash : hashAt(batch, sequence);
+  }
+
+  /** Epoch of the record at a sequence in memory's range; 0 for sequence 0; undefined if it is not known any more. */
+  epochAt(sequence: number): number | undefined {
+    if (sequence === 0) return 0;
+    const end = this.#epochEnds.find(({ last }) => last >= sequence);
+    return end !== undefined && sequence <= this.#last ? end.epoch : undefined;
+  }
+
+  /** Drops everything above `after` (rule 7). */
+  truncate(after: number): void {
+    this.close();
+    if (after >= this.#last) return;
+    if (after < this.#base.sequence) throw new Error(`truncation to ${after}; memory begins at ${this.#base.sequence + 1}`);
+    const hash = this.hashAt(after) as number;
+    const at = this.#find(after + 1);
+    const cut = this.#batches[at];
+    this.#batches.length = at;
+    if (cut !== undefined && cut.first <= after) this.#batches.push(sliceThrough(cut, after));
+    this.#retainedBytes = this.#batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
+    this.#closed = { sequence: after, hash };
+    this.#last = after;
+    const ends = this.#epochEnds;
+    while (ends.length > 1 && (ends.at(-2)?.last ?? 0) >= after) ends.pop();
+    const newest = ends.at(-1);
+    if (after === 0) ends.length = 0;
+    else if (newest !== undefined) ends[ends.length - 1] = { epoch: newest.epoch, last: after };
+  }
+
+  /** Lets go of batches that end at or below `through`, oldest first, until at most `keepBytes` are retained. */
+  trim(through: number, keepBytes: number): void {
+    let drop = 0;
+    while (drop < this.#batches.length && this.#retainedBytes > keepBytes) {
+      const batch = this.#batches[drop] as LogBatch;
+      if (batch.last > through) break;
+      this.#retainedBytes -= batch.bytes.length;
+      this.#base = { sequence: batch.last, hash: batch.lastHash };
+      drop += 1;
+    }
+    if (drop > 0) this.#batches.splice(0, drop);
+  }
+
+  /** A copy that shares the records' bytes, which never change. */
+  clone(): MemoryLog {
+    this.close();
+    const copy = new MemoryLog(this.#base, this.#epochEnds);
+    copy.#batches = [...this.#batches];
+    copy.#closed = this.#closed;
+    copy.#last = this.#last;
+    copy.#retainedBytes = this.#retainedBytes;
+    return copy;
+  }
+}

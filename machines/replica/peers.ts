@@ -1,0 +1,178 @@
+/**
+ * What a server knows of the others: when each was heard on which link, its newest heartbeat, and, on the primary, the
+ * session in which it follows (rules 4, 8, 9). Silence is judged by the monotonic clock, and never by a server that was
+ * itself just paused. What always holds: of two incarnations of a server the one with the higher life is believed; and
+ * nothing heard here is ever a reason to acknowledge, only confirms in a session are.
+ */
+import type { Member } from "../../schemas/registry.ts";
+import type { Heartbeat } from "../codec/message.ts";
+
+export type LinkName = "main" | "failsafe";
+export type LinkState = "up" | "closed" | "unheard";
+
+/** The primary's side of one mirror: from the accept to the end of the follower, the primary or the role. */
+export interface Session {
+  readonly id: string;
+  readonly incarnation: string;
+  /** Cumulative, both sequences. */
+  confirmed: number;
+  sent: number;
+  /** The highest probe that came back. */
+  echoed: number;
+  /** When confirmed last moved, or was level with sent. */
+  progressMs: number;
+  link: LinkName | null;
+  /** Records for it are being read from disk. */
+  reading: boolean;
+  /** Where the hot path may not send: a snapshot is on its way. */
+  snapshot: boolean;
+}
+
+export interface Peer {
+  readonly name: string;
+  heartbeat: Heartbeat | null;
+  heardMs: Record<LinkName, number>;
+  link: Record<LinkName, LinkState>;
+  session: Session | null;
+  /** The incarnation that said it leaves: never added again. */
+  leaving: string;
+  /** When this server was last removed for silence or slowness, and how often in a row (hysteresis). */
+  removedMs: number;
+  removals: number;
+}
+
+/** Removals within this time of each other count as flapping. */
+const flappingMs = 60_000;
+/** The longest that a flapping peer is kept waiting. */
+const maxHoldOffMs = 10_000;
+
+export class Peers {
+  readonly #byName: Map<string, Peer>;
+  #suspicionMs: number;
+
+  constructor(names: readonly string[], suspicionMs: number, nowMs: number) {
+    this.#suspicionMs = suspicionMs;
+    this.#byName = new Map(
+      names.map((name) => [
+        name,
+        {
+          name,
+          heartbeat: null,
+          heardMs: { main: nowMs, failsafe: nowMs },
+          link: { main: "unheard", failsafe: "unheard" },
+          session: null,
+          leaving: "",
+          removedMs: Number.NEGATIVE_INFINITY,
+          removals: 0,
+        },
+      ]),
+    );
+  }
+
+  get(name: string): Peer | undefined {
+    return this.#byName.get(name);
+  }
+  [Symbol.iterator](): IterableIterator<Peer> {
+    return this.#byName.values();
+  }
+  byIncarnation(incarnation: string): Peer | undefined {
+    for (const peer of this.#byName.values()) if (peer.heartbeat?.incarnation === incarnation) return peer;
+    return undefined;
+  }
+  sessionOf(incarnation: string): Session | null {
+    for (const peer of this.#byName.values()) if (peer.session?.incarnation === incarnation) return peer.session;
+    return null;
+  }
+
+  onHeard(name: string, link: LinkName, nowMs: number): void {
+    const peer = this.#byName.get(name);
+    if (peer === undefined) return;
+    peer.heardMs[link] = nowMs;
+    peer.link[link] = "up";
+  }
+
+  onLinkClosed(name: string, link: LinkName): void {
+    const peer = this.#byName.get(name);
+    if (peer !== undefined) peer.link[link] = "closed";
+  }
+
+  /** The measure starts again: this server was paused, or has just started. Evidence of closing is dropped too. */
+  restartMeasure(nowMs: number): void {
+    for (const peer of this.#byName.values()) {
+      peer.heardMs = { main: nowMs, failsafe: nowMs };
+      for (const link of ["main", "failsafe"] as const) if (peer.link[link] === "closed") peer.link[link] = "unheard";
+    }
+  }
+
+  /** A heartbeat of an older life than one already heard is a late message. False: ignore it. */
+  onHeartbeat(name: string, heartbeat: Heartbeat): boolean {
+    const peer = this.#byName.get(name);
+    if (peer === undefined) return false;
+    const before = peer.heartbeat;
+    if (before !== null && heartbeat.life < before.life) return false;
+    if (before !== null && heartbeat.incarnation === before.incarnation && heartbeat.beat <= before.beat) return false;
+    peer.heartbeat = heartbeat;
+    if (peer.session !== null && peer.session.incarnation !== heartbeat.incarnation) peer.session = null;
+    return true;
+  }
+
+  /** Both the kernel (main link closed) and NATS (no responders) say that nobody is there: no need to wait (rule 9). */
+  isGone(peer: Peer): boolean {
+    return peer.link.main === "closed" && peer.link.failsafe === "closed";
+  }
+
+  isSilent(peer: Peer, nowMs: number): boolean {
+    return nowMs - Math.max(peer.heardMs.main, peer.heardMs.failsafe) > this.#suspicionMs;
+  }
+
+  /** Heard of lately, in any incarnation. */
+  isPresent(name: string, nowMs: number): boolean {
+    const peer = this.#byName.get(name);
+    return peer?.heartbeat != null && !this.isGone(peer) && !this.isSilent(peer, nowMs);
+  }
+
+  /** This incarnation is not to be reckoned with: dead, restarted, or silent on both links. */
+  isLost(member: Member, nowMs: number): boolean {
+    const peer = this.#byName.get(member.server);
+    if (peer === undefined) return true;
+    if (peer.heartbeat !== null && peer.heartbeat.incarnation !== member.incarnation) return true;
+    return this.isGone(peer) || this.isSilent(peer, nowMs);
+  }
+
+  /** Main closed and not heard since: worth asking again and again whether NATS still knows it. */
+  get anyInDoubt(): boolean {
+    for (const peer of this.#byName.values()) if (peer.link.main === "closed" && peer.link.failsafe !== "closed") return true;
+    return false;
+  }
+
+  /** The link for records: main while it is up, else NATS. */
+  linkTo(peer: Peer): LinkName {
+    return peer.link.main === "up" ? "main" : "failsafe";
+  }
+
+  noteRemoval(name: string, nowMs: number): void {
+    const peer = this.#byName.get(name);
+    if (peer === undefined) return;
+    peer.removals = nowMs - peer.removedMs < flappingMs ? peer.removals + 1 : 0;
+    peer.removedMs = nowMs;
+  }
+
+  /** A peer that keeps being removed waits longer each time before it is added again. */
+  mayRejoin(peer: Peer, nowMs: number): boolean {
+    if (peer.removals === 0) return true;
+    return nowMs - peer.removedMs >= Math.min(maxHoldOffMs, this.#suspicionMs * 2 ** peer.removals);
+  }
+
+  clone(): Peers {
+    const copy = new Peers([], this.#suspicionMs, 0);
+    for (const [name, peer] of this.#byName) {
+      copy.#byName.set(name, {
+        ...peer,
+        heardMs: { ...peer.heardMs },
+        link: { ...peer.link },
+        session: peer.session === null ? null : { ...peer.session },
+      });
+    }
+    return copy;
+  }
+}

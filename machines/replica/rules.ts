@@ -1,0 +1,113 @@
+/**
+ * The rules of PROTOCOL.md that are a single decision, by name. The replica asks them and nothing else decides, so that
+ * each has one place, and a simulation can break one at a time by passing another function. These are what ships.
+ */
+import type { Member, RegistryRecord } from "../../schemas/registry.ts";
+import { type Confirm, type Mirror, sameMember } from "../codec/message.ts";
+import { type Configuration, commitPoint, isAlone, otherMembers } from "../log/commit.ts";
+
+export interface ConfirmFacts {
+  session: string;
+  epoch: number;
+  self: string;
+  follower: string;
+  /** This log's own hash at the confirmed sequence; undefined if it has no such record. */
+  hash: number | undefined;
+}
+
+export interface MirrorFacts {
+  session: string;
+  epoch: number;
+  self: string;
+  primary: string;
+}
+
+export const shippedRules = {
+  /** Rule 1: everything names incarnations; a restarted server is another one. */
+  isSameMember: (one: Member, other: Member): boolean => sameMember(one, other),
+
+  /** Rule 2: a server that is about to ask for a configuration without its peer confirms and acknowledges nothing. */
+  mayConfirm: (fenced: boolean, casIsOpen: boolean): boolean => !fenced && !casIsOpen,
+  mayCommit: (fenced: boolean): boolean => !fenced,
+
+  /** Rule 2: everything appended is on disk before the compare-and-set that would leave one member. */
+  isSyncedForCas: (synced: number, last: number): boolean => synced >= last,
+
+  /** Rule 3: from sending a compare-and-set until it is settled, both configurations must be satisfied. */
+  configurations: (settled: Configuration, open: Configuration | null): Configuration[] =>
+    open === null ? [settled] : [settled, open],
+  commitPoint,
+  isAlone,
+  otherMembers,
+
+  /** Rule 3: an answer that is not a clear one is unknown; it is settled only by a revision beyond the expected one. */
+  isSettled: (revision: number, expectedRevision: number): boolean => revision > expectedRevision,
+
+  /** Rule 4: records are appended only in the current epoch, from the primary that this server follows, in its session. */
+  mirrorFits: (message: Mirror, facts: MirrorFacts): boolean =>
+    message.epoch === facts.epoch &&
+    message.session === facts.session &&
+    message.from === facts.primary &&
+    message.to === facts.self,
+
+  /** Rule 4: a confirm counts only from this session, this epoch, both incarnations, for a record with the same hash. */
+  confirmFits: (message: Confirm, facts: ConfirmFacts): boolean =>
+    message.session === facts.session &&
+    message.epoch === facts.epoch &&
+    message.to === facts.self &&
+    message.from === facts.follower &&
+    message.hash === facts.hash,
+
+  /** Rule 5: a reply leaves only when its record, and all before it, are committed. */
+  mayAnswer: (needs: number, committed: number): boolean => needs <= committed,
+
+  /** Rule 5: a read or a refusal waits for an echo, from every other in-sync member, of a probe sent after it arrived. */
+  isProven: (needs: number, echoed: number): boolean => echoed >= needs,
+
+  /** Rule 6: what may be applied to tables of a warm server and on disk. */
+  mayApply: (_last: number, committed: number): number => committed,
+
+  /** Rule 7: where a follower's log parts from the primary's: nothing above it is kept. */
+  truncatesTo: (agreed: number, _last: number): number => agreed,
+
+  /** Rule 7: a deposed server keeps its memory only where the newest record names its incarnation. */
+  isNamed: (record: RegistryRecord, self: Member): boolean => record.inSync.some((member) => sameMember(member, self)),
+
+  /** Rule 8: the joiner holds everything acknowledged so far and the whole inherited log when the adding CAS is sent. */
+  mayBeAdded: (confirmed: number, committed: number, inherited: number): boolean =>
+    confirmed >= committed && confirmed >= inherited,
+
+  /** The start table: a sole member's disk must hold the base, in the same history. */
+  holdsBase: (record: RegistryRecord, history: string, last: number, hashAtBase: number | undefined): boolean =>
+    last >= record.base.sequence &&
+    (record.base.sequence === 0 || history === record.history) &&
+    hashAtBase === record.base.hash,
+
+  /** The start table: after a total loss, only when every configured server is present can the longest log be chosen. */
+  mayChooseLongest: (present: number, configured: number): boolean => present === configured,
+
+  /** The registry's section: one that went backwards freezes mode changes. */
+  wentBack: (epoch: number, epochSeen: number): boolean => epoch < epochSeen,
+
+  /** Rule 11. */
+  mayRunAfter: (predecessorIsKnown: boolean): boolean => predecessorIsKnown,
+
+  /** Rule 12. */
+  isDuplicate: (sequence: number): boolean => sequence > 0,
+  isReused: (bodyHash: number, remembered: number): boolean => bodyHash !== remembered,
+  isExpired: (issuedAtMs: number | undefined, floorMs: number): boolean => issuedAtMs !== undefined && issuedAtMs <= floorMs,
+
+  /** Rule 13: the result from which a new primary publishes again. */
+  publishFrom: (published: number): number => published + 1,
+
+  /** Rule 16: what a resumed request has done already. */
+  completed: <T>(transactions: readonly T[]): readonly T[] => transactions,
+
+  /** Rule 17. */
+  isPoisoned: (attempts: number): boolean => attempts >= 2,
+
+  /** Clean stop: no record, no open CAS and no unseen one may name a server that exits. */
+  mayExit: (isReleased: boolean): boolean => isReleased,
+};
+
+export type Rules = typeof shippedRules;
