@@ -36,7 +36,7 @@ export interface RecordFields {
   resultNumber: number;
   /** The request's `issuedAt`, or its arrival at the primary; ms since 1970. */
   stampMs: number;
-  /** Replies of results with a number up to this are forgotten from this record on (rule 12). */
+  /** Replies of records with a sequence up to this are forgotten once this record is committed (rule 12). */
   forgottenThrough: number;
   bodyHash: number;
   client: string;
