@@ -6,7 +6,7 @@
  * Tags are what the hot path reads: `hot` (processes requests), `fenced` (neither acknowledges nor confirms, rule 2),
  * `held` (takes no new request), `following` (has a primary), `asking` (a compare-and-set is open that must be settled).
  */
-import { setup, type SnapshotFrom, transition } from "xstate";
+import { type SnapshotFrom, setup, transition } from "xstate";
 
 export type LifecycleEvent =
   | { type: "store.recovered" }
@@ -120,7 +120,11 @@ export const lifecycleMachine = setup({
         asking: {
           tags: ["asking"],
           entry: "proposeClaim",
-          on: { "cas.won.alone": "#server.hot.alone", "cas.lost.named": "#server.consulting", "cas.lost.unnamed": "#server.consulting" },
+          on: {
+            "cas.won.alone": "#server.hot.alone",
+            "cas.lost.named": "#server.consulting",
+            "cas.lost.unnamed": "#server.consulting",
+          },
         },
       },
     },
@@ -132,7 +136,11 @@ export const lifecycleMachine = setup({
         asking: {
           tags: ["asking"],
           entry: "proposeNewHistory",
-          on: { "cas.won.alone": "#server.hot.alone", "cas.lost.named": "#server.consulting", "cas.lost.unnamed": "#server.consulting" },
+          on: {
+            "cas.won.alone": "#server.hot.alone",
+            "cas.lost.named": "#server.consulting",
+            "cas.lost.unnamed": "#server.consulting",
+          },
         },
       },
     },
@@ -166,7 +174,12 @@ export const lifecycleMachine = setup({
       states: {
         syncing: {
           entry: "syncAll",
-          on: { "disk.synced": "asking", "primary.returned": "#server.warm", "cas.lost.named": "#server.warm", "cas.lost.unnamed": "#server.deposed" },
+          on: {
+            "disk.synced": "asking",
+            "primary.returned": "#server.warm",
+            "cas.lost.named": "#server.warm",
+            "cas.lost.unnamed": "#server.deposed",
+          },
         },
         asking: { tags: ["asking"], entry: "proposeTakeover", on: asked },
       },
@@ -189,7 +202,11 @@ export const lifecycleMachine = setup({
           },
         },
         adding: { tags: ["asking"], entry: "proposeAddition", on: { "cas.won.normal": "normal" } },
-        removing: { tags: ["asking"], entry: "proposeRemoval", on: { "cas.won.normal": "normal", "cas.won.alone": "alone" } },
+        removing: {
+          tags: ["asking"],
+          entry: "proposeRemoval",
+          on: { "cas.won.normal": "normal", "cas.won.alone": "alone" },
+        },
         fencing: {
           initial: "syncing",
           states: {
@@ -224,7 +241,10 @@ export const lifecycleMachine = setup({
 export type LifecycleSnapshot = SnapshotFrom<typeof lifecycleMachine>;
 
 /** One step: the next snapshot and what to do, in order. An event that the state does not know changes nothing. */
-export function lifecycleStep(snapshot: LifecycleSnapshot, event: LifecycleEvent): [LifecycleSnapshot, LifecycleAction[]] {
+export function lifecycleStep(
+  snapshot: LifecycleSnapshot,
+  event: LifecycleEvent,
+): [LifecycleSnapshot, LifecycleAction[]] {
   const [next, actions] = transition(lifecycleMachine, snapshot, event);
   return [next, actions.map((action) => action.type as LifecycleAction)];
 }

@@ -167,11 +167,15 @@ export function encodeMessage(message: PeerMessage): Uint8Array {
 export function decodeMessage(frame: Uint8Array): { message: PeerMessage; payload: Uint8Array } {
   const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
   if (bytes.length < prefixBytes) throw new MessageError("a message is cut off");
-  if (bytes[0] !== messageVersion) throw new MessageError(`a message of version ${bytes[0]}; this program knows ${messageVersion}`);
+  if (bytes[0] !== messageVersion)
+    throw new MessageError(`a message of version ${bytes[0]}; this program knows ${messageVersion}`);
   const end = prefixBytes + bytes.readUInt32LE(4);
   if (end > bytes.length) throw new MessageError("a message is cut off");
   try {
-    return { message: JSON.parse(bytes.toString("utf8", prefixBytes, end)) as PeerMessage, payload: bytes.subarray(end) };
+    return {
+      message: JSON.parse(bytes.toString("utf8", prefixBytes, end)) as PeerMessage,
+      payload: bytes.subarray(end),
+    };
   } catch {
     throw new MessageError("a message's header is not JSON");
   }

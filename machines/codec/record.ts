@@ -127,6 +127,12 @@ export class RecordReader {
     this.at(at);
   }
 
+  /** The same reader over other bytes. */
+  over(bytes: Buffer, at: number): boolean {
+    this.#bytes = bytes;
+    return this.at(at);
+  }
+
   /** Moves to the record that starts at `at`; false at the end of the bytes. Throws RecordError if it does not fit. */
   at(at: number): boolean {
     const bytes = this.#bytes;

@@ -50,6 +50,13 @@ export class DuplicateTable {
     return { sequence: this.#sequences[at] ?? 0, stampMs: this.#stamps[at] ?? 0 };
   }
 
+  /** Where the reply remembered last lies. */
+  get newest(): { source: Uint8Array; start: number; end: number } {
+    const at = (this.#tail - 1) & (this.#keys.length - 1);
+    const start = this.#starts[at] ?? 0;
+    return { source: this.#sources[at] as Uint8Array, start, end: start + (this.#lengths[at] ?? 0) };
+  }
+
   /** The sequence through which all but the newest `keep` replies, and all with a stamp before `beforeMs`, can be forgotten. */
   forgettable(keep: number, beforeMs: number, maxAtOnce: number): number {
     let through = 0;
@@ -63,7 +70,15 @@ export class DuplicateTable {
   }
 
   /** Remembers the reply at `start` in `source`. Sequences must rise. */
-  remember(key: string, bodyHash: number, stampMs: number, sequence: number, source: Uint8Array, start: number, length: number): void {
+  remember(
+    key: string,
+    bodyHash: number,
+    stampMs: number,
+    sequence: number,
+    source: Uint8Array,
+    start: number,
+    length: number,
+  ): void {
     if (this.count === this.#keys.length) this.#grow();
     const at = this.#tail & (this.#keys.length - 1);
     this.#keys[at] = key;

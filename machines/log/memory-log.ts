@@ -76,7 +76,8 @@ export class MemoryLog implements LogSource {
   /** Appends a record that this server makes; `fields.sequence` must be the next. Returns where it starts in `arena`. */
   append(fields: RecordFields): number {
     if (fields.sequence !== this.#last + 1) throw new Error(`record ${fields.sequence} appended after ${this.#last}`);
-    if (fields.epoch < this.lastEpoch) throw new Error(`a record of epoch ${fields.epoch} after one of ${this.lastEpoch}`);
+    if (fields.epoch < this.lastEpoch)
+      throw new Error(`a record of epoch ${fields.epoch} after one of ${this.lastEpoch}`);
     const bound = recordBound(fields);
     if (this.#openEnd + bound > this.#arena.length) {
       this.close();
@@ -160,7 +161,8 @@ export class MemoryLog implements LogSource {
 
   /** Closed batches that hold records from `from` to `through`, cut to exactly these. */
   *batches(from: number, through: number): Generator<LogBatch> {
-    if (from <= this.#base.sequence) throw new Error(`records from ${from}; memory begins at ${this.#base.sequence + 1}`);
+    if (from <= this.#base.sequence)
+      throw new Error(`records from ${from}; memory begins at ${this.#base.sequence + 1}`);
     for (let at = this.#find(from); at < this.#batches.length; at += 1) {
       let batch = this.#batches[at] as LogBatch;
       if (batch.first > through) return;
@@ -190,7 +192,8 @@ export class MemoryLog implements LogSource {
   truncate(after: number): void {
     this.close();
     if (after >= this.#last) return;
-    if (after < this.#base.sequence) throw new Error(`truncation to ${after}; memory begins at ${this.#base.sequence + 1}`);
+    if (after < this.#base.sequence)
+      throw new Error(`truncation to ${after}; memory begins at ${this.#base.sequence + 1}`);
     const hash = this.hashAt(after) as number;
     const at = this.#find(after + 1);
     const cut = this.#batches[at];

@@ -141,7 +141,8 @@ export class Peers {
 
   /** Main closed and not heard since: worth asking again and again whether NATS still knows it. */
   get anyInDoubt(): boolean {
-    for (const peer of this.#byName.values()) if (peer.link.main === "closed" && peer.link.failsafe !== "closed") return true;
+    for (const peer of this.#byName.values())
+      if (peer.link.main === "closed" && peer.link.failsafe !== "closed") return true;
     return false;
   }
 

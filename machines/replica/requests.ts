@@ -3,7 +3,7 @@
  * Fed with records in log order, on the primary as it makes them and on a warm server once they are committed, so that
  * every server that has applied the same log has the same table. The intake's own list of what runs now is `running`.
  */
-import { type RecordReader, recordKinds, requestKey } from "../codec/record.ts";
+import { RecordReader, recordKinds, requestKey } from "../codec/record.ts";
 import { DuplicateTable } from "../log/duplicates.ts";
 
 export interface CompletedTransaction {
@@ -54,6 +54,8 @@ export class RequestTable {
   #begun: Map<string, BegunRequest>;
   #resultNumber: number;
   #through: number;
+  #forgetThrough = 0;
+  readonly #reader = new RecordReader(new Uint8Array(0));
 
   constructor(start: { through: number; resultNumber: number; floorMs: number }) {
     this.done = new DuplicateTable(start.floorMs);
@@ -84,7 +86,7 @@ export class RequestTable {
     }
     const key = requestKey(reader.client, reader.id);
     if (kind === recordKinds.final) {
-      this.finish(key, reader.bodyHash, reader.stampMs, reader.sequence, reader.resultNumber, bytes, reader.replyAt, reader.replyLength);
+      this.#finish(key, reader, bytes);
       return;
     }
     const before = this.#begun.get(key);
@@ -103,12 +105,43 @@ export class RequestTable {
     });
   }
 
-  /** The result of a request: the hot path's way in, without a reader. */
-  finish(key: string, bodyHash: number, stampMs: number, sequence: number, resultNumber: number, bytes: Uint8Array, replyAt: number, replyLength: number): void {
-    this.#through = sequence;
-    this.#resultNumber = resultNumber;
-    this.done.remember(key, bodyHash, stampMs, sequence, bytes, replyAt, replyLength);
+  /**
+   * A record that this server has just made, at `start` in `arena`. `doneKey`: the request that it finishes, if it is a
+   * final one: the hot path's short way in, which reads only numbers.
+   */
+  observeOwn(arena: Buffer, start: number, doneKey: string): void {
+    this.#reader.over(arena, start);
+    if (doneKey === "") this.observe(this.#reader, arena);
+    else this.#finish(doneKey, this.#reader, arena);
+  }
+
+  #finish(key: string, reader: RecordReader, bytes: Uint8Array): void {
+    this.#through = reader.sequence;
+    this.#resultNumber = reader.resultNumber;
+    this.done.remember(
+      key,
+      reader.bodyHash,
+      reader.stampMs,
+      reader.sequence,
+      bytes,
+      reader.replyAt,
+      reader.replyLength,
+    );
     if (this.#begun.size > 0) this.#begun.delete(key);
+  }
+
+  /** What the primary has decided to forget: carried in every record it makes, done once that record is committed. */
+  get forgetThrough(): number {
+    return this.#forgetThrough;
+  }
+  /** Looks for replies that are too many or too old. `beforeMs`: wall clock, ms since 1970. */
+  chooseForgotten(keep: number, beforeMs: number, maxAtOnce: number): void {
+    this.#forgetThrough = Math.max(this.#forgetThrough, this.done.forgettable(keep, beforeMs, maxAtOnce));
+  }
+  /** A record that says so is committed. */
+  forget(through: number): void {
+    this.#forgetThrough = Math.max(this.#forgetThrough, through);
+    this.done.forget(through);
   }
 
   /** The oldest record that is still needed to rebuild this table; `through + 1` if none is. */
@@ -119,9 +152,14 @@ export class RequestTable {
   }
 
   clone(): RequestTable {
-    const copy = new RequestTable({ through: this.#through, resultNumber: this.#resultNumber, floorMs: this.done.floorMs });
+    const copy = new RequestTable({
+      through: this.#through,
+      resultNumber: this.#resultNumber,
+      floorMs: this.done.floorMs,
+    });
     Object.assign(copy, { done: this.done.clone() });
     copy.#begun = new Map(this.#begun);
+    copy.#forgetThrough = this.#forgetThrough;
     return copy;
   }
 }

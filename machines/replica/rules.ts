@@ -95,7 +95,8 @@ export const shippedRules = {
   /** Rule 12. */
   isDuplicate: (sequence: number): boolean => sequence > 0,
   isReused: (bodyHash: number, remembered: number): boolean => bodyHash !== remembered,
-  isExpired: (issuedAtMs: number | undefined, floorMs: number): boolean => issuedAtMs !== undefined && issuedAtMs <= floorMs,
+  isExpired: (issuedAtMs: number | undefined, floorMs: number): boolean =>
+    issuedAtMs !== undefined && issuedAtMs <= floorMs,
 
   /** Rule 13: the result from which a new primary publishes again. */
   publishFrom: (published: number): number => published + 1,

@@ -2,8 +2,9 @@
  * What a server that is no member does, by PROTOCOL.md's table "Modes and start": at its start, and again whenever it has
  * lost the primary that it was joining. A pure reading of the registry, the own disk and who is present.
  */
-import type { Limits, Settings } from "../../schemas/settings.ts";
+
 import type { Member, RegistryRecord } from "../../schemas/registry.ts";
+import type { Limits, Settings } from "../../schemas/settings.ts";
 import type { Rules } from "./rules.ts";
 
 export interface OwnDisk {
@@ -28,7 +29,13 @@ export interface Presence {
 }
 
 export interface Verdict {
-  readonly event: "verdict.refuse" | "verdict.wait" | "verdict.claim" | "verdict.newHistory" | "verdict.join" | "verdict.member";
+  readonly event:
+    | "verdict.refuse"
+    | "verdict.wait"
+    | "verdict.claim"
+    | "verdict.newHistory"
+    | "verdict.join"
+    | "verdict.member";
   /** For people: why, and what would help. */
   readonly why: string;
 }
@@ -51,16 +58,25 @@ export function consultTable(facts: StartFacts): Verdict {
   const { record, self, disk, present, rules } = facts;
   if (rules.isNamed(record, self)) return verdict("verdict.member", "the registry counts on this server's memory");
   if (record.schema !== "" && record.schema !== facts.schema)
-    return verdict("verdict.refuse", "the service runs another application or schema than this server; start the same program on all servers");
+    return verdict(
+      "verdict.refuse",
+      "the service runs another application or schema than this server; start the same program on all servers",
+    );
   const primary = present.find(({ incarnation }) => incarnation === record.primary.incarnation);
   if (record.inSync.length === 1 && record.durability === "disk") {
     const sole = record.inSync[0] as Member;
     if (sole.server !== self.server) {
       if (primary?.hot) return verdict("verdict.join", `joins ${primary.server}`);
-      return verdict("verdict.wait", `waits for ${sole.server}: only its disk has everything that was acknowledged; start it`);
+      return verdict(
+        "verdict.wait",
+        `waits for ${sole.server}: only its disk has everything that was acknowledged; start it`,
+      );
     }
     if (disk.last > 0 && disk.history !== record.history)
-      return verdict("verdict.refuse", "this disk belongs to another history than the registry; bring back the right disk, or recover by force");
+      return verdict(
+        "verdict.refuse",
+        "this disk belongs to another history than the registry; bring back the right disk, or recover by force",
+      );
     if (rules.holdsBase(record, disk.history, disk.last, disk.hashAtBase))
       return verdict("verdict.claim", "is the sole member and its disk holds everything that was acknowledged");
     return verdict(
@@ -69,20 +85,36 @@ export function consultTable(facts: StartFacts): Verdict {
     );
   }
   if (primary?.hot) return verdict("verdict.join", `joins ${primary.server}`);
-  const living = record.inSync.filter((member) => present.some(({ incarnation }) => incarnation === member.incarnation));
+  const living = record.inSync.filter((member) =>
+    present.some(({ incarnation }) => incarnation === member.incarnation),
+  );
   if (living.length > 0) return verdict("verdict.wait", `waits for ${living[0]?.server} to take over`);
-  const proven = present.filter((peer) => peer.proven && !record.inSync.some((member) => member.incarnation === peer.incarnation));
-  const absent = facts.configured.filter((name) => name !== self.server && !proven.some(({ server }) => server === name));
+  const proven = present.filter(
+    (peer) => peer.proven && !record.inSync.some((member) => member.incarnation === peer.incarnation),
+  );
+  const absent = facts.configured.filter(
+    (name) => name !== self.server && !proven.some(({ server }) => server === name),
+  );
   if (!rules.mayChooseLongest(proven.length + 1, facts.configured.length))
-    return verdict("verdict.wait", `all in-sync servers restarted; waits for ${absent.join(", ")}, which may hold more; start it, or recover by force`);
+    return verdict(
+      "verdict.wait",
+      `all in-sync servers restarted; waits for ${absent.join(", ")}, which may hold more; start it, or recover by force`,
+    );
   if (facts.afterTotalLoss === "wait")
-    return verdict("verdict.wait", "all in-sync servers died together; an operator decides: recover by force on the server to go on with");
+    return verdict(
+      "verdict.wait",
+      "all in-sync servers died together; an operator decides: recover by force on the server to go on with",
+    );
   const better = proven.find(
     (peer) =>
       peer.lastEpoch > disk.lastEpoch ||
       (peer.lastEpoch === disk.lastEpoch && peer.last > disk.last) ||
       (peer.lastEpoch === disk.lastEpoch && peer.last === disk.last && peer.server < self.server),
   );
-  if (better !== undefined) return verdict("verdict.wait", `all in-sync servers restarted; ${better.server} has the longest log and goes on`);
-  return verdict("verdict.newHistory", "all in-sync servers died together and this one has the longest log: records since the last flush may be missing");
+  if (better !== undefined)
+    return verdict("verdict.wait", `all in-sync servers restarted; ${better.server} has the longest log and goes on`);
+  return verdict(
+    "verdict.newHistory",
+    "all in-sync servers died together and this one has the longest log: records since the last flush may be missing",
+  );
 }

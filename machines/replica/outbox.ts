@@ -1,0 +1,44 @@
+/**
+ * What the replica wants done, in order. The server performs each entry and reports back through the replica's `on…`
+ * methods; nothing here is done before it is read, and the order of entries is the order in which it must be done.
+ */
+import type { ReadySignal } from "../../schemas/envelope.ts";
+import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { PeerMessage } from "../codec/message.ts";
+import type { LinkName } from "./peers.ts";
+
+export type Outbox =
+  /** Both links for heartbeats, one for everything else. */
+  | { type: "send"; to: string; link: LinkName | "both"; message: PeerMessage; payload: readonly Uint8Array[] }
+  /** Make the log through here durable, then `onSynced`. Entries for lower sequences are covered by later ones. */
+  | { type: "sync"; through: number }
+  /** The same without waiting for the disk, then `onWritten` (confirm level `written`). */
+  | { type: "write"; through: number }
+  /** Persist the accepted epoch and history, synced, then `onEpochSaved`. */
+  | { type: "saveEpoch"; epoch: number; history: string }
+  /** Then `onCasAnswer`. */
+  | { type: "compareAndSet"; record: RegistryRecord; expectedRevision: number }
+  /** Then `onRegistryRead`. */
+  | { type: "readRegistry" }
+  /** Apply the effects of records through here to the application's state: they are for good on this server. */
+  | { type: "apply"; through: number }
+  /** Drop records above this on disk too (rule 7). */
+  | { type: "truncate"; after: number }
+  /** The application's state holds what was not committed: build it again from disk and the log, then `onReloaded`. */
+  | { type: "reload" }
+  /** Read records for a joiner from disk, from this sequence on, then `onLogRead`. */
+  | { type: "readLog"; peer: string; session: string; from: number }
+  /** The joiner is too far behind, or of another history: send it everything (rule 7). */
+  | { type: "sendSnapshot"; peer: string; session: string }
+  | { type: "receiveSnapshot"; peer: string; session: string }
+  /** The application is hot: take requests; resume these, in order, after an attempt record each. */
+  | { type: "hot"; epoch: number; publishAfter: number }
+  | { type: "cold" }
+  | { type: "ready"; signal: ReadySignal }
+  /** Look again after this time: sooner than the next tick. */
+  | { type: "wake"; afterMs: number }
+  | { type: "event"; event: string; from: string; to: string; why: string }
+  /** This life ends: start again as a new incarnation; end the process; end it with an error. */
+  | { type: "restart" }
+  | { type: "exit" }
+  | { type: "fail"; why: string };
