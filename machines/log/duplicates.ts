@@ -17,11 +17,11 @@ export interface Remembered {
 
 export class DuplicateTable {
   #slots = new Map<string, number>();
-  #keys: string[] = new Array(firstCapacity);
+  #keys: string[] = Array.from({ length: firstCapacity });
   #bodyHashes = new Float64Array(firstCapacity);
   #stamps = new Float64Array(firstCapacity);
   #sequences = new Float64Array(firstCapacity);
-  #sources: Uint8Array[] = new Array(firstCapacity);
+  #sources: Uint8Array[] = Array.from({ length: firstCapacity });
   #starts = new Uint32Array(firstCapacity);
   #lengths = new Uint32Array(firstCapacity);
   /** Absolute positions in the ring: the oldest, the next to be written, the next to be copied out. */
@@ -153,8 +153,8 @@ export class DuplicateTable {
   #grow(): void {
     const old = this.#keys.length;
     const capacity = old * 2;
-    const keys: string[] = new Array(capacity);
-    const sources: Uint8Array[] = new Array(capacity);
+    const keys: string[] = Array.from({ length: capacity });
+    const sources: Uint8Array[] = Array.from({ length: capacity });
     const bodyHashes = new Float64Array(capacity);
     const stamps = new Float64Array(capacity);
     const sequences = new Float64Array(capacity);

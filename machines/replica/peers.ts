@@ -128,7 +128,8 @@ export class Peers {
   /** Heard of lately, in any incarnation. */
   isPresent(name: string, nowMs: number): boolean {
     const peer = this.#byName.get(name);
-    return peer?.heartbeat != null && !this.isGone(peer) && !this.isSilent(peer, nowMs);
+    if (peer === undefined || peer.heartbeat === null) return false;
+    return !this.isGone(peer) && !this.isSilent(peer, nowMs);
   }
 
   /** This incarnation is not to be reckoned with: dead, restarted, or silent on both links. */
