@@ -10,8 +10,8 @@
  *      Its data is a `ReplayEnd`. An answer without this message was cut off: ask again.
  *
  * What always holds: nothing above the commit point is answered (rule 5), so an answer may end at once with `next === from`;
- * and results of one answer are of one history. A request that names a history which is not the current one gets no results
- * unless the server still has that history's; then `error` says UNKNOWN_HISTORY and `history` names the current one.
+ * and results of one answer are of one history: the one that was asked for, or the current one if none was. A server that
+ * does not have the history that was asked for says UNKNOWN_HISTORY; `current` always names the one that goes on.
  */
 import { z } from "zod";
 
@@ -22,15 +22,17 @@ export const maxReplayResults = 10_000;
 export const replayHeaders = { end: "Twinlog-Replay-End", subject: "Twinlog-Subject" } as const;
 
 /**
- * UNKNOWN_HISTORY: another history is the current one. FORGOTTEN: results before `oldest` are no longer remembered.
+ * UNKNOWN_HISTORY: this server has no results of that history. FORGOTTEN: results before `oldest` are no longer remembered.
  * INVALID_REQUEST: not a ReplayRequest. NOT_HOT: this server has not committed what it inherited; ask again later.
  */
 export const ReplayErrorCode = z.enum(["UNKNOWN_HISTORY", "FORGOTTEN", "INVALID_REQUEST", "NOT_HOT"]);
 export type ReplayErrorCode = z.infer<typeof ReplayErrorCode>;
 
 export const ReplayEnd = z.object({
-  /** The history of this answer; with UNKNOWN_HISTORY, the current one. */
+  /** The history of this answer. */
   history: z.string(),
+  /** The history that is going on now. */
+  current: z.string(),
   /** As in the header. */
   next: z.number().int().min(1),
   /** The lowest result number that can still be asked for. */

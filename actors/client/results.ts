@@ -1,0 +1,309 @@
+/**
+ * The results reader: every result of a service, in order, none missing and none twice, across failovers (rule 13).
+ *
+ * What always holds: result numbers come out dense within a history; a number that was missed is asked for again through
+ * `replay` before anything behind it comes out; a new history is announced before its first result, and only a server's
+ * answer to `replay` makes one the current (a stray message of a deposed server does not). What can no longer be had is an
+ * error, never a silent gap. A consumer that is slower than the service is waited for: memory is bounded.
+ */
+import { headers, ReadySignal, type ReplayRequest, Reply } from "../../schemas/envelope.ts";
+import { ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
+import { parseClientSubject, subjects } from "../../schemas/subjects.ts";
+import { type Bus, type BusMessage, type Clock, noRespondersStatus, type Timer } from "../world/ports.ts";
+import { EventQueue } from "./event-queue.ts";
+
+export interface ResultEvent {
+  readonly type: "result";
+  readonly history: string;
+  /** The result number. */
+  readonly result: number;
+  readonly epoch: number;
+  /** The log sequence of the record. */
+  readonly sequence: number;
+  readonly subject: string;
+  readonly key: string;
+  readonly client: string;
+  readonly reply: Reply;
+  /** The reply as it was published. */
+  readonly bytes: Uint8Array;
+}
+
+/** From here on results are of this history, beginning with number `next`. */
+export interface HistoryEvent {
+  readonly type: "history";
+  readonly history: string;
+  readonly next: number;
+  /** Another one than before: acknowledged results after `previous.last` may be missing. */
+  readonly previous: { readonly history: string; readonly last: number } | undefined;
+}
+
+/** Results from `from` up to `oldest` are no longer remembered by the service. */
+export class ForgottenError extends Error {
+  override readonly name = "ForgottenError";
+  readonly code = "FORGOTTEN";
+  readonly history: string;
+  readonly from: number;
+  readonly oldest: number;
+  constructor(history: string, from: number, oldest: number) {
+    super(`FORGOTTEN: results ${from} to ${oldest - 1} of history ${history} are no longer remembered`);
+    this.history = history;
+    this.from = from;
+    this.oldest = oldest;
+  }
+}
+
+export interface ResultsOptions {
+  readonly service: string;
+  readonly clock: Clock;
+  readonly bus: Bus;
+  /** First result number wanted; default 1. */
+  readonly from?: number;
+  /** The history that `from` counts in; default: the current one. If it is over, the next one is announced and read from 1. */
+  readonly history?: string;
+  /** false: ends with the last result that was committed when it got there. */
+  readonly follow?: boolean;
+  /** Only results of this partition key or client come out; density is still checked over all of them. */
+  readonly filter?: { readonly key?: string; readonly client?: string };
+  readonly inboxPrefix?: string;
+  readonly limits?: Partial<ResultsLimits>;
+}
+
+export interface ResultsLimits {
+  /** Results that wait for the consumer. */
+  readonly maxBuffered: number;
+  /** Results that came before their turn. */
+  readonly maxAhead: number;
+  readonly pageResults: number;
+  /** How long a missing number may still be on its way. */
+  readonly gapMs: number;
+  /** How long an answer to `replay` may say nothing. */
+  readonly answerMs: number;
+  /** How often the service is asked whether there is more than what came by itself. */
+  readonly pollMs: number;
+}
+
+const defaults: ResultsLimits = {
+  maxBuffered: 65_536,
+  maxAhead: 65_536,
+  pageResults: 1_000,
+  gapMs: 20,
+  answerMs: 500,
+  pollMs: 1_000,
+};
+
+export interface ResultsReader extends AsyncIterable<ResultEvent | HistoryEvent> {
+  close(): void;
+}
+
+/** One consumer. To go on another time: `history` and `from`, one more than the last event's. The iterator throws ForgottenError when results can no longer be had. */
+export function readResults(options: ResultsOptions): ResultsReader {
+  const reader = new Reader(options);
+  return {
+    close: () => reader.close(),
+    [Symbol.asyncIterator]: () => reader.queue.iterator(() => reader.close()),
+  };
+}
+
+class Reader {
+  readonly queue: EventQueue<ResultEvent | HistoryEvent>;
+  readonly #options: ResultsOptions;
+  readonly #limits: ResultsLimits;
+  readonly #inbox: string;
+  readonly #subscriptions: { stop(): void }[];
+  readonly #past = new Set<string>();
+  readonly #ahead = new Map<number, ResultEvent>();
+  #history: string | undefined = undefined;
+  #next: number;
+  #askNumber = 0;
+  #isAsking = false;
+  #isClosed = false;
+  /** The next ask: a missing number, a page, silence, or only to be sure. */
+  #timer: { readonly atMs: number; readonly timer: Timer } | undefined = undefined;
+  /** Asks in a row that brought nothing new. */
+  #vain = 0;
+  #nextWhenAsked = 0;
+
+  constructor(options: ResultsOptions) {
+    this.#options = options;
+    this.#limits = { ...defaults, ...options.limits };
+    this.#next = options.from ?? 1;
+    this.#inbox = `${options.inboxPrefix ?? "_INBOX"}.${options.clock.randomId()}.`;
+    this.queue = new EventQueue(this.#limits.maxBuffered, () => this.#askSoon());
+    const { bus, service } = options;
+    this.#subscriptions = [
+      bus.subscribe(`${this.#inbox}*`, (message) => this.#onAnswer(message)),
+      bus.subscribe(subjects.signal(service), (message) => {
+        if (ReadySignal.safeParse(readJson(message.data)).success) this.#askSoon();
+      }),
+    ];
+    if (options.follow ?? true)
+      this.#subscriptions.push(bus.subscribe(subjects.results(service), (message) => this.#onLive(message)));
+    if (options.history !== undefined) this.#begin(options.history, this.#next);
+    this.#ask();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.timer.cancel();
+    for (const subscription of this.#subscriptions) subscription.stop();
+    this.queue.end();
+  }
+
+  #fail(error: Error): void {
+    this.close();
+    this.queue.fail(error);
+  }
+
+  #onLive(message: BusMessage): void {
+    if (this.#history === undefined || this.queue.isFull) return;
+    const history = message.headers?.[headers.history];
+    if (history === this.#history) this.#onResult(message, message.subject, this.#limits.gapMs);
+    else if (history !== undefined && !this.#past.has(history)) this.#askSoon();
+  }
+
+  #onAnswer(message: BusMessage): void {
+    if (this.#isClosed) return;
+    const isCurrent = Number(message.subject.slice(this.#inbox.length)) === this.#askNumber;
+    if (message.status === noRespondersStatus) {
+      if (isCurrent) this.#onVainAnswer();
+      return;
+    }
+    if (message.headers?.[replayHeaders.end] !== undefined) {
+      if (isCurrent) this.#onEnd(message);
+      return;
+    }
+    const history = message.headers?.[headers.history];
+    if (this.#history === undefined && history !== undefined) this.#begin(history, this.#next);
+    if (history === this.#history) this.#onResult(message, message.headers?.[replayHeaders.subject] ?? "", 0);
+    if (isCurrent && this.#isAsking) this.#askIn(this.#limits.answerMs, true);
+  }
+
+  /** `gapMs`: how long to wait for what is missing before it. */
+  #onResult(message: BusMessage, subject: string, gapMs: number): void {
+    const number = Number(message.headers?.[headers.result]);
+    if (!(number >= this.#next)) return;
+    const event = this.#read(message, subject, number);
+    if (event === undefined) return;
+    if (number > this.#next) {
+      if (this.#ahead.size < this.#limits.maxAhead) this.#ahead.set(number, event);
+      if (!this.#isAsking) this.#askIn(gapMs);
+      return;
+    }
+    let following: ResultEvent | undefined = event;
+    while (following !== undefined && !this.queue.isFull) {
+      this.#ahead.delete(this.#next);
+      this.#next += 1;
+      if (this.#isWanted(following)) this.queue.push(following);
+      following = this.#ahead.get(this.#next);
+    }
+  }
+
+  #isWanted(event: ResultEvent): boolean {
+    const { filter } = this.#options;
+    return (
+      (filter?.key === undefined || filter.key === event.key) &&
+      (filter?.client === undefined || filter.client === event.client)
+    );
+  }
+
+  #read(message: BusMessage, subject: string, result: number): ResultEvent | undefined {
+    const reply = Reply.safeParse(readJson(message.data)).data;
+    const tokens = parseClientSubject(subject);
+    if (reply === undefined || tokens === null || this.#history === undefined) return undefined;
+    const epoch = Number(message.headers?.[headers.epoch]);
+    const sequence = Number(message.headers?.[headers.sequence]);
+    const { key, client } = tokens;
+    const { data: bytes } = message;
+    return { type: "result", history: this.#history, result, epoch, sequence, subject, key, client, reply, bytes };
+  }
+
+  #onEnd(message: BusMessage): void {
+    const end = ReplayEnd.safeParse(readJson(message.data)).data;
+    if (end === undefined || end.error?.code === "NOT_HOT") {
+      this.#onVainAnswer();
+      return;
+    }
+    this.#isAsking = false;
+    const isOver = end.history !== end.current && end.next > end.last;
+    if (end.error?.code === "UNKNOWN_HISTORY" || (isOver && this.#next > end.last)) {
+      this.#past.add(end.history);
+      this.#begin(end.current, 1, { history: end.history, last: this.#next - 1 });
+      this.#askIn(0);
+      return;
+    }
+    if (this.#history === undefined) this.#begin(end.history, this.#next);
+    if (end.error?.code === "FORGOTTEN") this.#fail(new ForgottenError(end.history, this.#next, end.oldest));
+    else if (end.error !== undefined) this.#fail(new Error(`${end.error.code}: ${end.error.message}`));
+    else if (this.queue.isFull) this.#dropTimer();
+    else if (this.#next > end.last) this.#onCaughtUp();
+    else if (this.#next > this.#nextWhenAsked) this.#askIn(0);
+    else this.#onVainAnswer();
+  }
+
+  #onCaughtUp(): void {
+    this.#vain = 0;
+    if (this.#options.follow ?? true)
+      this.#askIn(this.#ahead.size > 0 ? this.#limits.gapMs : this.#limits.pollMs, true);
+    else this.close();
+  }
+
+  /** Nobody answered, or the answer helped nothing: again, more slowly each time. */
+  #onVainAnswer(): void {
+    this.#isAsking = false;
+    this.#vain += 1;
+    this.#askIn(Math.min(this.#limits.gapMs * 2 ** Math.min(this.#vain, 16), this.#limits.pollMs), true);
+  }
+
+  #begin(history: string, next: number, previous?: { history: string; last: number }): void {
+    this.#history = history;
+    this.#next = next;
+    this.#ahead.clear();
+    this.queue.push({ type: "history", history, next, previous });
+  }
+
+  #dropTimer(): void {
+    this.#timer?.timer.cancel();
+    this.#timer = undefined;
+  }
+
+  /** Asks then, or earlier if it was to be earlier already; `later` puts it off. */
+  #askIn(delayMs: number, later = false): void {
+    if (this.#isClosed) return;
+    const { clock } = this.#options;
+    const atMs = clock.nowMs() + delayMs;
+    if (this.#timer !== undefined && !later && this.#timer.atMs <= atMs) return;
+    this.#dropTimer();
+    this.#timer = { atMs, timer: clock.after(delayMs, () => this.#ask()) };
+  }
+
+  #askSoon(): void {
+    if (!this.#isAsking) this.#askIn(0);
+  }
+
+  #ask(): void {
+    const { bus, service, clock } = this.#options;
+    this.#timer = undefined;
+    if (this.#next > this.#nextWhenAsked) this.#vain = 0;
+    this.#nextWhenAsked = this.#next;
+    this.#askNumber += 1;
+    this.#isAsking = true;
+    const history = this.#history;
+    const request: ReplayRequest = {
+      from: this.#next,
+      limit: this.#limits.pageResults,
+      ...(history === undefined ? {} : { history }),
+    };
+    const data = Buffer.from(JSON.stringify(request));
+    const isSent = bus.publish(subjects.replay(service), data, undefined, `${this.#inbox}${this.#askNumber}`);
+    if (isSent) this.#askIn(this.#limits.answerMs * (1 + clock.random() / 4), true);
+    else this.#onVainAnswer();
+  }
+}
+
+function readJson(data: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString());
+  } catch {
+    return undefined;
+  }
+}

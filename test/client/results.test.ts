@@ -1,0 +1,251 @@
+/**
+ * The results reader: dense and in order whatever the broker and the servers do; a new history and what can no longer be
+ * had are said, never passed over.
+ */
+import test from "ava";
+import { type Client, createClient } from "../../actors/client/client.ts";
+import {
+  ForgottenError,
+  type HistoryEvent,
+  type ResultEvent,
+  type ResultsOptions,
+  readResults,
+} from "../../actors/client/results.ts";
+import { headers } from "../../schemas/envelope.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import { FakeServer } from "./fake-server.ts";
+import { bytesOf, noFaults, TestBus, TestClock } from "./world.ts";
+
+type Told = ResultEvent | HistoryEvent;
+
+function setup(seed = 1) {
+  const clock = new TestClock(seed);
+  const bus = new TestBus(clock);
+  const server = new FakeServer(bus, clock);
+  const client = createClient({ service: "exchange", client: "alice", clock, bus });
+  /** A reader whose events are taken as they come. */
+  const read = (options: Partial<ResultsOptions> = {}) => {
+    const reader = readResults({ service: "exchange", clock, bus, ...options });
+    const seen: { events: Told[]; error?: unknown; isOver: boolean } = { events: [], isOver: false };
+    void (async () => {
+      try {
+        for await (const event of reader) seen.events.push(event);
+      } catch (error) {
+        seen.error = error;
+      }
+      seen.isOver = true;
+    })();
+    return { reader, seen };
+  };
+  return { clock, bus, server, client, read };
+}
+
+async function request(client: Client<unknown, unknown>, clock: TestClock, count: number): Promise<void> {
+  const answers = upTo(count).map((n) => client.request(n - 1, { key: n % 2 === 1 ? "even" : "odd" }));
+  for (let tries = 0; client.counts().unanswered > 0 && tries < 1_000; tries += 1) await clock.run(20);
+  await Promise.all(answers);
+}
+
+function numbers(events: Told[]): number[] {
+  return events.flatMap((event) => (event.type === "result" ? [event.result] : []));
+}
+
+function upTo(last: number, from = 1): number[] {
+  return Array.from({ length: last - from + 1 }, (_, at) => from + at);
+}
+
+test("results come as they are committed, after the history is named", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  const { seen } = read();
+  await request(client, clock, 5);
+  await clock.run(10);
+  t.deepEqual(seen.events[0], { type: "history", history: "history-1", next: 1, previous: undefined });
+  t.deepEqual(numbers(seen.events), upTo(5));
+  const [, first] = seen.events;
+  t.like(first, {
+    type: "result",
+    history: "history-1",
+    epoch: 1,
+    sequence: 1,
+    subject: "exchange.result.even.alice",
+    key: "even",
+    client: "alice",
+    reply: { ok: true, result: 0 },
+  });
+});
+
+test("earlier results are read first, from any number, in several pages", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  await request(client, clock, 30);
+  const { seen } = read({ from: 4, limits: { pageResults: 7 } });
+  await clock.run(100);
+  t.deepEqual(numbers(seen.events), upTo(30, 4));
+});
+
+test("lost results are asked for, in the middle at once and at the end after a while", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  server.loseResults = new Set([3, 4, 10]);
+  const { seen } = read();
+  await request(client, clock, 9);
+  await clock.run(50);
+  t.deepEqual(numbers(seen.events), upTo(9));
+  await request(client, clock, 1);
+  t.deepEqual(numbers(seen.events), upTo(9));
+  await clock.run(1_500);
+  t.deepEqual(numbers(seen.events), upTo(10));
+});
+
+test("results published again after a takeover come out once", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  const { seen } = read();
+  await request(client, clock, 6);
+  server.die();
+  server.start();
+  for (const number of [3, 4, 5, 6]) server.publishResult(number);
+  await request(client, clock, 3);
+  await clock.run(50);
+  t.deepEqual(numbers(seen.events), upTo(9));
+});
+
+for (const seed of [1, 2, 3, 4]) {
+  test(`dense and in order through drops, repeats, reordering and takeovers (seed ${seed})`, async (t) => {
+    const { clock, bus, server, client, read } = setup(seed);
+    server.start();
+    const { seen } = read({ limits: { pageResults: 5 } });
+    for (let round = 0; round < 6; round += 1) {
+      bus.faults = { drop: 0.1, repeat: 0.1, delayMs: [0.1, 5] };
+      await request(client, clock, 20);
+      server.die(3);
+      await clock.run(200);
+      server.start();
+    }
+    bus.faults = noFaults;
+    await clock.run(10_000);
+    t.deepEqual(numbers(seen.events), upTo(120));
+    t.is(seen.events.length, 121);
+  });
+}
+
+test("nobody answers at first: the reader waits", async (t) => {
+  const { clock, server, client, read } = setup();
+  const { seen } = read();
+  await clock.run(3_000);
+  t.deepEqual(seen.events, []);
+  server.start();
+  await request(client, clock, 2);
+  await clock.run(50);
+  t.deepEqual(numbers(seen.events), [1, 2]);
+});
+
+test("a new history is announced, with what was read of the old one, and read from its first result", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  const { seen } = read();
+  await request(client, clock, 5);
+  server.loseAll("history-2");
+  server.start();
+  await request(client, clock, 3);
+  await clock.run(50);
+  t.deepEqual(seen.events[6], {
+    type: "history",
+    history: "history-2",
+    next: 1,
+    previous: { history: "history-1", last: 5 },
+  });
+  t.deepEqual(numbers(seen.events), [...upTo(5), ...upTo(3)]);
+});
+
+test("a history that is over is said to be over to whoever comes back for it", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  await request(client, clock, 2);
+  const { seen } = read({ history: "history-0", from: 8 });
+  await clock.run(50);
+  t.like(seen.events[1], { type: "history", history: "history-1", previous: { history: "history-0", last: 7 } });
+  t.deepEqual(numbers(seen.events), [1, 2]);
+});
+
+test("a stray result of another history changes nothing", async (t) => {
+  const { clock, bus, server, client, read } = setup();
+  server.start();
+  const { seen } = read();
+  await request(client, clock, 2);
+  bus.publish(
+    subjects.result("exchange", "even", "alice"),
+    bytesOf({ client: "alice", id: "x", ok: true, result: 0, sequence: 3, epoch: 0 }),
+    { [headers.history]: "history-0", [headers.result]: "3", [headers.epoch]: "0", [headers.sequence]: "3" },
+  );
+  await request(client, clock, 2);
+  await clock.run(50);
+  t.deepEqual(numbers(seen.events), upTo(4));
+  t.is(seen.events.filter(({ type }) => type === "history").length, 1);
+});
+
+test("results that are no longer remembered are an error", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  await request(client, clock, 10);
+  server.oldest = 6;
+  const { seen } = read({ from: 2 });
+  await clock.run(50);
+  t.true(seen.error instanceof ForgottenError);
+  t.is((seen.error as ForgottenError).oldest, 6);
+});
+
+test("a slow consumer is waited for, in bounded memory, and misses nothing", async (t) => {
+  const { clock, bus, server, client } = setup();
+  server.start();
+  const reader = readResults({ service: "exchange", clock, bus, limits: { maxBuffered: 8, pageResults: 50 } });
+  await request(client, clock, 100);
+  const askedBefore = bus.published.filter(({ subject }) => subject === "exchange.replay").length;
+  await clock.run(20_000);
+  t.true(bus.published.filter(({ subject }) => subject === "exchange.replay").length <= askedBefore + 2);
+  const seen: Told[] = [];
+  const iterator = reader[Symbol.asyncIterator]();
+  while (seen.length < 101) {
+    const next = iterator.next();
+    await clock.run(5);
+    const { value, done } = await next;
+    if (done !== true) seen.push(value);
+  }
+  t.deepEqual(numbers(seen), upTo(100));
+});
+
+test("without follow the reader ends with what is committed", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  await request(client, clock, 12);
+  const { seen } = read({ follow: false, limits: { pageResults: 5 } });
+  await clock.run(50);
+  t.true(seen.isOver);
+  t.deepEqual(numbers(seen.events), upTo(12));
+});
+
+test("a filter lets some through and checks the density of all", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  server.loseResults = new Set([3]);
+  const { seen } = read({ filter: { key: "even" } });
+  await request(client, clock, 8);
+  await clock.run(50);
+  t.deepEqual(numbers(seen.events), [1, 3, 5, 7]);
+});
+
+test("leaving the loop stops everything", async (t) => {
+  const { clock, bus, server, client } = setup();
+  server.start();
+  await request(client, clock, 3);
+  const reader = readResults({ service: "exchange", clock, bus });
+  const left = (async () => {
+    for await (const event of reader) if (event.type === "result") break;
+  })();
+  await clock.run(50);
+  await left;
+  const before = bus.published.length;
+  await clock.run(10_000);
+  t.is(bus.published.length, before);
+});
