@@ -3,8 +3,11 @@
  * are effects, which are mirrored and replayed. A handler may use clocks and randomness: what is mirrored is what it
  * did, not that it was run. What must be quick: `handle`, transactions and queries run on the server's one thread.
  *
- * A request's last transaction is committed together with its result: if the handler then throws, or returns what its
- * schema forbids, that transaction is dropped as well. Transactions before it stay (each is atomic by itself).
+ * The last transaction of a synchronous handler is committed together with its result, as one record: if the handler
+ * then throws, or returns what its schema forbids, that transaction is dropped as well. Transactions before it stay (each
+ * is atomic by itself), and so do all of a handler that returns a promise: its result is a record of its own.
+ * Values (rows, items, what a transaction or a handler returns) are plain JSON: undefined, NaN, dates, bigints and
+ * objects of classes are refused. They are frozen: state is changed by effects only.
  */
 import type { z } from "zod";
 
@@ -43,6 +46,7 @@ export interface Reader<T extends Tables, Q extends Queues, V extends ViewDefini
   get<N extends keyof T & string>(table: N, key: string): RowOf<T, N> | undefined;
   has(table: keyof T & string, key: string): boolean;
   size(table: keyof T & string): number;
+  /** In no order that may be relied on. */
   rows<N extends keyof T & string>(table: N): Iterable<readonly [key: string, row: RowOf<T, N>]>;
   queueLength(queue: keyof Q & string): number;
   /** The oldest items, at most `count`. */
@@ -67,9 +71,15 @@ export interface RequestContext<T extends Tables, Q extends Queues, V extends Vi
   readonly resumed: boolean;
   /** Aborted when the handler's time is up or the server stops being hot. */
   readonly signal: AbortSignal;
-  /** Runs `change` at once, synchronously and atomically, never twice. Names are unique in a request and in a fixed order. */
+  /**
+   * Runs `change` at once, synchronously and atomically, never twice. Names are unique in a request and in a fixed
+   * order. Throws what `change` throws, and TransactionError; then nothing of it was done.
+   */
   transaction<R>(name: string, change: (tx: Transaction<T, Q, V>) => R): R;
-  /** Resolves when everything this request did so far can no longer be lost. Await it before touching the outside. */
+  /**
+   * Resolves when everything this request did so far can no longer be lost. Await it before touching the outside. The
+   * wait does not count as the handler's time; it rejects when the request is over before.
+   */
   committed(): Promise<void>;
 }
 
@@ -79,8 +89,9 @@ export interface QueryDefinition<
   V extends ViewDefinitions,
   Body extends z.ZodType = z.ZodType,
 > {
+  /** The query's fields besides `query`, which names it. */
   body: Body;
-  /** Read only; the answer is sent when what it saw is committed. `sequence` is the log position that it saw. */
+  /** Synchronous. Read only; the answer is sent when what it saw is committed. `sequence` is the log position that it saw. */
   answer(body: z.infer<Body>, state: Reader<T, Q, V>, sequence: number): unknown;
 }
 

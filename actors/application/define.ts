@@ -1,0 +1,119 @@
+/**
+ * `defineApplication`: an author's definition, its types inferred, checked once when the program is loaded. What always
+ * holds of a defined application: its schemas are plain JSON (no dates, bigints, transforms of rows), requests and
+ * queries refuse unknown fields, and its tables and queues have numbers that are the same on every server.
+ */
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { maxParts } from "../../machines/codec/effects.ts";
+import type { ApplicationDefinition, QueryDefinition, Queues, Tables, ViewDefinitions, WhenFull } from "./contract.ts";
+
+/** Any application, its types forgotten. */
+export type Application = ApplicationDefinition;
+
+type Nothing = Readonly<Record<never, never>>;
+
+/** The author's input: tables, queues, views and queries may be left out. */
+interface Definition<
+  Req extends z.ZodType,
+  Res extends z.ZodType,
+  T extends Tables,
+  Q extends Queues,
+  V extends ViewDefinitions,
+  B extends Readonly<Record<string, z.ZodType>>,
+> extends Omit<ApplicationDefinition<Req, Res, T, Q, V>, "tables" | "queues" | "views" | "queries"> {
+  readonly tables?: T;
+  readonly queues?: Q;
+  readonly views?: V;
+  readonly queries?: { readonly [N in keyof B]: QueryDefinition<T, Q, V, B[N]> };
+}
+
+/** Throws an Error that says what is wrong with the definition: a programmer's mistake, found at start. */
+export function defineApplication<
+  Req extends z.ZodType,
+  Res extends z.ZodType,
+  T extends Tables = Nothing,
+  Q extends Queues = Nothing,
+  V extends ViewDefinitions = Nothing,
+  B extends Readonly<Record<string, z.ZodType>> = Nothing,
+>(definition: Definition<Req, Res, T, Q, V, B>): ApplicationDefinition<Req, Res, T, Q, V> {
+  const { tables = {}, queues = {}, views = {}, queries = {} } = definition;
+  const application = Object.freeze({ ...definition, tables, queues, views, queries }) as ApplicationDefinition<
+    Req,
+    Res,
+    T,
+    Q,
+    V
+  >;
+  check(application);
+  return application;
+}
+
+function check(application: Application): void {
+  const refuse = (what: string): never => {
+    throw new Error(`application ${application.name}: ${what}`);
+  };
+  if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(application.name)) refuse("a name is 1 to 32 of a-z, 0-9 and -");
+  const parts = applicationParts(application);
+  if (parts.length > maxParts) refuse(`${parts.length} tables and queues; at most ${maxParts} are allowed`);
+  for (const part of parts) {
+    if (part.kind === "queue" && !(Number.isSafeInteger(part.maxItems) && part.maxItems >= 1))
+      refuse(`queue ${part.name}: maxItems must be a whole number from 1`);
+  }
+  if (new Set(parts.map((part) => part.name)).size !== parts.length) refuse("a table and a queue have the same name");
+  if (hasLenientObject(z.toJSONSchema(application.request, { io: "input" })))
+    refuse("request: use z.strictObject, so that unknown fields are refused");
+  for (const [name, query] of Object.entries(application.queries)) {
+    if (hasLenientObject(z.toJSONSchema(query.body, { io: "input" })))
+      refuse(`query ${name}: use z.strictObject, so that unknown fields are refused`);
+  }
+  schemaDigest(application);
+}
+
+/** True if some object of the JSON Schema says nothing about other fields: that is a z.object, which drops them silently. */
+function hasLenientObject(schema: unknown): boolean {
+  if (typeof schema !== "object" || schema === null) return false;
+  if (Array.isArray(schema)) return schema.some(hasLenientObject);
+  if ("properties" in schema && !("additionalProperties" in schema)) return true;
+  return Object.values(schema).some(hasLenientObject);
+}
+
+/** A table or queue and its number: `part` in the codec of effects. */
+export type Part =
+  | { readonly kind: "table"; readonly part: number; readonly name: string; readonly schema: z.ZodType }
+  | {
+      readonly kind: "queue";
+      readonly part: number;
+      readonly name: string;
+      readonly schema: z.ZodType;
+      readonly maxItems: number;
+      readonly whenFull: WhenFull;
+    };
+
+/** Tables by name, then queues by name; `part` is the index. */
+export function applicationParts(application: Application): readonly Part[] {
+  const byName = <X>(record: Readonly<Record<string, X>>): [string, X][] =>
+    Object.entries(record).sort(([left], [right]) => (left < right ? -1 : 1));
+  const parts: Part[] = [];
+  for (const [name, schema] of byName(application.tables))
+    parts.push({ kind: "table", part: parts.length, name, schema });
+  for (const [name, { item, maxItems, whenFull }] of byName(application.queues))
+    parts.push({ kind: "queue", part: parts.length, name, schema: item, maxItems, whenFull });
+  return parts;
+}
+
+/**
+ * 16 hex digits over the name and the JSON Schemas of request, result, tables and queues: a server whose digest differs
+ * may not join (claim 12). Throws when a schema has no JSON Schema (dates, bigints, transforms of rows and results).
+ */
+export function schemaDigest(application: Application): string {
+  const described = {
+    name: application.name,
+    request: z.toJSONSchema(application.request, { io: "input" }),
+    // A body is parsed again when its request is resumed: what comes out of the schema must be able to go in.
+    parsed: z.toJSONSchema(application.request),
+    result: z.toJSONSchema(application.result),
+    parts: applicationParts(application).map(({ schema, ...part }) => ({ ...part, schema: z.toJSONSchema(schema) })),
+  };
+  return createHash("sha256").update(JSON.stringify(described)).digest("hex").slice(0, 16);
+}

@@ -1,0 +1,86 @@
+/**
+ * Runs requests and queries against the hot state. What always holds: whatever a handler does, it harms nothing but its
+ * own request (situation 35), and after `abandonAll` no handler can change anything. One call and no promise for a
+ * request whose handler is synchronous.
+ */
+import type { Clock } from "../world/ports.ts";
+import type { Application } from "./define.ts";
+import { messageOf } from "./errors.ts";
+import { describeIssues } from "./json.ts";
+import { type Bench, Run, type RunnerSink, type RunRequest } from "./run.ts";
+import { type ApplicationState, StateReader } from "./state.ts";
+import { TransactionBuffer } from "./transaction.ts";
+
+export type { CompletedTransaction, RunnerSink, RunRequest } from "./run.ts";
+
+export type QueryAnswer =
+  | { ok: true; json: string }
+  | { ok: false; code: "INVALID_REQUEST" | "APPLICATION_ERROR"; message: string };
+
+export class HandlerRunner<Token> {
+  readonly #bench: Bench<Token>;
+  readonly #reader: StateReader;
+  /** Runs whose handler has returned a promise that is not settled. */
+  readonly #running = new Set<Run<Token>>();
+
+  constructor(options: {
+    application: Application;
+    state: ApplicationState;
+    sink: RunnerSink<Token>;
+    clock: Clock;
+    limits: { handlerMs: number; maxRecordBytes: number };
+  }) {
+    const { application, state, sink, clock, limits } = options;
+    this.#reader = new StateReader(state);
+    this.#bench = {
+      application,
+      buffer: new TransactionBuffer(state),
+      sink,
+      clock,
+      ...limits,
+      isBuilding: false,
+      isBroken: false,
+      generation: 0,
+      onOver: (run) => this.#running.delete(run),
+    };
+  }
+
+  /** Handlers that have not finished yet. */
+  get inProgress(): number {
+    return this.#running.size;
+  }
+
+  /** Runs the request's handler; what it does goes to the sink, before this returns or later. */
+  run(request: RunRequest, token: Token): void {
+    const run = new Run(this.#bench, request, token);
+    run.start();
+    if (run.isAsynchronous) this.#running.add(run);
+  }
+
+  /** The server stops being hot: handlers that still run can change nothing from here on, and nothing is said of them. */
+  abandonAll(): void {
+    this.#bench.generation += 1;
+    for (const run of this.#running) run.abandon();
+  }
+
+  /** The query's name and the fields of its body are one object. `sequence`: the log position that the state is at. */
+  query(body: unknown, sequence: number): QueryAnswer {
+    const invalid = (message: string): QueryAnswer => ({ ok: false, code: "INVALID_REQUEST", message });
+    if (typeof body !== "object" || body === null || !("query" in body))
+      return invalid("a query's body names the query");
+    const { query: name, ...fields } = body;
+    const { queries } = this.#bench.application;
+    const query = typeof name === "string" && Object.hasOwn(queries, name) ? queries[name] : undefined;
+    if (query === undefined)
+      return invalid(`there is no such query; there are: ${Object.keys(queries).join(", ") || "none"}`);
+    try {
+      const parsed = query.body.safeParse(fields);
+      if (!parsed.success) return invalid(describeIssues(parsed.error));
+      const json = JSON.stringify(query.answer(parsed.data, this.#reader, sequence));
+      if (typeof json !== "string") throw new Error("the answer is not JSON");
+      return { ok: true, json };
+    } catch (error) {
+      return { ok: false, code: "APPLICATION_ERROR", message: messageOf(error) };
+    }
+  }
+}

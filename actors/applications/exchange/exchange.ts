@@ -1,0 +1,31 @@
+/**
+ * The exchange: symbols with books of limit orders (claim 24). All of a request is one transaction. What always holds:
+ * no two resting orders of one symbol could trade with each other.
+ */
+import { defineApplication } from "../../application/define.ts";
+import { execute } from "./matching.ts";
+import { OrderBooks } from "./order-books.ts";
+import { BookQuery, Execution, Order, OrderRequest, OrderResult } from "./schemas.ts";
+
+export const exchange = defineApplication({
+  name: "exchange",
+  request: OrderRequest,
+  result: OrderResult,
+  key: (body) => body.symbol,
+  tables: { orders: Order },
+  queues: { executions: { item: Execution, maxItems: 10_000, whenFull: "dropOldest" } },
+  views: { books: () => new OrderBooks() },
+  handle: (request, { transaction }) => transaction("match", (tx) => execute(tx, request)),
+  queries: {
+    /** `{symbol, bids: [[price, quantity, orders], …], asks, sequence}`, best first. */
+    book: {
+      body: BookQuery,
+      answer: ({ symbol, depth = Number.POSITIVE_INFINITY }, { views }, sequence) => ({
+        symbol,
+        bids: views.books.levels(symbol, "buy", depth),
+        asks: views.books.levels(symbol, "sell", depth),
+        sequence,
+      }),
+    },
+  },
+});

@@ -1,0 +1,102 @@
+/**
+ * Matching: price first, then arrival; fills at the resting order's price. Each function is one transaction's change
+ * and makes as few effects as there can be: one put for an order that rests or is partly filled, one delete for one
+ * that is filled, one push for an execution.
+ *
+ * Choices that DESIGN.md leaves open: a post-only order is looked at for trading before its time in force; a replace
+ * keeps its place only for less quantity at the same price; any other replace is a new GTC order with the old id, which
+ * may trade, except that a post-only order stays post-only: where its replace would trade it is rejected and the
+ * order stays as it was. An order id is refused while an order of that id rests, for market orders too.
+ */
+import type { Transaction } from "../../application/contract.ts";
+import type { OrderBooks } from "./order-books.ts";
+import type { Execution, Fill, Order, OrderRequest, OrderResult } from "./schemas.ts";
+
+type Tables = { orders: typeof Order };
+type Queues = { executions: { item: typeof Execution; maxItems: number; whenFull: "dropOldest" } };
+type Views = { books: () => OrderBooks };
+type Change = Transaction<Tables, Queues, Views>;
+
+/** An order that may take: what place() needs to know of it. */
+interface Taker {
+  readonly symbol: string;
+  readonly order: string;
+  readonly side: "buy" | "sell";
+  /** Of a market order: the worst there can be. */
+  readonly price: number;
+  readonly quantity: number;
+  readonly timeInForce: "GTC" | "IOC" | "FOK";
+  readonly postOnly: boolean;
+}
+
+export function execute(tx: Change, request: OrderRequest): OrderResult {
+  const key = `${request.symbol}/${request.order}`;
+  const resting = tx.get("orders", key);
+  if (request.type === "cancel" || request.type === "replace") {
+    if (resting === undefined) return rejected(request.order, "unknown-order");
+    return request.type === "cancel" ? cancel(tx, key, resting) : replace(tx, key, resting, request);
+  }
+  if (resting !== undefined) return rejected(request.order, "order-exists");
+  if (request.type === "limit") return place(tx, key, request, false);
+  const price = request.side === "buy" ? Number.MAX_SAFE_INTEGER : 1;
+  return place(tx, key, { ...request, price, timeInForce: "IOC", postOnly: false }, false);
+}
+
+function cancel(tx: Change, key: string, { order }: Order): OrderResult {
+  tx.delete("orders", key);
+  return { status: "cancelled", order, remaining: 0, fills: [] };
+}
+
+function replace(
+  tx: Change,
+  key: string,
+  old: Order,
+  { price, quantity }: { price: number; quantity: number },
+): OrderResult {
+  if (price === old.price && quantity < old.remaining) {
+    tx.put("orders", key, { ...old, remaining: quantity });
+    return { status: "resting", order: old.order, remaining: quantity, fills: [] };
+  }
+  const { symbol, order, side, postOnly = false } = old;
+  return place(tx, key, { symbol, order, side, price, quantity, timeInForce: "GTC", postOnly }, true);
+}
+
+/** `isReplacing`: the taker's own row is in the table, and must go unless it rests again. */
+function place(tx: Change, key: string, taker: Taker, isReplacing: boolean): OrderResult {
+  const { symbol, order, side, price, quantity, timeInForce, postOnly } = taker;
+  const { books } = tx.views;
+  const isMeeting = books.wouldTrade(symbol, side, price);
+  if (postOnly && isMeeting) return rejected(order, "would-trade");
+  if (timeInForce === "FOK" && !(isMeeting && books.canFill(symbol, side, price, quantity)))
+    return { status: "cancelled", order, remaining: 0, fills: [] };
+  const fills: Fill[] = [];
+  const remaining = isMeeting ? take(tx, taker, fills) : quantity;
+  if (remaining > 0 && timeInForce === "GTC") {
+    const row = { symbol, order, side, price, remaining, arrival: books.nextArrival(symbol) };
+    tx.put("orders", key, postOnly ? { ...row, postOnly } : row);
+    return { status: "resting", order, remaining, fills };
+  }
+  if (isReplacing) tx.delete("orders", key);
+  return { status: remaining === 0 ? "filled" : "cancelled", order, remaining: 0, fills };
+}
+
+/** Trades with what the taker meets; returns what is left of it. */
+function take(tx: Change, taker: Taker, fills: Fill[]): number {
+  const { symbol, order, side } = taker;
+  let open = taker.quantity;
+  tx.views.books.visitOpposite(symbol, side, taker.price, (maker) => {
+    const quantity = Math.min(open, maker.remaining);
+    const makerKey = `${symbol}/${maker.order}`;
+    if (quantity === maker.remaining) tx.delete("orders", makerKey);
+    else tx.put("orders", makerKey, { ...maker, remaining: maker.remaining - quantity });
+    tx.push("executions", { symbol, taker: order, maker: maker.order, side, price: maker.price, quantity });
+    fills.push({ maker: maker.order, taker: order, price: maker.price, quantity });
+    open -= quantity;
+    return open > 0;
+  });
+  return open;
+}
+
+function rejected(order: string, reason: "order-exists" | "unknown-order" | "would-trade"): OrderResult {
+  return { status: "rejected", order, reason, remaining: 0, fills: [] };
+}

@@ -1,0 +1,71 @@
+/**
+ * What the exchange's clients send and get, and what it stores (DESIGN.md, the exchange). Prices are whole ticks,
+ * quantities whole units, both from 1 to 2^53-1; their product is never formed. Order ids are unique among a symbol's live orders.
+ */
+import { z } from "zod";
+
+const SymbolName = z.string().regex(/^[A-Za-z0-9._-]{1,32}$/, "a symbol is 1 to 32 letters, digits, '.', '_' and '-'");
+const OrderId = z.string().regex(/^[!-~]{1,64}$/, "an order id is 1 to 64 printable ASCII characters without spaces");
+const Side = z.enum(["buy", "sell"]);
+const Price = z.int().min(1);
+const Quantity = z.int().min(1);
+
+export const OrderRequest = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("limit"),
+    symbol: SymbolName,
+    order: OrderId,
+    side: Side,
+    price: Price,
+    quantity: Quantity,
+    timeInForce: z.enum(["GTC", "IOC", "FOK"]).default("GTC"),
+    /** Rejected if it would trade. */
+    postOnly: z.boolean().default(false),
+  }),
+  z.strictObject({ type: z.literal("market"), symbol: SymbolName, order: OrderId, side: Side, quantity: Quantity }),
+  z.strictObject({ type: z.literal("cancel"), symbol: SymbolName, order: OrderId }),
+  /** `quantity`: what shall be open from now on. */
+  z.strictObject({ type: z.literal("replace"), symbol: SymbolName, order: OrderId, price: Price, quantity: Quantity }),
+]);
+export type OrderRequest = z.infer<typeof OrderRequest>;
+
+const Fill = z.strictObject({ maker: OrderId, taker: OrderId, price: Price, quantity: Quantity });
+export type Fill = z.infer<typeof Fill>;
+
+export const OrderResult = z.strictObject({
+  status: z.enum(["resting", "filled", "cancelled", "rejected"]),
+  order: OrderId,
+  /** With `rejected` only. */
+  reason: z.enum(["order-exists", "unknown-order", "would-trade"]).optional(),
+  /** What is in the book afterwards: 0 unless resting. */
+  remaining: z.int().min(0),
+  /** Best price first, oldest order first. */
+  fills: z.array(Fill),
+});
+export type OrderResult = z.infer<typeof OrderResult>;
+
+/** A resting order; its key is `<symbol>/<order>`. */
+export const Order = z.strictObject({
+  symbol: SymbolName,
+  order: OrderId,
+  side: Side,
+  price: Price,
+  remaining: Quantity,
+  /** Time priority within the symbol's book: lower is older. It is in the row so that it survives a reload. */
+  arrival: z.int().min(1),
+  postOnly: z.literal(true).optional(),
+});
+export type Order = Readonly<z.infer<typeof Order>>;
+
+export const Execution = z.strictObject({
+  symbol: SymbolName,
+  taker: OrderId,
+  maker: OrderId,
+  /** The taker's. */
+  side: Side,
+  price: Price,
+  quantity: Quantity,
+});
+
+/** Without `depth`: all levels. */
+export const BookQuery = z.strictObject({ symbol: SymbolName, depth: z.int().min(1).optional() });
