@@ -1,0 +1,99 @@
+/**
+ * The checker: a recorded history in, violations of PROTOCOL.md out. Pure, so that the simulator, the tests with real
+ * processes and `twinlog drill` use the same one. It knows nothing of how the servers work.
+ */
+import { type CommittedLogs, readCommittedLogs } from "./committed-log.ts";
+import type { HistoryEvent, SequentialModel, Violation } from "./history.ts";
+import { checkQueries, checkReplay } from "./replay.ts";
+import { checkOrder, checkRequests, parseReply, type RequestStory, readRequests, storyKey } from "./requests.ts";
+import { checkResults } from "./results.ts";
+import { checkServers } from "./servers.ts";
+
+export interface CheckOptions {
+  /** A fresh one for each check; without it, replies are not compared with a model. */
+  readonly makeModel?: (() => SequentialModel) | undefined;
+  /** Beyond the promise a new history may begin; within it, none may. */
+  readonly mayBeginHistory: boolean;
+  /** After `healed`, something sent must have been answered (invariant 10). */
+  readonly mustRecover: boolean;
+  /** Integrators have asked for all that they missed. */
+  readonly resultsAreComplete: boolean;
+}
+
+export interface CheckReport {
+  readonly violations: Violation[];
+  readonly requests: number;
+  readonly acknowledged: number;
+  readonly refused: number;
+  readonly unknown: number;
+  readonly duplicates: number;
+  /** Acknowledged and not in the log. */
+  readonly lost: number;
+  /** In the log more than once. */
+  readonly doubled: number;
+  readonly histories: number;
+  readonly committed: number;
+}
+
+export function checkHistory(events: readonly HistoryEvent[], options: CheckOptions): CheckReport {
+  const logs = readCommittedLogs(events);
+  const { stories, violations: fromReplies } = readRequests(events);
+  const isNewHistory = logs.histories.length > 1;
+  const hasLog = logs.histories.length > 0;
+  const violations = [
+    ...logs.violations,
+    ...fromReplies,
+    ...(hasLog ? checkRequests(stories, logs, isNewHistory && options.mayBeginHistory) : []),
+    ...checkServers(events),
+    ...checkResults(events, logs, { complete: options.resultsAreComplete }),
+  ];
+  // A new history may lack what clients were told before it: order and reads are compared within one history only.
+  if (!isNewHistory) {
+    violations.push(...checkOrder(stories, logs), ...checkQueries(events, stories));
+    if (options.makeModel !== undefined) violations.push(...checkReplay(events, stories, logs, options.makeModel()));
+  } else if (!options.mayBeginHistory) {
+    violations.push({
+      of: "invariant 4",
+      atMs: 0,
+      text: `a new history began within the promise: ${logs.histories.map((log) => log.history).join(", ")}`,
+    });
+  }
+  if (options.mustRecover) violations.push(...checkRecovery(events));
+  return report(events, stories, logs, violations);
+}
+
+function checkRecovery(events: readonly HistoryEvent[]): Violation[] {
+  const healed = events.find((event) => event.type === "healed");
+  if (healed === undefined)
+    return [{ of: "invariant 10", atMs: 0, text: "the history does not say when it was healed" }];
+  const sentAfter = new Set<string>();
+  for (const event of events) {
+    if (event.type === "invoke" && event.atMs >= healed.atMs) sentAfter.add(storyKey(event.client, event.id));
+    if (event.type !== "reply" || !sentAfter.has(storyKey(event.client, event.id))) continue;
+    if (parseReply(event.bytes)?.sequence !== undefined) return [];
+  }
+  return [{ of: "invariant 10", atMs: healed.atMs, text: "nothing that was sent after the faults ended was answered" }];
+}
+
+function report(
+  events: readonly HistoryEvent[],
+  stories: Map<string, RequestStory>,
+  logs: CommittedLogs,
+  violations: Violation[],
+): CheckReport {
+  const all = [...stories.values()];
+  const acknowledged = all.filter((story) => story.answer !== null);
+  const refused = all.filter((story) => story.answer === null && story.refused.size === story.copies.size);
+  return {
+    violations,
+    requests: all.length,
+    acknowledged: acknowledged.length,
+    refused: refused.length,
+    unknown: all.length - acknowledged.length - refused.length,
+    duplicates: events.filter((event) => event.type === "reply" && event.duplicate).length,
+    lost: violations.filter(({ text }) => text.endsWith(": lost")).length,
+    doubled: violations.filter(({ text }) => text.includes("is in the log twice")).length,
+    histories: logs.histories.length,
+    committed: logs.final.length,
+  };
+}

@@ -1,0 +1,151 @@
+/**
+ * A recorded history: what clients, integrators and servers saw, as plain data, one event a line when written as NDJSON.
+ * Simulations, real-process tests and `twinlog drill` record the same events; the checker reads nothing else.
+ *
+ * What always holds: events are in the order in which they were recorded and `atMs` never falls; a request without an
+ * answer is unknown, never failed (PROTOCOL.md, checker). Servers' own events are optional: what is not recorded is not
+ * checked.
+ */
+
+/** One record of a committed log, as a server told it. */
+export interface CommittedRecord {
+  readonly sequence: number;
+  readonly epoch: number;
+  /** The log's hash up to and including it. */
+  readonly hash: number;
+  readonly kind: "transaction" | "final" | "attempt" | "history";
+  readonly client: string;
+  readonly id: string;
+  /** The transaction's name; the history's id on a history record. */
+  readonly name: string;
+  /** 0 unless final. */
+  readonly resultNumber: number;
+  /** JSON: the reply (final) or the transaction's value. */
+  readonly reply: string;
+}
+
+interface At {
+  readonly atMs: number;
+}
+
+interface OfServer extends At {
+  readonly server: string;
+  readonly incarnation: string;
+}
+
+/** One copy of a request is sent. `copy` is unique for the client and id. */
+export interface InvokeEvent extends At {
+  readonly type: "invoke";
+  readonly client: string;
+  readonly id: string;
+  readonly copy: number;
+  readonly body: unknown;
+  readonly after?: string;
+}
+
+/** An answer to one copy: the reply's bytes as they came. */
+export interface ReplyEvent extends At {
+  readonly type: "reply";
+  readonly client: string;
+  readonly id: string;
+  readonly copy: number;
+  readonly bytes: string;
+  readonly duplicate: boolean;
+}
+
+export interface QueryEvent extends At {
+  readonly type: "query";
+  readonly client: string;
+  readonly id: string;
+  readonly body: unknown;
+}
+
+export interface AnswerEvent extends At {
+  readonly type: "answer";
+  readonly client: string;
+  readonly id: string;
+  readonly bytes: string;
+}
+
+/** A result as an integrator got it, live or by replay. */
+export interface ResultEvent extends At {
+  readonly type: "result";
+  readonly integrator: string;
+  readonly history: string;
+  readonly number: number;
+  readonly sequence: number;
+  readonly epoch: number;
+  readonly bytes: string;
+}
+
+/** Records that became committed on a server, in order. */
+export interface CommitEvent extends OfServer {
+  readonly type: "commit";
+  readonly history: string;
+  readonly records: readonly CommittedRecord[];
+}
+
+/** A server made records of this epoch. */
+export interface MadeEvent extends OfServer {
+  readonly type: "made";
+  readonly epoch: number;
+  readonly sequence: number;
+}
+
+/** A server accepted an epoch. */
+export interface EpochEvent extends OfServer {
+  readonly type: "epoch";
+  readonly epoch: number;
+}
+
+/** Digest of the tables and queues at an applied sequence, in memory or on disk. */
+export interface DigestEvent extends OfServer {
+  readonly type: "digest";
+  readonly history: string;
+  readonly sequence: number;
+  readonly digest: string;
+}
+
+/** The faults are over and enough servers are back: from here on the system must serve again. */
+export interface HealedEvent extends At {
+  readonly type: "healed";
+}
+
+/** Something for the reader of a story: a fault, a crash, a role. Not checked. */
+export interface NoteEvent extends At {
+  readonly type: "note";
+  readonly who: string;
+  readonly text: string;
+}
+
+export type HistoryEvent =
+  | InvokeEvent
+  | ReplyEvent
+  | QueryEvent
+  | AnswerEvent
+  | ResultEvent
+  | CommitEvent
+  | MadeEvent
+  | EpochEvent
+  | DigestEvent
+  | HealedEvent
+  | NoteEvent;
+
+/** A rule or invariant of PROTOCOL.md that did not hold, and what shows it. */
+export interface Violation {
+  /** `invariant 3`, `rule 12`, `checker`: where PROTOCOL.md says so. */
+  readonly of: string;
+  readonly text: string;
+  readonly atMs: number;
+}
+
+/**
+ * The application again, plain and sequential, written apart from the one that runs. Fed with the committed log in
+ * sequence, one call a record.
+ */
+export interface SequentialModel {
+  /** What the result of a final record must be, as JSON values. `undefined`: the model does not say. */
+  run(record: CommittedRecord, body: unknown): unknown;
+  /** What a query must answer now. `undefined`: the model does not say. */
+  query(body: unknown): unknown;
+}

@@ -1,0 +1,134 @@
+/**
+ * The committed log through a plain model of the application: every reply and every query's answer must be what the
+ * model says at that place in the log, and queries must respect real time (linearizability).
+ */
+import type { CommittedLogs } from "./committed-log.ts";
+import type { AnswerEvent, HistoryEvent, QueryEvent, SequentialModel, Violation } from "./history.ts";
+import { type ParsedReply, parseReply, type RequestStory, storyKey } from "./requests.ts";
+
+interface Read {
+  readonly query: QueryEvent;
+  readonly answer: AnswerEvent;
+  readonly sequence: number;
+  readonly result: unknown;
+}
+
+/** Structural equality of JSON values; the order of an object's keys does not matter. */
+export function sameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const keysA = definedKeys(a);
+  const keysB = definedKeys(b);
+  if (keysA.length !== keysB.length) return false;
+  return keysA.every((key) => sameJson((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]));
+}
+
+function definedKeys(value: object): string[] {
+  return Object.keys(value).filter((key) => (value as Record<string, unknown>)[key] !== undefined);
+}
+
+function readQueries(events: readonly HistoryEvent[]): Read[] {
+  const asked = new Map<string, QueryEvent>();
+  const reads: Read[] = [];
+  for (const event of events) {
+    if (event.type === "query") asked.set(storyKey(event.client, event.id), event);
+    if (event.type !== "answer") continue;
+    const query = asked.get(storyKey(event.client, event.id));
+    const reply = parseReply(event.bytes);
+    if (query === undefined || reply === null || !reply.ok || reply.sequence === undefined) continue;
+    reads.push({ query, answer: event, sequence: reply.sequence, result: reply.result });
+  }
+  return reads;
+}
+
+/** Replays the final log. A model is made by `makeModel` for this one replay. */
+export function checkReplay(
+  events: readonly HistoryEvent[],
+  stories: Map<string, RequestStory>,
+  logs: CommittedLogs,
+  model: SequentialModel,
+): Violation[] {
+  const violations: Violation[] = [];
+  const reads = readQueries(events).sort((a, b) => a.sequence - b.sequence);
+  let next = 0;
+  const answerUpTo = (sequence: number) => {
+    for (let read = reads[next]; read !== undefined && read.sequence <= sequence; read = reads[next]) {
+      next += 1;
+      checkRead(read, model, violations);
+    }
+  };
+  answerUpTo(0);
+  for (const record of logs.final) {
+    answerUpTo(record.sequence - 1);
+    const story = stories.get(storyKey(record.client, record.id));
+    const expected = model.run(record, bodyOf(story));
+    if (record.kind !== "final" || expected === undefined) continue;
+    const reply: ParsedReply | null = parseReply(record.reply);
+    if (reply?.ok === true && !sameJson(reply.result, expected))
+      violations.push({
+        of: "checker",
+        atMs: story?.firstAtMs ?? 0,
+        text: `${record.client}/${record.id} at ${record.sequence}: the log says ${JSON.stringify(reply.result)}, the model ${JSON.stringify(expected)}`,
+      });
+  }
+  answerUpTo(Number.MAX_SAFE_INTEGER);
+  return violations;
+}
+
+function checkRead(read: Read, model: SequentialModel, violations: Violation[]): void {
+  const expected = model.query(read.query.body);
+  if (expected === undefined || sameJson(expected, withoutSequence(read.result, expected))) return;
+  violations.push({
+    of: "rule 5",
+    atMs: read.answer.atMs,
+    text: `query ${read.query.client}/${read.query.id} at ${read.sequence}: answered ${JSON.stringify(read.result)}, the model ${JSON.stringify(expected)}`,
+  });
+}
+
+/** An answer may name the sequence that it saw; a model that does not count sequences leaves it out. */
+function withoutSequence(result: unknown, expected: unknown): unknown {
+  if (typeof result !== "object" || result === null || !("sequence" in result)) return result;
+  if (typeof expected === "object" && expected !== null && "sequence" in expected) return result;
+  const { sequence: _, ...rest } = result;
+  return rest;
+}
+
+/** The body that was run: of the copies, the first (a reused id with another body is refused). */
+function bodyOf(story: RequestStory | undefined): unknown {
+  const [first] = story?.copies.values() ?? [];
+  return first?.body;
+}
+
+/** A query sees everything acknowledged before it was sent, nothing sent after it was answered, and no less than earlier ones. */
+export function checkQueries(events: readonly HistoryEvent[], stories: Map<string, RequestStory>): Violation[] {
+  const violations: Violation[] = [];
+  const reads = readQueries(events);
+  const fail = (read: Read, text: string) =>
+    violations.push({
+      of: "rule 5",
+      atMs: read.answer.atMs,
+      text: `query ${read.query.client}/${read.query.id} ${text}`,
+    });
+  const answered = [...stories.values()].filter((story) => story.answer !== null);
+  const facts = [
+    ...answered.map((story) => ({ knownAtMs: story.answer?.atMs ?? 0, sequence: story.answer?.reply.sequence ?? 0 })),
+    ...reads.map((read) => ({ knownAtMs: read.answer.atMs, sequence: read.sequence })),
+  ].sort((a, b) => a.knownAtMs - b.knownAtMs);
+  let at = 0;
+  let known = 0;
+  for (const read of [...reads].sort((a, b) => a.query.atMs - b.query.atMs)) {
+    for (let fact = facts[at]; fact !== undefined && fact.knownAtMs < read.query.atMs; fact = facts[at]) {
+      known = Math.max(known, fact.sequence);
+      at += 1;
+    }
+    if (read.sequence < known) fail(read, `saw ${read.sequence} when ${known} was known before it was sent`);
+  }
+  for (const story of answered) {
+    const sequence = story.answer?.reply.sequence ?? 0;
+    for (const read of reads)
+      if (read.answer.atMs < story.firstAtMs && read.sequence >= sequence)
+        fail(read, `saw ${read.sequence}, answered before ${story.client}/${story.id} (${sequence}) was first sent`);
+  }
+  return violations;
+}

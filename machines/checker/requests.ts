@@ -1,0 +1,176 @@
+/**
+ * What clients were told about their requests, against the committed log (invariants 1, 6, 7, 9; rules 5, 11, 12).
+ *
+ * What always holds: only an answer binds; a request without one may be in the log or not. A refusal binds only when
+ * every copy of the request was refused with `executed: false`.
+ */
+import type { CommittedLogs } from "./committed-log.ts";
+import type { CommittedRecord, HistoryEvent, InvokeEvent, ReplyEvent, Violation } from "./history.ts";
+
+export interface ParsedReply {
+  readonly client: string;
+  readonly id: string;
+  readonly ok: boolean;
+  readonly result?: unknown;
+  readonly error?: { readonly code: string; readonly message: string; readonly executed: boolean };
+  readonly sequence?: number;
+  readonly epoch?: number;
+}
+
+/** All that is known of one (client, id). */
+export interface RequestStory {
+  readonly client: string;
+  readonly id: string;
+  readonly copies: Map<number, InvokeEvent>;
+  readonly refused: Set<number>;
+  /** The first answer that is a record's: ok, or a failure that was logged. */
+  answer: { readonly bytes: string; readonly reply: ParsedReply; readonly atMs: number } | null;
+  readonly firstAtMs: number;
+}
+
+export function parseReply(bytes: string): ParsedReply | null {
+  try {
+    const value: unknown = JSON.parse(bytes);
+    return typeof value === "object" && value !== null && "ok" in value ? (value as ParsedReply) : null;
+  } catch {
+    return null;
+  }
+}
+
+export function storyKey(client: string, id: string): string {
+  return `${client}\u0000${id}`;
+}
+
+export function readRequests(events: readonly HistoryEvent[]): {
+  stories: Map<string, RequestStory>;
+  violations: Violation[];
+} {
+  const stories = new Map<string, RequestStory>();
+  const violations: Violation[] = [];
+  for (const event of events) {
+    if (event.type === "invoke") {
+      const key = storyKey(event.client, event.id);
+      let story = stories.get(key);
+      if (story === undefined) {
+        const { client, id, atMs } = event;
+        story = { client, id, copies: new Map(), refused: new Set(), answer: null, firstAtMs: atMs };
+        stories.set(key, story);
+      }
+      story.copies.set(event.copy, event);
+    } else if (event.type === "reply") readReply(event, stories, violations);
+  }
+  return { stories, violations };
+}
+
+function readReply(event: ReplyEvent, stories: Map<string, RequestStory>, violations: Violation[]): void {
+  const story = stories.get(storyKey(event.client, event.id));
+  const reply = parseReply(event.bytes);
+  const fail = (of: string, text: string) =>
+    violations.push({ of, atMs: event.atMs, text: `${event.client}/${event.id}: ${text}` });
+  if (story === undefined || reply === null || reply.client !== event.client || reply.id !== event.id) {
+    fail("rule 5", `an answer that belongs to no request: ${event.bytes}`);
+    return;
+  }
+  if (reply.sequence === undefined) {
+    if (reply.ok) fail("rule 5", `a result without a sequence: ${event.bytes}`);
+    else if (reply.error?.executed === false) story.refused.add(event.copy);
+    return;
+  }
+  if (story.answer === null) story.answer = { bytes: event.bytes, reply, atMs: event.atMs };
+  else if (story.answer.bytes !== event.bytes)
+    fail("invariant 6", `two different answers: ${story.answer.bytes} and ${event.bytes}`);
+}
+
+/** Every answer against the log. `mayLose`: a new history began, and what was acknowledged before it may be gone. */
+export function checkRequests(stories: Map<string, RequestStory>, logs: CommittedLogs, mayLose: boolean): Violation[] {
+  const violations: Violation[] = [];
+  const finals = new Map<string, CommittedRecord>();
+  for (const record of logs.final) if (record.kind === "final") finals.set(storyKey(record.client, record.id), record);
+  for (const [key, story] of stories) {
+    const record = finals.get(key);
+    const fail = (of: string, text: string, atMs = story.firstAtMs) =>
+      violations.push({ of, atMs, text: `${story.client}/${story.id}: ${text}` });
+    if (story.answer !== null) {
+      const { bytes, reply, atMs } = story.answer;
+      if (record === undefined) {
+        if (!mayLose) fail("invariant 4", `acknowledged at sequence ${reply.sequence} and not in the log: lost`, atMs);
+      } else if (record.reply !== bytes) {
+        if (!mayLose) fail("invariant 6", `was answered ${bytes}, the log has ${record.reply}`, atMs);
+      } else checkNames(record, reply, fail);
+      checkCommitted(logs, story, fail);
+    } else if (record !== undefined && story.refused.size === story.copies.size) {
+      fail("checker", `every copy was refused with executed: false, and it is in the log at ${record.sequence}`);
+    }
+  }
+  for (const [key, record] of finals)
+    if (!stories.has(key))
+      violations.push({
+        of: "checker",
+        atMs: 0,
+        text: `${record.client}/${record.id} is in the log and was never sent`,
+      });
+  return violations;
+}
+
+type Fail = (of: string, text: string, atMs?: number) => void;
+
+function checkNames(record: CommittedRecord, reply: ParsedReply, fail: Fail): void {
+  if (reply.sequence !== record.sequence || reply.epoch !== record.epoch)
+    fail(
+      "invariant 1",
+      `the reply names sequence ${reply.sequence} and epoch ${reply.epoch}, its record is ${record.sequence} of epoch ${record.epoch}`,
+    );
+}
+
+/** Invariant 7: some server had committed the record when its reply came. */
+function checkCommitted(logs: CommittedLogs, story: RequestStory, fail: Fail): void {
+  if (logs.histories.length === 0 || story.answer === null) return;
+  const { reply, atMs } = story.answer;
+  const sequence = reply.sequence ?? 0;
+  const isCommitted = logs.histories.some((log) => {
+    const committedAtMs = log.firstAtMs.get(sequence);
+    const record = log.records.get(sequence);
+    return committedAtMs !== undefined && committedAtMs <= atMs && record?.id === story.id;
+  });
+  if (!isCommitted) fail("invariant 7", `answered at sequence ${sequence} before any server committed it`, atMs);
+}
+
+/** Real time and `after`: what was answered before another request was first sent comes before it in the log. */
+export function checkOrder(stories: Map<string, RequestStory>, logs: CommittedLogs): Violation[] {
+  const violations: Violation[] = [];
+  const sequenceOf = new Map<string, number>();
+  let latest: { story: RequestStory; sequence: number } | null = null;
+  for (const record of logs.final) {
+    if (record.kind !== "final") continue;
+    const story = stories.get(storyKey(record.client, record.id));
+    if (story === undefined) continue;
+    sequenceOf.set(storyKey(record.client, record.id), record.sequence);
+    if (latest !== null && story.answer !== null && latest.story.firstAtMs > story.answer.atMs)
+      violations.push({
+        of: "checker",
+        atMs: story.answer.atMs,
+        text: `${name(latest.story)} was first sent after ${name(story)} was answered, and is before it in the log (${latest.sequence}, ${record.sequence})`,
+      });
+    if (latest === null || story.firstAtMs > latest.story.firstAtMs) latest = { story, sequence: record.sequence };
+  }
+  for (const [key, story] of stories) {
+    const sequence = sequenceOf.get(key);
+    if (sequence === undefined) continue;
+    // Only copies that all name the same predecessor bind: another copy may be the one that was run.
+    const afters = new Set([...story.copies.values()].map((copy) => copy.after));
+    const [after] = afters;
+    if (afters.size !== 1 || after === undefined) continue;
+    const before = sequenceOf.get(storyKey(story.client, after));
+    if (before === undefined || before > sequence)
+      violations.push({
+        of: "rule 11",
+        atMs: story.firstAtMs,
+        text: `${name(story)} ran at ${sequence}, after ${after}, which ${before === undefined ? "is not in the log" : `is at ${before}`}`,
+      });
+  }
+  return violations;
+}
+
+function name(story: RequestStory): string {
+  return `${story.client}/${story.id}`;
+}

@@ -1,0 +1,279 @@
+/** The checker finds each kind of violation in a small history made by hand, and none in an honest one. */
+import test from "ava";
+import { type CheckOptions, checkHistory } from "../../machines/checker/check.ts";
+import type { CommittedRecord, HistoryEvent, SequentialModel } from "../../machines/checker/history.ts";
+
+const reply = (id: string, sequence: number, total: number, epoch = 1) =>
+  JSON.stringify({ client: "c", id, ok: true, result: { total }, sequence, epoch });
+
+const final = (id: string, sequence: number, total: number, more: Partial<CommittedRecord> = {}): CommittedRecord => ({
+  sequence,
+  epoch: 1,
+  hash: 1000 + sequence,
+  kind: "final",
+  client: "c",
+  id,
+  name: "",
+  resultNumber: sequence,
+  reply: reply(id, sequence, total),
+  ...more,
+});
+
+const invoke = (atMs: number, id: string, amount: number, copy = 1, after?: string): HistoryEvent => ({
+  type: "invoke",
+  atMs,
+  client: "c",
+  id,
+  copy,
+  body: { amount },
+  ...(after === undefined ? {} : { after }),
+});
+const answered = (atMs: number, id: string, bytes: string, copy = 1): HistoryEvent => ({
+  type: "reply",
+  atMs,
+  client: "c",
+  id,
+  copy,
+  bytes,
+  duplicate: copy > 1,
+});
+const refused = (atMs: number, id: string, copy = 1): HistoryEvent =>
+  answered(
+    atMs,
+    id,
+    JSON.stringify({ client: "c", id, ok: false, error: { code: "BUSY", message: "", executed: false } }),
+    copy,
+  );
+const commit = (atMs: number, records: readonly CommittedRecord[], server = "alpha", history = "h1"): HistoryEvent => ({
+  type: "commit",
+  atMs,
+  server,
+  incarnation: `${server}1`,
+  history,
+  records,
+});
+const result = (atMs: number, record: CommittedRecord): HistoryEvent => ({
+  type: "result",
+  atMs,
+  integrator: "i",
+  history: "h1",
+  number: record.resultNumber,
+  sequence: record.sequence,
+  epoch: record.epoch,
+  bytes: record.reply,
+});
+
+function sum(): SequentialModel {
+  let total = 0;
+  return {
+    run: (record, body) => {
+      if (record.kind === "final") total += (body as { amount: number }).amount;
+      return { total };
+    },
+    query: () => ({ total }),
+  };
+}
+
+const strict: CheckOptions = {
+  makeModel: sum,
+  mayBeginHistory: false,
+  mustRecover: true,
+  resultsAreComplete: true,
+};
+
+const a = final("a", 1, 5);
+const b = final("b", 2, 12);
+/** Two requests, one sent again, one refused, a query, results; then healed and served again. */
+const honest: readonly HistoryEvent[] = [
+  { type: "epoch", atMs: 0, server: "alpha", incarnation: "alpha1", epoch: 1 },
+  invoke(1, "a", 5),
+  { type: "made", atMs: 2, server: "alpha", incarnation: "alpha1", epoch: 1, sequence: 1 },
+  commit(3, [a]),
+  answered(4, "a", a.reply),
+  result(4, a),
+  refusedPair(5)[0],
+  refusedPair(5)[1],
+  { type: "query", atMs: 6, client: "c", id: "q", body: {} },
+  {
+    type: "answer",
+    atMs: 7,
+    client: "c",
+    id: "q",
+    bytes: JSON.stringify({ client: "c", id: "q", ok: true, result: { total: 5 }, sequence: 1, epoch: 1 }),
+  },
+  { type: "healed", atMs: 8 },
+  invoke(9, "b", 7, 1, "a"),
+  invoke(10, "b", 7, 2, "a"),
+  commit(11, [b]),
+  commit(11, [a, b], "beta"),
+  answered(12, "b", b.reply),
+  answered(13, "b", b.reply, 2),
+  result(13, b),
+  { type: "digest", atMs: 14, server: "alpha", incarnation: "alpha1", history: "h1", sequence: 2, digest: "d" },
+  { type: "digest", atMs: 14, server: "beta", incarnation: "beta1", history: "h1", sequence: 2, digest: "d" },
+  invoke(15, "unknown", 1),
+];
+
+function refusedPair(atMs: number): [HistoryEvent, HistoryEvent] {
+  return [invoke(atMs, "r", 9), refused(atMs, "r")];
+}
+
+test("an honest history has no violations, and is counted", (t) => {
+  const report = checkHistory(honest, strict);
+  t.deepEqual(report.violations, []);
+  t.like(report, { requests: 4, acknowledged: 2, refused: 1, unknown: 1, duplicates: 1, lost: 0, committed: 2 });
+});
+
+/** One lie each: what it must be called, and how the honest history is changed. */
+const lies: Record<string, { of: string; text: RegExp; lie: (events: HistoryEvent[]) => HistoryEvent[] }> = {
+  "an acknowledged request is not in the log": {
+    of: "invariant 4",
+    text: /b: acknowledged at sequence 2 and not in the log: lost$/,
+    lie: (events) => events.map((event) => (event.type === "commit" ? { ...event, records: [a] } : event)),
+  },
+  "a request is in the log twice": {
+    of: "invariant 6",
+    text: /is in the log twice/,
+    lie: (events) => [...events, commit(20, [final("a", 3, 17)])],
+  },
+  "a duplicate's answer is different": {
+    of: "invariant 6",
+    text: /two different answers/,
+    lie: (events) => [...events, answered(20, "b", reply("b", 2, 13), 2)],
+  },
+  "two servers commit different records": {
+    of: "invariant 3",
+    text: /beta.*at 2 of history h1/,
+    lie: (events) => [...events, commit(20, [{ ...b, hash: 7 }], "beta")],
+  },
+  "the log has a hole": {
+    of: "invariant 3",
+    text: /from 2 to 4/,
+    lie: (events) => [...events, commit(20, [final("unknown", 4, 13)])],
+  },
+  "two incarnations make records in one epoch": {
+    of: "invariant 1",
+    text: /both alpha.*and beta/,
+    lie: (events) => [
+      ...events,
+      { type: "made", atMs: 20, server: "beta", incarnation: "beta1", epoch: 1, sequence: 3 },
+    ],
+  },
+  "a reply leaves before its record is committed": {
+    of: "invariant 7",
+    text: /answered at sequence 2 before/,
+    lie: (events) =>
+      events.map((event) => (event.type === "commit" && event.atMs === 11 ? { ...event, atMs: 12.5 } : event)),
+  },
+  "a refused request was executed": {
+    of: "checker",
+    text: /every copy was refused/,
+    lie: (events) => [...events, commit(20, [final("r", 3, 21)])],
+  },
+  "the result is not what the model says": {
+    of: "checker",
+    text: /the model {"total":12}/,
+    lie: (events) =>
+      JSON.parse(
+        JSON.stringify(events).replaceAll(String.raw`\"total\":12`, String.raw`\"total\":11`),
+      ) as HistoryEvent[],
+  },
+  "a query misses what was acknowledged before it": {
+    of: "rule 5",
+    text: /saw 0 when 1 was known/,
+    lie: (events) =>
+      events.map((event) =>
+        event.type === "answer"
+          ? { ...event, bytes: event.bytes.replace('"sequence":1', '"sequence":0').replace('"total":5', '"total":0') }
+          : event,
+      ),
+  },
+  "a query's answer is not the state at its sequence": {
+    of: "rule 5",
+    text: /the model {"total":5}/,
+    lie: (events) =>
+      events.map((event) =>
+        event.type === "answer" ? { ...event, bytes: event.bytes.replace('"total":5', '"total":6') } : event,
+      ),
+  },
+  "a query sees what was sent after its answer": {
+    of: "rule 5",
+    text: /answered before c\/b \(2\) was first sent/,
+    lie: (events) =>
+      events.map((event) =>
+        event.type === "answer"
+          ? { ...event, bytes: event.bytes.replace('"sequence":1', '"sequence":2').replace('"total":5', '"total":12') }
+          : event,
+      ),
+  },
+  "the log turns real time around": {
+    of: "checker",
+    text: /first sent after .* was answered/,
+    lie: (events) =>
+      [...events]
+        .map((event) => (event.type === "invoke" && event.id === "a" ? { ...event, atMs: 12.1 } : event))
+        .map((event) => (event.type === "reply" && event.id === "b" ? { ...event, atMs: 1 } : event))
+        .map((event) => (event.type === "invoke" && event.id === "b" ? { ...event, atMs: 0 } : event)),
+  },
+  "a request runs before the one that it names": {
+    of: "rule 11",
+    text: /which is not in the log/,
+    lie: (events) =>
+      events.map((event) => (event.type === "invoke" && event.id === "b" ? { ...event, after: "r" } : event)),
+  },
+  "an integrator misses a result": {
+    of: "invariant 9",
+    text: /result 1 never came/,
+    lie: (events) => events.filter((event) => event.type !== "result" || event.number !== 1),
+  },
+  "a result was never committed": {
+    of: "invariant 7",
+    text: /result 3 was published and is not committed/,
+    lie: (events) => [...events, result(20, final("x", 3, 0))],
+  },
+  "an epoch falls across a restart": {
+    of: "invariant 8",
+    text: /accepted epoch 0 after 1/,
+    lie: (events) => [...events, { type: "epoch", atMs: 20, server: "alpha", incarnation: "alpha2", epoch: 0 }],
+  },
+  "two servers have different states": {
+    of: "invariant 5",
+    text: /has digest e/,
+    lie: (events) => [
+      ...events,
+      { type: "digest", atMs: 20, server: "beta", incarnation: "beta1", history: "h1", sequence: 2, digest: "e" },
+    ],
+  },
+  "it does not recover": {
+    of: "invariant 10",
+    text: /nothing that was sent/,
+    lie: (events) => events.map((event) => (event.type === "healed" ? { ...event, atMs: 16 } : event)),
+  },
+  "a new history begins within the promise": {
+    of: "invariant 4",
+    text: /a new history began/,
+    lie: (events) => [...events, commit(20, [final("unknown", 3, 13)], "alpha", "h2")],
+  },
+};
+
+for (const [title, { of, text, lie }] of Object.entries(lies)) {
+  test(`found: ${title}`, (t) => {
+    const { violations } = checkHistory(lie([...honest]), strict);
+    t.true(
+      violations.some((violation) => violation.of === of && text.test(violation.text)),
+      JSON.stringify(violations, undefined, 1),
+    );
+  });
+}
+
+test("beyond the promise a new history may lack what was acknowledged, and says so by its name", (t) => {
+  const events = [
+    ...honest.map((event) =>
+      event.type === "commit" ? { ...event, records: [a, b].slice(0, event.records.length) } : event,
+    ),
+    commit(20, [{ ...final("h2", 2, 0), kind: "history", name: "h2", hash: 77 }], "beta", "h2"),
+  ];
+  const report = checkHistory(events, { ...strict, mayBeginHistory: true, resultsAreComplete: false });
+  t.deepEqual(report.violations, []);
+  t.is(report.histories, 2);
+});
