@@ -1,0 +1,102 @@
+/**
+ * The files of one store: numbered database folders, and `active`, which names the one that counts.
+ * What always holds: `active` is replaced in one step and is on the disk before anything relies on it; a folder that it
+ * does not name was never relied on (a side directory that was not adopted, or an old store) and may be removed; a
+ * directory that has folders and no `active` is damaged, unless it was never finished.
+ */
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { StoreError } from "./ports.ts";
+
+const activeName = "active";
+/** Stands in a directory while its first database is made, so that a crash there is not taken for damage. */
+const makingName = "making";
+const folderPattern = /^store-([1-9][0-9]*)$/;
+
+export class StoreDirectory {
+  readonly path: string;
+  #active = "";
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** The folder of the database that counts. */
+  get active(): string {
+    return join(this.path, this.#active);
+  }
+
+  /** Removes what is unfinished. True if there is no database yet: make one in `active`, then call `made`. Throws `damaged`. */
+  async open(): Promise<boolean> {
+    const names = await readdir(this.path);
+    const folders = names.filter((name) => folderPattern.test(name));
+    if (!names.includes(activeName)) {
+      if (folders.length > 0 && !names.includes(makingName))
+        throw new StoreError("damaged", `${this.path} has databases, but the file that names the right one is gone`);
+      await this.#writeDurably(makingName, "");
+      await this.#removeAllBut(folders, "");
+      this.#active = "store-1";
+      return true;
+    }
+    const named = (await readFile(join(this.path, activeName), "utf8")).trim();
+    if (!folders.includes(named))
+      throw new StoreError("damaged", `${this.path}: the database ${JSON.stringify(named)} is gone`);
+    this.#active = named;
+    await this.#removeAllBut(folders, named);
+    await rm(join(this.path, makingName), { force: true });
+    return false;
+  }
+
+  /** The first database is there and on the disk. */
+  async made(): Promise<void> {
+    await this.#writeDurably(activeName, `${this.#active}\n`);
+    await rm(join(this.path, makingName), { force: true });
+  }
+
+  /** A folder for a side store; not made. */
+  nextFolder(): string {
+    const number = Number(folderPattern.exec(this.#active)?.[1] ?? 0);
+    return join(this.path, `store-${number + 1}`);
+  }
+
+  /** From here on `nextFolder()` is what counts, whatever crashes. */
+  async switchOver(): Promise<void> {
+    const name = this.nextFolder().slice(this.path.length + 1);
+    await this.#writeDurably(activeName, `${name}\n`);
+    this.#active = name;
+  }
+
+  async #removeAllBut(folders: readonly string[], kept: string): Promise<void> {
+    for (const folder of folders)
+      if (folder !== kept) await rm(join(this.path, folder), { recursive: true, force: true });
+  }
+
+  async #writeDurably(name: string, text: string): Promise<void> {
+    const path = join(this.path, name);
+    const draft = await open(`${path}.draft`, "w");
+    try {
+      await draft.writeFile(text);
+      await draft.sync();
+    } finally {
+      await draft.close();
+    }
+    await rename(`${path}.draft`, path);
+    await syncDirectory(this.path);
+  }
+}
+
+/** Makes the directory and its parents, durably. */
+export async function makeDirectory(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true });
+  if (first !== undefined) await syncDirectory(join(first, ".."));
+}
+
+/** Makes the names in a directory durable: a file that was synced can still lose its name. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

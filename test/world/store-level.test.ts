@@ -1,0 +1,243 @@
+/**
+ * The store on real LevelDB: the conformance suite, and what only real disks and processes have (kill -9, leftover
+ * locks, a file that may not grow, damage).
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import test, { type ExecutionContext } from "ava";
+import { storeErrorOf } from "../../actors/world/database-level.ts";
+import { StoreError } from "../../actors/world/ports.ts";
+import { LevelStore } from "../../actors/world/store-level.ts";
+import { bytesOf, realRig, textOf } from "../conformance/rig.ts";
+import { storeConformance } from "../conformance/store.ts";
+import { makeTemporaryDirectory, temporaryDirectory } from "../helpers/temporary-directory.ts";
+
+storeConformance("store-level", async () => {
+  const { path, remove } = await makeTemporaryDirectory();
+  const rig = realRig();
+  let life = 0;
+  const home = () => join(path, `life${life}`);
+  return {
+    ...rig,
+    make: () => new LevelStore(home(), rig.clock),
+    // What the files hold now is what a process that is killed now leaves behind, its lock included.
+    crash: async (store) => {
+      const dead = home();
+      life += 1;
+      cpSync(dead, home(), { recursive: true });
+      await store.close();
+    },
+    dispose: remove,
+  };
+});
+
+const put = (key: string, value: string) => ({ type: "put" as const, key: bytesOf(key), value: bytesOf(value) });
+const { clock, until } = realRig();
+
+async function withStore<T>(directory: string, run: (store: LevelStore) => Promise<T>): Promise<T> {
+  const store = new LevelStore(directory, clock);
+  await store.open();
+  try {
+    return await run(store);
+  } finally {
+    await store.close().catch(() => undefined);
+  }
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+    return "none";
+  } catch (error) {
+    return error instanceof StoreError ? error.code : String(error);
+  }
+}
+
+const writerProgram = fileURLToPath(new URL("./store-writer.js", import.meta.url));
+
+interface Writer {
+  readonly child: ChildProcess;
+  readonly lines: string[];
+  readonly ended: Promise<void>;
+}
+
+/** Another process that opens the directory and writes to it until it is killed; it prints what it was promised. */
+function startWriter(t: ExecutionContext, directory: string, limitBlocks?: number): Writer {
+  const command = `${limitBlocks === undefined ? "" : `ulimit -f ${limitBlocks}; `}exec "$0" "$@"`;
+  const child = spawn("sh", ["-c", command, process.execPath, writerProgram, directory], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const lines: string[] = [];
+  createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
+  const ended = new Promise<void>((resolve) => child.on("close", () => resolve()));
+  t.teardown(async () => {
+    child.kill("SIGKILL");
+    await ended;
+  });
+  return { child, lines, ended };
+}
+
+test("store-level: killed with -9 in the middle of synced writes, it has every write that was promised", async (t) => {
+  const directory = join(await temporaryDirectory(t), "store");
+  let promised = 0;
+  for (let life = 0; life < 3; life += 1) {
+    const writer = startWriter(t, directory);
+    await until(() => writer.lines.length > 30, "the writer to have written");
+    writer.child.kill("SIGKILL");
+    await writer.ended;
+    promised = Math.max(promised, Number(writer.lines.findLast((line) => /^\d+$/.test(line))));
+    await withStore(directory, async (store) => {
+      const count = Number(textOf((await store.get(bytesOf("count"))) ?? bytesOf("-1")));
+      t.true(count >= promised, `${count} of ${promised}`);
+      for (let at = 0; at <= count; at += 1) t.truthy(await store.get(bytesOf(`k${at}`)), `k${at}`);
+    });
+  }
+});
+
+test("store-level: a directory that another process has is refused, and free as soon as that is killed", async (t) => {
+  const directory = join(await temporaryDirectory(t), "store");
+  const writer = startWriter(t, directory);
+  await until(() => writer.lines.length > 2, "the writer to have opened it");
+  const error = await t.throwsAsync(new LevelStore(directory, clock).open(), { instanceOf: StoreError });
+  t.is((error as StoreError).code, "locked");
+  t.regex(error?.message ?? "", new RegExp(`process ${writer.child.pid}`));
+  const linesThen = writer.lines.length;
+  await until(() => writer.lines.length > linesThen + 5, "the writer to go on undisturbed");
+  writer.child.kill("SIGKILL");
+  await writer.ended;
+  await withStore(directory, async (store) => t.truthy(await store.get(bytesOf("count"))));
+});
+
+test("store-level: LevelDB's own lock stands behind ours, for processes that cannot see each other", async (t) => {
+  const directory = join(await temporaryDirectory(t), "store");
+  const writer = startWriter(t, directory);
+  await until(() => writer.lines.length > 2, "the writer to have opened it");
+  rmSync(join(directory, "lock"));
+  t.is(await codeOf(new LevelStore(directory, clock).open()), "locked");
+});
+
+for (const [what, text] of [
+  ["of a dead process", '{"pid":4194303,"started":"x/1","directory":"DIRECTORY"}'],
+  ["of an older process with our id", `{"pid":${process.pid},"started":"another boot/1","directory":"DIRECTORY"}`],
+  ["that was copied from elsewhere", `{"pid":${process.pid},"started":null,"directory":"/elsewhere"}`],
+  ["that is empty", ""],
+  ["that is no lock", '{"pid":-1}'],
+] as const) {
+  test(`store-level: a lock ${what} does not keep anyone out`, async (t) => {
+    const directory = await temporaryDirectory(t);
+    writeFileSync(join(directory, "lock"), text.replace("DIRECTORY", directory));
+    await withStore(directory, async (store) => {
+      t.is(await codeOf(new LevelStore(directory, clock).open()), "locked", "the new one holds");
+      await store.write([put("a", "1")], { sync: true });
+    });
+    t.deepEqual(readdirSync(directory).toSorted(), ["active", "store-1"], "nothing is left behind");
+  });
+}
+
+test("store-level: a file that may not grow any more is `full`; the handle is dead, and what was promised is there", async (t) => {
+  const directory = join(await temporaryDirectory(t), "store");
+  const writer = startWriter(t, directory, 200);
+  await writer.ended;
+  t.deepEqual(writer.lines.slice(-3), ["full", "full", "closed"], "the error, again for every later call, then closed");
+  const promised = Number(writer.lines.findLast((line) => /^\d+$/.test(line)));
+  t.true(promised > 10);
+  await withStore(directory, async (store) => {
+    for (let at = 0; at <= promised; at += 1) t.truthy(await store.get(bytesOf(`k${at}`)), `k${at}`);
+  });
+});
+
+const damages: [what: string, damage: (directory: string) => void][] = [
+  ["the list of tables is gone", (directory) => removeFile(directory, /^MANIFEST/)],
+  ["LevelDB's pointer is gone", (directory) => removeFile(directory, /^CURRENT$/)],
+  ["LevelDB's pointer is garbage", (directory) => writeFileSync(join(directory, "store-1", "CURRENT"), "garbage")],
+  ["a table is gone", (directory) => removeFile(directory, /\.ldb$/)],
+  ["the database is gone", (directory) => rmSync(join(directory, "store-1"), { recursive: true })],
+  ["the file that names the right database is gone", (directory) => rmSync(join(directory, "active"))],
+  ["the file that names the right database is garbage", (directory) => writeFileSync(join(directory, "active"), "\0")],
+];
+
+function removeFile(directory: string, pattern: RegExp): void {
+  const name = readdirSync(join(directory, "store-1")).find((each) => pattern.test(each));
+  if (name === undefined) throw new Error(`no file ${pattern}`);
+  rmSync(join(directory, "store-1", name));
+}
+
+for (const [what, damage] of damages) {
+  test(`store-level: damage is refused, never taken for an empty store: ${what}`, async (t) => {
+    const directory = await temporaryDirectory(t);
+    const value = "x".repeat(1000);
+    await withStore(directory, (store) => store.write([put("a", value)], { sync: true }));
+    // Opening again puts the log into a table.
+    await withStore(directory, (store) => store.write([put("b", value)], { sync: true }));
+    damage(directory);
+    t.is(await codeOf(new LevelStore(directory, clock).open()), "damaged");
+    t.is(await codeOf(new LevelStore(directory, clock).open()), "damaged", "and again, with the lock free");
+    t.false(existsSync(join(directory, "lock")));
+  });
+}
+
+test("store-level: a crash at any step of the first opening leaves a directory that opens empty", async (t) => {
+  for (const present of [["making"], ["making", "store-1"], ["making", "store-1", "active.draft"]]) {
+    const directory = await temporaryDirectory(t);
+    await withStore(directory, async () => undefined);
+    const active = readFileSync(join(directory, "active"));
+    rmSync(join(directory, "active"));
+    if (!present.includes("store-1")) rmSync(join(directory, "store-1"), { recursive: true });
+    for (const name of present) if (name !== "store-1") writeFileSync(join(directory, name), active);
+    await withStore(directory, async (store) => t.is(await store.get(bytesOf("a")), undefined));
+    await withStore(directory, (store) => store.write([put("a", "1")], { sync: true }));
+    t.deepEqual(readdirSync(directory).toSorted(), ["active", "store-1"]);
+  }
+});
+
+test("store-level: a crash between the switch to a side store and the end of the old one leaves the new one", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await withStore(directory, async (store) => {
+    await store.write([put("old", "1")], { sync: true });
+    const side = await store.side();
+    await side.write([put("new", "1")]);
+    cpSync(join(directory, "store-1"), join(directory, "kept"), { recursive: true });
+    await side.adopt();
+  });
+  cpSync(join(directory, "kept"), join(directory, "store-1"), { recursive: true });
+  rmSync(join(directory, "kept"), { recursive: true });
+  await withStore(directory, async (store) => {
+    t.is(await store.get(bytesOf("old")), undefined);
+    t.truthy(await store.get(bytesOf("new")));
+  });
+  t.deepEqual(readdirSync(directory).toSorted(), ["active", "store-2"]);
+});
+
+test("store-level: a synced write after unsynced ones that began new log files finds all of them", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await withStore(directory, async (store) => {
+    const block = "b".repeat(1 << 20);
+    for (let at = 0; at < 40; at += 1) await store.write([put(`k${at}`, block)], { sync: false });
+    await store.write([put("last", "1")], { sync: true });
+    await store.write([], { sync: true });
+    t.is((await store.get(bytesOf("k0")))?.length, block.length);
+  });
+});
+
+const mapped: [code: StoreError["code"], error: Error & { code?: string }][] = [
+  ["full", new Error("IO error: /x/000003.log: No space left on device")],
+  ["full", new Error("IO error: /x/000003.log: Disk quota exceeded")],
+  ["damaged", Object.assign(new Error("Corruption: block checksum mismatch"), { code: "LEVEL_CORRUPTION" })],
+  ["locked", Object.assign(new Error("IO error: lock /x/LOCK"), { code: "LEVEL_LOCKED" })],
+  ["failed", Object.assign(new Error("IO error: /x/000003.log: Input/output error"), { code: "LEVEL_IO_ERROR" })],
+  ["failed", new Error("read-only file system")],
+  ["closed", Object.assign(new Error("Database is not open"), { code: "LEVEL_DATABASE_NOT_OPEN" })],
+];
+
+for (const [code, error] of mapped) {
+  test(`store-level: "${error.message}" is ${code}, also as a cause`, (t) => {
+    t.is(storeErrorOf(error, "/x").code, code);
+    t.is(
+      storeErrorOf(Object.assign(new Error("outer", { cause: error }), { code: "LEVEL_DATABASE_NOT_OPEN" }), "/x").code,
+      code,
+    );
+  });
+}
