@@ -63,6 +63,11 @@ export function hashAt(batch: LogBatch, sequence: number): number {
   return sliceThrough(batch, sequence).lastHash;
 }
 
+/** The epoch of the record `sequence` of this batch. */
+export function epochAt(batch: LogBatch, sequence: number): number {
+  return new RecordReader(batch.bytes, startOf(batch, sequence)).epoch;
+}
+
 /**
  * Null when the batch is sound: whole records, dense sequences from `first` to `last`, epochs that never fall, and the
  * hash that it claims. Else what is wrong, in words (rules 4 and 14).

@@ -1,0 +1,294 @@
+/**
+ * The checkpoint agent (claims 2, 5, 6; rules 6, 7, 14): everything between the replica's log in memory and the store.
+ * It never reads the application's memory, which runs ahead of the commit point: it folds the effects of committed
+ * records, bytes only.
+ *
+ * What always holds: one writer (writer.ts); tables on disk stop at the commit point that the caller gives; one flush
+ * at a time; the machine says what is allowed when, and everything else is refused with a CheckpointError; a failure is
+ * reported once, and afterwards the store's handle is never used again but to close it.
+ */
+import {
+  type CheckpointAction,
+  type CheckpointEvent,
+  type CheckpointState,
+  checkpointNext,
+  checkpointStart,
+} from "../../machines/checkpoint/checkpoint-machine.ts";
+import { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
+import { RowLedger } from "../../machines/checkpoint/row-ledger.ts";
+import type { Identity, Recovered, RecoveryVisitor } from "../../machines/checkpoint/scan.ts";
+import { SegmentIndex } from "../../machines/checkpoint/segments.ts";
+import type { LogSource } from "../../machines/log/batch.ts";
+import type { CheckpointMeta, OwnerMeta } from "../../schemas/checkpoint.ts";
+import { type Clock, type Store, StoreError } from "../world/ports.ts";
+import { CheckpointError } from "./checkpoint-error.ts";
+import { type FlushRequest, prepareFlush } from "./flush.ts";
+import { recover } from "./recovery.ts";
+import { type OwnMeta, type ReceiveOutcome, SnapshotReceiver, SnapshotSender } from "./snapshot.ts";
+import { type MetaPatch, Writer, type WriterHandlers } from "./writer.ts";
+
+export interface CheckpointOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly identity: Identity;
+  /** Asked for records that are not on disk yet, and in a flush for those from `applied + 1` to the commit point. */
+  readonly source: LogSource;
+  readonly handlers: WriterHandlers;
+}
+
+/** What a flush did. */
+export interface FlushReport {
+  readonly records: number;
+  readonly writes: number;
+  /** Where tables and queues on disk stand now. */
+  readonly applied: number;
+}
+
+/** States in which the log may be written. */
+const writable: ReadonlySet<CheckpointState> = new Set(["idle", "flushing", "receiving"]);
+
+export class Checkpoint {
+  readonly #options: CheckpointOptions;
+  readonly #hash: KeyedHash;
+  #machine = checkpointStart();
+  #ledger = new RowLedger();
+  #writer: Writer | null = null;
+  #receiver: SnapshotReceiver | null = null;
+  #flushing: Promise<unknown> = Promise.resolve();
+  #failure: Error | null = null;
+
+  constructor(options: CheckpointOptions) {
+    this.#options = options;
+    this.#hash = new KeyedHash(options.clock.randomId());
+  }
+
+  get state(): CheckpointState {
+    return this.#machine.value;
+  }
+  /** As of the newest write that was begun; null where there is no store to speak of. */
+  get meta(): CheckpointMeta | null {
+    return this.#writer?.meta ?? null;
+  }
+  /** Through here the log is on the disk, synced. After `open`, the log above `applied` counts once something was synced. */
+  get synced(): number {
+    return this.#writer?.synced ?? 0;
+  }
+  /** Through here the log was given to the operating system. */
+  get written(): number {
+    return this.#writer?.written ?? 0;
+  }
+  /** Through here tables and queues are on the disk. */
+  get applied(): number {
+    return this.#writer?.meta.applied.sequence ?? 0;
+  }
+
+  /**
+   * Opens the store (or, after a snapshot, the adopted one) and hands all of it to the visitor. Null: the store is
+   * empty; `create` or a snapshot comes next. Throws RecoveryError or StoreError; the agent has then failed.
+   */
+  async open(visitor: RecoveryVisitor): Promise<Recovered | null> {
+    const { store, identity } = this.#options;
+    const actions = this.#send("open");
+    try {
+      if (actions.includes("openStore")) await store.open();
+      const recovered = await recover(store, identity, this.#hash, visitor);
+      if (recovered !== null) {
+        this.#ledger = recovered.ledger;
+        this.#writer = this.#makeWriter(recovered.meta, recovered.index);
+      }
+      this.#send(recovered === null ? "found.nothing" : "found.state");
+      return recovered;
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  /** Makes an empty store this server's: a first start. Resolves when it is on the disk. */
+  async create(owner: OwnerMeta): Promise<void> {
+    this.#send("created");
+    this.#ledger = new RowLedger();
+    const applied = { sequence: 0, hash: 0, epoch: 0 };
+    const empty = { applied, firstRetained: 1, digest: this.#ledger.digest, queues: [], flushes: 0 };
+    this.#writer = this.#makeWriter({ ...owner, ...empty }, new SegmentIndex(0));
+    await this.#writer.saveMeta(owner);
+  }
+
+  /** Makes the log durable through this sequence; `onSynced` tells. False: refused, the store is closed or dead. */
+  sync(through: number): boolean {
+    if (this.#writer === null || !writable.has(this.state)) return false;
+    this.#writer.sync(through);
+    return true;
+  }
+
+  /** The same at confirm level `written`; `onWritten` tells. */
+  write(through: number): boolean {
+    if (this.#writer === null || !writable.has(this.state)) return false;
+    this.#writer.write(through);
+    return true;
+  }
+
+  /** Resolves when it is on the disk. The epoch must not fall (invariant 8). */
+  async saveMeta(patch: MetaPatch): Promise<void> {
+    await this.#writable().saveMeta(patch);
+  }
+
+  /** Drops the log above `after` (rule 7). The source must be cut first: what is synced afterwards is taken from it. */
+  async truncate(after: number): Promise<void> {
+    await this.#writable().truncate(after);
+  }
+
+  /** Resolves when tables, queues, log and meta are on the disk, in one atomic write. One at a time. */
+  async flush(request: FlushRequest): Promise<FlushReport> {
+    const writer = this.#writable();
+    this.#send("flush.begun");
+    const work = this.#flush(writer, request);
+    this.#flushing = work.catch(() => undefined);
+    return work;
+  }
+
+  async #flush(writer: Writer, request: FlushRequest): Promise<FlushReport> {
+    try {
+      const before = writer.meta.applied.sequence;
+      const { source, clock } = this.#options;
+      const parts = { source, clock, hash: this.#hash, ledger: this.#ledger };
+      const flush = await prepareFlush(parts, writer.meta, request);
+      await writer.flush(flush);
+      this.#send("flush.ended");
+      const applied = flush.applied.sequence;
+      return { records: applied - before, writes: flush.rows.length, applied };
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  /** The store as of the first `next`, for another server. Flush first: the receiver gets the tables as they stand on this disk. */
+  sendSnapshot(chunkBytes: number): SnapshotSender {
+    this.#writable();
+    return new SnapshotSender(this.#options.store.image(), chunkBytes);
+  }
+
+  /** Makes ready for a snapshot (rule 7). Until `adoptSnapshot` the store goes on as it is. */
+  async beginSnapshot(): Promise<void> {
+    const { store, identity } = this.#options;
+    this.#send("snapshot.begun");
+    try {
+      this.#receiver = new SnapshotReceiver(await store.side(), identity, this.#hash);
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  /** Number of the chunk that is wanted next; null when no snapshot is being received. */
+  get nextChunk(): number | null {
+    return this.#receiver?.next ?? null;
+  }
+
+  /** One call at a time. A SnapshotError has dropped the snapshot, the store is as it was; a StoreError is the end of both. */
+  takeChunk(chunk: Uint8Array): Promise<ReceiveOutcome> {
+    return this.#receiving((receiver) => receiver.take(chunk));
+  }
+
+  /**
+   * After the last chunk: proves what came, puts the server's own meta in and switches over. Then the agent is
+   * `adopted`, and `open` reads it. A SnapshotError or RecoveryError has dropped the snapshot; the store is as it was.
+   */
+  async adoptSnapshot(own: OwnMeta): Promise<void> {
+    await this.#receiving(async (receiver) => {
+      await receiver.verify(own);
+      this.#send("snapshot.verified");
+      await this.#writer?.drained();
+      await receiver.adopt();
+    });
+    this.#receiver = null;
+    this.#writer = null;
+    this.#send("snapshot.adopted");
+  }
+
+  /** Gives a snapshot up, for instance because its sender is gone. Does nothing when there is none. */
+  async dropSnapshot(): Promise<void> {
+    const receiver = this.#receiver;
+    if (receiver === null) return;
+    this.#receiver = null;
+    this.#send("snapshot.dropped");
+    try {
+      await receiver.drop();
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  async #receiving<T>(step: (receiver: SnapshotReceiver) => Promise<T>): Promise<T> {
+    const receiver = this.#receiver;
+    if (receiver === null) throw new CheckpointError("busy", "no snapshot is being received");
+    try {
+      return await step(receiver);
+    } catch (error) {
+      if (this.#receiver !== receiver) throw new CheckpointError("busy", "the snapshot was dropped", { cause: error });
+      if (error instanceof StoreError || this.state !== "receiving") throw this.#fail(error);
+      await this.dropSnapshot();
+      throw error;
+    }
+  }
+
+  /** Lets what is under way end, drops a snapshot that is not complete, and closes the store. */
+  async close(): Promise<void> {
+    if (this.state === "closed" || this.state === "stopping") return;
+    const receiver = this.#receiver;
+    this.#receiver = null;
+    this.#send("close");
+    await this.#flushing;
+    await this.#writer?.drained();
+    await receiver?.drop().catch(() => undefined);
+    const hasFailed = this.#failure !== null;
+    this.#writer = null;
+    try {
+      await this.#options.store.close();
+    } catch (error) {
+      // A dead store has nothing more to say (rule 14).
+      if (!hasFailed) throw error;
+    }
+  }
+
+  #makeWriter(meta: CheckpointMeta, index: SegmentIndex): Writer {
+    const { store, source, handlers } = this.#options;
+    const onFailure = (error: Error) => void this.#fail(error);
+    return new Writer(store, source, meta, index, { ...handlers, onFailure });
+  }
+
+  #writable(): Writer {
+    const writer = this.#writer;
+    if (writer !== null && writable.has(this.state)) return writer;
+    throw this.#refusal();
+  }
+
+  #refusal(): CheckpointError {
+    const cause = this.#failure;
+    if (cause !== null) return new CheckpointError("failed", `the store failed: ${cause.message}`, { cause });
+    const { state } = this;
+    return state === "closed" || state === "stopping"
+      ? new CheckpointError("closed", "the store is closed")
+      : new CheckpointError("busy", `the checkpoint agent is ${state}`);
+  }
+
+  /** Throws CheckpointError where the machine does not allow the event. */
+  #send(type: CheckpointEvent["type"]): CheckpointAction[] {
+    const next = checkpointNext(this.#machine, { type });
+    if (next === null) throw this.#refusal();
+    this.#machine = next.snapshot;
+    return next.actions;
+  }
+
+  /** The first failure is the one that counts; every later caller is told of it as well. */
+  #fail(error: unknown): Error {
+    if (error instanceof CheckpointError) return error;
+    if (this.#failure !== null) return this.#failure;
+    const failure = error instanceof Error ? error : new Error("the checkpoint agent failed", { cause: error });
+    this.#failure = failure;
+    const next = checkpointNext(this.#machine, { type: "store.failed" });
+    if (next === null) return failure;
+    this.#machine = next.snapshot;
+    this.#writer?.fail(failure);
+    if (next.actions.includes("reportFailure")) this.#options.handlers.onFailure(failure);
+    return failure;
+  }
+}

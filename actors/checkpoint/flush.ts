@@ -1,0 +1,77 @@
+/**
+ * Prepares one flush: folds the records that were committed since the last one into store writes. What always holds:
+ * it works in slices of about a millisecond and lets input that waits have its turn in between, so a large flush does
+ * not hold up acknowledgements; nothing is written here, and the tables end exactly at the commit point (rule 6).
+ */
+import { Fold } from "../../machines/checkpoint/fold.ts";
+import type { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
+import type { Write } from "../../machines/checkpoint/layout.ts";
+import type { RowLedger } from "../../machines/checkpoint/row-ledger.ts";
+import type { LogSource } from "../../machines/log/batch.ts";
+import type { CheckpointMeta, LogEnd } from "../../schemas/checkpoint.ts";
+import type { Clock } from "../world/ports.ts";
+import type { FlushWrite, MetaPatch } from "./writer.ts";
+
+const sliceBytes = 256 * 1024;
+const sliceWrites = 2048;
+
+export interface FlushRequest {
+  /** The commit point: tables and queues on disk will stand here (rule 6). */
+  readonly committed: number;
+  /** Up to where the log goes to the disk in the same write; `committed` if it is not given. */
+  readonly through?: number;
+  /** The oldest record that must stay in the log on disk: for remembered replies, and for a joiner's catch-up. */
+  readonly retainFrom: number;
+  readonly meta?: MetaPatch;
+}
+
+/** What a fold works with. */
+export interface FoldParts {
+  readonly source: LogSource;
+  readonly clock: Clock;
+  readonly hash: KeyedHash;
+  readonly ledger: RowLedger;
+}
+
+/** The ledger stands where the flush will when this resolves: a flush that was prepared must be written. */
+export async function prepareFlush(
+  parts: FoldParts,
+  meta: CheckpointMeta,
+  { committed, through = committed, retainFrom, meta: patch = {} }: FlushRequest,
+): Promise<FlushWrite> {
+  const { applied } = meta;
+  if (committed < applied.sequence)
+    throw new RangeError(`a flush through record ${committed}; the tables on disk stand at ${applied.sequence}`);
+  const fold = new Fold(parts.hash, meta.queues);
+  if (committed > applied.sequence) await foldRecords(parts, fold, applied.sequence + 1, committed);
+  const end: LogEnd = fold.end ?? applied;
+  if (end.sequence !== committed) throw new RangeError(`the log ends at ${end.sequence}, below the commit point`);
+  const rows: Write[] = [];
+  while (fold.emit(parts.ledger, rows, sliceWrites)) await soon(parts.clock);
+  return {
+    applied: end,
+    digest: parts.ledger.digest,
+    queues: fold.places(),
+    rows,
+    through: Math.max(through, committed),
+    retainFrom,
+    patch,
+  };
+}
+
+async function foldRecords({ source, clock }: FoldParts, fold: Fold, from: number, through: number): Promise<void> {
+  let bytes = 0;
+  // Taken at once: the log may grow, or be cut above the commit point, while this waits.
+  const batches = Array.from(source.batches(from, through));
+  for (const batch of batches) {
+    fold.add(batch);
+    bytes += batch.bytes.length;
+    if (bytes < sliceBytes) continue;
+    await soon(clock);
+    bytes = 0;
+  }
+}
+
+function soon(clock: Clock): Promise<void> {
+  return new Promise((resolve) => clock.soon(resolve));
+}

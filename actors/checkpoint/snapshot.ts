@@ -1,0 +1,123 @@
+/**
+ * Snapshots between servers (rule 7): the sender's whole store, as of one moment, into the receiver's side directory.
+ * What always holds: the receiver asks for each chunk, so neither side holds more than the chunks in flight; the old
+ * store is untouched until everything has come, matches the digest, and was read back and proved like any store at its
+ * start; a snapshot that stops for any reason leaves nothing behind.
+ */
+import type { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
+import { metaKey, metaValue, readMeta } from "../../machines/checkpoint/layout.ts";
+import type { Identity } from "../../machines/checkpoint/scan.ts";
+import { SnapshotDecoder, SnapshotEncoder, SnapshotError } from "../../machines/checkpoint/snapshot-codec.ts";
+import type { CheckpointMeta } from "../../schemas/checkpoint.ts";
+import type { SideStore, StoreEntry, StoreWrite } from "../world/ports.ts";
+import { scanEntries } from "./recovery.ts";
+
+/** Received entries are written to the side store when they are this much. */
+const writeBytes = 1024 * 1024;
+
+/** Gives chunk after chunk of an image, each when it is asked for. */
+export class SnapshotSender {
+  readonly #entries: AsyncIterator<StoreEntry>;
+  readonly #encoder: SnapshotEncoder;
+  readonly #waiting: Buffer[] = [];
+  #isDone = false;
+
+  constructor(image: AsyncIterable<StoreEntry>, chunkBytes: number) {
+    this.#entries = image[Symbol.asyncIterator]();
+    this.#encoder = new SnapshotEncoder(chunkBytes);
+  }
+
+  /** The next chunk, at most `chunkBytes` long; null after the last. One call at a time. Throws StoreError. */
+  async next(): Promise<Buffer | null> {
+    while (this.#waiting.length === 0 && !this.#isDone) {
+      const step = await this.#entries.next();
+      if (step.done === true) {
+        this.#isDone = true;
+        this.#waiting.push(...this.#encoder.finish());
+      } else this.#waiting.push(...this.#encoder.add(...step.value));
+    }
+    return this.#waiting.shift() ?? null;
+  }
+
+  /** The receiver is gone: lets go of the image. */
+  async stop(): Promise<void> {
+    this.#isDone = true;
+    this.#waiting.length = 0;
+    await this.#entries.return?.();
+  }
+}
+
+/** What of the meta record is the server's own, not the sender's. Its epoch is kept if it is higher (invariant 8). */
+export type OwnMeta = Pick<CheckpointMeta, "server" | "incarnation" | "previousEnd" | "epoch">;
+
+/** taken, repeated: ask for `next`. early: a chunk before it is missing, ask for `next` again. complete: adopt now. */
+export type ReceiveOutcome = "taken" | "repeated" | "early" | "complete";
+
+/** Takes chunks in. Any error ends it: then only `drop` is left. */
+export class SnapshotReceiver {
+  readonly #side: SideStore;
+  readonly #identity: Identity;
+  readonly #hash: KeyedHash;
+  readonly #decoder = new SnapshotDecoder();
+  #meta: CheckpointMeta | null = null;
+  #batch: StoreWrite[] = [];
+  #batchBytes = 0;
+  #writing: Promise<void> = Promise.resolve();
+  #isComplete = false;
+
+  constructor(side: SideStore, identity: Identity, hash: KeyedHash) {
+    this.#side = side;
+    this.#identity = identity;
+    this.#hash = hash;
+  }
+
+  /** Number of the next chunk that is wanted, from 1. */
+  get next(): number {
+    return this.#decoder.next;
+  }
+
+  /** Throws SnapshotError, LayoutError (a meta record that cannot be read) or StoreError. */
+  async take(chunk: Uint8Array): Promise<ReceiveOutcome> {
+    const taken = this.#decoder.take(chunk);
+    if (taken.outcome === "complete") {
+      await this.#writeOut();
+      this.#isComplete = true;
+    }
+    if (taken.outcome !== "taken") return taken.outcome;
+    for (const [key, value] of taken.entries) {
+      if (Buffer.compare(key, metaKey) === 0) this.#meta = readMeta(value);
+      else {
+        this.#batch.push({ type: "put", key, value });
+        this.#batchBytes += key.length + value.length;
+      }
+    }
+    if (this.#batchBytes >= writeBytes) await this.#writeOut();
+    return "taken";
+  }
+
+  #writeOut(): Promise<void> {
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#batchBytes = 0;
+    if (batch.length > 0) this.#writing = this.#writing.then(() => this.#side.write(batch));
+    return this.#writing;
+  }
+
+  /** Puts the server's own meta in, and reads all of it back. Throws RecoveryError, SnapshotError or StoreError. */
+  async verify(own: OwnMeta): Promise<void> {
+    if (!this.#isComplete) throw new RangeError("a snapshot was verified before its last chunk came");
+    if (this.#meta === null) throw new SnapshotError("damaged", "the snapshot has no meta record");
+    const meta: CheckpointMeta = { ...this.#meta, ...own, epoch: Math.max(this.#meta.epoch, own.epoch) };
+    await this.#side.write([{ type: "put", key: metaKey, value: metaValue(meta) }]);
+    await scanEntries(this.#side.image(), this.#identity, this.#hash, {});
+  }
+
+  adopt(): Promise<void> {
+    return this.#side.adopt();
+  }
+
+  async drop(): Promise<void> {
+    await this.#writing.catch(() => undefined);
+    await this.#side.discard();
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * What a server's store says about itself, in one key that every flush rewrites (DESIGN.md, store). Read with zod once,
+ * when the store is opened; the agent writes it from then on.
+ */
+import { z } from "zod";
+import { Position } from "./registry.ts";
+
+const whole = z.number().int().nonnegative();
+
+/** A queue's place on disk: items `head` to `tail - 1`; `hash` is the CRC-32 chain of every item ever pushed. */
+export const QueuePlace = z.object({ part: whole.max(255), head: whole, tail: whole, hash: whole });
+export type QueuePlace = z.infer<typeof QueuePlace>;
+
+/** Number of rows of all tables, and the sum of their hashes modulo 2^32: the same on all servers at the same applied sequence (invariant 5). */
+export const RowDigest = z.object({ rows: whole, sum: whole });
+export type RowDigest = z.infer<typeof RowDigest>;
+
+/** A position and the epoch of the record there, because rule 7 and `afterTotalLoss` compare (epoch, sequence). */
+export const LogEnd = Position.extend({ epoch: whole });
+export type LogEnd = z.infer<typeof LogEnd>;
+
+/** What the server decides; it changes by `saveMeta` and with each flush. */
+const OwnerMeta = z.object({
+  service: z.string(),
+  server: z.string(),
+  /** Digest of the application's name and schemas. */
+  schema: z.string(),
+  history: z.string(),
+  /** Highest epoch that this server ever accepted; never falls (invariant 8). */
+  epoch: whole,
+  incarnation: z.string(),
+  /** Where the log of the incarnation before this one ended. */
+  previousEnd: LogEnd.extend({ incarnation: z.string() }).nullable(),
+  /** Committed, as far as this server knew; never less than applied. */
+  committed: whole,
+  /** Result number as of `applied`. */
+  resultNumber: whole,
+  /** Replies of results up to this number are forgotten, and `floorMs` is the newest stamp among them (rule 12). */
+  forgottenThrough: whole,
+  floorMs: z.number().nonnegative(),
+});
+export type OwnerMeta = z.infer<typeof OwnerMeta>;
+
+export const CheckpointMeta = OwnerMeta.extend({
+  /** Where the tables and queues on disk stand; never above the commit point (rule 6). */
+  applied: LogEnd,
+  /** The first record of the first segment on disk; `applied.sequence + 1` when there is none up to it. */
+  firstRetained: z.number().int().min(1),
+  digest: RowDigest,
+  queues: z.array(QueuePlace),
+  flushes: whole,
+});
+export type CheckpointMeta = z.infer<typeof CheckpointMeta>;
