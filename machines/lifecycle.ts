@@ -6,7 +6,8 @@
  * Tags are what the hot path reads: `hot` (processes requests), `fenced` (neither acknowledges nor confirms, rule 2),
  * `held` (takes no new request), `following` (has a primary), `asking` (a compare-and-set is open that must be settled).
  */
-import { type SnapshotFrom, setup, transition } from "xstate";
+import { type SnapshotFrom, setup } from "xstate";
+import { stepsOf } from "./step.ts";
 
 export type LifecycleEvent =
   | { type: "store.recovered" }
@@ -159,18 +160,18 @@ export const lifecycleMachine = setup({
     warm: {
       tags: ["following"],
       entry: "follow",
+      exit: "unfollow",
       on: {
         "primary.lost.alone": "candidate.syncing",
         "primary.lost.others": "candidate.asking",
         "handover.offered": "receiving",
-        "record.dropped": { target: "joining", actions: "unfollow" },
-        "record.primaryChanged": { target: "warm", reenter: true, actions: "unfollow" },
-        "exit.allowed": { target: "stopped", actions: "unfollow" },
+        "record.dropped": "joining",
+        "record.primaryChanged": { target: "warm", reenter: true },
+        "exit.allowed": "stopped",
       },
     },
     candidate: {
       tags: ["fenced"],
-      entry: "unfollow",
       states: {
         syncing: {
           entry: "syncAll",
@@ -185,7 +186,7 @@ export const lifecycleMachine = setup({
       },
       initial: "syncing",
     },
-    receiving: { tags: ["fenced", "asking"], entry: ["unfollow", "proposeRoles"], on: asked },
+    receiving: { tags: ["fenced", "asking"], entry: "proposeRoles", on: asked },
     hot: {
       tags: ["hot"],
       entry: "becomeHot",
@@ -240,24 +241,15 @@ export const lifecycleMachine = setup({
 
 export type LifecycleSnapshot = SnapshotFrom<typeof lifecycleMachine>;
 
+const steps = stepsOf<LifecycleSnapshot, LifecycleEvent, LifecycleAction>(lifecycleMachine);
+
+/** A server that has just started. */
+export const startingLifecycle: LifecycleSnapshot = steps.initial;
+
 /** One step: the next snapshot and what to do, in order. An event that the state does not know changes nothing. */
-export function lifecycleStep(
+export const lifecycleStep: (
   snapshot: LifecycleSnapshot,
   event: LifecycleEvent,
-): [LifecycleSnapshot, LifecycleAction[]] {
-  const [next, actions] = transition(lifecycleMachine, snapshot, event);
-  return [next, actions.map((action) => action.type as LifecycleAction)];
-}
+) => readonly [LifecycleSnapshot, readonly LifecycleAction[]] = steps.step;
 
-/** The state's name with dots, as operators see it: `hot.normal`, `candidate.syncing`. */
-export function stateName(snapshot: LifecycleSnapshot): string {
-  const names: string[] = [];
-  let value: unknown = snapshot.value;
-  while (typeof value === "object" && value !== null) {
-    const [name, inner] = Object.entries(value)[0] ?? ["", undefined];
-    names.push(name);
-    value = inner;
-  }
-  if (typeof value === "string") names.push(value);
-  return names.join(".");
-}
+export { stateName } from "./step.ts";

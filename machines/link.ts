@@ -1,0 +1,129 @@
+/**
+ * The supervision of the links to one peer (rule 9; claims 3, 7). Two regions keep the newest fact about each link, the
+ * third draws the conclusion. What always holds: the conclusion follows from the two facts alone, in the same step;
+ * `gone` needs both the kernel's word (main closed or refused) and NATS's (no responders), `none` silence on both links;
+ * and after a pause of this very server only what is heard anew counts, so that it never judges by its own sleep.
+ *
+ *   main       the main link is up: records go there
+ *   failsafe   the main link is lost, NATS is alive: records go over NATS
+ *   unheard    neither was heard yet, and the measure of silence still runs
+ *   none       both are silent
+ *   gone       nobody is there: act at once
+ */
+import { and, not, type SnapshotFrom, setup, stateIn } from "xstate";
+import { stepsOf } from "./step.ts";
+
+export type LinkEvent =
+  /** A frame came. */
+  | { type: "main.heard" }
+  | { type: "failsafe.heard" }
+  /** The peer's kernel closed the connection, or refused one. */
+  | { type: "main.closed" }
+  /** NATS says that nobody listens for the peer. */
+  | { type: "failsafe.noResponders" }
+  /** Nothing was heard on this link for longer than the suspicion time. */
+  | { type: "main.silent" }
+  | { type: "failsafe.silent" }
+  /** A tick of this server came late: the measure starts again. */
+  | { type: "self.paused" };
+
+/** resend: records go by another link now, from the last confirmed one on (rule 4). judge: the peer is lost; the lifecycle decides. */
+export type LinkAction = "resend" | "judge";
+
+export type LinkConclusion = "main" | "failsafe" | "unheard" | "none" | "gone";
+
+const say = () => {};
+
+const conclusions = [
+  { guard: "isMainUp", target: "main" },
+  { guard: "isFailsafeOnly", target: "failsafe" },
+  { guard: "isGone", target: "gone" },
+  { guard: "isMeasured", target: "unheard" },
+  { guard: "isSilent", target: "none" },
+] as const;
+
+/** To every conclusion but the one that is drawn already. */
+const instead = (drawn: LinkConclusion) => conclusions.filter(({ target }) => target !== drawn);
+
+const isMainUp = stateIn({ main: "up" });
+const isFailsafeUp = stateIn({ failsafe: "up" });
+const isGone = and([stateIn({ main: "closed" }), stateIn({ failsafe: "closed" })]);
+const isSilent = and([
+  not(isMainUp),
+  not(isFailsafeUp),
+  not(isGone),
+  not(stateIn({ main: "unheard" })),
+  not(stateIn({ failsafe: "unheard" })),
+]);
+
+export const linkMachine = setup({
+  types: { events: {} as LinkEvent },
+  actions: { resend: say, judge: say },
+  guards: {
+    isMainUp,
+    isFailsafeOnly: and([not(isMainUp), isFailsafeUp]),
+    isGone,
+    isSilent,
+    isMeasured: and([not(isMainUp), not(isFailsafeUp), not(isGone), not(isSilent)]),
+  },
+}).createMachine({
+  id: "link",
+  type: "parallel",
+  states: {
+    main: {
+      initial: "unheard",
+      states: {
+        unheard: { on: { "main.heard": "up", "main.closed": "closed", "main.silent": "silent" } },
+        up: { on: { "main.closed": "closed", "main.silent": "silent" } },
+        silent: { on: { "main.heard": "up", "main.closed": "closed", "self.paused": "unheard" } },
+        closed: { on: { "main.heard": "up", "self.paused": "unheard" } },
+      },
+    },
+    failsafe: {
+      initial: "unheard",
+      states: {
+        unheard: {
+          on: { "failsafe.heard": "up", "failsafe.noResponders": "closed", "failsafe.silent": "silent" },
+        },
+        up: { on: { "failsafe.noResponders": "closed", "failsafe.silent": "silent" } },
+        silent: { on: { "failsafe.heard": "up", "failsafe.noResponders": "closed", "self.paused": "unheard" } },
+        closed: { on: { "failsafe.heard": "up", "self.paused": "unheard" } },
+      },
+    },
+    peer: {
+      initial: "unheard",
+      states: {
+        unheard: { always: instead("unheard") },
+        main: { entry: "resend", always: instead("main") },
+        failsafe: { entry: "resend", always: instead("failsafe") },
+        none: { entry: "judge", always: instead("none") },
+        gone: { entry: "judge", always: instead("gone") },
+      },
+    },
+  },
+});
+
+export type LinkSnapshot = SnapshotFrom<typeof linkMachine>;
+
+const steps = stepsOf<LinkSnapshot, LinkEvent, LinkAction>(linkMachine);
+
+/** Nothing was heard yet. */
+export const unheardLink: LinkSnapshot = steps.initial;
+
+/** One step: the next snapshot and what to do, in order. */
+export const linkStep: (snapshot: LinkSnapshot, event: LinkEvent) => readonly [LinkSnapshot, readonly LinkAction[]] =
+  steps.step;
+
+export function linkConclusion(snapshot: LinkSnapshot): LinkConclusion {
+  return snapshot.value.peer;
+}
+
+/** The link for records: main while it is up, else NATS. */
+export function linkForRecords(snapshot: LinkSnapshot): "main" | "failsafe" {
+  return snapshot.value.peer === "main" ? "main" : "failsafe";
+}
+
+/** Not to be reckoned with: silent on both links, or nobody there. */
+export function isLinkLost(snapshot: LinkSnapshot): boolean {
+  return snapshot.value.peer === "none" || snapshot.value.peer === "gone";
+}

@@ -1,0 +1,106 @@
+/**
+ * The supervision of links, state by state: what it concludes from the facts, and that it says so exactly once (rule 9; claims 3, 7).
+ */
+import test from "ava";
+import {
+  isLinkLost,
+  type LinkConclusion,
+  type LinkEvent,
+  linkConclusion,
+  linkForRecords,
+  linkMachine,
+  linkStep,
+  unheardLink,
+} from "../../machines/link.ts";
+import { checkSound, type Step, walk, walkPaths } from "./explore.ts";
+
+type Fact = "unheard" | "up" | "silent" | "closed";
+type Facts = { main: Fact; failsafe: Fact; peer: LinkConclusion };
+
+const graph = walk(linkMachine);
+const factsOf = (snapshot: { value: unknown }) => snapshot.value as Facts;
+
+/** The conclusions in plain words, written down a second time. */
+function expected({ main, failsafe }: Facts): LinkConclusion {
+  if (main === "up") return "main";
+  if (failsafe === "up") return "failsafe";
+  if (main === "closed" && failsafe === "closed") return "gone";
+  return main === "unheard" || failsafe === "unheard" ? "unheard" : "none";
+}
+
+/** What an event says about one link: null if nothing. */
+function factOf(event: string, link: "main" | "failsafe", before: Fact): Fact | null {
+  if (event === "self.paused") return before === "up" ? "up" : "unheard";
+  if (event === `${link}.heard`) return "up";
+  if (event === "main.closed" && link === "main") return "closed";
+  if (event === "failsafe.noResponders" && link === "failsafe") return "closed";
+  if (event === `${link}.silent`) return before === "closed" ? "closed" : "silent";
+  return null;
+}
+
+test("every state and event is visited; all sixteen pairs of facts can be", (t) => {
+  checkSound(t, graph);
+  t.is(graph.states.length, 16);
+});
+
+test("the conclusion follows from the two facts, in every state", (t) => {
+  for (const state of graph.states) t.is(factsOf(state).peer, expected(factsOf(state)), JSON.stringify(state.value));
+});
+
+test("every event changes the facts that it speaks of, and no other", (t) => {
+  for (const { before, event, after } of graph.steps)
+    for (const link of ["main", "failsafe"] as const) {
+      const fact = factsOf(before)[link];
+      t.is(factsOf(after)[link], factOf(event, link, fact) ?? fact, `${JSON.stringify(before.value)} ${event}`);
+    }
+});
+
+test("it asks to resend when records change links, and to judge when the peer is lost, each once", (t) => {
+  const says = ({ before, after }: Step): string[] => {
+    const [was, is] = [factsOf(before).peer, factsOf(after).peer];
+    if (was === is || is === "unheard") return [];
+    return is === "main" || is === "failsafe" ? ["resend"] : ["judge"];
+  };
+  for (const step of graph.steps)
+    t.deepEqual(step.actions, says(step), `${JSON.stringify(step.before.value)} ${step.event}`);
+});
+
+test("on no path is a peer lost before both links were closed or silent since this server last woke", (t) => {
+  const spoken = { main: false, failsafe: false };
+  walkPaths(t, linkMachine, spoken, (fact, { event, after }) => {
+    const next = { ...fact };
+    if (event === "self.paused") Object.assign(next, spoken);
+    for (const link of ["main", "failsafe"] as const) {
+      if (event === `${link}.heard`) next[link] = false;
+      if (event === `${link}.silent`) next[link] = true;
+    }
+    if (event === "main.closed") next.main = true;
+    if (event === "failsafe.noResponders") next.failsafe = true;
+    return isLinkLost(after as never) && !(next.main && next.failsafe)
+      ? "lost without a word against both links"
+      : { fact: next };
+  });
+  t.pass();
+});
+
+test("a story: the main link is cut and mended, then the peer dies", (t) => {
+  let link = unheardLink;
+  const story: [LinkEvent["type"], LinkConclusion, "main" | "failsafe", string[]][] = [
+    ["failsafe.heard", "failsafe", "failsafe", ["resend"]],
+    ["main.heard", "main", "main", ["resend"]],
+    ["main.closed", "failsafe", "failsafe", ["resend"]],
+    ["main.heard", "main", "main", ["resend"]],
+    ["failsafe.noResponders", "main", "main", []],
+    ["main.closed", "gone", "failsafe", ["judge"]],
+    ["self.paused", "unheard", "failsafe", []],
+    ["main.silent", "unheard", "failsafe", []],
+    ["failsafe.silent", "none", "failsafe", ["judge"]],
+    ["main.closed", "none", "failsafe", []],
+    ["failsafe.noResponders", "gone", "failsafe", ["judge"]],
+  ];
+  for (const [type, conclusion, records, said] of story) {
+    const [next, actions] = linkStep(link, { type } as LinkEvent);
+    t.deepEqual([linkConclusion(next), linkForRecords(next), [...actions]], [conclusion, records, said], type);
+    link = next;
+  }
+});
