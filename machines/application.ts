@@ -1,77 +1,68 @@
 /**
- * The application process of one server (claims 15, 16): hot, it processes requests; warm, it follows the log and is
- * ready to become hot at once. What always holds: it is hot or draining only when it was warm before, which is only
- * with the whole state in memory; a state that ran ahead of the commit point is never followed on from: it is loaded again.
+ * The application process of one server (claims 15, 16): hot, it processes requests; otherwise it is warm and follows
+ * the log, ready to become hot at once. What always holds: it is hot or warm only with the whole state in memory; when
+ * the state in memory is not to be followed on from, it is loaded again first, and no handler of before can change it.
  *
- *   cold      nothing in memory              loading   rows and the log's tail are being read
- *   warm      follows committed records      hot       processes requests
- *   draining  hot, but takes no new requests, until what was begun is committed (a planned switch)
+ *   loading   tables, queues and views are being built from the store and the log
+ *   warm      committed records are applied as they come
+ *   hot       requests are processed
  *   stopped   for good
  */
-import { setup } from "xstate";
+import { type SnapshotFrom, setup } from "xstate";
+import { stepsOf } from "./step.ts";
 
 export type ApplicationEvent =
-  /** The store is being read into memory. */
-  | { type: "load.started" }
-  /** Tables, queues and views are what the store's applied records make them. */
-  | { type: "load.finished" }
-  /** Another state is to be loaded: a snapshot was adopted, or the log's tail was dropped. */
+  /** The state in memory is what the store and the log make it. */
+  | { type: "state.loaded" }
+  /** It holds what was never committed, or a snapshot has taken its place on disk. */
   | { type: "state.outdated" }
-  /** The registry made this server primary, and what it inherited is applied. */
-  | { type: "role.primary" }
-  /** Intake is closed for a planned switch. */
-  | { type: "drain.started" }
-  /** The switch did not come about: this server stays primary. */
-  | { type: "drain.cancelled" }
-  /** Another server is primary, and every effect in memory is committed. */
-  | { type: "role.backup" }
-  /** This server is not primary any more, and its memory may hold what was never committed. */
-  | { type: "role.lost" }
+  /** This server is primary, and what it inherited is applied. */
+  | { type: "role.hot" }
+  /** This server is not primary any more. */
+  | { type: "role.cold" }
   | { type: "stop" };
+
+export type ApplicationAction =
+  /** Clear the state and build it again, then say `state.loaded`. */
+  | "loadState"
+  /** Run requests, resumed ones first. */
+  | "takeRequests"
+  /** End the handlers that still run, without a word to their clients. */
+  | "abandonHandlers";
+
+const say = () => {};
 
 export const applicationMachine = setup({
   types: { events: {} as ApplicationEvent },
-  actions: {
-    clearState: () => {},
-    loadState: () => {},
-    followLog: () => {},
-    takeRequests: () => {},
-    refuseRequests: () => {},
-    abandonHandlers: () => {},
-  },
+  actions: { loadState: say, takeRequests: say, abandonHandlers: say },
 }).createMachine({
   id: "application",
-  initial: "cold",
+  initial: "loading",
   on: { stop: ".stopped" },
   states: {
-    cold: {
-      on: { "load.started": { target: "loading", actions: "loadState" } },
-    },
     loading: {
-      on: {
-        "load.finished": { target: "warm", actions: "followLog" },
-        "state.outdated": { target: "cold", actions: "clearState" },
-      },
+      entry: "loadState",
+      on: { "state.loaded": "warm", "state.outdated": { target: "loading", reenter: true } },
     },
-    warm: {
-      on: {
-        "role.primary": { target: "hot", actions: "takeRequests" },
-        "state.outdated": { target: "cold", actions: "clearState" },
-      },
-    },
+    warm: { on: { "role.hot": "hot", "state.outdated": "loading" } },
     hot: {
-      on: {
-        "drain.started": { target: "draining", actions: "refuseRequests" },
-        "role.lost": { target: "cold", actions: ["refuseRequests", "abandonHandlers", "clearState"] },
-      },
+      entry: "takeRequests",
+      exit: "abandonHandlers",
+      on: { "role.cold": "warm", "state.outdated": "loading" },
     },
-    draining: {
-      on: {
-        "drain.cancelled": { target: "hot", actions: "takeRequests" },
-        "role.backup": { target: "warm", actions: ["abandonHandlers", "followLog"] },
-        "role.lost": { target: "cold", actions: ["abandonHandlers", "clearState"] },
-      },
-    },
-    stopped: { type: "final", entry: ["refuseRequests", "abandonHandlers"] },
+    stopped: { type: "final" },
   },
 });
+
+export type ApplicationSnapshot = SnapshotFrom<typeof applicationMachine>;
+
+const steps = stepsOf<ApplicationSnapshot, ApplicationEvent, ApplicationAction>(applicationMachine);
+
+/** The state of a server that has just started; `loadState` is due. */
+export const loadingApplication: ApplicationSnapshot = steps.initial;
+
+/** One step: the next snapshot and what to do, in order. An event that the state does not know changes nothing. */
+export const applicationStep: (
+  snapshot: ApplicationSnapshot,
+  event: ApplicationEvent,
+) => readonly [ApplicationSnapshot, readonly ApplicationAction[]] = steps.step;
