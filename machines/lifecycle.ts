@@ -73,13 +73,13 @@ const verdicts = {
 /** Named: the newest record counts on this server's memory, so it keeps it and follows (rule 7). */
 const deposals = { "deposed.named": "#server.warm", "deposed.unnamed": "#server.deposed" } as const;
 
-/** An open compare-and-set of a server that is not hot: won, lost but named (it keeps its memory), lost and not named. */
-const asked = {
-  "cas.won.alone": "#server.hot.alone",
-  "cas.won.normal": "#server.hot.normal",
-  "cas.lost.named": "#server.warm",
-  "cas.lost.unnamed": "#server.deposed",
-} as const;
+/**
+ * An open compare-and-set of a server that is not hot: lost but named (it keeps its memory), lost and not named. What it
+ * may win stands with each state: only where everything was synced first can it win to be alone (rule 2).
+ */
+const lost = { "cas.lost.named": "#server.warm", "cas.lost.unnamed": "#server.deposed" } as const;
+/** The same of a server that is no member: the start table again, with the record that was not ours. */
+const lostClaim = { "cas.lost.named": "#server.consulting", "cas.lost.unnamed": "#server.consulting" } as const;
 
 const say = () => {};
 
@@ -117,15 +117,14 @@ export const lifecycleMachine = setup({
       initial: "syncing",
       tags: ["fenced"],
       states: {
-        syncing: { entry: "syncAll", on: { "disk.synced": "asking", "exit.allowed": "#server.stopped" } },
+        syncing: {
+          entry: "syncAll",
+          on: { "disk.synced": "asking", "exit.allowed": "#server.stopped", ...lostClaim },
+        },
         asking: {
           tags: ["asking"],
           entry: "proposeClaim",
-          on: {
-            "cas.won.alone": "#server.hot.alone",
-            "cas.lost.named": "#server.consulting",
-            "cas.lost.unnamed": "#server.consulting",
-          },
+          on: { "cas.won.alone": "#server.hot.alone", ...lostClaim },
         },
       },
     },
@@ -133,15 +132,14 @@ export const lifecycleMachine = setup({
       initial: "syncing",
       tags: ["fenced"],
       states: {
-        syncing: { entry: "syncAll", on: { "disk.synced": "asking", "exit.allowed": "#server.stopped" } },
+        syncing: {
+          entry: "syncAll",
+          on: { "disk.synced": "asking", "exit.allowed": "#server.stopped", ...lostClaim },
+        },
         asking: {
           tags: ["asking"],
           entry: "proposeNewHistory",
-          on: {
-            "cas.won.alone": "#server.hot.alone",
-            "cas.lost.named": "#server.consulting",
-            "cas.lost.unnamed": "#server.consulting",
-          },
+          on: { "cas.won.alone": "#server.hot.alone", ...lostClaim },
         },
       },
     },
@@ -163,7 +161,7 @@ export const lifecycleMachine = setup({
       exit: "unfollow",
       on: {
         "primary.lost.alone": "candidate.syncing",
-        "primary.lost.others": "candidate.asking",
+        "primary.lost.others": "candidate.electing",
         "handover.offered": "receiving",
         "record.dropped": "joining",
         "record.primaryChanged": { target: "warm", reenter: true },
@@ -172,21 +170,25 @@ export const lifecycleMachine = setup({
     },
     candidate: {
       tags: ["fenced"],
+      initial: "syncing",
       states: {
         syncing: {
           entry: "syncAll",
-          on: {
-            "disk.synced": "asking",
-            "primary.returned": "#server.warm",
-            "cas.lost.named": "#server.warm",
-            "cas.lost.unnamed": "#server.deposed",
-          },
+          on: { "disk.synced": "asking", "primary.returned": "#server.warm", ...lost },
         },
-        asking: { tags: ["asking"], entry: "proposeTakeover", on: asked },
+        asking: { tags: ["asking"], entry: "proposeTakeover", on: { "cas.won.alone": "#server.hot.alone", ...lost } },
+        electing: {
+          tags: ["asking"],
+          entry: "proposeTakeover",
+          on: { "cas.won.normal": "#server.hot.normal", ...lost },
+        },
       },
-      initial: "syncing",
     },
-    receiving: { tags: ["fenced", "asking"], entry: "proposeRoles", on: asked },
+    receiving: {
+      tags: ["fenced", "asking"],
+      entry: "proposeRoles",
+      on: { "cas.won.normal": "#server.hot.normal", ...lost },
+    },
     hot: {
       tags: ["hot"],
       entry: "becomeHot",
@@ -203,11 +205,7 @@ export const lifecycleMachine = setup({
           },
         },
         adding: { tags: ["asking"], entry: "proposeAddition", on: { "cas.won.normal": "normal" } },
-        removing: {
-          tags: ["asking"],
-          entry: "proposeRemoval",
-          on: { "cas.won.normal": "normal", "cas.won.alone": "alone" },
-        },
+        removing: { tags: ["asking"], entry: "proposeRemoval", on: { "cas.won.normal": "normal" } },
         fencing: {
           initial: "syncing",
           states: {
@@ -219,7 +217,7 @@ export const lifecycleMachine = setup({
             asking: {
               tags: ["asking"],
               entry: "proposeRemoval",
-              on: { "cas.won.alone": "#server.hot.alone", "cas.won.normal": "#server.hot.normal" },
+              on: { "cas.won.alone": "#server.hot.alone" },
             },
           },
         },

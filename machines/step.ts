@@ -1,7 +1,8 @@
 /**
  * How a machine without context is stepped: from a snapshot and an event to the next snapshot and what to do, in order.
  * What always holds: the result depends on the state and the event's type alone, so each step is worked out by XState
- * once and remembered; equal states are one object; an event that a state does not know changes nothing.
+ * once and remembered; equal states are one object; an event that a state does not know changes nothing, and nor does
+ * any event once the machine has ended (XState's `transition` alone would still take those of its root).
  */
 import { type AnyStateMachine, initialTransition, type StateValue, transition } from "xstate";
 
@@ -26,6 +27,7 @@ export function stepsOf<Snapshot extends { value: StateValue }, Event extends { 
     return snapshot;
   };
   const work = (snapshot: Snapshot, event: Event): readonly [Snapshot, readonly Action[]] => {
+    if ((snapshot as { status?: string }).status === "done") return [snapshot, []];
     const [next, actions] = transition(machine, snapshot as never, event);
     return [theOne(next as unknown as Snapshot), actions.map(({ type }) => type as Action)];
   };

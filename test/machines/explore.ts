@@ -44,10 +44,11 @@ export function walk(machine: AnyStateMachine): Walk {
 }
 
 function stepFrom(machine: AnyStateMachine, before: AnyMachineSnapshot, event: string): Step {
-  const [next, said] = transition(machine, before, { type: event });
+  const isOver = before.status !== "active";
+  const [next, said] = isOver ? [before, []] : transition(machine, before, { type: event });
   const after = next as AnyMachineSnapshot;
   const actions = said.map(({ type }) => type);
-  const isTaken = before.status === "active" && before.can({ type: event } as never);
+  const isTaken = !isOver && before.can({ type: event } as never);
   return { from: stateName(before), event, to: stateName(after), actions, before, after, isTaken };
 }
 

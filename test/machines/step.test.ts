@@ -27,6 +27,18 @@ test("an event that the state does not know changes nothing", (t) => {
   t.deepEqual(step(initial, { type: "never" }), [initial, []]);
 });
 
+test("a machine that has ended takes nothing, not even what its root would", (t) => {
+  const fuse = createMachine({
+    initial: "whole",
+    on: { surge: ".blown" },
+    states: { whole: {}, blown: { type: "final", entry: "smoke" } },
+  });
+  const { initial: whole, step: stepFuse } = stepsOf<{ value: StateValue }, { type: string }, string>(fuse);
+  const [blown, said] = stepFuse(whole, { type: "surge" });
+  t.deepEqual([blown.value, said], ["blown", ["smoke"]]);
+  t.deepEqual(stepFuse(blown, { type: "surge" }), [blown, []]);
+});
+
 test("a state's name is its path, and regions stand side by side", (t) => {
   t.is(stateName({ value: "warm" }), "warm");
   t.is(stateName({ value: { hot: { fencing: "syncing" } } }), "hot.fencing.syncing");
