@@ -2,12 +2,12 @@
  * A service in a few lines, for tests of the client side: executes each request once, in the order that `after` asks for,
  * commits a little later, remembers replies, publishes results and replays them. A takeover keeps a prefix of its log.
  */
-import type { Subscription } from "../../actors/world/ports.ts";
+import type { Clock, Subscription } from "../../actors/world/ports.ts";
 import { Envelope, headers, QueryEnvelope, ReplayRequest } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
 import { replayHeaders } from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { bytesOf, type TestBus, type TestClock } from "./world.ts";
+import { bytesOf, type TestBus } from "./world.ts";
 
 export interface LogEntry {
   readonly client: string;
@@ -31,16 +31,18 @@ export class FakeServer {
   refuse: (envelope: Envelope) => ErrorCode | undefined = () => undefined;
   /** What the application answers; a throw is an APPLICATION_ERROR. */
   apply: (body: unknown) => unknown = (body) => body;
+  /** What a duplicate gets for the stored reply. */
+  repeat: (reply: Uint8Array) => Uint8Array = (reply) => reply;
   /** Result numbers whose live message is lost. */
   loseResults = new Set<number>();
   /** The lowest result number that is still remembered. */
   oldest = 1;
   readonly #bus: TestBus;
-  readonly #clock: TestClock;
+  readonly #clock: Clock;
   readonly #byKey = new Map<string, LogEntry>();
   #subscriptions: Subscription[] = [];
 
-  constructor(bus: TestBus, clock: TestClock) {
+  constructor(bus: TestBus, clock: Clock) {
     this.#bus = bus;
     this.#clock = clock;
   }
@@ -101,7 +103,7 @@ export class FakeServer {
     const known = this.#byKey.get(key);
     if (known !== undefined) {
       if (known.sequence > this.committed) known.waiting.push(inbox);
-      else this.#bus.publish(inbox, known.reply, { [headers.duplicate]: "1" });
+      else this.#bus.publish(inbox, this.repeat(known.reply), { [headers.duplicate]: "1" });
       return;
     }
     const isOutOfOrder =

@@ -103,10 +103,10 @@ export class TestBus implements Bus {
   isConnected = true;
   /** Everything that was published, in order. */
   readonly published: Published[] = [];
-  readonly #clock: TestClock;
+  readonly #clock: Clock;
   readonly #subscriptions = new Set<{ subject: string; onMessage: (message: BusMessage) => void }>();
 
-  constructor(clock: TestClock) {
+  constructor(clock: Clock) {
     this.#clock = clock;
   }
 

@@ -1,0 +1,71 @@
+/**
+ * `twinlog switch`, `pause`, `resume` and `flush`: an operator's request to a server, and its answer. Without --server
+ * the primary is asked (flush: every server). Exit status 0 only if every server asked said yes.
+ */
+import type { Command } from "commander";
+import { ControlReply, type ControlVerb, type ServiceStatus } from "../../schemas/status.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import { type Asked, ask } from "./ask.ts";
+import { gatherStatus } from "./status.ts";
+import { CommandError, type CommandWorld, type CommonOptions, serviceCommand, wholeNumber } from "./world.ts";
+
+interface ControlFlags extends CommonOptions {
+  server?: string;
+  timeout: number;
+}
+
+const summaries: Readonly<Record<ControlVerb, string>> = {
+  switch: "hand the primary's role to the backup, without a degraded moment",
+  pause: "stop taking requests (they are told BUSY); what runs is finished",
+  resume: "take requests again",
+  flush: "write the log to LevelDB and sync it now",
+};
+
+/** How long the servers are listened to, to find the primary. */
+const gatherMs = 800;
+
+export function controlCommand(world: CommandWorld, verb: ControlVerb): Command {
+  return serviceCommand(world, verb, summaries[verb], [`twinlog ${verb}`, `twinlog ${verb} --server alpha`])
+    .option("--server <name>", verb === "flush" ? "this server only" : "this server, not whichever is primary")
+    .option("--timeout <ms>", "how long to wait for the answer", wholeNumber("--timeout", 1), 15_000)
+    .action(async (flags: ControlFlags) => {
+      const { clock } = world;
+      const { service, server, nats, timeout } = flags;
+      const bus = await world.connect(nats, () => undefined);
+      try {
+        const servers =
+          server === undefined
+            ? chosen(verb, await gatherStatus(bus, clock, service, gatherMs, world.stopped), nats)
+            : [server];
+        for (const name of servers) {
+          const asked = await ask(bus, clock, subjects.control(service, name, verb), {}, timeout);
+          await world.out(`${name}: ${readAnswer(asked, verb, name)}\n`);
+        }
+      } finally {
+        await bus.stop();
+      }
+    });
+}
+
+function chosen(verb: ControlVerb, status: ServiceStatus, nats: string): string[] {
+  if (status.servers.length === 0)
+    throw new CommandError(`no server of ${status.service} speaks at ${nats}: is one running? See \`twinlog status\``);
+  if (verb === "flush") return status.servers.map(({ name }) => name);
+  const primary = status.servers.find(({ role, epoch }) => role === "primary" && epoch === status.epoch);
+  if (primary === undefined)
+    throw new CommandError(
+      `no primary speaks: see \`twinlog status\` for what the servers wait for, or name one with --server`,
+    );
+  return [primary.name];
+}
+
+function readAnswer(asked: Asked, verb: ControlVerb, name: string): string {
+  if (asked.outcome === "nobody")
+    throw new CommandError(`${name} does not listen: see \`twinlog status\` for who does`);
+  if (asked.outcome === "silence")
+    throw new CommandError(`${name} has not answered ${verb}; it may still do it: see \`twinlog status\``);
+  const reply = ControlReply.safeParse(asked.data).data;
+  if (reply === undefined) throw new CommandError(`${name} gave an answer that this program does not understand`);
+  if (!reply.ok) throw new CommandError(`${name}: ${reply.message}`);
+  return reply.message;
+}

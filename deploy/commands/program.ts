@@ -1,0 +1,45 @@
+/**
+ * The `twinlog` program put together from its commands, and how it ends: 0 only on success, else one line on standard
+ * error and 1.
+ */
+import { Command, CommanderError } from "commander";
+import { controlVerbs } from "../../schemas/status.ts";
+import { controlCommand } from "./control.ts";
+import { replayCommand } from "./replay.ts";
+import { queryCommand, requestCommand } from "./request.ts";
+import { resultsCommand } from "./results.ts";
+import { statusCommand } from "./status.ts";
+import type { CommandWorld } from "./world.ts";
+
+export function buildProgram(world: CommandWorld, version: string): Command {
+  const program = new Command("twinlog")
+    .description("hot-standby failover for message-driven applications on NATS")
+    .version(version)
+    .showHelpAfterError("(--help shows how)");
+  const commands = [
+    requestCommand(world),
+    queryCommand(world),
+    resultsCommand(world),
+    replayCommand(world),
+    statusCommand(world),
+    ...controlVerbs.map((verb) => controlCommand(world, verb)),
+  ];
+  for (const command of commands) program.addCommand(command);
+  return program;
+}
+
+/** Runs one command line (without node and script) and returns the exit status. */
+export async function runProgram(world: CommandWorld, version: string, words: readonly string[]): Promise<number> {
+  try {
+    const program = buildProgram(world, version);
+    for (const command of [program, ...program.commands])
+      command.exitOverride().configureOutput({ writeErr: world.err, writeOut: (text) => void world.out(text) });
+    await program.parseAsync(words, { from: "user" });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode;
+    world.err(`twinlog: ${error instanceof Error ? error.message : String(error)}\n`);
+    if (world.environment.TWINLOG_DEBUG !== undefined && error instanceof Error) world.err(`${error.stack}\n`);
+    return 1;
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * `twinlog request` and `twinlog query`: one body to the service, the answer on standard output. Exit status 0 only if
+ * the request was executed and the answer is a result (a result may still say "rejected": that is the application's word).
+ */
+import type { Command } from "commander";
+import { createClient } from "../../actors/client/client.ts";
+import { FailedError, RefusedError, UnansweredError, UnknownOutcomeError } from "../../actors/client/errors.ts";
+import type { Bus } from "../../actors/world/ports.ts";
+import { applications } from "../applications.ts";
+import { CommandError, type CommandWorld, type CommonOptions, readBody, serviceCommand, wholeNumber } from "./world.ts";
+
+interface RequestFlags extends CommonOptions {
+  client: string;
+  id?: string;
+  key?: string;
+  timeout: number;
+}
+
+export function requestCommand(world: CommandWorld): Command {
+  return serviceCommand(world, "request", "send one request and print its reply", [
+    `twinlog request '{"type":"limit","symbol":"BTCUSD","order":"o1","side":"buy","price":7831800,"quantity":100}'`,
+    `twinlog request --client alice --id 42 '{"type":"cancel","symbol":"BTCUSD","order":"o1"}'`,
+    "twinlog request < order.json",
+  ])
+    .argument("[body]", "the request's body, JSON; standard input if it is left out or -")
+    .option("--client <name>", "the client's name", "cli")
+    .option("--id <id>", "the request's id: the same id with the same body is the same request")
+    .option("--key <key>", "partition key, where it is not the application's own")
+    .option("--timeout <ms>", "how long to try", wholeNumber("--timeout", 1), 30_000)
+    .action(async (body: string | undefined, flags: RequestFlags) => {
+      const parsed = await readBody(world, body);
+      await withBus(world, flags, async (bus, client) => {
+        const { id, key } = flags;
+        try {
+          const answer = await client.request(parsed, {
+            ...(id === undefined ? {} : { id }),
+            ...(key === undefined ? {} : { key }),
+          });
+          await world.out(`${Buffer.from(answer.bytes).toString()}\n`);
+        } catch (error) {
+          if (error instanceof FailedError) await world.out(`${Buffer.from(error.bytes).toString()}\n`);
+          throw explained(error, bus, flags);
+        }
+      });
+    });
+}
+
+export function queryCommand(world: CommandWorld): Command {
+  return serviceCommand(world, "query", "read committed state", [
+    `twinlog query '{"query":"book","symbol":"BTCUSD","depth":5}'`,
+  ])
+    .argument("[body]", "the query's body, JSON; standard input if it is left out or -")
+    .option("--client <name>", "the client's name", "cli")
+    .option("--key <key>", "partition key")
+    .option("--timeout <ms>", "how long to try", wholeNumber("--timeout", 1), 10_000)
+    .action(async (body: string | undefined, flags: RequestFlags) => {
+      const parsed = await readBody(world, body);
+      await withBus(world, flags, async (bus, client) => {
+        try {
+          const answer = await client.query(parsed, flags.key === undefined ? {} : { key: flags.key });
+          await world.out(`${JSON.stringify(answer.result)}\n`);
+        } catch (error) {
+          throw explained(error, bus, flags);
+        }
+      });
+    });
+}
+
+type AnyClient = ReturnType<typeof createClient>;
+
+async function withBus(
+  world: CommandWorld,
+  flags: RequestFlags,
+  run: (bus: Bus, client: AnyClient) => Promise<void>,
+): Promise<void> {
+  const { clock } = world;
+  const { service, client: name, timeout: deadlineMs } = flags;
+  let onState = (_connected: boolean): void => undefined;
+  const bus = await world.connect(flags.nats, (connected) => onState(connected));
+  const application = applications.get(world.serviceFile?.application ?? "exchange");
+  const client = createClient({
+    service,
+    client: name,
+    clock,
+    bus,
+    deadlineMs,
+    ...(application === undefined ? {} : { application }),
+  });
+  onState = client.onBusState;
+  const onStop = () => client.close();
+  world.stopped.addEventListener("abort", onStop);
+  try {
+    await run(bus, client);
+  } finally {
+    world.stopped.removeEventListener("abort", onStop);
+    client.close();
+    await bus.stop();
+  }
+}
+
+/** What happened, and what to do about it. */
+export function explained(error: unknown, bus: Bus, flags: { service: string; nats: string }): unknown {
+  if (error instanceof UnknownOutcomeError)
+    return new CommandError(`${error.message}: repeat the command with --id ${error.id}`);
+  if (error instanceof UnansweredError) return new CommandError(`${error.message}; ${advice(bus, flags)}`);
+  if (error instanceof RefusedError && error.code === "NOT_SENT")
+    return new CommandError(`${error.message}; ${advice(bus, flags)}`);
+  return error instanceof RefusedError || error instanceof FailedError ? new CommandError(error.message) : error;
+}
+
+function advice(bus: Bus, flags: { service: string; nats: string }): string {
+  return bus.connected()
+    ? `no server of ${flags.service} answers at ${flags.nats}: see \`twinlog status\``
+    : `no connection to NATS at ${flags.nats}`;
+}

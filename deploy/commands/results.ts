@@ -1,0 +1,61 @@
+/**
+ * `twinlog results`: the service's results as lines of JSON, dense and in order from a result number on, across
+ * failovers. A new history is a line of its own. Exit status 0 only if nothing was missed.
+ */
+import type { Command } from "commander";
+import { type HistoryEvent, type ResultEvent, readResults } from "../../actors/client/results.ts";
+import { type CommandWorld, type CommonOptions, serviceCommand, wholeNumber } from "./world.ts";
+
+interface ResultsFlags extends CommonOptions {
+  from: number;
+  history?: string;
+  key?: string;
+  client?: string;
+  follow: boolean;
+}
+
+export function resultsCommand(world: CommandWorld): Command {
+  return serviceCommand(world, "results", "print results, none missing and none twice", [
+    "twinlog results --from 1",
+    "twinlog results --from 1000 --follow --client alice",
+  ])
+    .option("--from <number>", "the first result number wanted", wholeNumber("--from", 1), 1)
+    .option("--history <id>", "the history that --from counts in; the current one if it is left out")
+    .option("--key <key>", "only results of this partition key")
+    .option("--client <name>", "only results of this client's requests")
+    .option("--follow", "go on with what is to come, until Ctrl-C", false)
+    .action(async (flags: ResultsFlags) => {
+      const { clock } = world;
+      const bus = await world.connect(flags.nats, () => undefined);
+      const { service, from, follow, history, key, client } = flags;
+      const reader = readResults({
+        service,
+        clock,
+        bus,
+        from,
+        follow,
+        ...(history === undefined ? {} : { history }),
+        filter: { ...(key === undefined ? {} : { key }), ...(client === undefined ? {} : { client }) },
+      });
+      const onStop = () => reader.close();
+      world.stopped.addEventListener("abort", onStop);
+      try {
+        for await (const event of reader) await world.out(lineOf(event));
+      } finally {
+        world.stopped.removeEventListener("abort", onStop);
+        reader.close();
+        await bus.stop();
+      }
+    });
+}
+
+/** The reply's own bytes stand in the line, so that it is what clients got. */
+function lineOf(event: ResultEvent | HistoryEvent): string {
+  if (event.type === "history") {
+    const { history, next, previous } = event;
+    return `${JSON.stringify({ history, next, previous })}\n`;
+  }
+  const { history, result, epoch, sequence, subject } = event;
+  const head = JSON.stringify({ history, result, epoch, sequence, subject });
+  return `${head.slice(0, -1)},"reply":${Buffer.from(event.bytes).toString()}}\n`;
+}

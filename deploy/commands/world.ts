@@ -1,0 +1,77 @@
+/**
+ * What every command of the client side gets from outside, and the options that they all have. What always holds: a
+ * command writes its results to `out` and nothing else there; an error is one line that says what to do.
+ */
+import { Command } from "commander";
+import type { Bus, Clock } from "../../actors/world/ports.ts";
+import type { ServiceFile } from "../../schemas/service-file.ts";
+import { ServerName } from "../../schemas/settings.ts";
+
+export interface CommandWorld {
+  readonly clock: Clock;
+  /** Connected, or a CommandError that says why not. `onState` hears of what follows. */
+  connect(url: string, onState: (connected: boolean) => void): Promise<Bus>;
+  /** Writes to standard output; resolves when it is taken. */
+  out(text: string): Promise<void>;
+  err(text: string): void;
+  /** Standard input, whole. */
+  readInput(): Promise<string>;
+  /** Lines of a file, unpacked if its name ends with .gz. */
+  readLines(path: string): AsyncIterable<string>;
+  writeFile(path: string, text: string): Promise<void>;
+  /** Aborted by Ctrl-C. */
+  readonly stopped: AbortSignal;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Of the current folder, when a service was started there. */
+  readonly serviceFile: ServiceFile | undefined;
+}
+
+/** An error for people: printed as one line, exit status 1. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+}
+
+export interface CommonOptions {
+  service: string;
+  nats: string;
+}
+
+const normalNats = "nats://127.0.0.1:4222";
+
+/** A command with the options that say which service is meant. */
+export function serviceCommand(world: CommandWorld, name: string, summary: string, examples: string[]): Command {
+  const { environment, serviceFile } = world;
+  const service = parseService(environment.TWINLOG_SERVICE ?? serviceFile?.service ?? "exchange");
+  const nats = environment.TWINLOG_NATS ?? serviceFile?.nats ?? normalNats;
+  return new Command(name)
+    .description(summary)
+    .option("--service <name>", "the service's name; also from TWINLOG_SERVICE", parseService, service)
+    .option("--nats <url>", "where nats-server listens; also from TWINLOG_NATS", nats)
+    .addHelpText("after", `\nExamples:\n${examples.map((example) => `  $ ${example}\n`).join("")}`);
+}
+
+function parseService(text: string): string {
+  const checked = ServerName.safeParse(text);
+  if (!checked.success) throw new CommandError(`service ${text}: ${checked.error.issues[0]?.message ?? "no name"}`);
+  return checked.data;
+}
+
+/** Option parser: a whole number of at least `min`. */
+export function wholeNumber(name: string, min: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < min || !/^\d+$/.test(text))
+      throw new CommandError(`${name} ${text}: give a whole number of at least ${min}`);
+    return value;
+  };
+}
+
+/** The body that a command was given, or standard input if it was given none or `-`. */
+export async function readBody(world: CommandWorld, given: string | undefined): Promise<unknown> {
+  const text = given === undefined || given === "-" ? await world.readInput() : given;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new CommandError(`the body is not JSON (${(error as Error).message}); quote it: '{"type":"limit",…}'`);
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * The command line's client side: what it prints, and that its exit status is 0 only on success.
+ */
+import test from "ava";
+import type { ServerStatus } from "../../schemas/status.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import { bytesOf } from "../client/world.ts";
+import { makeRig, type Ran } from "./rig.ts";
+
+const order = { type: "limit", symbol: "BTCUSD", order: "o1", side: "buy", price: 100, quantity: 5 };
+const resting = { status: "resting", order: "o1", remaining: 5, fills: [] };
+
+function isOneLine(ran: Ran): boolean {
+  return ran.err.startsWith("twinlog: ") && ran.err.indexOf("\n") === ran.err.length - 1;
+}
+
+test("request prints the reply, and the subject has the application's key and the client", async (t) => {
+  const { server, bus, run } = makeRig();
+  server.apply = () => resting;
+  server.start();
+  const ran = await run(["request", "--client", "alice", "--id", "42", JSON.stringify(order)]);
+  t.is(ran.err, "");
+  t.is(ran.status, 0);
+  t.deepEqual(JSON.parse(ran.out), { client: "alice", id: "42", ok: true, result: resting, sequence: 1, epoch: 1 });
+  t.true(bus.published.some(({ subject }) => subject === "exchange.request.BTCUSD.alice"));
+});
+
+test("request reads its body from standard input", async (t) => {
+  const { server, run } = makeRig();
+  server.start();
+  const ran = await run(["request"], { input: JSON.stringify(order) });
+  t.is(ran.status, 0);
+  t.deepEqual(server.log[0]?.body, order);
+});
+
+test("a body that is no JSON, or no request of the application, is one line and status 1", async (t) => {
+  const { server, run } = makeRig();
+  server.start();
+  for (const body of ["{", '{"type":"limit"}', "[]"]) {
+    const ran = await run(["request", body]);
+    t.is(ran.status, 1);
+    t.true(isOneLine(ran), ran.err);
+  }
+  t.is(server.log.length, 0);
+});
+
+test("a request that failed prints its reply and is no success", async (t) => {
+  const { server, run } = makeRig();
+  server.apply = () => {
+    throw new Error("boom");
+  };
+  server.start();
+  const ran = await run(["request", JSON.stringify(order)]);
+  t.is(ran.status, 1);
+  t.regex(ran.out, /APPLICATION_ERROR/);
+  t.true(isOneLine(ran), ran.err);
+});
+
+test("nobody listens: one line that says where to look", async (t) => {
+  const { run } = makeRig();
+  const ran = await run(["request", "--timeout", "50", JSON.stringify(order)]);
+  t.is(ran.status, 1);
+  t.true(isOneLine(ran));
+  t.regex(ran.err, /twinlog status/);
+  t.is((await run(["query", "--timeout", "50", "{}"])).status, 1);
+});
+
+test("an unknown outcome names the id to repeat", async (t) => {
+  const { server, run } = makeRig();
+  server.commitMs = 500;
+  server.start();
+  const ran = await run(["request", "--timeout", "60", "--id", "once", JSON.stringify(order)]);
+  t.is(ran.status, 1);
+  t.regex(ran.err, /--id once/);
+  server.die();
+});
+
+test("query prints the result alone", async (t) => {
+  const { server, run } = makeRig();
+  server.start();
+  const ran = await run(["query", '{"query":"book","symbol":"BTCUSD"}']);
+  t.is(ran.status, 0);
+  t.deepEqual(JSON.parse(ran.out), { query: "book", symbol: "BTCUSD" });
+});
+
+test("service and nats come from the option, the environment, the folder's file, or are the normal ones", async (t) => {
+  const { run, connectedTo } = makeRig();
+  const serviceFile = { service: "filed", nats: "nats://file", application: "exchange" };
+  const environment = { TWINLOG_SERVICE: "named", TWINLOG_NATS: "nats://environment" };
+  const quick = ["status", "--wait", "10"];
+  t.regex((await run([...quick, "--nats", "nats://option"], { serviceFile, environment })).err, /of named speaks/);
+  t.regex((await run([...quick, "--service", "chosen"], { serviceFile, environment })).err, /of chosen speaks/);
+  t.regex((await run(quick, { serviceFile })).err, /of filed speaks/);
+  t.regex((await run(quick)).err, /of exchange speaks/);
+  t.deepEqual(connectedTo, ["nats://option", "nats://environment", "nats://file", "nats://127.0.0.1:4222"]);
+  t.is((await run([...quick, "--service", "a.b"])).status, 1);
+});
+
+test("help has examples, and a wrong option is no success", async (t) => {
+  const { run } = makeRig();
+  const commands = ["request", "query", "results", "replay", "status", "switch", "pause", "resume", "flush"];
+  for (const command of commands) {
+    const ran = await run([command, "--help"]);
+    t.is(ran.status, 0);
+    t.regex(ran.out, new RegExp(`Examples:\\n {2}\\$ twinlog ${command}`));
+  }
+  t.is((await run(["request", "--wrong"])).status, 1);
+  t.is((await run(["nonsense"])).status, 1);
+  t.is((await run(["results", "--from", "0"])).status, 1);
+});
+
+test("results prints the history and then each result, with the reply's own bytes", async (t) => {
+  const { server, run } = makeRig();
+  server.start();
+  for (const id of ["a", "b", "c"]) await run(["request", "--client", "alice", "--id", id, JSON.stringify(order)]);
+  const ran = await run(["results", "--from", "2"]);
+  t.is(ran.status, 0);
+  const lines = ran.out.trim().split("\n");
+  t.deepEqual(JSON.parse(lines[0] ?? ""), { history: "history-1", next: 2 });
+  t.deepEqual(
+    lines.slice(1).map((line) => {
+      const { result, sequence, subject, reply } = JSON.parse(line) as Record<string, { id: string }>;
+      return [result, sequence, subject, reply?.id];
+    }),
+    [
+      [2, 2, "exchange.result.BTCUSD.alice", "b"],
+      [3, 3, "exchange.result.BTCUSD.alice", "c"],
+    ] as never,
+  );
+});
+
+test("results --follow goes on until it is stopped", async (t) => {
+  const { server, run } = makeRig();
+  server.start();
+  await run(["request", "--id", "a", JSON.stringify(order)]);
+  const stop = new AbortController();
+  let lines = 0;
+  const ran = await run(["results", "--follow"], {
+    stopped: stop.signal,
+    onOut: () => {
+      lines += 1;
+      if (lines === 2) void run(["request", "--id", "b", JSON.stringify(order)]);
+      if (lines === 3) stop.abort();
+    },
+  });
+  t.is(ran.status, 0);
+  t.is(ran.out.trim().split("\n").length, 3);
+});
+
+function statusOf(changes: Partial<ServerStatus>): ServerStatus {
+  return {
+    service: "exchange",
+    name: "alpha",
+    pid: 1,
+    version: "0.0.0",
+    role: "primary",
+    state: "member.primary.normal",
+    application: "hot",
+    incarnation: "i1",
+    epoch: 3,
+    history: "h1",
+    mode: "normal",
+    sequence: 10,
+    committed: 10,
+    flushed: 8,
+    synced: 8,
+    links: { main: "up", failsafe: "up" },
+    why: "backup joined",
+    waitingFor: "",
+    inFlight: 0,
+    atMs: 0,
+    ...changes,
+  };
+}
+
+/** Servers that say what they are, again and again, until told to stop. */
+function speak(rig: ReturnType<typeof makeRig>, statuses: ServerStatus[]): () => void {
+  let isOver = false;
+  const say = () => {
+    for (const status of statuses) rig.bus.publish(subjects.status("exchange", status.name), bytesOf(status));
+    if (!isOver) rig.clock.after(5, say);
+  };
+  say();
+  return () => {
+    isOver = true;
+  };
+}
+
+test("status gathers the servers and says whether a failover would work", async (t) => {
+  const rig = makeRig();
+  const backup = statusOf({ name: "beta", role: "backup", application: "warm" });
+  const stop = speak(rig, [backup, statusOf({})]);
+  const json = await rig.run(["status", "--json", "--wait", "50"]);
+  const text = await rig.run(["status", "--wait", "50"]);
+  stop();
+  t.is(json.status, 0);
+  const told = JSON.parse(json.out) as { servers: { name: string }[] };
+  t.like(told, { service: "exchange", mode: "normal", epoch: 3, history: "h1" });
+  t.deepEqual(
+    told.servers.map(({ name }) => name),
+    ["alpha", "beta"],
+  );
+  t.regex(text.out, /a failover would work now\n/);
+  t.regex(text.out, /alpha +primary +hot/);
+});
+
+test("status says so when the primary is alone, and when nobody is primary", async (t) => {
+  const rig = makeRig();
+  const stop = speak(rig, [statusOf({ mode: "primary-only" })]);
+  t.regex((await rig.run(["status", "--wait", "50"])).out, /would not work now: alpha is alone/);
+  stop();
+  const other = makeRig();
+  const stopOther = speak(other, [statusOf({ role: "none", waitingFor: "beta" })]);
+  t.regex((await other.run(["status", "--wait", "50"])).out, /no primary speaks/);
+  stopOther();
+});
+
+test("switch asks the primary, flush every server; no is an error", async (t) => {
+  const rig = makeRig();
+  const asked: string[] = [];
+  const answers: Record<string, object> = { switch: { ok: true, message: "beta is primary now" } };
+  for (const name of ["alpha", "beta"])
+    rig.bus.subscribe(subjects.controls("exchange", name), (message) => {
+      const verb = message.subject.split(".").at(-1) ?? "";
+      asked.push(`${name} ${verb}`);
+      rig.bus.publish(message.reply, bytesOf(answers[verb] ?? { ok: false, message: "not now: try again later" }));
+    });
+  const stop = speak(rig, [statusOf({}), statusOf({ name: "beta", role: "backup", application: "warm" })]);
+  const switched = await rig.run(["switch"]);
+  const paused = await rig.run(["pause", "--server", "beta"]);
+  answers.flush = { ok: true, message: "flushed" };
+  const flushed = await rig.run(["flush"]);
+  const nobody = await rig.run(["resume", "--server", "gamma"]);
+  stop();
+  t.is(switched.status, 0);
+  t.is(switched.out, "alpha: beta is primary now\n");
+  t.is(paused.status, 1);
+  t.is(paused.err, "twinlog: beta: not now: try again later\n");
+  t.is(flushed.status, 0);
+  t.deepEqual(asked, ["alpha switch", "beta pause", "alpha flush", "beta flush"]);
+  t.is(nobody.status, 1);
+  t.true(isOneLine(nobody));
+});

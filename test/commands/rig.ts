@@ -1,0 +1,79 @@
+/**
+ * Runs `twinlog` commands in this process against a fake service on a broker in memory, with the real clock.
+ */
+import { openNodeClock } from "../../actors/world/clock-node.ts";
+import { runProgram } from "../../deploy/commands/program.ts";
+import type { CommandWorld } from "../../deploy/commands/world.ts";
+import { FakeServer } from "../client/fake-server.ts";
+import { TestBus } from "../client/world.ts";
+
+export interface Ran {
+  readonly status: number;
+  readonly out: string;
+  readonly err: string;
+  readonly files: ReadonlyMap<string, string>;
+}
+
+export interface RigOptions {
+  readonly input?: string;
+  readonly files?: Readonly<Record<string, readonly string[]>>;
+  readonly stopped?: AbortSignal;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly serviceFile?: NonNullable<CommandWorld["serviceFile"]>;
+  /** Told of each piece of output as it comes. */
+  readonly onOut?: (text: string) => void;
+}
+
+export function makeRig() {
+  const clock = openNodeClock();
+  const bus = new TestBus(clock);
+  const server = new FakeServer(bus, clock);
+  const connectedTo: string[] = [];
+  const run = async (words: readonly string[], options: RigOptions = {}): Promise<Ran> => {
+    const written = new Map<string, string>();
+    let out = "";
+    let err = "";
+    const world: CommandWorld = {
+      clock,
+      connect: (url) => {
+        connectedTo.push(url);
+        return Promise.resolve(withoutStop(bus));
+      },
+      out: (text) => {
+        out += text;
+        options.onOut?.(text);
+        return Promise.resolve();
+      },
+      err: (text) => {
+        err += text;
+      },
+      readInput: () => Promise.resolve(options.input ?? ""),
+      async *readLines(path) {
+        yield* options.files?.[path] ?? [];
+      },
+      writeFile: (path, text) => {
+        written.set(path, text);
+        return Promise.resolve();
+      },
+      stopped: options.stopped ?? new AbortController().signal,
+      environment: options.environment ?? {},
+      serviceFile: options.serviceFile,
+    };
+    const status = await runProgram(world, "0.0.0", words);
+    return { status, out, err, files: written };
+  };
+  return { clock, bus, server, run, connectedTo };
+}
+
+/** The fake service lives on the same bus: a command that is done must not take it down. */
+function withoutStop(bus: TestBus) {
+  return {
+    start: bus.start.bind(bus),
+    connected: bus.connected.bind(bus),
+    subscribe: bus.subscribe.bind(bus),
+    publish: bus.publish.bind(bus),
+    maxPayloadBytes: bus.maxPayloadBytes.bind(bus),
+    announceService: bus.announceService.bind(bus),
+    stop: () => Promise.resolve(),
+  };
+}
