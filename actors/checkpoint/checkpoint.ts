@@ -149,6 +149,7 @@ export class Checkpoint {
   async #flush(writer: Writer, request: FlushRequest): Promise<FlushReport> {
     try {
       const before = writer.meta.applied.sequence;
+      writer.beginFlush(request.committed, request.through ?? request.committed);
       const { source, clock } = this.#options;
       const parts = { source, clock, hash: this.#hash, ledger: this.#ledger };
       const flush = await prepareFlush(parts, writer.meta, request);
@@ -161,7 +162,7 @@ export class Checkpoint {
     }
   }
 
-  /** The store as of the first `next`, for another server. Flush first: the receiver gets the tables as they stand on this disk. */
+  /** The store as of this call, for another server. Flush first: the receiver gets the tables as they stand on this disk. */
   sendSnapshot(chunkBytes: number): SnapshotSender {
     this.#writable();
     return new SnapshotSender(this.#options.store.image(), chunkBytes);

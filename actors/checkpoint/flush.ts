@@ -18,7 +18,7 @@ const sliceWrites = 2048;
 export interface FlushRequest {
   /** The commit point: tables and queues on disk will stand here (rule 6). */
   readonly committed: number;
-  /** Up to where the log goes to the disk in the same write; `committed` if it is not given. */
+  /** Up to where the log goes to the disk in the same write (less if it is truncated first); `committed` if it is not given. */
   readonly through?: number;
   /** The oldest record that must stay in the log on disk: for remembered replies, and for a joiner's catch-up. */
   readonly retainFrom: number;
@@ -37,7 +37,7 @@ export interface FoldParts {
 export async function prepareFlush(
   parts: FoldParts,
   meta: CheckpointMeta,
-  { committed, through = committed, retainFrom, meta: patch = {} }: FlushRequest,
+  { committed, retainFrom, meta: patch = {} }: FlushRequest,
 ): Promise<FlushWrite> {
   const { applied } = meta;
   if (committed < applied.sequence)
@@ -53,7 +53,6 @@ export async function prepareFlush(
     digest: parts.ledger.digest,
     queues: fold.places(),
     rows,
-    through: Math.max(through, committed),
     retainFrom,
     patch,
   };

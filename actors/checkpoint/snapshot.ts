@@ -20,6 +20,7 @@ export class SnapshotSender {
   readonly #entries: AsyncIterator<StoreEntry>;
   readonly #encoder: SnapshotEncoder;
   readonly #waiting: Buffer[] = [];
+  #isBegun = false;
   #isDone = false;
 
   constructor(image: AsyncIterable<StoreEntry>, chunkBytes: number) {
@@ -30,6 +31,7 @@ export class SnapshotSender {
   /** The next chunk, at most `chunkBytes` long; null after the last. One call at a time. Throws StoreError. */
   async next(): Promise<Buffer | null> {
     while (this.#waiting.length === 0 && !this.#isDone) {
+      this.#isBegun = true;
       const step = await this.#entries.next();
       if (step.done === true) {
         this.#isDone = true;
@@ -43,6 +45,8 @@ export class SnapshotSender {
   async stop(): Promise<void> {
     this.#isDone = true;
     this.#waiting.length = 0;
+    // An image that nobody began to read has nothing to return from, and would be held for ever.
+    if (!this.#isBegun) await this.#entries.next();
     await this.#entries.return?.();
   }
 }

@@ -32,8 +32,6 @@ export interface FlushWrite {
   readonly digest: RowDigest;
   readonly queues: QueuePlace[];
   readonly rows: readonly StoreWrite[];
-  /** The log goes to the disk through this sequence, at least through applied. */
-  readonly through: number;
   /** Segments wholly below this sequence are dropped, as far as they are applied. */
   readonly retainFrom: number;
   readonly patch: MetaPatch;
@@ -56,6 +54,8 @@ export class Writer {
   #writeTarget = 0;
   #truncateAfter: number | null = null;
   #flush: FlushWrite | null = null;
+  /** From `beginFlush` until the flush is written: what it needs of the log, and up to where it takes the log along. */
+  #flushing: { committed: number; through: number } | null = null;
   #patch: MetaPatch | null = null;
   #waiters: Waiter[] = [];
   #truncateWaiters: Waiter[] = [];
@@ -105,22 +105,27 @@ export class Writer {
     return this.#wait(this.#waiters);
   }
 
+  /** A flush is being prepared. The log goes to the disk with it through `through`, unless that part is truncated first. */
+  beginFlush(committed: number, through: number): void {
+    if (this.#flushing !== null) throw new RangeError("a flush while another one is under way");
+    this.#flushing = { committed, through: Math.max(committed, through) };
+  }
+
   flush(flush: FlushWrite): Promise<void> {
-    if (this.#flush !== null) throw new RangeError("a flush while another one waits");
     this.#flush = flush;
     return this.#wait(this.#waiters);
   }
 
   /** Takes back everything above `after` (rule 7): what is asked for from now on is of the new log. */
   truncate(after: number): Promise<void> {
-    const kept = Math.max(this.#meta.applied.sequence, this.#flush?.applied.sequence ?? 0);
-    if (after < kept) throw new RangeError(`truncation to record ${after}; the tables on disk stand at ${kept}`);
+    const kept = Math.max(this.#meta.applied.sequence, this.#flushing?.committed ?? 0);
+    if (after < kept) throw new RangeError(`truncation to record ${after}; everything through ${kept} is committed`);
     this.#truncateAfter = Math.min(this.#truncateAfter ?? after, after);
     this.#syncTarget = Math.min(this.#syncTarget, after);
     this.#writeTarget = Math.min(this.#writeTarget, after);
     this.#synced = Math.min(this.#synced, after);
     this.#written = Math.min(this.#written, after);
-    if (this.#flush !== null) this.#flush = { ...this.#flush, through: Math.min(this.#flush.through, after) };
+    if (this.#flushing !== null) this.#flushing.through = Math.min(this.#flushing.through, after);
     return this.#wait(this.#truncateWaiters);
   }
 
@@ -186,7 +191,8 @@ export class Writer {
     const flush = this.#flush;
     const waiters = this.#waiters;
     const mustSync = flush !== null || this.#patch !== null || this.#syncTarget > this.#synced;
-    const through = Math.max(this.#syncTarget, this.#writeTarget, flush?.through ?? 0, flush?.applied.sequence ?? 0);
+    const withFlush = flush === null ? 0 : (this.#flushing?.through ?? 0);
+    const through = Math.max(this.#syncTarget, this.#writeTarget, withFlush);
     const before = this.#index.end;
     const batch: StoreWrite[] = [];
     if (flush !== null) this.#dropOldSegments(flush, batch);
@@ -200,6 +206,7 @@ export class Writer {
     // Meta goes into every batch that has no records too: an empty batch need not sync anything.
     if (mustSync && (flush !== null || this.#patch !== null || batch.length === 0))
       batch.push({ type: "put", key: metaKey, value: metaValue(this.#meta) });
+    if (flush !== null) this.#flushing = null;
     this.#flush = null;
     this.#patch = null;
     this.#waiters = [];

@@ -214,11 +214,3 @@ export async function readBack(store: Store, who: Identity = identity): Promise<
     await checkpoint.close();
   }
 }
-
-/** Waits for what another turn brings. */
-export async function until(isTrue: () => boolean): Promise<void> {
-  for (let turn = 0; !isTrue(); turn += 1) {
-    if (turn > 20_000) throw new Error("waited in vain");
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}

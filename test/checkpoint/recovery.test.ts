@@ -1,0 +1,275 @@
+/**
+ * What a server finds at its start: after a crash at any moment, a dense prefix that holds everything that was synced;
+ * after any damage, one clear refusal and never another state.
+ */
+import test from "ava";
+import * as fc from "fast-check";
+import { formatVersion, hashBytes, metaKey, metaValue, spaces } from "../../machines/checkpoint/layout.ts";
+import { RecoveryError } from "../../machines/checkpoint/scan.ts";
+import { hashAt } from "../../machines/log/batch.ts";
+import { until } from "../helpers/until.ts";
+import { type MemoryDisk, MemoryStore } from "./memory-store.ts";
+import {
+  type Change,
+  freshAgent,
+  identity,
+  push,
+  put,
+  type Reading,
+  readBack,
+  remove,
+  shift,
+  TestLog,
+} from "./support.ts";
+
+type Step =
+  | { do: "append"; count: number; keys: number }
+  | { do: "sync" }
+  | { do: "write" }
+  | { do: "meta" }
+  | { do: "flush"; share: number; retain: number }
+  | { do: "truncate"; share: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant("append" as const),
+      count: fc.integer({ min: 1, max: 4 }),
+      keys: fc.nat(3),
+    }),
+  },
+  { weight: 4, arbitrary: fc.constantFrom<Step>({ do: "sync" }, { do: "write" }, { do: "meta" }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("flush" as const),
+      share: fc.double({ min: 0, max: 1, noNaN: true }),
+      retain: fc.nat(30),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("truncate" as const), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
+  },
+);
+
+/** What a disk with so many batches must hold at least. */
+interface Promised {
+  readonly batches: number;
+  readonly sequence: number;
+  readonly hash: number;
+}
+
+async function live(
+  steps: readonly Step[],
+  yields: readonly boolean[],
+): Promise<{ disk: MemoryDisk; log: TestLog; promises: Promised[] }> {
+  const store = new MemoryStore();
+  const log = new TestLog();
+  const { checkpoint, synced } = await freshAgent(store, log);
+  const promises: Promised[] = [];
+  const promise = (sequence: number) =>
+    promises.push({ batches: store.disk.batches.length, sequence, hash: log.hashAt(sequence) });
+  const work: Promise<unknown>[] = [];
+  let told = 0;
+  let epoch = 1;
+  let committed = 0;
+  const hear = () => {
+    for (; told < synced.length; told += 1) promise(synced[told] as number);
+  };
+  for (const [at, now] of steps.entries()) {
+    if (now.do === "append") {
+      const transactions = Array.from({ length: now.count }, (_, each): Change[] => {
+        const key = `k${(log.end + each) % (now.keys + 1)}`;
+        return each % 3 === 2 ? [remove(key)] : [put(key, `${at}-${each}`), push(`i${at}`)];
+      });
+      log.append(transactions, epoch);
+    } else if (now.do === "sync") checkpoint.sync(log.end);
+    else if (now.do === "write") checkpoint.write(log.end);
+    else if (now.do === "meta") work.push(checkpoint.saveMeta({ resultNumber: at }));
+    else if (now.do === "flush") {
+      await Promise.all(work);
+      committed = Math.max(committed, Math.floor(now.share * log.end));
+      work.push(checkpoint.flush({ committed, through: log.end, retainFrom: log.end - now.retain }));
+    } else {
+      const after = committed + Math.floor(now.share * (log.end - committed));
+      hear();
+      log.truncate(after);
+      epoch += 1;
+      work.push(checkpoint.truncate(after));
+      if ((promises.at(-1)?.sequence ?? 0) > after) promise(after);
+    }
+    if (yields[at % yields.length] === true) await new Promise((resolve) => setImmediate(resolve));
+    hear();
+  }
+  await Promise.all(work);
+  hear();
+  await checkpoint.close();
+  return { disk: store.disk, log, promises };
+}
+
+test("a crash at any moment leaves a dense prefix that holds everything synced, and tables that stand on it", async (t) => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { minLength: 1, maxLength: 25 }),
+      fc.array(fc.boolean(), { minLength: 1, maxLength: 5 }),
+      async (steps, yields) => {
+        const { disk, log, promises } = await live(steps, yields);
+        for (let count = 1; count <= disk.batches.length; count += 1) {
+          const read = await readBack(new MemoryStore(disk.after(count)));
+          if (read === null) throw new Error("a created store is not empty");
+          const { recovered, state, batches } = read;
+          const applied = recovered.meta.applied.sequence;
+          t.deepEqual(state, log.modelAt(applied).plain());
+          t.true(applied <= recovered.end.sequence);
+          let next = recovered.meta.firstRetained;
+          for (const batch of batches) {
+            t.is(batch.first, next);
+            next = batch.last + 1;
+          }
+          t.is(next, recovered.end.sequence + 1);
+          const held = promises.findLast((promise) => promise.batches <= count);
+          if (held === undefined) continue;
+          t.true(recovered.end.sequence >= held.sequence);
+          const holder = batches.find(({ last }) => last >= held.sequence);
+          if (holder !== undefined && holder.first <= held.sequence) t.is(hashAt(holder, held.sequence), held.hash);
+          else t.true(held.sequence <= applied);
+        }
+      },
+    ),
+    { numRuns: 150 },
+  );
+});
+
+/** Five writes that build on each other, each with rows, items and log of its own; the last one flushes everything. */
+async function storeWithHistory(): Promise<{ disk: MemoryDisk; full: Reading }> {
+  const store = new MemoryStore();
+  const log = new TestLog();
+  const { checkpoint, synced } = await freshAgent(store, log);
+  for (let round = 0; round < 4; round += 1) {
+    const at = log.end;
+    log.append([
+      [put(`a${at}`, "1"), push(`i${at}`)],
+      [put("same", `${at}`), put(`ü${at}`, "2", 1)],
+    ]);
+    await checkpoint.flush({ committed: log.end, retainFrom: 3 });
+    log.append([[remove(`a${at}`)], [shift(1), push("j"), push("k")]]);
+    checkpoint.sync(log.end);
+    await until(() => synced.at(-1) === log.end, { withinMs: 10_000, everyMs: 1 });
+  }
+  await checkpoint.flush({ committed: log.end, retainFrom: 3 });
+  await checkpoint.close();
+  const full = await readBack(new MemoryStore(store.disk.after(99)));
+  if (full === null) throw new Error("nothing was stored");
+  return { disk: store.disk, full };
+}
+
+/** The error's code and sentence, or what was found. */
+async function outcomeOf(disk: MemoryDisk): Promise<RecoveryError | Reading | null> {
+  try {
+    return await readBack(new MemoryStore(disk));
+  } catch (error) {
+    if (error instanceof RecoveryError) return error;
+    throw error;
+  }
+}
+
+test("a synced write lost from the middle, whichever it is, is found", async (t) => {
+  const { disk, full } = await storeWithHistory();
+  const last = disk.batches.length - 1;
+  t.is(last, 9);
+  for (let index = 1; index < last; index += 1) {
+    const outcome = await outcomeOf(disk.without(index));
+    t.true(outcome instanceof RecoveryError, `batch ${index}`);
+    t.is((outcome as RecoveryError).code, "damaged");
+  }
+  // The first only created the store, with a meta that all others rewrote; the last is the newest: an older disk.
+  t.deepEqual(((await outcomeOf(disk.without(0))) as Reading).state, full.state);
+  t.true(((await outcomeOf(disk.without(last))) as Reading).recovered.meta.flushes === 4);
+});
+
+test("every changed byte of every value and key, and every missing or foreign entry, is found", async (t) => {
+  const { disk, full } = await storeWithHistory();
+  const whole = disk.after(99);
+  const names = [...whole.base.keys()];
+  const mustRefuse = async (what: string, change: Parameters<MemoryDisk["edit"]>[0]) => {
+    const outcome = await outcomeOf(whole.edit(change));
+    t.true(outcome instanceof RecoveryError, what);
+    if (outcome instanceof RecoveryError) t.regex(outcome.message, /^this (server's )?store [^\n]+\w$/);
+  };
+  for (const name of names) {
+    const [key, value] = whole.base.get(name) ?? [];
+    if (key === undefined || value === undefined) throw new Error("no entry");
+    const kind = Object.entries(spaces).find(([, space]) => space === key[0])?.[0];
+    await mustRefuse(`${kind} missing`, (entries) => entries.delete(name));
+    for (let at = 0; at < value.length; at += 1)
+      await mustRefuse(`${kind}, byte ${at} changed`, (entries) => {
+        const changed = Buffer.from(value);
+        changed[at] = (changed[at] ?? 0) ^ 0x04;
+        entries.set(name, [key, changed]);
+      });
+    await mustRefuse(`${kind} cut off`, (entries) => entries.set(name, [key, value.subarray(0, hashBytes - 1)]));
+    const other = Buffer.from(key);
+    other[key.length - 1] = (other.at(-1) ?? 0) ^ 0x40;
+    await mustRefuse(`${kind} under another key`, (entries) => {
+      entries.delete(name);
+      entries.set(other.toString("latin1"), [other, value]);
+    });
+  }
+  for (const foreign of [
+    [spaces.row, 0, 0x7a],
+    [spaces.item, 9, 0, 0, 0, 0, 0, 0, 0, 99],
+    [spaces.segment, 0, 0, 0, 0, 0, 0, 0, 1],
+    [77],
+  ])
+    await mustRefuse(`a key ${foreign}`, (entries) =>
+      entries.set(Buffer.from(foreign).toString("latin1"), [Buffer.from(foreign), Buffer.alloc(30)]),
+    );
+  t.deepEqual(((await outcomeOf(whole)) as Reading).state, full.state);
+});
+
+test("a store of another service, server or schema, or of another format, is refused by name", async (t) => {
+  const { disk } = await storeWithHistory();
+  for (const code of ["service", "server", "schema"] as const) {
+    const reading = readBack(new MemoryStore(disk.after(99)), { ...identity, [code]: "other" });
+    const error = await t.throwsAsync(reading, { instanceOf: RecoveryError });
+    t.is(error?.code, code);
+    t.regex(error?.message ?? "", /other/);
+  }
+  const change = (edit: (value: Buffer) => Buffer) =>
+    outcomeOf(
+      disk.edit((entries) => {
+        const [key, value] = entries.get("\u0001") ?? [metaKey, metaKey];
+        entries.set("\u0001", [key, edit(Buffer.from(value))]);
+      }),
+    );
+  const newer = await change((value) => {
+    value[0] = formatVersion + 1;
+    return value;
+  });
+  t.is((newer as RecoveryError).code, "format");
+  const full = await readBack(new MemoryStore(disk.after(99)));
+  const unknown = await change(() => {
+    const meta = { ...full?.recovered.meta, queues: "none" };
+    return metaValue(meta as never);
+  });
+  t.is((unknown as RecoveryError).code, "format");
+});
+
+test("tables that stand in another log than the one beside them are found", async (t) => {
+  const { disk } = await storeWithHistory();
+  const full = await readBack(new MemoryStore(disk.after(99)));
+  const meta = full?.recovered.meta;
+  if (meta === undefined) throw new Error("nothing was stored");
+  for (const applied of [
+    { ...meta.applied, hash: (meta.applied.hash ^ 1) >>> 0 },
+    { ...meta.applied, sequence: meta.applied.sequence - 1 },
+    { ...meta.applied, sequence: meta.applied.sequence + 1 },
+  ]) {
+    const outcome = await outcomeOf(
+      disk.edit((entries) => entries.set("\u0001", [metaKey, metaValue({ ...meta, applied })])),
+    );
+    t.is((outcome as RecoveryError).code, "damaged");
+  }
+});
