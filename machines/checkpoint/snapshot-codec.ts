@@ -4,7 +4,7 @@
  * last one carries the number of entries, the number of bytes and the SHA-256 of all of them, and nothing counts as
  * received before that one matches. Integers are little-endian.
  *
- *   chunk   u8 version, u8 kind (1 data, 2 end), u16 0, u32 number, u32 CRC-32 of the payload, payload
+ *   chunk   u8 version, u8 kind (1 data, 2 end), u16 0, u32 number, u32 CRC-32 of all other bytes, payload
  *   data    part of the stream: u16 key length, u32 value length, key, value, …
  *   end     f64 entries, f64 bytes of the stream, SHA-256 of the stream
  */
@@ -32,11 +32,15 @@ export class SnapshotError extends Error {
   }
 }
 
+function chunkHash(chunk: Buffer): number {
+  return crc32(chunk.subarray(chunkHeaderBytes), crc32(chunk.subarray(0, 8)));
+}
+
 function chunkOf(kind: number, number: number, target: Buffer, end: number): Buffer {
   const chunk = target.subarray(0, end);
   chunk.writeUInt32LE(snapshotVersion | (kind << 8), 0);
   chunk.writeUInt32LE(number, 4);
-  chunk.writeUInt32LE(crc32(chunk.subarray(chunkHeaderBytes)), 8);
+  chunk.writeUInt32LE(chunkHash(chunk), 8);
   return chunk;
 }
 
@@ -137,7 +141,7 @@ export class SnapshotDecoder {
     if (chunk[0] !== snapshotVersion)
       throw new SnapshotError("version", `a snapshot of version ${chunk[0]}; this program knows ${snapshotVersion}`);
     const payload = chunk.subarray(chunkHeaderBytes);
-    if (crc32(payload) !== chunk.readUInt32LE(8))
+    if (chunkHash(chunk) !== chunk.readUInt32LE(8))
       throw new SnapshotError("damaged", "a chunk of the snapshot does not match its hash");
     const number = chunk.readUInt32LE(4);
     if (number <= this.#number) return { outcome: "repeated" };

@@ -1,0 +1,251 @@
+/** Snapshots between two agents: whole or not at all, whatever stops them, and the receiver stays itself. */
+import test, { type ExecutionContext } from "ava";
+import type { Checkpoint } from "../../actors/checkpoint/checkpoint.ts";
+import type { OwnMeta } from "../../actors/checkpoint/snapshot.ts";
+import { StoreError } from "../../actors/world/ports.ts";
+import { RecoveryError } from "../../machines/checkpoint/scan.ts";
+import {
+  minChunkBytes,
+  SnapshotDecoder,
+  SnapshotEncoder,
+  SnapshotError,
+} from "../../machines/checkpoint/snapshot-codec.ts";
+import type { OwnerMeta } from "../../schemas/checkpoint.ts";
+import { MemoryStore } from "./memory-store.ts";
+import { agentOn, freshAgent, identity, owner, push, put, readBack, TestLog } from "./support.ts";
+
+const beta = { ...identity, server: "beta" };
+const own: OwnMeta = { server: "beta", incarnation: "b2", previousEnd: null, epoch: 3 };
+
+/** A sender with tables, queue and a log that goes on above the tables. */
+async function sender(): Promise<{ store: MemoryStore; log: TestLog; checkpoint: Checkpoint }> {
+  const store = new MemoryStore();
+  const log = new TestLog();
+  const { checkpoint } = await freshAgent(store, log);
+  log.append(
+    Array.from({ length: 40 }, (_, at) => [put(`k${at}`, "v".repeat(at)), push(`item ${at}`)]),
+    5,
+  );
+  await checkpoint.saveMeta({ epoch: 5 });
+  await checkpoint.flush({ committed: 30, through: 40, retainFrom: 1 });
+  return { store, log, checkpoint };
+}
+
+/** A receiver with a state of its own. */
+async function receiver(store = new MemoryStore(), more: Partial<OwnerMeta> = {}) {
+  const log = new TestLog();
+  const agent = agentOn(store, log, { identity: beta });
+  if ((await agent.checkpoint.open({})) === null) await agent.checkpoint.create({ ...owner, server: "beta", ...more });
+  log.append([[put("old", "state")]]);
+  await agent.checkpoint.flush({ committed: 1, retainFrom: 1 });
+  return { store, log, ...agent };
+}
+
+async function chunksOf(checkpoint: Checkpoint, chunkBytes: number): Promise<Buffer[]> {
+  const chunks: Buffer[] = [];
+  const source = checkpoint.sendSnapshot(chunkBytes);
+  for (let chunk = await source.next(); chunk !== null; chunk = await source.next()) chunks.push(chunk);
+  return chunks;
+}
+
+async function isUnmoved(
+  t: ExecutionContext,
+  { store, checkpoint }: { store: MemoryStore; checkpoint: Checkpoint },
+): Promise<void> {
+  t.is(checkpoint.state, "idle");
+  t.is(checkpoint.nextChunk, null);
+  await checkpoint.saveMeta({ resultNumber: 9 });
+  const read = await readBack(new MemoryStore(store.disk.after(99)), beta);
+  t.deepEqual(read?.state, { rows: { "0/old": "state" }, queues: {} });
+}
+
+test("a snapshot in chunks of any size makes the receiver's state the sender's, and leaves its own name, life and epoch", async (t) => {
+  const from = await sender();
+  const sent = await readBack(new MemoryStore(from.store.disk.after(99)));
+  for (const [chunkBytes, epoch] of [
+    [minChunkBytes, 3],
+    [100, 9],
+    [1_000_000, 5],
+  ] as const) {
+    const to = await receiver();
+    await to.checkpoint.beginSnapshot();
+    const chunks = await chunksOf(from.checkpoint, chunkBytes);
+    t.true(chunks.every((chunk) => chunk.length <= chunkBytes));
+    for (const [at, chunk] of chunks.entries()) {
+      t.is(to.checkpoint.nextChunk, at + 1);
+      t.is(await to.checkpoint.takeChunk(Buffer.from(chunk)), at === chunks.length - 1 ? "complete" : "taken");
+    }
+    await to.checkpoint.adoptSnapshot({ ...own, epoch });
+    t.is(to.checkpoint.state, "adopted");
+    const recovered = await to.checkpoint.open({});
+    t.like(recovered?.meta, { server: "beta", incarnation: "b2", epoch: Math.max(5, epoch), history: "h1" });
+    t.deepEqual(recovered?.end, sent?.recovered.end);
+    const read = await readBack(new MemoryStore(to.store.disk.after(99)), beta);
+    t.deepEqual(read?.state, from.log.modelAt(30).plain());
+    // And it goes on from there: tables catch up with the log that came along.
+    const log = new TestLog();
+    const store = new MemoryStore(to.store.disk.after(99));
+    const next = agentOn(store, log, { identity: beta });
+    await next.checkpoint.open({ onBatch: (batch) => log.take(batch) });
+    await next.checkpoint.flush({ committed: 40, retainFrom: 41 });
+    const later = await readBack(new MemoryStore(store.disk.after(99)), beta);
+    t.deepEqual(later?.state, from.log.modelAt(40).plain());
+  }
+});
+
+test("what the sender writes while it sends is not in the snapshot", async (t) => {
+  const from = await sender();
+  const source = from.checkpoint.sendSnapshot(200);
+  const to = await receiver();
+  await to.checkpoint.beginSnapshot();
+  for (let chunk = await source.next(), at = 0; chunk !== null; chunk = await source.next(), at += 1) {
+    if (at === 1) await from.checkpoint.flush({ committed: 40, retainFrom: 41, meta: { resultNumber: 40 } });
+    await to.checkpoint.takeChunk(chunk);
+  }
+  await to.checkpoint.adoptSnapshot(own);
+  const read = await readBack(new MemoryStore(to.store.disk.after(99)), beta);
+  t.deepEqual(read?.state, from.log.modelAt(30).plain());
+  t.is(read?.recovered.meta.resultNumber, 0);
+});
+
+test("an empty server takes a snapshot, and is empty again when it is given up", async (t) => {
+  const from = await sender();
+  const store = new MemoryStore();
+  const { checkpoint } = agentOn(store, new TestLog(), { identity: beta });
+  await checkpoint.open({});
+  await checkpoint.beginSnapshot();
+  await checkpoint.dropSnapshot();
+  t.is(checkpoint.state, "fresh");
+  await checkpoint.beginSnapshot();
+  for (const chunk of await chunksOf(from.checkpoint, 4096)) await checkpoint.takeChunk(chunk);
+  await checkpoint.adoptSnapshot(own);
+  t.is((await checkpoint.open({}))?.end.sequence, 40);
+});
+
+test("a snapshot given up after any chunk leaves the old store as it was", async (t) => {
+  const from = await sender();
+  const chunks = await chunksOf(from.checkpoint, 512);
+  for (let stop = 0; stop <= chunks.length; stop += 1) {
+    const to = await receiver();
+    await to.checkpoint.beginSnapshot();
+    for (const chunk of chunks.slice(0, stop)) await to.checkpoint.takeChunk(chunk);
+    // Meanwhile the server can still note an epoch that it accepted.
+    await to.checkpoint.saveMeta({ epoch: 4 });
+    await to.checkpoint.dropSnapshot();
+    t.is(to.store.discarded, 1);
+    await isUnmoved(t, to);
+  }
+});
+
+test("chunks may be repeated or come too early; neither changes anything", async (t) => {
+  const from = await sender();
+  const chunks = await chunksOf(from.checkpoint, 512);
+  const to = await receiver();
+  await to.checkpoint.beginSnapshot();
+  for (const [at, chunk] of chunks.entries()) {
+    const later = chunks[at + 1];
+    if (later !== undefined) t.is(await to.checkpoint.takeChunk(later), "early");
+    await to.checkpoint.takeChunk(chunk);
+    t.is(await to.checkpoint.takeChunk(chunk), "repeated");
+  }
+  await to.checkpoint.adoptSnapshot(own);
+  t.is((await to.checkpoint.open({}))?.end.sequence, 40);
+});
+
+test("any changed byte drops the snapshot, and the old store is as it was", async (t) => {
+  const from = await sender();
+  const chunks = await chunksOf(from.checkpoint, 2048);
+  for (const [which, chunk] of chunks.entries())
+    for (let at = 0; at < chunk.length; at += which === chunks.length - 1 ? 1 : 97) {
+      const to = await receiver();
+      await to.checkpoint.beginSnapshot();
+      const changed = Buffer.from(chunk);
+      changed[at] = (changed[at] ?? 0) ^ 0x80;
+      const run = async () => {
+        for (const [index, whole] of chunks.entries()) await to.checkpoint.takeChunk(index === which ? changed : whole);
+        await to.checkpoint.adoptSnapshot(own);
+      };
+      await t.throwsAsync(run(), { instanceOf: SnapshotError }, `byte ${at} of chunk ${which + 1}`);
+      await isUnmoved(t, to);
+    }
+});
+
+test("a snapshot whose end speaks of other entries, or of other bytes, is not complete", (t) => {
+  const streams = [
+    [["k", 200, 0]],
+    [["k", 200, 1]],
+    [
+      ["k", 100, 0],
+      ["l", 93, 0],
+    ],
+  ] as const;
+  const [sent = [], ...others] = streams.map((entries) => {
+    const encoder = new SnapshotEncoder(64);
+    const chunks = entries.flatMap(([key, length, fill]) => encoder.add(Buffer.from(key), Buffer.alloc(length, fill)));
+    return [...chunks, ...encoder.finish()];
+  });
+  for (const other of others) {
+    const decoder = new SnapshotDecoder();
+    for (const chunk of sent.slice(0, -1)) decoder.take(chunk);
+    t.is(other.length, sent.length);
+    t.throws(() => decoder.take(other.at(-1) ?? Buffer.alloc(0)), { instanceOf: SnapshotError, code: "digest" });
+  }
+});
+
+test("a sender whose store is damaged is found before the old store is given up", async (t) => {
+  const from = await sender();
+  const damaged = new MemoryStore(
+    from.store.disk.edit((entries) => {
+      const name = [...entries.keys()].find((key) => key.charCodeAt(0) === 2);
+      entries.delete(name ?? "");
+    }),
+  );
+  await damaged.open();
+  const encoder = new SnapshotEncoder(1024);
+  const to = await receiver();
+  await to.checkpoint.beginSnapshot();
+  const chunks: Buffer[] = [];
+  for await (const [key, value] of damaged.image()) chunks.push(...encoder.add(key, value));
+  for (const chunk of [...chunks, ...encoder.finish()]) await to.checkpoint.takeChunk(chunk);
+  const error = await t.throwsAsync(to.checkpoint.adoptSnapshot(own), { instanceOf: RecoveryError });
+  t.is(error?.code, "damaged");
+  await isUnmoved(t, to);
+});
+
+test("a snapshot of another service's store is refused", async (t) => {
+  const from = await sender();
+  await from.checkpoint.saveMeta({ service: "other" });
+  const to = await receiver();
+  await to.checkpoint.beginSnapshot();
+  for (const chunk of await chunksOf(from.checkpoint, 4096)) await to.checkpoint.takeChunk(chunk);
+  await t.throwsAsync(to.checkpoint.adoptSnapshot(own), { instanceOf: RecoveryError, code: "service" });
+  await isUnmoved(t, to);
+});
+
+test("a full disk while receiving is the end of the handle; the old store is found again", async (t) => {
+  const from = await sender();
+  const chunks = await chunksOf(from.checkpoint, 4096);
+  const to = await receiver();
+  await to.checkpoint.beginSnapshot();
+  to.store.failure = "full";
+  to.store.failAfter = 0;
+  const run = async () => {
+    for (const chunk of chunks) await to.checkpoint.takeChunk(chunk);
+  };
+  await t.throwsAsync(run(), { instanceOf: StoreError, code: "full" });
+  t.is(to.checkpoint.state, "failed");
+  t.is(to.failures.length, 1);
+  await to.checkpoint.close();
+  const read = await readBack(new MemoryStore(to.store.disk.after(99)), beta);
+  t.deepEqual(read?.state, { rows: { "0/old": "state" }, queues: {} });
+});
+
+test("closing in the middle drops the snapshot; flushes and a second one wait for the first", async (t) => {
+  const to = await receiver();
+  await to.checkpoint.beginSnapshot();
+  await t.throwsAsync(to.checkpoint.beginSnapshot(), { code: "busy" });
+  await t.throwsAsync(to.checkpoint.flush({ committed: 1, retainFrom: 1 }), { code: "busy" });
+  await to.checkpoint.close();
+  t.is(to.store.discarded, 1);
+  t.is(to.failures.length, 0);
+});
