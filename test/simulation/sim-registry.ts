@@ -29,6 +29,7 @@ export interface RegistryFaults {
 }
 
 export interface RegistryWatcher {
+  onCompareAndSetSent(by: string, expectedRevision: number): void;
   onRegistryWritten(version: RegistryVersion, by: string, late: boolean): void;
   onRegistryAnswerLost(by: string, outcome: RegistryWrite["outcome"]): void;
 }
@@ -39,6 +40,8 @@ export class SimRegistryState {
   current: RegistryVersion | null = null;
   /** Fault: core NATS is up and JetStream is not (situation 30). */
   isAvailable = true;
+  /** Compare-and-sets on their way: any of them may still land. */
+  inFlight = 0;
   #lastRevision = 0;
 
   write(record: RegistryRecord): RegistryVersion {
@@ -109,6 +112,7 @@ export class SimRegistry implements Registry {
   compareAndSet(record: RegistryRecord, expectedRevision: number): Promise<RegistryWrite> {
     const copy = structuredClone(record);
     this.#process.scheduler.trace(`${expectedRevision} ${copy.writeId}`);
+    if (this.#client.isConnected) this.#watcher.onCompareAndSetSent(this.#process.name, expectedRevision);
     return this.#call<RegistryWrite>(
       "registry.cas",
       (late) => {
@@ -169,7 +173,9 @@ export class SimRegistry implements Registry {
     const isLost = this.#rng.chance(this.#faults.lostCallChance);
     const isAnswerLost = this.#rng.chance(this.#faults.lostAnswerChance);
     if (isLost || network.isCut(here, brokerHost)) return;
+    this.#state.inFlight += 1;
     scheduler.after(network.latencyMs() + delayMs, null, "registry.arrive", () => {
+      this.#state.inFlight -= 1;
       if (!this.#broker.isUp || !this.#state.isAvailable) return;
       const outcome = effect(late);
       if (isAnswerLost || network.isCut(brokerHost, here)) {

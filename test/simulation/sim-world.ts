@@ -44,6 +44,7 @@ export interface SimWorldOptions {
 export interface SimWorldWatcher {
   onProcessError?(process: SimProcess, error: unknown): void;
   onPlannedCrash?(process: SimProcess, plan: CrashPlan): void;
+  onCompareAndSetSent?(by: string, expectedRevision: number): void;
   onRegistryWritten?(version: RegistryVersion, by: string, late: boolean): void;
   onRegistryAnswerLost?(by: string, outcome: string): void;
   onLog?(process: SimProcess, level: LogLevel, fields: LogFields, message: string): void;
@@ -151,6 +152,10 @@ export class SimWorld implements ProcessWatcher, RegistryWatcher {
     const how = plan.kind === "machine" ? "its machine loses power" : "it is killed";
     this.tell(process.name, `${how} ${plan.when} ${plan.what}`);
     this.watcher.onPlannedCrash?.(process, plan);
+  }
+
+  onCompareAndSetSent(by: string, expectedRevision: number): void {
+    this.watcher.onCompareAndSetSent?.(by, expectedRevision);
   }
 
   onRegistryWritten(version: RegistryVersion, by: string, late: boolean): void {

@@ -1,0 +1,229 @@
+/**
+ * The servers of a simulated service: started, killed, paused and restarted as a supervisor would, each life on the disk
+ * that the last one left. Knows who is in sync, so that faults within the promise can be told from those beyond it.
+ */
+import type { World } from "../../actors/world/ports.ts";
+import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { Moments } from "./moments.ts";
+import type { Recorder } from "./recorder.ts";
+import type { Rng } from "./rng.ts";
+import type { KillKind, SimProcess } from "./sim-process.ts";
+import type { SimWorld } from "./sim-world.ts";
+
+/** How a server's life ends by itself. fail: it stops with a message. */
+export type ServerEnd = "restart" | "exit" | "fail";
+
+export interface RunningServer {
+  /** A clean stop. */
+  stop(): Promise<void>;
+  readonly ended: Promise<ServerEnd>;
+}
+
+export interface StartContext {
+  readonly server: string;
+  readonly servers: readonly string[];
+  readonly incarnation: string;
+  readonly world: World;
+  readonly process: SimProcess;
+  readonly recorder: Recorder;
+  readonly moments: Moments;
+}
+
+export type StartServer = (context: StartContext) => RunningServer;
+
+interface SimServer {
+  readonly name: string;
+  process: SimProcess | null;
+  running: RunningServer | null;
+  /** The supervisor leaves it alone: stopped on purpose. */
+  isOff: boolean;
+  failedStarts: number;
+}
+
+const restartMs = 300;
+
+export class Cluster {
+  readonly #sim: SimWorld;
+  readonly #rng: Rng;
+  readonly #start: StartServer;
+  readonly #recorder: Recorder;
+  readonly #moments: Moments;
+  readonly #servers = new Map<string, SimServer>();
+
+  constructor(sim: SimWorld, start: StartServer, recorder: Recorder, moments: Moments) {
+    this.#sim = sim;
+    this.#rng = sim.rng.stream("cluster");
+    this.#start = start;
+    this.#recorder = recorder;
+    this.#moments = moments;
+    for (const name of sim.options.servers)
+      this.#servers.set(name, { name, process: null, running: null, isOff: true, failedStarts: 0 });
+  }
+
+  get names(): readonly string[] {
+    return this.#sim.options.servers;
+  }
+
+  get record(): RegistryRecord | null {
+    return this.#sim.registry.current?.record ?? null;
+  }
+
+  process(name: string): SimProcess | null {
+    return this.#servers.get(name)?.process ?? null;
+  }
+
+  isRunning(name: string): boolean {
+    return this.process(name)?.state === "running";
+  }
+
+  start(name: string): void {
+    const server = this.#server(name);
+    if (server.process?.isAlive === true) return;
+    server.isOff = false;
+    const process = this.#sim.startProcess(name);
+    server.process = process;
+    this.#tell(name, `starts as ${incarnationOf(process)}`);
+    process.whenKilled(() => this.#onDead(server, process));
+    // In an event of its own: what it throws is its own death.
+    process.later(0, "start", () => {
+      const running = this.#launch(process, name);
+      server.running = running;
+      this.#watch(server, process, running);
+    });
+  }
+
+  /** A second process on a disk that is in use: it must be refused (situation 29). */
+  startTwice(name: string): void {
+    const process = this.#sim.startProcess(name);
+    process.later(0, "start", () => {
+      this.#watch(null, process, this.#launch(process, name));
+    });
+  }
+
+  kill(name: string, kind: KillKind): void {
+    const { process } = this.#server(name);
+    if (process?.isAlive !== true) return;
+    this.#tell(name, kind === "machine" ? "loses power" : "is killed");
+    process.kill(kind);
+  }
+
+  pause(name: string): void {
+    this.process(name)?.pause();
+  }
+
+  resume(name: string): void {
+    this.process(name)?.resume();
+  }
+
+  /** A clean stop; the supervisor does not start it again. */
+  stop(name: string): void {
+    const server = this.#server(name);
+    server.isOff = true;
+    const { process, running } = server;
+    if (process === null || running === null || !process.isAlive) return;
+    process.later(0, "stop", () => {
+      running.stop().then(
+        () => this.#onEnd(server, process, "exit"),
+        (error: unknown) => process.onError(error),
+      );
+    });
+  }
+
+  startAll(): void {
+    for (const name of this.names) this.start(name);
+  }
+
+  allEnded(): boolean {
+    return [...this.#servers.values()].every(({ process }) => process?.isAlive !== true);
+  }
+
+  /** All servers live and are in sync: the best that there is. */
+  isWhole(): boolean {
+    return this.record?.inSync.length === this.names.length && this.#inSyncAlive() === this.names.length;
+  }
+
+  /** Every incarnation in the registry lives and runs; a crash of any one of them loses nothing. */
+  mayCrash(): boolean {
+    const { record } = this;
+    if (record === null || this.#inSyncAlive() !== record.inSync.length) return false;
+    return record.durability === "disk" || record.inSync.length > 1;
+  }
+
+  /** A disk may be lost: another server holds everything, and no compare-and-set may make this one the only member. */
+  mayHarmDisk(): boolean {
+    const { record } = this;
+    return record?.durability === "memory" && this.mayCrash() && this.#sim.registry.inFlight === 0;
+  }
+
+  #inSyncAlive(): number {
+    const members = this.record?.inSync ?? [];
+    return members.filter(({ server, incarnation }) => {
+      const process = this.process(server);
+      return process?.state === "running" && incarnationOf(process) === incarnation;
+    }).length;
+  }
+
+  #launch(process: SimProcess, name: string): RunningServer {
+    return this.#start({
+      server: name,
+      servers: this.names,
+      incarnation: incarnationOf(process),
+      world: this.#sim.world(process),
+      process,
+      recorder: this.#recorder,
+      moments: this.#moments,
+    });
+  }
+
+  #watch(server: SimServer | null, process: SimProcess, running: RunningServer): void {
+    running.ended.then(
+      (end) => this.#onEnd(server, process, end),
+      (error: unknown) => process.onError(error),
+    );
+  }
+
+  #onEnd(server: SimServer | null, process: SimProcess, end: ServerEnd): void {
+    if (!process.isAlive) return;
+    this.#tell(process.host, `${incarnationOf(process)} ends: ${end}`);
+    if (server !== null && end === "fail") server.failedStarts += 1;
+    process.kill("process");
+  }
+
+  #onDead(server: SimServer, process: SimProcess): void {
+    if (server.process !== process) return;
+    server.running = null;
+    if (server.isOff) return;
+    const delayMs = restartMs * this.#rng.between(0.1, 4);
+    this.#sim.scheduler.after(delayMs, null, "supervise", () => {
+      if (server.isOff || server.process?.isAlive === true) return;
+      this.#mend(server);
+      this.start(server.name);
+    });
+  }
+
+  /** A server that will not start because of its disk is given an empty one, where another server has everything. */
+  #mend(server: SimServer): void {
+    if (server.failedStarts < 3) return;
+    server.failedStarts = 0;
+    const { record } = this;
+    const isNeeded = record?.inSync.every((member) => member.server === server.name) === true;
+    if (isNeeded || this.#sim.host(server.name).disk.isFull) return;
+    this.#tell(server.name, "is given an empty disk by its operator");
+    this.#sim.host(server.name).disk.wipe();
+  }
+
+  #server(name: string): SimServer {
+    const server = this.#servers.get(name);
+    if (server === undefined) throw new Error(`no server ${name}`);
+    return server;
+  }
+
+  #tell(name: string, text: string): void {
+    this.#sim.tell(name, text);
+  }
+}
+
+/** The life's number makes the incarnation: a story can be read, and the registry's words can be matched to processes. */
+export function incarnationOf(process: SimProcess): string {
+  return process.name.replace("#", "-");
+}

@@ -1,0 +1,394 @@
+/**
+ * Faults: a random subset of kinds for each seed, at random times, each with its mending. Within the promise, what may
+ * cost a server's memory or disk happens only while every in-sync member lives; beyond it, at any time.
+ *
+ * What always holds: after `healAll` the world is whole: networks free, disks sound, everybody running.
+ */
+import type { Cluster } from "./cluster.ts";
+import type { Moments } from "./moments.ts";
+import type { Rng } from "./rng.ts";
+import { brokerHost } from "./sim-broker.ts";
+import type { CrashPlan } from "./sim-process.ts";
+import type { SimWorld } from "./sim-world.ts";
+
+/** within: nothing is lost, and it recovers. beyond: it may stop or begin a new history, and never diverges. */
+export type FaultClass = "within" | "beyond";
+
+export interface FaultContext {
+  readonly sim: SimWorld;
+  readonly cluster: Cluster;
+  readonly moments: Moments;
+  readonly rng: Rng;
+  readonly faultClass: FaultClass;
+  /** Of the servers' settings: pauses and cuts are around it. */
+  readonly suspicionMs: number;
+  /** These kinds and no others; else the seed chooses. */
+  readonly only?: readonly string[] | undefined;
+}
+
+interface FaultKind {
+  readonly name: string;
+  readonly class: FaultClass;
+  readonly meanGapMs: number;
+  run(context: FaultContext): void;
+}
+
+const boundaries = [
+  "store.sync",
+  "store.write",
+  "store",
+  "registry.cas",
+  "registry.cas",
+  "link.main.send",
+  "link.failsafe.send",
+  "bus.publish",
+  "side",
+  "side.adopt",
+] as const;
+
+function mayCrash({ cluster, faultClass }: FaultContext): boolean {
+  return faultClass === "beyond" || cluster.mayCrash();
+}
+
+function mayHarm({ cluster, faultClass }: FaultContext): boolean {
+  return faultClass === "beyond" || cluster.mayHarmDisk();
+}
+
+function later(context: FaultContext, delayMs: number, run: () => void): void {
+  context.sim.scheduler.after(delayMs, null, "fault", run);
+}
+
+function anyServer({ rng, cluster }: FaultContext): string {
+  return rng.pick(cluster.names);
+}
+
+/** The primary more often than the others. */
+function target(context: FaultContext): string {
+  const primary = context.cluster.record?.primary.server;
+  return primary !== undefined && context.rng.chance(0.5) ? primary : anyServer(context);
+}
+
+function twoServers({ rng, cluster }: FaultContext): [string, string] {
+  const [a, b] = rng.shuffle([...cluster.names]);
+  return [a as string, b as string];
+}
+
+/** Around the suspicion time: a little less, or up to three times as much. */
+function outageMs({ rng, suspicionMs }: FaultContext): number {
+  return suspicionMs * rng.between(0.1, 3);
+}
+
+function kill(context: FaultContext): void {
+  if (!mayCrash(context)) return;
+  const kind = context.rng.chance(0.6) ? "process" : "machine";
+  context.moments.count(kind === "process" ? "server killed" : "machine without power");
+  context.cluster.kill(target(context), kind);
+}
+
+function crashAtBoundary(context: FaultContext): void {
+  const { rng, cluster } = context;
+  const name = target(context);
+  const process = cluster.process(name);
+  if (process === null || !mayCrash(context)) return;
+  const plan: CrashPlan = {
+    what: rng.pick(boundaries),
+    when: rng.chance(0.5) ? "before" : "after",
+    countdown: rng.int(1, 4),
+    kind: rng.chance(0.5) ? "process" : "machine",
+  };
+  process.plan = plan;
+  // A plan that did not fire is taken back: by then the crash might be one too many.
+  later(context, 400, () => {
+    if (process.plan === plan) process.plan = null;
+  });
+  if (plan.what === "registry.cas" || plan.what.startsWith("side")) {
+    // These boundaries are rare: something makes the server come to them.
+    for (const peer of cluster.names)
+      if (peer !== name)
+        cut(
+          context,
+          [
+            [`main:${name}`, `main:${peer}`],
+            [name, brokerHost],
+          ],
+          rng.between(100, 600),
+        );
+  }
+}
+
+function pause(context: FaultContext): void {
+  const { cluster, sim, moments } = context;
+  const name = target(context);
+  const forMs = outageMs(context);
+  sim.tell(name, `is paused for ${forMs.toFixed(0)} ms`);
+  moments.count("server paused");
+  cluster.pause(name);
+  later(context, forMs, () => cluster.resume(name));
+}
+
+function cut(context: FaultContext, ways: readonly (readonly [string, string])[], forMs: number): void {
+  const { network } = context.sim;
+  for (const [from, to] of ways) network.cut(from, to);
+  later(context, forMs, () => {
+    for (const [from, to] of ways) if (network.isCut(from, to)) network.heal(from, to);
+  });
+}
+
+function cutMain(context: FaultContext): void {
+  const [a, b] = twoServers(context);
+  const forMs = outageMs(context);
+  const oneWay = context.rng.chance(0.3);
+  context.moments.count(oneWay ? "main link cut one way" : "main link cut");
+  context.sim.tell(a, `main link to ${b} is cut${oneWay ? " one way" : ""} for ${forMs.toFixed(0)} ms`);
+  const there = [`main:${a}`, `main:${b}`] as const;
+  cut(context, oneWay ? [there] : [there, [`main:${b}`, `main:${a}`]], forMs);
+}
+
+function flap(context: FaultContext): void {
+  const [a, b] = twoServers(context);
+  context.sim.tell(a, `main link to ${b} flaps`);
+  for (let time = 0; time < context.rng.int(1, 6); time += 1)
+    later(context, context.rng.between(0, 800), () => {
+      context.moments.count("main link reset");
+      context.sim.mainNetwork.reset(a, b);
+    });
+}
+
+function cutNats(context: FaultContext): void {
+  const name = target(context);
+  const forMs = outageMs(context) * (context.rng.chance(0.3) ? 4 : 1);
+  context.moments.count("NATS cut from one server");
+  const oneWay = context.rng.chance(0.2);
+  context.sim.tell(name, `is cut from NATS${oneWay ? " one way" : ""} for ${forMs.toFixed(0)} ms`);
+  cut(
+    context,
+    oneWay
+      ? [[name, brokerHost]]
+      : [
+          [name, brokerHost],
+          [brokerHost, name],
+        ],
+    forMs,
+  );
+}
+
+/** One server from everything: the others must take over, and it must not speak. */
+function isolate(context: FaultContext): void {
+  const name = target(context);
+  const forMs = outageMs(context) * 2;
+  context.sim.tell(name, `is cut from everything for ${forMs.toFixed(0)} ms`);
+  context.moments.count("NATS cut from one server");
+  context.moments.count("main link cut");
+  const ways: [string, string][] = [
+    [name, brokerHost],
+    [brokerHost, name],
+  ];
+  for (const peer of context.cluster.names)
+    if (peer !== name) ways.push([`main:${name}`, `main:${peer}`], [`main:${peer}`, `main:${name}`]);
+  cut(context, ways, forMs);
+}
+
+function failsafeFaults({ sim, rng, moments }: FaultContext): void {
+  moments.count("failsafe faulty");
+  const { failsafeFaults } = sim;
+  failsafeFaults.lossChance = rng.between(0, 0.2);
+  failsafeFaults.repeatChance = rng.between(0, 0.2);
+  failsafeFaults.delayChance = rng.between(0, 0.3);
+  failsafeFaults.maxDelayMs = rng.pick([5, 30, 400]);
+}
+
+function brokerLoss({ sim, rng }: FaultContext): void {
+  sim.broker.lossChance = rng.between(0, 0.05);
+}
+
+function crashBroker(context: FaultContext): void {
+  const { sim, moments } = context;
+  if (!sim.broker.isUp) return;
+  moments.count("broker crashed");
+  const forMs = outageMs(context);
+  sim.tell(brokerHost, `dies, and is back in ${forMs.toFixed(0)} ms`);
+  sim.broker.crash();
+  later(context, forMs, () => sim.broker.restart());
+}
+
+function jetStreamAway(context: FaultContext): void {
+  const { sim, moments } = context;
+  moments.count("JetStream away");
+  const forMs = 2 * outageMs(context);
+  sim.tell(brokerHost, `JetStream is away for ${forMs.toFixed(0)} ms`);
+  sim.registry.isAvailable = false;
+  later(context, forMs, () => {
+    sim.registry.isAvailable = true;
+  });
+}
+
+function registryFaults({ sim, rng }: FaultContext): void {
+  sim.registryFaults.lostAnswerChance = rng.between(0, 0.4);
+  sim.registryFaults.lateChance = rng.between(0, 0.4);
+  sim.registryFaults.maxLateMs = rng.pick([300, 1_500, 6_000]);
+  sim.registryFaults.lostCallChance = rng.between(0, 0.2);
+}
+
+function failDisk(context: FaultContext): void {
+  const name = target(context);
+  const { disk } = context.sim.host(name);
+  if (!mayCrash(context)) return;
+  context.moments.count("disk failed");
+  context.sim.tell(name, "a disk error");
+  if (context.rng.chance(0.6)) disk.failingSyncs = 1;
+  else disk.failingWrites = 1;
+}
+
+function fillDisk(context: FaultContext): void {
+  const name = anyServer(context);
+  const { disk } = context.sim.host(name);
+  if (!mayCrash(context)) return;
+  context.moments.count("disk full");
+  context.sim.tell(name, "its disk is full");
+  disk.isFull = true;
+  later(context, outageMs(context) * 2, () => {
+    disk.isFull = false;
+  });
+}
+
+function slowDisk(context: FaultContext): void {
+  const { disk } = context.sim.host(anyServer(context));
+  disk.slowness = context.rng.pick([5, 50, 500]);
+  later(context, outageMs(context), () => {
+    disk.slowness = 1;
+  });
+}
+
+function harmDisk(context: FaultContext): void {
+  const { sim, cluster, rng, moments } = context;
+  const name = anyServer(context);
+  if (!mayHarm(context)) return;
+  const { disk } = sim.host(name);
+  cluster.kill(name, "process");
+  const kind = rng.next();
+  if (kind < 0.5) {
+    const how = disk.damage();
+    if (how !== null) moments.count("disk damaged");
+    sim.tell(name, `its disk is damaged: ${how ?? "nothing to damage"}`);
+  } else if (kind < 0.75) {
+    if (disk.restoreCopy()) moments.count("old disk restored");
+    sim.tell(name, "an old copy of its disk is put in place");
+  } else {
+    moments.count("disk lost");
+    sim.tell(name, "its disk is lost");
+    disk.wipe();
+  }
+}
+
+function saveCopies({ sim, cluster, rng }: FaultContext): void {
+  sim.host(rng.pick(cluster.names)).disk.saveCopy();
+}
+
+function startTwice(context: FaultContext): void {
+  const name = anyServer(context);
+  if (!context.cluster.isRunning(name)) return;
+  context.moments.count("server started twice");
+  context.cluster.startTwice(name);
+}
+
+function jumpClock(context: FaultContext): void {
+  const dayMs = 86_400_000;
+  const name = anyServer(context);
+  context.moments.count("wall clock jumped");
+  const { wall } = context.sim.host(name);
+  wall.offsetMs = context.rng.between(-dayMs, dayMs);
+  context.sim.tell(name, `its wall clock jumps to ${(wall.offsetMs / 3_600_000).toFixed(1)} hours off`);
+}
+
+function killAll(context: FaultContext): void {
+  const { cluster, moments, rng } = context;
+  for (const name of rng.shuffle([...cluster.names]))
+    later(context, rng.between(0, 300), () => {
+      moments.count("server killed");
+      cluster.kill(name, rng.chance(0.7) ? "machine" : "process");
+    });
+}
+
+const kinds: readonly FaultKind[] = [
+  { name: "kill", class: "within", meanGapMs: 2_500, run: kill },
+  { name: "crashAtBoundary", class: "within", meanGapMs: 1_200, run: crashAtBoundary },
+  { name: "pause", class: "within", meanGapMs: 2_500, run: pause },
+  { name: "cutMain", class: "within", meanGapMs: 2_000, run: cutMain },
+  { name: "flap", class: "within", meanGapMs: 2_500, run: flap },
+  { name: "cutNats", class: "within", meanGapMs: 3_000, run: cutNats },
+  { name: "isolate", class: "within", meanGapMs: 3_500, run: isolate },
+  { name: "failsafe", class: "within", meanGapMs: 4_000, run: failsafeFaults },
+  { name: "brokerLoss", class: "within", meanGapMs: 4_000, run: brokerLoss },
+  { name: "crashBroker", class: "within", meanGapMs: 5_000, run: crashBroker },
+  { name: "jetStream", class: "within", meanGapMs: 5_000, run: jetStreamAway },
+  { name: "registry", class: "within", meanGapMs: 3_000, run: registryFaults },
+  { name: "failDisk", class: "within", meanGapMs: 3_500, run: failDisk },
+  { name: "fillDisk", class: "within", meanGapMs: 5_000, run: fillDisk },
+  { name: "slowDisk", class: "within", meanGapMs: 4_000, run: slowDisk },
+  { name: "harmDisk", class: "within", meanGapMs: 4_000, run: harmDisk },
+  { name: "saveCopies", class: "within", meanGapMs: 2_000, run: saveCopies },
+  { name: "startTwice", class: "within", meanGapMs: 5_000, run: startTwice },
+  { name: "jumpClock", class: "within", meanGapMs: 5_000, run: jumpClock },
+  { name: "killAll", class: "beyond", meanGapMs: 5_000, run: killAll },
+];
+
+function choose(rng: Rng, faultClass: FaultClass): readonly FaultKind[] {
+  const possible = kinds.filter((kind) => kind.class === "within" || faultClass === "beyond");
+  const share = rng.pick([0.15, 0.3, 0.6]);
+  const picked = possible.filter(() => rng.chance(share));
+  return picked.length > 0 ? picked : [rng.pick(possible)];
+}
+
+function named(names: readonly string[]): readonly FaultKind[] {
+  return names.map((name) => {
+    const kind = kinds.find((one) => one.name === name);
+    if (kind === undefined) throw new Error(`no fault ${name}: there are ${kinds.map((one) => one.name).join(", ")}`);
+    return kind;
+  });
+}
+
+/** The faults of one seed, until they are healed. */
+export class FaultPlan {
+  readonly chosen: readonly string[];
+  readonly #context: FaultContext;
+  #isOver = false;
+
+  constructor(context: FaultContext) {
+    this.#context = context;
+    const { rng, faultClass } = context;
+    const chosen = context.only === undefined ? choose(rng, faultClass) : named(context.only);
+    this.chosen = chosen.map(({ name }) => name);
+    for (const kind of chosen) this.#next(kind);
+  }
+
+  healAll(): void {
+    this.#isOver = true;
+    const { sim, cluster } = this.#context;
+    sim.network.healAll();
+    Object.assign(sim.failsafeFaults, { lossChance: 0, repeatChance: 0, delayChance: 0 });
+    Object.assign(sim.registryFaults, { lostAnswerChance: 0, lateChance: 0, lostCallChance: 0 });
+    sim.broker.lossChance = 0;
+    if (!sim.broker.isUp) sim.broker.restart();
+    sim.registry.isAvailable = true;
+    for (const name of cluster.names) {
+      const { disk } = sim.host(name);
+      disk.isFull = false;
+      disk.failingSyncs = 0;
+      disk.failingWrites = 0;
+      disk.slowness = 1;
+      const process = cluster.process(name);
+      if (process !== null) process.plan = null;
+      cluster.resume(name);
+      cluster.start(name);
+    }
+  }
+
+  #next(kind: FaultKind): void {
+    const { sim, rng } = this.#context;
+    sim.scheduler.after(rng.exponential(kind.meanGapMs), null, "fault", () => {
+      if (this.#isOver) return;
+      kind.run(this.#context);
+      this.#next(kind);
+    });
+  }
+}

@@ -1,0 +1,46 @@
+/** A simulated integrator: the shipped results reader, every event of which goes into the history. */
+import { readResults } from "../../actors/client/results.ts";
+import type { Bus, Clock } from "../../actors/world/ports.ts";
+import type { Recorder } from "./recorder.ts";
+
+export class Integrator {
+  /** By history: the highest result number so far. */
+  readonly last = new Map<string, number>();
+  /** Results that can no longer be had, as the reader says. */
+  forgotten = 0;
+  readonly #name: string;
+  readonly #recorder: Recorder;
+  readonly #bus: Bus;
+  readonly #open: () => ReturnType<typeof readResults>;
+
+  constructor(options: { service: string; name: string; bus: Bus; clock: Clock; recorder: Recorder }) {
+    this.#name = options.name;
+    this.#recorder = options.recorder;
+    this.#bus = options.bus;
+    this.#open = () => readResults({ service: options.service, bus: options.bus, clock: options.clock });
+  }
+
+  async start(): Promise<void> {
+    await this.#bus.start(() => undefined);
+    this.#read().catch(() => {
+      this.forgotten += 1;
+    });
+  }
+
+  async #read(): Promise<void> {
+    for await (const event of this.#open()) {
+      if (event.type !== "result") continue;
+      const { history, result: number, sequence, epoch } = event;
+      this.last.set(history, number);
+      this.#recorder.record({
+        type: "result",
+        integrator: this.#name,
+        history,
+        number,
+        sequence,
+        epoch,
+        bytes: Buffer.from(event.bytes).toString(),
+      });
+    }
+  }
+}

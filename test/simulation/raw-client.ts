@@ -1,0 +1,196 @@
+/**
+ * A simulated client that speaks plain envelopes: sends at random times, sends again under the same id until it is
+ * answered, repeats what is pending, asks again long after the answer, reuses ids with other bodies, and may go away.
+ *
+ * What always holds: with `ordered`, every request names the one before it in `after`, and what is unanswered is sent
+ * again in order; ids are never reused by mistake, only on purpose and after the first use was answered.
+ */
+import type { Bus, BusMessage, Clock } from "../../actors/world/ports.ts";
+import { noRespondersStatus } from "../../actors/world/ports.ts";
+import type { Envelope } from "../../schemas/envelope.ts";
+import { errorCodes } from "../../schemas/errors.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import type { Rng } from "./rng.ts";
+import type { Workload } from "./workloads.ts";
+
+export interface ClientStyle {
+  readonly ordered: boolean;
+  /** With `issuedAt`, the service can tell a late copy from a new request (rule 12). */
+  readonly stamps: boolean;
+  readonly meanGapMs: number;
+  readonly maxInFlight: number;
+  readonly resendMs: number;
+  readonly twiceChance: number;
+  readonly lateChance: number;
+  readonly reuseChance: number;
+  readonly queryChance: number;
+  /** Sends so many requests at most. */
+  readonly requests: number;
+}
+
+interface Request {
+  readonly id: string;
+  readonly body: unknown;
+  readonly after: string | undefined;
+  readonly issuedAt: number;
+  copies: number;
+  sentAtMs: number;
+  isAnswered: boolean;
+}
+
+export interface RawClientOptions {
+  readonly service: string;
+  readonly name: string;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly workload: Workload;
+  readonly style: ClientStyle;
+}
+
+const lateByMs = 15_000;
+
+export class RawClient {
+  readonly #options: RawClientOptions;
+  readonly #unanswered: Request[] = [];
+  readonly #byReply = new Map<string, Request>();
+  #made = 0;
+  #queries = 0;
+  #replies = 0;
+  #previous: string | undefined;
+  #isStopping = false;
+
+  constructor(options: RawClientOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    const { bus, service, name } = this.#options;
+    bus.subscribe(`_INBOX.${name}.*`, (message) => this.#onReply(message));
+    bus.subscribe(subjects.signal(service), () => this.#sendAgain(0));
+    await bus.start((connected) => {
+      if (connected) this.#sendAgain(0);
+    });
+    this.#nextLater();
+    this.#lookLater();
+  }
+
+  get unanswered(): number {
+    return this.#unanswered.length;
+  }
+
+  get made(): number {
+    return this.#made;
+  }
+
+  /** No new requests; what is unanswered is still sent again. */
+  finish(): void {
+    this.#isStopping = true;
+  }
+
+  /** One more request, whatever the limits say: to see that the system serves. */
+  ask(): void {
+    this.#make();
+  }
+
+  #nextLater(): void {
+    const { clock, rng, style } = this.#options;
+    clock.after(rng.exponential(style.meanGapMs), () => {
+      if (this.#isStopping || this.#made >= style.requests) return;
+      this.#nextLater();
+      if (rng.chance(style.queryChance)) this.#ask();
+      else if (this.#unanswered.length < style.maxInFlight) this.#make();
+    });
+  }
+
+  #lookLater(): void {
+    const { clock, rng, style } = this.#options;
+    clock.after(style.resendMs * rng.between(0.3, 1), () => {
+      this.#sendAgain(style.resendMs);
+      this.#lookLater();
+    });
+  }
+
+  #make(): void {
+    const { rng, style, workload, clock, name } = this.#options;
+    this.#made += 1;
+    const id = `${name}-${this.#made}`;
+    const request: Request = {
+      id,
+      body: workload.body(rng, id),
+      after: style.ordered ? this.#previous : undefined,
+      issuedAt: clock.wallMs(),
+      copies: 0,
+      sentAtMs: 0,
+      isAnswered: false,
+    };
+    this.#previous = id;
+    this.#unanswered.push(request);
+    this.#send(request, request.body);
+    if (rng.chance(style.twiceChance)) clock.after(rng.exponential(3), () => this.#send(request, request.body));
+  }
+
+  #send(request: Request, body: unknown): void {
+    const { service, name, bus, clock, workload, style } = this.#options;
+    request.copies += 1;
+    this.#replies += 1;
+    const reply = `_INBOX.${name}.${this.#replies}`;
+    this.#byReply.set(reply, request);
+    const envelope: Envelope = {
+      client: name,
+      id: request.id,
+      body: body ?? null,
+      ...(request.after === undefined ? {} : { after: request.after }),
+      ...(style.stamps ? { issuedAt: request.issuedAt } : {}),
+      ...(request.copies > 1 ? { resend: true } : {}),
+    };
+    request.sentAtMs = clock.nowMs();
+    bus.publish(
+      subjects.request(service, workload.key(body), name),
+      Buffer.from(JSON.stringify(envelope)),
+      undefined,
+      reply,
+    );
+  }
+
+  /** What has waited longer than this is sent again; with `ordered`, all that is unanswered, in order. */
+  #sendAgain(olderThanMs: number): void {
+    const { clock, style } = this.#options;
+    const now = clock.nowMs();
+    const isLate = (request: Request) => now - request.sentAtMs >= olderThanMs;
+    if (!this.#unanswered.some(isLate)) return;
+    for (const request of this.#unanswered) if (style.ordered || isLate(request)) this.#send(request, request.body);
+  }
+
+  #onReply(message: BusMessage): void {
+    const request = this.#byReply.get(message.subject);
+    if (request === undefined || request.isAnswered || message.status === noRespondersStatus) return;
+    const reply = JSON.parse(Buffer.from(message.data).toString()) as {
+      ok: boolean;
+      error?: { code: keyof typeof errorCodes };
+    };
+    if (!reply.ok && reply.error !== undefined && errorCodes[reply.error.code].retry) return;
+    request.isAnswered = true;
+    this.#unanswered.splice(this.#unanswered.indexOf(request), 1);
+    this.#afterAnswer(request);
+  }
+
+  #afterAnswer(request: Request): void {
+    const { clock, rng, style, workload } = this.#options;
+    // Without stamps a copy may come after the reply was forgotten, and then nothing is promised.
+    const waitMs = style.stamps ? rng.between(0, lateByMs) : rng.between(0, 50);
+    if (rng.chance(style.lateChance)) clock.after(waitMs, () => this.#send(request, request.body));
+    if (rng.chance(style.reuseChance))
+      clock.after(rng.between(0, 100), () => this.#send(request, workload.otherBody(request.body)));
+  }
+
+  #ask(): void {
+    const { service, name, bus, rng, workload } = this.#options;
+    this.#queries += 1;
+    this.#replies += 1;
+    const body = workload.query(rng);
+    const id = `q${this.#queries}`;
+    const data = Buffer.from(JSON.stringify({ client: name, id, body }));
+    bus.publish(subjects.query(service, "", name), data, undefined, `_INBOX.${name}.${this.#replies}`);
+  }
+}
