@@ -2,16 +2,24 @@
  * The simulated failsafe link: frames over the simulated broker. Faults may lose, repeat and reorder them.
  *
  * What always holds: `noResponders` only when the broker knows of nobody listening for the peer; `disconnected` only
- * when this process's own connection is gone; a paused peer is neither.
+ * when this process's own connection is gone; a paused peer is neither. A peer is up once it was heard.
  */
-import { type BusMessage, type Link, type LinkHandlers, noRespondersStatus } from "../../actors/world/ports.ts";
+import {
+  type BusMessage,
+  type Link,
+  type LinkDownReason,
+  type LinkHandlers,
+  noRespondersStatus,
+} from "../../actors/world/ports.ts";
+import { subjects } from "../../schemas/subjects.ts";
 import type { Rng } from "./rng.ts";
 import { join } from "./sim-link-main.ts";
-import type { SimNatsClient } from "./sim-nats-client.ts";
+import type { NatsSubscription, SimNatsClient } from "./sim-nats-client.ts";
 import type { SimProcess } from "./sim-process.ts";
 
 const maxFrameBytes = 1024 * 1024;
-const probeMs = 100;
+/** Past this, `send` returns false. */
+const maxWaitingBytes = 1024 * 1024;
 
 /** Faults of all failsafe links of a world. */
 export interface FailsafeFaults {
@@ -26,11 +34,12 @@ export class SimLinkFailsafe implements Link {
   readonly #process: SimProcess;
   readonly #service: string;
   readonly #server: string;
-  readonly #peers: readonly string[];
   readonly #client: SimNatsClient;
   readonly #faults: FailsafeFaults;
   readonly #rng: Rng;
-  readonly #up = new Set<string>();
+  /** What was last told of each peer. */
+  readonly #told = new Map<string, "up" | LinkDownReason | null>();
+  #held: NatsSubscription[] = [];
   #handlers: LinkHandlers | null = null;
 
   constructor(options: {
@@ -45,7 +54,7 @@ export class SimLinkFailsafe implements Link {
     this.#process = options.process;
     this.#service = options.service;
     this.#server = options.server;
-    this.#peers = options.peers;
+    for (const peer of options.peers) this.#told.set(peer, null);
     this.#client = options.client;
     this.#faults = options.faults;
     this.#rng = options.rng;
@@ -54,28 +63,28 @@ export class SimLinkFailsafe implements Link {
   start(handlers: LinkHandlers): Promise<void> {
     return this.#process.promise((settle) => {
       this.#handlers = handlers;
-      this.#client.subscribe(this.#frames(this.#server), (message) => this.#onFrame(message));
-      this.#client.subscribe(this.#probes(this.#server), (message) =>
-        this.#client.publish(message.reply, new Uint8Array(0), {}),
-      );
-      for (const peer of this.#peers)
-        this.#client.subscribe(this.#answers(this.#server, peer), (message) => this.#onAnswer(peer, message));
-      this.#client.start((connected) => this.#onState(connected));
-      settle(0.1, () => this.#probe());
+      this.#held = [
+        this.#client.subscribe(this.#subject(this.#server), (message) => this.#onFrame(message)),
+        this.#client.subscribe(`_INBOX.failsafe.${this.#server}.*`, (message) => this.#onAnswer(message)),
+      ];
+      this.#client.start((connected) => {
+        if (!connected) for (const peer of this.#told.keys()) this.#tell(peer, "disconnected");
+      });
+      settle(0.1, () => undefined);
     });
   }
 
   send(peer: string, parts: readonly Uint8Array[]): boolean {
     if (!this.#process.boundary("link.failsafe.send", "before")) return false;
-    if (!this.#client.isConnected) return false;
+    if (this.#handlers === null || !this.#told.has(peer) || !this.#client.isConnected) return false;
     const frame = join(parts);
-    if (frame.length > maxFrameBytes) return false;
+    if (frame.length > maxFrameBytes || this.#client.waitingBytes > maxWaitingBytes) return false;
     this.#sendFaulty(peer, frame);
     return this.#process.boundary("link.failsafe.send", "after");
   }
 
-  bufferedBytes(): number {
-    return 0;
+  bufferedBytes(peer: string): number {
+    return this.#told.has(peer) ? this.#client.waitingBytes : 0;
   }
 
   maxFrameBytes(): number {
@@ -85,6 +94,8 @@ export class SimLinkFailsafe implements Link {
   stop(): Promise<void> {
     return this.#process.promise((settle) => {
       this.#handlers = null;
+      for (const held of this.#held.splice(0)) held.stop();
+      for (const peer of this.#told.keys()) this.#told.set(peer, null);
       settle(0.1, () => undefined);
     });
   }
@@ -102,58 +113,31 @@ export class SimLinkFailsafe implements Link {
     }
   }
 
+  /** The reply subject is for the broker: it says there when nobody listens for the peer. */
   #publish(peer: string, frame: Uint8Array): void {
     const headers = { from: this.#server };
-    this.#client.publish(this.#frames(peer), frame, { headers, reply: this.#answers(this.#server, peer) });
+    const reply = `_INBOX.failsafe.${this.#server}.${peer}`;
+    this.#client.publish(this.#subject(peer), frame, { headers, reply });
   }
 
   #onFrame(message: BusMessage): void {
     const from = message.headers?.from ?? "";
-    this.#markUp(from);
+    this.#tell(from, "up");
     this.#handlers?.onFrame(from, message.data);
   }
 
-  #onAnswer(peer: string, message: BusMessage): void {
-    if (message.status !== noRespondersStatus) this.#markUp(peer);
-    else if (this.#up.delete(peer)) this.#handlers?.onDown(peer, "noResponders");
+  #onAnswer(message: BusMessage): void {
+    if (message.status === noRespondersStatus) this.#tell(message.subject.split(".")[3] ?? "", "noResponders");
   }
 
-  #markUp(peer: string): void {
-    if (this.#up.has(peer) || this.#handlers === null) return;
-    this.#up.add(peer);
-    this.#handlers.onUp(peer);
+  #tell(peer: string, state: "up" | LinkDownReason): void {
+    if (this.#handlers === null || this.#told.get(peer) === state) return;
+    this.#told.set(peer, state);
+    if (state === "up") this.#handlers.onUp(peer);
+    else this.#handlers.onDown(peer, state);
   }
 
-  #onState(connected: boolean): void {
-    if (connected) this.#probe();
-    else this.#onDisconnected();
-  }
-
-  #onDisconnected(): void {
-    for (const peer of this.#peers) {
-      this.#up.delete(peer);
-      this.#handlers?.onDown(peer, "disconnected");
-    }
-  }
-
-  #probe(): void {
-    if (this.#handlers === null) return;
-    for (const peer of this.#peers) {
-      if (this.#up.has(peer)) continue;
-      this.#client.publish(this.#probes(peer), new Uint8Array(0), { reply: this.#answers(this.#server, peer) });
-    }
-    this.#process.later(probeMs * this.#rng.between(0.8, 1.2), "failsafe.probe", () => this.#probe());
-  }
-
-  #frames(server: string): string {
-    return `${this.#service}.server.${server}.frames`;
-  }
-
-  #probes(server: string): string {
-    return `${this.#service}.server.${server}.probe`;
-  }
-
-  #answers(server: string, peer: string): string {
-    return `_INBOX.${server}.${peer}`;
+  #subject(server: string): string {
+    return subjects.actor(this.#service, server, "replication");
   }
 }

@@ -5,14 +5,15 @@
  * What always holds: as with the real one, a kernel accepts for a paused process (situation 21), frames of a dead
  * process may still arrive, and a frame arrives whole or not at all.
  */
-import type { Link, LinkHandlers } from "../../actors/world/ports.ts";
+import type { Link, LinkDownReason, LinkHandlers } from "../../actors/world/ports.ts";
 import type { Rng } from "./rng.ts";
 import { Pipe, type SimNetwork } from "./sim-network.ts";
 import type { KillKind, SimProcess } from "./sim-process.ts";
 
 const dialMs = 40;
 const maxFrameBytes = 16 * 1024 * 1024;
-const maxWaitingBytes = 64 * 1024 * 1024;
+/** Past this, `send` returns false. */
+const maxWaitingBytes = 4 * 1024 * 1024;
 
 class Connection {
   readonly a: SimLinkMain;
@@ -146,6 +147,7 @@ export class SimLinkMain implements Link {
   readonly #net: SimMainNetwork;
   readonly #rng: Rng;
   readonly #connections = new Map<string, Connection>();
+  readonly #told = new Map<string, "up" | LinkDownReason>();
   #handlers: LinkHandlers | null = null;
 
   constructor(process: SimProcess, server: string, peers: readonly string[], net: SimMainNetwork, rng: Rng) {
@@ -191,6 +193,7 @@ export class SimLinkMain implements Link {
     return this.process.promise((settle) => {
       this.#handlers = null;
       this.#connections.clear();
+      this.#told.clear();
       this.#net.leave(this, "stop");
       settle(0.1, () => undefined);
     });
@@ -204,7 +207,7 @@ export class SimLinkMain implements Link {
     const peer = connection.other(this).server;
     if (this.#connections.get(peer) !== connection) return;
     this.#connections.delete(peer);
-    this.#handlers?.onDown(peer, "closed");
+    this.#tell(peer, "closed");
     this.#dialLater(peer, dialMs);
   }
 
@@ -213,8 +216,17 @@ export class SimLinkMain implements Link {
     const peer = connection.other(this).server;
     const old = this.#connections.get(peer);
     this.#connections.set(peer, connection);
-    if (old !== undefined) this.#handlers.onDown(peer, "closed");
-    if (connection.isOpen) this.#handlers.onUp(peer);
+    if (old !== undefined) this.#tell(peer, "closed");
+    if (connection.isOpen) this.#tell(peer, "up");
+  }
+
+  /** Each change once; a refused dial after a closed connection is no change. */
+  #tell(peer: string, state: "up" | LinkDownReason): void {
+    const told = this.#told.get(peer);
+    if (told === state || (told === "closed" && state === "refused")) return;
+    this.#told.set(peer, state);
+    if (state === "up") this.#handlers?.onUp(peer);
+    else this.#handlers?.onDown(peer, state);
   }
 
   #dialLater(peer: string, delayMs: number): void {
@@ -246,7 +258,7 @@ export class SimLinkMain implements Link {
 
   #onRefused(peer: string): void {
     if (this.#connections.has(peer)) return;
-    this.#handlers?.onDown(peer, "refused");
+    this.#tell(peer, "refused");
     this.#dialLater(peer, 2 * dialMs);
   }
 }

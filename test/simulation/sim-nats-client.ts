@@ -49,6 +49,11 @@ export class SimNatsClient implements BrokerPeer {
     return this.#connection !== null;
   }
 
+  /** Bytes that the broker has not read yet, beyond what kernels hold. */
+  get waitingBytes(): number {
+    return this.#connection?.toBroker.waitingBytes ?? 0;
+  }
+
   /** Begins to dial; `onState` hears of every change. */
   start(onState: (connected: boolean) => void): void {
     this.#watchers.push(onState);

@@ -194,16 +194,17 @@ export class SimStore implements Store {
   }
 
   #iterate(what: string, read: () => StoreEntry[]): AsyncIterable<StoreEntry> {
-    const io = () => this.#io(what, readMs, () => undefined);
-    // As of the call, whatever is written meanwhile.
-    const found = this.#state === "open" ? read() : [];
+    // In turn: it sees all writes called before it, and none called after.
+    const image = this.#io(what, readMs, read);
+    image.catch(() => undefined);
+    const again = () => this.#io(what, readMs, () => undefined);
     async function* entries(): AsyncGenerator<StoreEntry> {
-      await io();
+      const found = await image;
       let count = 0;
       for (const [key, value] of found) {
         yield [new Uint8Array(key), new Uint8Array(value)];
         count += 1;
-        if (count % entriesPerRead === 0) await io();
+        if (count % entriesPerRead === 0) await again();
       }
     }
     return entries();

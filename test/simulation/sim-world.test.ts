@@ -19,6 +19,8 @@ const record = (epoch: number, writeId: string): RegistryRecord => ({
   schema: "s",
 });
 
+const hello = 250;
+
 interface Toy {
   process: SimProcess;
   world: World;
@@ -35,6 +37,7 @@ function startToy(sim: SimWorld, name: string, limit = 0): Toy {
     onDown: (peer, reason) => seen.push(`${kind} down ${peer} ${reason}`),
     onFrame: (peer, frame) => {
       const value = frame[0] ?? 0;
+      if (value === hello) return;
       seen.push(`${kind} ${value}`);
       if (value < limit) world[kind].send(peer, [Uint8Array.of(value + 1)]);
     },
@@ -44,6 +47,12 @@ function startToy(sim: SimWorld, name: string, limit = 0): Toy {
     await world.bus.start((connected) => seen.push(connected ? "bus up" : "bus down"));
     await world.main.start(handlers("main"));
     await world.failsafe.start(handlers("failsafe"));
+    const peer = name === "alpha" ? "beta" : "alpha";
+    const sayHello = () => {
+      world.failsafe.send(peer, [Uint8Array.of(hello)]);
+      world.clock.after(50, sayHello);
+    };
+    sayHello();
   };
   begin().catch((error: unknown) => seen.push(`error ${String(error)}`));
   return { process, world, seen };
