@@ -76,9 +76,18 @@ function readReply(event: ReplyEvent, stories: Map<string, RequestStory>, violat
     else if (reply.error?.executed === false) story.refused.add(event.copy);
     return;
   }
+  const copy = story.copies.get(event.copy);
+  // Another body under the same id, sent after the first was answered: it may not get that answer.
+  if (copy !== undefined && story.answer !== null && story.answer.atMs < copy.atMs && !isFirstBody(story, copy))
+    fail("rule 12", `another body under the same id was answered with a record: ${event.bytes}`);
   if (story.answer === null) story.answer = { bytes: event.bytes, reply, atMs: event.atMs };
   else if (story.answer.bytes !== event.bytes)
     fail("invariant 6", `two different answers: ${story.answer.bytes} and ${event.bytes}`);
+}
+
+function isFirstBody(story: RequestStory, copy: InvokeEvent): boolean {
+  const [first] = story.copies.values();
+  return JSON.stringify(first?.body) === JSON.stringify(copy.body);
 }
 
 /** Every answer against the log. `mayLose`: a new history began, and what was acknowledged before it may be gone. */

@@ -141,6 +141,11 @@ const lies: Record<string, { of: string; text: RegExp; lie: (events: HistoryEven
     text: /two different answers/,
     lie: (events) => [...events, answered(20, "b", reply("b", 2, 13), 2)],
   },
+  "another body under the same id gets the stored reply": {
+    of: "rule 12",
+    text: /another body under the same id/,
+    lie: (events) => [...events, invoke(20, "b", 8, 3, "a"), answered(21, "b", b.reply, 3)],
+  },
   "two servers commit different records": {
     of: "invariant 3",
     text: /beta.*at 2 of history h1/,

@@ -11,8 +11,11 @@ import { brokerHost } from "./sim-broker.ts";
 import type { CrashPlan } from "./sim-process.ts";
 import type { SimWorld } from "./sim-world.ts";
 
-/** within: nothing is lost, and it recovers. beyond: it may stop or begin a new history, and never diverges. */
-export type FaultClass = "within" | "beyond";
+/**
+ * within: nothing is lost, and it recovers. beyond: it may stop or begin a new history, and never diverges.
+ * registry: the registry goes backwards or is lost while no server is: nothing is lost, and an operator may be needed.
+ */
+export type FaultClass = "within" | "beyond" | "registry";
 
 export interface FaultContext {
   readonly sim: SimWorld;
@@ -300,6 +303,20 @@ function jumpClock(context: FaultContext): void {
   context.sim.tell(name, `its wall clock jumps to ${(wall.offsetMs / 3_600_000).toFixed(1)} hours off`);
 }
 
+function rollBackRegistry({ sim, rng, moments }: FaultContext): void {
+  const steps = rng.int(1, 2);
+  if (sim.registry.versions.length <= steps) return;
+  moments.count("registry rolled back");
+  sim.tell(brokerHost, `the registry goes back by ${steps}`);
+  sim.registry.rollBack(steps);
+}
+
+function deleteRegistry({ sim, moments }: FaultContext): void {
+  moments.count("registry deleted");
+  sim.tell(brokerHost, "the registry's bucket is deleted");
+  sim.registry.remove();
+}
+
 function killAll(context: FaultContext): void {
   const { cluster, moments, rng } = context;
   for (const name of rng.shuffle([...cluster.names]))
@@ -329,11 +346,27 @@ const kinds: readonly FaultKind[] = [
   { name: "saveCopies", class: "within", meanGapMs: 2_000, run: saveCopies },
   { name: "startTwice", class: "within", meanGapMs: 5_000, run: startTwice },
   { name: "jumpClock", class: "within", meanGapMs: 5_000, run: jumpClock },
+  { name: "rollBackRegistry", class: "registry", meanGapMs: 3_000, run: rollBackRegistry },
+  { name: "deleteRegistry", class: "registry", meanGapMs: 20_000, run: deleteRegistry },
   { name: "killAll", class: "beyond", meanGapMs: 5_000, run: killAll },
 ];
 
+/** What may go on while the registry is not to be trusted. */
+const losesNoServer: ReadonlySet<string> = new Set([
+  "cutMain",
+  "flap",
+  "failsafe",
+  "brokerLoss",
+  "registry",
+  "jumpClock",
+]);
+
 function choose(rng: Rng, faultClass: FaultClass): readonly FaultKind[] {
-  const possible = kinds.filter((kind) => kind.class === "within" || faultClass === "beyond");
+  const possible = kinds.filter((kind) =>
+    faultClass === "registry"
+      ? kind.class === "registry" || losesNoServer.has(kind.name)
+      : kind.class === "within" || kind.class === faultClass,
+  );
   const share = rng.pick([0.15, 0.3, 0.6]);
   const picked = possible.filter(() => rng.chance(share));
   return picked.length > 0 ? picked : [rng.pick(possible)];

@@ -76,7 +76,7 @@ export function planOf(seed: number, fixed: Partial<SeedPlan> = {}): SeedPlan {
   const servers = rng.pick([2, 2, 2, 3, 3, 4]);
   return {
     seed,
-    faultClass: rng.chance(0.85) ? "within" : "beyond",
+    faultClass: rng.pick(["within", "within", "within", "within", "within", "within", "within", "beyond", "registry"]),
     servers: names.slice(0, servers),
     workload: rng.chance(0.6) ? "exchange" : "ledger",
     heartbeatMs,
