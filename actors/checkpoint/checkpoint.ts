@@ -18,12 +18,12 @@ import { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
 import { RowLedger } from "../../machines/checkpoint/row-ledger.ts";
 import type { Identity, Recovered, RecoveryVisitor } from "../../machines/checkpoint/scan.ts";
 import { SegmentIndex } from "../../machines/checkpoint/segments.ts";
-import type { LogSource } from "../../machines/log/batch.ts";
+import type { LogBatch, LogSource } from "../../machines/log/batch.ts";
 import type { CheckpointMeta, OwnerMeta } from "../../schemas/checkpoint.ts";
 import { type Clock, type Store, StoreError } from "../world/ports.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
 import { type FlushRequest, prepareFlush } from "./flush.ts";
-import { recover } from "./recovery.ts";
+import { readSegments, recover, reloadTables } from "./recovery.ts";
 import { type OwnMeta, type ReceiveOutcome, SnapshotReceiver, SnapshotSender } from "./snapshot.ts";
 import { type MetaPatch, Writer, type WriterHandlers } from "./writer.ts";
 
@@ -45,7 +45,7 @@ export interface FlushReport {
 }
 
 /** States in which the log may be written. */
-const writable: ReadonlySet<CheckpointState> = new Set(["idle", "flushing", "receiving"]);
+const writable: ReadonlySet<CheckpointState> = new Set(["idle", "flushing", "reloading", "receiving"]);
 
 export class Checkpoint {
   readonly #options: CheckpointOptions;
@@ -54,7 +54,7 @@ export class Checkpoint {
   #ledger = new RowLedger();
   #writer: Writer | null = null;
   #receiver: SnapshotReceiver | null = null;
-  #flushing: Promise<unknown> = Promise.resolve();
+  #working: Promise<unknown> = Promise.resolve();
   #failure: Error | null = null;
 
   constructor(options: CheckpointOptions) {
@@ -142,7 +142,7 @@ export class Checkpoint {
     const writer = this.#writable();
     this.#send("flush.begun");
     const work = this.#flush(writer, request);
-    this.#flushing = work.catch(() => undefined);
+    this.#working = work.catch(() => undefined);
     return work;
   }
 
@@ -157,6 +157,42 @@ export class Checkpoint {
       this.#send("flush.ended");
       const applied = flush.applied.sequence;
       return { records: applied - before, writes: flush.rows.length, applied };
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  /**
+   * Rows and items of the tables on disk once more, as they stand at the returned position: for an application whose
+   * memory holds what was not committed. Flushes wait until it is done. Throws as `open` does.
+   */
+  async reload(visitor: RecoveryVisitor): Promise<CheckpointMeta> {
+    this.#writable();
+    this.#send("reload.begun");
+    const work = this.#reload(visitor);
+    this.#working = work.catch(() => undefined);
+    return work;
+  }
+
+  async #reload(visitor: RecoveryVisitor): Promise<CheckpointMeta> {
+    try {
+      const meta = await reloadTables(this.#options.store, this.#options.identity, this.#hash, visitor);
+      this.#send("reload.ended");
+      return meta;
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  /**
+   * The log on disk from record `from` on, about `maxBytes` of it and at least one segment; for a joiner that is behind
+   * what is in memory. Empty: `from` is not there (any more, or yet).
+   */
+  async readLog(from: number, maxBytes: number): Promise<LogBatch[]> {
+    const first = this.#writable().segmentHolding(from);
+    if (first === null) return [];
+    try {
+      return await readSegments(this.#options.store, first, from, maxBytes);
     } catch (error) {
       throw this.#fail(error);
     }
@@ -237,7 +273,7 @@ export class Checkpoint {
     const receiver = this.#receiver;
     this.#receiver = null;
     this.#send("close");
-    await this.#flushing;
+    await this.#working;
     await this.#writer?.drained();
     await receiver?.drop().catch(() => undefined);
     const hasFailed = this.#failure !== null;

@@ -82,8 +82,9 @@ export class Writer {
   get written(): number {
     return this.#written;
   }
-  get segments(): number {
-    return this.#index.count;
+  /** First record of the segment that holds `sequence`; null when it is not in the log on disk. */
+  segmentHolding(sequence: number): number | null {
+    return sequence > this.#written ? null : this.#index.holding(sequence);
   }
 
   /** Makes the log durable through this sequence; `onSynced` tells when. */

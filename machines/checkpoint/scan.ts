@@ -182,8 +182,8 @@ export class Scan {
     this.#visitor.onBatch?.(batch);
   }
 
-  /** After the last entry: null when the store is empty. Throws RecoveryError. */
-  finish(): Recovered | null {
+  /** After the last row and item: null when the store is empty. Throws RecoveryError. */
+  finishTables(): CheckpointMeta | null {
     const meta = this.#meta;
     if (meta === null) return null;
     for (const { place, next } of this.#queues.values())
@@ -194,6 +194,13 @@ export class Scan {
       throw damaged(
         `its tables hold ${digest.rows} rows with the digest ${digest.sum}; ${meta.digest.rows} rows with ${meta.digest.sum} were flushed`,
       );
+    return meta;
+  }
+
+  /** After the last entry of all: null when the store is empty. Throws RecoveryError. */
+  finish(): Recovered | null {
+    const meta = this.finishTables();
+    if (meta === null) return null;
     if (this.#index.end < meta.applied.sequence)
       throw damaged(`its tables stand at record ${meta.applied.sequence}, its log ends at ${this.#index.end}`);
     const last = this.#last;

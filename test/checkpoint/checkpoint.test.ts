@@ -3,9 +3,10 @@ import test, { type ExecutionContext } from "ava";
 import { CheckpointError } from "../../actors/checkpoint/checkpoint-error.ts";
 import { StoreError } from "../../actors/world/ports.ts";
 import { metaKey, spaces } from "../../machines/checkpoint/layout.ts";
+import { verifyBatch } from "../../machines/log/batch.ts";
 import { until } from "../helpers/until.ts";
 import { MemoryStore } from "./memory-store.ts";
-import { agentOn, freshAgent, owner, push, put, readBack, remove, shift, TestLog } from "./support.ts";
+import { agentOn, freshAgent, Model, owner, push, put, readBack, remove, shift, TestLog } from "./support.ts";
 
 async function begun() {
   const store = new MemoryStore();
@@ -275,6 +276,68 @@ test("what a store held when it was opened is reported as synced only after a sy
   await next.checkpoint.saveMeta({ incarnation: "i2" });
   t.deepEqual(next.synced, [2]);
   t.is(next.checkpoint.synced, 2);
+});
+
+test("tables are read again as they stand on disk; flushes wait, syncs do not", async (t) => {
+  const { log, checkpoint, synced } = await begun();
+  log.append([[put("a", "1"), push("x")], [put("a", "2")], [put("a", "3"), push("y")]]);
+  await checkpoint.flush({ committed: 2, retainFrom: 1 });
+  const model = new Model();
+  const reload = checkpoint.reload({
+    onRow: (part, key, value) => model.apply([put(key.toString(), value.toString(), part)]),
+    onItem: (part, value) => model.apply([push(value.toString(), part)]),
+  });
+  await refused(t, () => checkpoint.flush({ committed: 3, retainFrom: 1 }), "busy");
+  checkpoint.sync(3);
+  t.is((await reload).applied.sequence, 2);
+  t.deepEqual(model.plain(), log.modelAt(2).plain());
+  await soon(() => synced.at(-1) === 3);
+  await checkpoint.flush({ committed: 3, retainFrom: 1 });
+  t.is(checkpoint.applied, 3);
+});
+
+test("tables that changed on the disk are found when they are read again, and that is the end of the store", async (t) => {
+  const { store, log, checkpoint, failures } = await begun();
+  log.append([[put("a", "1"), put("b", "2")]]);
+  await checkpoint.flush({ committed: 1, retainFrom: 1 });
+  const row = store.disk.entries().find(([key]) => key[0] === spaces.row)?.[0];
+  await store.write([{ type: "delete", key: row ?? metaKey }], { sync: false });
+  await t.throwsAsync(checkpoint.reload({}), { code: "damaged" });
+  t.is(checkpoint.state, "failed");
+  t.is(failures.length, 1);
+});
+
+test("the log is read from disk for a joiner, from any record, in pieces that chain", async (t) => {
+  const { log, checkpoint, synced } = await begun();
+  for (let at = 1; at <= 30; at += 3) {
+    log.append([[put("a", "1")], [put("b", "1")], [put("c", "1")]]);
+    checkpoint.sync(log.end);
+    await soon(() => synced.at(-1) === log.end);
+  }
+  await checkpoint.flush({ committed: 20, retainFrom: 8 });
+  for (const maxBytes of [1, 500, 1_000_000])
+    for (let from = 7; from <= 30; from += 1) {
+      let next = from;
+      for (let pieces = await checkpoint.readLog(next, maxBytes); pieces.length > 0; ) {
+        for (const batch of pieces) {
+          t.is(batch.first, next);
+          t.is(verifyBatch(batch), null);
+          t.is(batch.previousHash, log.hashAt(next - 1));
+          next = batch.last + 1;
+        }
+        pieces = await checkpoint.readLog(next, maxBytes);
+      }
+      t.is(next, 31);
+    }
+  t.deepEqual(await checkpoint.readLog(6, 1_000), [], "dropped for its age");
+  t.deepEqual(await checkpoint.readLog(31, 1_000), [], "not there yet");
+  log.truncate(25);
+  await checkpoint.truncate(25);
+  t.deepEqual(
+    (await checkpoint.readLog(25, 1_000)).map(({ first, last }) => [first, last]),
+    [[25, 25]],
+  );
+  t.deepEqual(await checkpoint.readLog(26, 1_000), []);
 });
 
 test("meta lies under one key that every flush rewrites", async (t) => {
