@@ -15,7 +15,7 @@ export function freezeJson(value: unknown, depth = 0): void {
     case "boolean":
       return;
     case "number":
-      if (!Number.isFinite(value) || Object.is(value, -0)) throw notJson(String(value));
+      if (!Number.isFinite(value) || Object.is(value, -0)) throw notJson(value === 0 ? "minus zero" : String(value));
       return;
     case "object":
       if (value !== null) freezeObject(value, depth);
@@ -43,18 +43,6 @@ function notJson(what: string): TransactionError {
     "json",
     `${what} is not JSON: use plain objects, arrays, strings, finite numbers, booleans and null`,
   );
-}
-
-/** JSON with every object's names in order, so that equal values have equal text. Throws RangeError when too deep. */
-export function canonicalJson(value: unknown): string {
-  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  const fields = value as Record<string, unknown>;
-  const names = Object.keys(fields).filter((name) => fields[name] !== undefined);
-  return `{${names
-    .sort()
-    .map((name) => `${JSON.stringify(name)}:${canonicalJson(fields[name])}`)
-    .join(",")}}`;
 }
 
 /** One line that says what is wrong with a value, of bounded length. */

@@ -83,7 +83,7 @@ export class Run<Token> implements RequestContext<never, never, never> {
   #abort: AbortController | undefined;
   #timer: Timer | undefined;
   /** `committed()` calls that wait: this time is not the handler's. */
-  readonly #waiting = new Set<(error: unknown) => void>();
+  #waiting: Set<(error: unknown) => void> | undefined;
 
   constructor(bench: Bench<Token>, request: RunRequest, token: Token) {
     this.#bench = bench;
@@ -240,10 +240,11 @@ export class Run<Token> implements RequestContext<never, never, never> {
       this.#checkLive();
       if (this.#bench.isBuilding) throw new TransactionError("nested", "committed() was called inside a transaction");
       this.#release();
+      this.#waiting ??= new Set();
       this.#waiting.add(reject);
       this.#timer?.cancel();
       const settle = (then: () => void) => {
-        if (!this.#waiting.delete(reject)) return;
+        if (this.#waiting?.delete(reject) !== true) return;
         if (this.#phase === "asynchronous") this.#startTimer();
         then();
       };
@@ -285,7 +286,8 @@ export class Run<Token> implements RequestContext<never, never, never> {
       throw new TransactionError("resume", `the handler ended before transaction ${missing.name}, which is on record`);
     const parsed = this.#bench.application.result.safeParse(returned);
     if (!parsed.success) throw new Error(`the result is not what its schema says: ${describeIssues(parsed.error)}`);
-    freezeJson(parsed.data);
+    // What a transaction returned was looked at already, and a schema makes no other than JSON of it.
+    if (returned !== this.#held?.value) freezeJson(parsed.data);
     const outcome = `"ok":true,"result":${JSON.stringify(parsed.data)}`;
     if (!this.#fits(this.#held?.name ?? "", outcome, ""))
       throw new TransactionError("tooLarge", "the last transaction and the result do not fit in a record");
@@ -308,8 +310,8 @@ export class Run<Token> implements RequestContext<never, never, never> {
     this.#held = undefined;
     this.#timer?.cancel();
     this.#abort?.abort();
-    for (const reject of this.#waiting) reject(new TransactionError("over", reason));
-    this.#waiting.clear();
+    for (const reject of this.#waiting ?? []) reject(new TransactionError("over", reason));
+    this.#waiting = undefined;
     if (wasAsynchronous) this.#bench.onOver(this);
   }
 
@@ -337,7 +339,7 @@ export class Run<Token> implements RequestContext<never, never, never> {
 
   #startTimer(): void {
     this.#timer?.cancel();
-    if (this.#waiting.size > 0) return;
+    if (this.#waiting !== undefined && this.#waiting.size > 0) return;
     this.#timer = this.#bench.clock.after(this.#bench.handlerMs, () => {
       this.#fail(new Error(`the handler took more than ${this.#bench.handlerMs} ms`));
     });

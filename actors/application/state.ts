@@ -12,10 +12,13 @@ import { StateError, TransactionError } from "./errors.ts";
 import { freezeJson } from "./json.ts";
 import { Queue, type Table } from "./parts.ts";
 
+export type RowChange =
+  | { readonly kind: "put"; readonly part: number; readonly key: string; readonly value: unknown }
+  | { readonly kind: "delete"; readonly part: number; readonly key: string };
+
 /** One effect with its value, as a transaction on the hot server collects them. */
 export type Change =
-  | { readonly kind: "put"; readonly part: number; readonly key: string; readonly value: unknown }
-  | { readonly kind: "delete"; readonly part: number; readonly key: string }
+  | RowChange
   | { readonly kind: "push"; readonly part: number; readonly value: unknown }
   | { readonly kind: "shift"; readonly part: number; readonly count: number };
 
@@ -64,9 +67,10 @@ export class ApplicationState {
     readEffects(effects, this.#bytesVisitor);
   }
 
-  /** The hot server's own effects, their values at hand. Throws what a view throws; the state is then of no use. */
-  applyChanges(changes: readonly Change[]): void {
-    for (const change of changes) {
+  /** The hot server's own effects, the first `count` of `changes`, their values at hand. Throws what a view throws; the state is then of no use. */
+  applyChanges(changes: readonly Change[], count: number): void {
+    for (let at = 0; at < count; at += 1) {
+      const change = changes[at] as Change;
       switch (change.kind) {
         case "put":
           this.#put(change.part, change.key, change.value);
@@ -172,7 +176,7 @@ export class ApplicationState {
   };
 
   #put(part: number, key: string, value: unknown): void {
-    const { name, rows } = this.#tableAt(part);
+    const { name, rows } = this.tableAt(part);
     const listeners = this.#listeners.put;
     const before = listeners.length === 0 ? undefined : rows.get(key);
     rows.set(key, value);
@@ -180,7 +184,7 @@ export class ApplicationState {
   }
 
   #delete(part: number, key: string): void {
-    const { name, rows } = this.#tableAt(part);
+    const { name, rows } = this.tableAt(part);
     const before = rows.get(key);
     if (!rows.delete(key)) throw new StateError(`table ${name} has no row ${key} to delete`);
     for (const view of this.#listeners.delete) view.delete(name, key, before);
@@ -199,7 +203,8 @@ export class ApplicationState {
     for (const view of this.#listeners.shift) view.shift(queue.name, values);
   }
 
-  #tableAt(part: number): Table {
+  /** Throws StateError. */
+  tableAt(part: number): Table {
     const table = this.#parts[part];
     if (table?.kind !== "table") throw new StateError(`part ${part} is not a table of ${this.#application.name}`);
     return table;

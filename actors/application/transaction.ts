@@ -7,28 +7,29 @@ import { EffectWriter } from "../../machines/codec/effects.ts";
 import { TransactionError } from "./errors.ts";
 import { describeIssues, freezeJson } from "./json.ts";
 import type { Queue, Table } from "./parts.ts";
-import { type ApplicationState, type Change, peekAt } from "./state.ts";
-
-const deleted = Symbol("deleted");
-
-/** What the transaction did to one table. */
-interface TableChanges {
-  readonly rows: Map<string, unknown>;
-  /** Rows more than in the state, or fewer. */
-  growth: number;
-}
+import { type ApplicationState, type Change, peekAt, type RowChange } from "./state.ts";
 
 /** What the transaction did to one queue: items taken off the state's, and items of its own that follow. */
 interface QueueChanges {
   shifted: number;
-  pushed: unknown[];
+  readonly pushed: unknown[];
 }
+
+/** Up to this many changes are looked through one by one; more are found by a map. */
+const fewChanges = 12;
+/** An array that held more is let go, with all that its changes hold. */
+const manyChanges = 64;
+
+const noEffects = new Uint8Array(0);
 
 export class TransactionBuffer {
   readonly #state: ApplicationState;
   readonly #effects = new EffectWriter();
+  /** The first `#count` are this transaction's; the array is used again. */
   #changes: Change[] = [];
-  readonly #tables = new Map<Table, TableChanges>();
+  #count = 0;
+  /** The latest change of each row, by table; kept once there are more than a few changes. */
+  readonly #latest = new Map<Table, Map<string, RowChange>>();
   readonly #queues = new Map<Queue, QueueChanges>();
   #maxBytes = 0;
 
@@ -42,7 +43,7 @@ export class TransactionBuffer {
 
   /** The effects as bytes; valid until the buffer is used again. */
   get effects(): Uint8Array {
-    return this.#effects.view();
+    return this.#effects.length === 0 ? noEffects : this.#effects.view();
   }
 
   get effectBytes(): number {
@@ -58,40 +59,44 @@ export class TransactionBuffer {
   /** Forgets everything. */
   drop(): void {
     this.#effects.reset();
-    if (this.#changes.length > 0) this.#changes = [];
-    if (this.#tables.size > 0) this.#tables.clear();
+    if (this.#count > manyChanges) this.#changes = [];
+    this.#count = 0;
+    if (this.#latest.size > 0) this.#latest.clear();
     if (this.#queues.size > 0) this.#queues.clear();
   }
 
   /** Makes the changes to the state. */
   apply(): void {
-    this.#state.applyChanges(this.#changes);
+    this.#state.applyChanges(this.#changes, this.#count);
   }
 
   get(name: string, key: string): unknown {
     const table = this.#state.table(name);
-    const own = this.#tables.get(table)?.rows.get(key);
+    const own = this.#own(table, key);
     if (own === undefined) return table.rows.get(key);
-    return own === deleted ? undefined : own;
+    return own.kind === "put" ? own.value : undefined;
   }
 
   has(name: string, key: string): boolean {
     const table = this.#state.table(name);
-    const own = this.#tables.get(table)?.rows.get(key);
-    return own === undefined ? table.rows.has(key) : own !== deleted;
+    const own = this.#own(table, key);
+    return own === undefined ? table.rows.has(key) : own.kind === "put";
   }
 
   size(name: string): number {
     const table = this.#state.table(name);
-    return table.rows.size + (this.#tables.get(table)?.growth ?? 0);
+    let size = table.rows.size;
+    for (const [key, { kind }] of this.#ownRows(table))
+      size += (kind === "put" ? 1 : 0) - (table.rows.has(key) ? 1 : 0);
+    return size;
   }
 
   /** Rows as they are now; what the transaction changes while it reads on may or may not be seen. */
   *rows(name: string): Iterable<readonly [string, unknown]> {
     const table = this.#state.table(name);
-    const own = new Map(this.#tables.get(table)?.rows);
+    const own = new Map(this.#ownRows(table));
     for (const entry of table.rows) if (!own.has(entry[0])) yield entry;
-    for (const entry of own) if (entry[1] !== deleted) yield entry;
+    for (const [key, change] of own) if (change.kind === "put") yield [key, change.value];
   }
 
   put(name: string, key: string, row: unknown): void {
@@ -102,8 +107,7 @@ export class TransactionBuffer {
     this.#checkRoom(json.length);
     this.#effects.put(table.part, key, json);
     this.#checkRoom(0);
-    this.#note(table, key, value, 1);
-    this.#changes.push({ kind: "put", part: table.part, key, value });
+    this.#add({ kind: "put", part: table.part, key, value });
   }
 
   delete(name: string, key: string): boolean {
@@ -111,8 +115,7 @@ export class TransactionBuffer {
     const table = this.#state.table(name);
     this.#effects.delete(table.part, key);
     this.#checkRoom(0);
-    this.#note(table, key, deleted, -1);
-    this.#changes.push({ kind: "delete", part: table.part, key });
+    this.#add({ kind: "delete", part: table.part, key });
     return true;
   }
 
@@ -143,7 +146,7 @@ export class TransactionBuffer {
     this.#effects.push(queue.part, json);
     this.#checkRoom(0);
     this.#of(queue).pushed.push(value);
-    this.#changes.push({ kind: "push", part: queue.part, value });
+    this.#add({ kind: "push", part: queue.part, value });
   }
 
   shift(name: string): unknown {
@@ -151,7 +154,7 @@ export class TransactionBuffer {
     if (this.queueLength(name) === 0) return undefined;
     this.#effects.shift(queue.part, 1);
     this.#checkRoom(0);
-    this.#changes.push({ kind: "shift", part: queue.part, count: 1 });
+    this.#add({ kind: "shift", part: queue.part, count: 1 });
     const own = this.#of(queue);
     if (own.shifted === queue.length) return own.pushed.shift();
     own.shifted += 1;
@@ -167,16 +170,44 @@ export class TransactionBuffer {
     return own;
   }
 
-  #note(table: Table, key: string, value: unknown, growth: 1 | -1): void {
-    let own = this.#tables.get(table);
-    if (own === undefined) {
-      own = { rows: new Map(), growth: 0 };
-      this.#tables.set(table, own);
+  /** The latest change that the transaction made to a row. */
+  #own(table: Table, key: string): RowChange | undefined {
+    if (this.#count > fewChanges) return this.#latest.get(table)?.get(key);
+    for (let at = this.#count - 1; at >= 0; at -= 1) {
+      const change = this.#changes[at];
+      if (change?.part === table.part && isRowChange(change) && change.key === key) return change;
     }
-    const previous = own.rows.get(key);
-    const was = previous === undefined ? table.rows.has(key) : previous !== deleted;
-    if (was !== (growth === 1)) own.growth += growth;
-    own.rows.set(key, value);
+    return undefined;
+  }
+
+  /** The latest change of each row of a table. */
+  #ownRows(table: Table): Map<string, RowChange> {
+    if (this.#count > fewChanges) return this.#latest.get(table) ?? new Map<string, RowChange>();
+    const rows = new Map<string, RowChange>();
+    for (let at = 0; at < this.#count; at += 1) {
+      const change = this.#changes[at];
+      if (change?.part === table.part && isRowChange(change)) rows.set(change.key, change);
+    }
+    return rows;
+  }
+
+  #add(change: Change): void {
+    this.#changes[this.#count] = change;
+    this.#count += 1;
+    if (this.#count === fewChanges + 1) {
+      for (let at = 0; at < this.#count; at += 1) this.#index(this.#changes[at]);
+    } else if (this.#count > fewChanges) this.#index(change);
+  }
+
+  #index(change: Change | undefined): void {
+    if (change === undefined || !isRowChange(change)) return;
+    const table = this.#state.tableAt(change.part);
+    let rows = this.#latest.get(table);
+    if (rows === undefined) {
+      rows = new Map();
+      this.#latest.set(table, rows);
+    }
+    rows.set(change.key, change);
   }
 
   /** A transaction that does not fit a record is refused while it is built (rule 15). */
@@ -184,6 +215,10 @@ export class TransactionBuffer {
     if (this.#effects.length + more > this.#maxBytes)
       throw new TransactionError("tooLarge", `a transaction's effects may take ${this.#maxBytes} bytes here`);
   }
+}
+
+function isRowChange(change: Change): change is RowChange {
+  return change.kind === "put" || change.kind === "delete";
 }
 
 function checkKey(key: unknown): void {

@@ -29,42 +29,44 @@ export const OrderRequest = z.discriminatedUnion("type", [
 ]);
 export type OrderRequest = z.infer<typeof OrderRequest>;
 
-const Fill = z.strictObject({ maker: OrderId, taker: OrderId, price: Price, quantity: Quantity });
+// What the exchange makes itself is checked for its types only.
+
+const Fill = z.object({ maker: z.string(), taker: z.string(), price: z.int(), quantity: z.int() });
 export type Fill = z.infer<typeof Fill>;
 
-export const OrderResult = z.strictObject({
+export const OrderResult = z.object({
   status: z.enum(["resting", "filled", "cancelled", "rejected"]),
-  order: OrderId,
+  order: z.string(),
   /** With `rejected` only. */
   reason: z.enum(["order-exists", "unknown-order", "would-trade"]).optional(),
   /** What is in the book afterwards: 0 unless resting. */
-  remaining: z.int().min(0),
+  remaining: z.int(),
   /** Best price first, oldest order first. */
   fills: z.array(Fill),
 });
 export type OrderResult = z.infer<typeof OrderResult>;
 
 /** A resting order; its key is `<symbol>/<order>`. */
-export const Order = z.strictObject({
-  symbol: SymbolName,
-  order: OrderId,
+export const Order = z.object({
+  symbol: z.string(),
+  order: z.string(),
   side: Side,
-  price: Price,
-  remaining: Quantity,
+  price: z.int(),
+  remaining: z.int(),
   /** Time priority within the symbol's book: lower is older. It is in the row so that it survives a reload. */
-  arrival: z.int().min(1),
+  arrival: z.int(),
   postOnly: z.literal(true).optional(),
 });
 export type Order = Readonly<z.infer<typeof Order>>;
 
-export const Execution = z.strictObject({
-  symbol: SymbolName,
-  taker: OrderId,
-  maker: OrderId,
+export const Execution = z.object({
+  symbol: z.string(),
+  taker: z.string(),
+  maker: z.string(),
   /** The taker's. */
   side: Side,
-  price: Price,
-  quantity: Quantity,
+  price: z.int(),
+  quantity: z.int(),
 });
 
 /** Without `depth`: all levels. */
