@@ -66,18 +66,18 @@ const verdicts = {
   "verdict.wait": "#server.waiting",
   "verdict.claim": "#server.claiming",
   "verdict.newHistory": "#server.renewing",
-  "verdict.join": "#server.joining",
-  "verdict.member": "#server.warm",
+  "verdict.join": "#server.following.joining",
+  "verdict.member": "#server.following.warm",
 } as const;
 
 /** Named: the newest record counts on this server's memory, so it keeps it and follows (rule 7). */
-const deposals = { "deposed.named": "#server.warm", "deposed.unnamed": "#server.deposed" } as const;
+const deposals = { "deposed.named": "#server.following.warm", "deposed.unnamed": "#server.deposed" } as const;
 
 /**
  * An open compare-and-set of a server that is not hot: lost but named (it keeps its memory), lost and not named. What it
  * may win stands with each state: only where everything was synced first can it win to be alone (rule 2).
  */
-const lost = { "cas.lost.named": "#server.warm", "cas.lost.unnamed": "#server.deposed" } as const;
+const lost = { "cas.lost.named": "#server.following.warm", "cas.lost.unnamed": "#server.deposed" } as const;
 /** The same of a server that is no member: the start table again, with the record that was not ours. */
 const lostClaim = { "cas.lost.named": "#server.consulting", "cas.lost.unnamed": "#server.consulting" } as const;
 
@@ -143,29 +143,29 @@ export const lifecycleMachine = setup({
         },
       },
     },
-    joining: {
+    /** One session with one primary, kept when the joiner is taken in or the backup dropped. */
+    following: {
       tags: ["following"],
       entry: "follow",
       exit: "unfollow",
-      on: {
-        "record.named": "warm",
-        "record.primaryChanged": { target: "joining", reenter: true },
-        "primary.lost.alone": "consulting",
-        "primary.lost.others": "consulting",
-        "exit.allowed": "stopped",
-      },
-    },
-    warm: {
-      tags: ["following"],
-      entry: "follow",
-      exit: "unfollow",
-      on: {
-        "primary.lost.alone": "candidate.syncing",
-        "primary.lost.others": "candidate.electing",
-        "handover.offered": "receiving",
-        "record.dropped": "joining",
-        "record.primaryChanged": { target: "warm", reenter: true },
-        "exit.allowed": "stopped",
+      initial: "joining",
+      on: { "record.primaryChanged": { target: "following", reenter: true }, "exit.allowed": "stopped" },
+      states: {
+        joining: {
+          on: {
+            "record.named": "warm",
+            "primary.lost.alone": "#server.consulting",
+            "primary.lost.others": "#server.consulting",
+          },
+        },
+        warm: {
+          on: {
+            "primary.lost.alone": "#server.candidate.syncing",
+            "primary.lost.others": "#server.candidate.electing",
+            "handover.offered": "#server.receiving",
+            "record.dropped": "joining",
+          },
+        },
       },
     },
     candidate: {
@@ -174,7 +174,7 @@ export const lifecycleMachine = setup({
       states: {
         syncing: {
           entry: "syncAll",
-          on: { "disk.synced": "asking", "primary.returned": "#server.warm", ...lost },
+          on: { "disk.synced": "asking", "primary.returned": "#server.following.warm", ...lost },
         },
         asking: { tags: ["asking"], entry: "proposeTakeover", on: { "cas.won.alone": "#server.hot.alone", ...lost } },
         electing: {

@@ -16,8 +16,8 @@ export interface Heartbeat {
   /** Starts of this server's process, counted on its disk: of two incarnations the newer has the higher one. */
   life: number;
   beat: number;
-  /** The newest beat heard from each server: the proof that it was alive after that beat was sent. */
-  heard: Record<string, { incarnation: string; beat: number }>;
+  /** The newest beat heard from each server, and over the main link: proof that it was alive, and what gets through. */
+  heard: Record<string, { incarnation: string; beat: number; mainBeat: number }>;
   state: string;
   hot: boolean;
   stopping: boolean;
@@ -56,7 +56,8 @@ export interface Accept {
   to: string;
   epoch: number;
   sequence: number;
-  hash: number;
+  /** Null where the primary has it on disk only: the first mirror shows it. */
+  hash: number | null;
 }
 
 export interface Decline {

@@ -14,8 +14,10 @@ export type Outbox =
   | { type: "sync"; through: number }
   /** The same without waiting for the disk, then `onWritten` (confirm level `written`). */
   | { type: "write"; through: number }
-  /** Persist the accepted epoch and history, synced, then `onEpochSaved`. */
-  | { type: "saveEpoch"; epoch: number; history: string }
+  /** Persist the accepted epoch, synced, then `onEpochSaved`. */
+  | { type: "saveEpoch"; epoch: number }
+  /** Persist which history this server's log belongs to, synced, before anything that comes later. */
+  | { type: "saveHistory"; history: string }
   /** Then `onCasAnswer`. */
   | { type: "compareAndSet"; record: RegistryRecord; expectedRevision: number }
   /** Then `onRegistryRead`. */

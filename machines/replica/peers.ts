@@ -14,18 +14,24 @@ export type LinkState = "up" | "closed" | "unheard";
 export interface Session {
   readonly id: string;
   readonly incarnation: string;
+  /** Where both logs agreed when it began. */
+  readonly start: number;
   /** Cumulative, both sequences. */
   confirmed: number;
   sent: number;
-  /** The highest probe that came back. */
+  /** Sent and not confirmed: last sequence and bytes of each message. */
+  flight: { last: number; bytes: number }[];
+  flightBytes: number;
+  /** The highest probe that came back, and the highest that was sent. */
   echoed: number;
+  probed: number;
   /** When confirmed last moved, or was level with sent. */
   progressMs: number;
+  /** Nothing was sent since the last tick. */
+  quiet: boolean;
   link: LinkName | null;
   /** Records for it are being read from disk. */
-  reading: boolean;
-  /** Where the hot path may not send: a snapshot is on its way. */
-  snapshot: boolean;
+  isReading: boolean;
 }
 
 export interface Peer {
@@ -33,6 +39,13 @@ export interface Peer {
   heartbeat: Heartbeat | null;
   heardMs: Record<LinkName, number>;
   link: Record<LinkName, LinkState>;
+  /** When the main link closed. */
+  closedMs: number;
+  /** The newest beat of this peer that came over the main link. */
+  mainBeat: number;
+  /** What the peer says it heard of ours over the main link, and when that last grew: a link can be dead one way. */
+  echoedBeat: number;
+  echoedMs: number;
   session: Session | null;
   /** The incarnation that said it leaves: never added again. */
   leaving: string;
@@ -60,6 +73,10 @@ export class Peers {
           heartbeat: null,
           heardMs: { main: nowMs, failsafe: nowMs },
           link: { main: "unheard", failsafe: "unheard" },
+          closedMs: Number.NEGATIVE_INFINITY,
+          mainBeat: 0,
+          echoedBeat: 0,
+          echoedMs: nowMs,
           session: null,
           leaving: "",
           removedMs: Number.NEGATIVE_INFINITY,
@@ -88,31 +105,51 @@ export class Peers {
     const peer = this.#byName.get(name);
     if (peer === undefined) return;
     peer.heardMs[link] = nowMs;
-    peer.link[link] = "up";
+    if (link === "failsafe" || nowMs - peer.echoedMs <= this.#suspicionMs || peer.link.main === "closed") peer.link[link] = "up";
   }
 
-  onLinkClosed(name: string, link: LinkName): void {
+  onLinkClosed(name: string, link: LinkName, nowMs: number): void {
     const peer = this.#byName.get(name);
-    if (peer !== undefined) peer.link[link] = "closed";
+    if (peer === undefined) return;
+    peer.link[link] = "closed";
+    if (link === "main") peer.closedMs = nowMs;
+  }
+
+  /** A link that is open and brings nothing in, or takes nothing out, is not used. */
+  onTick(nowMs: number): void {
+    for (const peer of this.#byName.values()) {
+      const isDeaf = nowMs - peer.heardMs.main > this.#suspicionMs;
+      const isMute = nowMs - peer.echoedMs > this.#suspicionMs;
+      if (peer.link.main === "up" && (isDeaf || isMute)) peer.link.main = "unheard";
+    }
   }
 
   /** The measure starts again: this server was paused, or has just started. Evidence of closing is dropped too. */
   restartMeasure(nowMs: number): void {
     for (const peer of this.#byName.values()) {
       peer.heardMs = { main: nowMs, failsafe: nowMs };
+      peer.echoedMs = nowMs;
       for (const link of ["main", "failsafe"] as const) if (peer.link[link] === "closed") peer.link[link] = "unheard";
     }
   }
 
-  /** A heartbeat of an older life than one already heard is a late message. False: ignore it. */
-  onHeartbeat(name: string, heartbeat: Heartbeat): boolean {
+  /** A heartbeat of an older life than one already heard is a late message. False: nothing new. `echo`: our newest beat that it heard over the main link. */
+  onHeartbeat(name: string, link: LinkName, heartbeat: Heartbeat, echo: number, nowMs: number): boolean {
     const peer = this.#byName.get(name);
     if (peer === undefined) return false;
     const before = peer.heartbeat;
     if (before !== null && heartbeat.life < before.life) return false;
+    if (before?.incarnation === heartbeat.incarnation && link === "main") peer.mainBeat = Math.max(peer.mainBeat, heartbeat.beat);
+    if (echo > peer.echoedBeat) {
+      peer.echoedBeat = echo;
+      peer.echoedMs = nowMs;
+    }
     if (before !== null && heartbeat.incarnation === before.incarnation && heartbeat.beat <= before.beat) return false;
     peer.heartbeat = heartbeat;
-    if (peer.session !== null && peer.session.incarnation !== heartbeat.incarnation) peer.session = null;
+    if (before?.incarnation !== heartbeat.incarnation) {
+      peer.mainBeat = 0;
+      if (peer.session !== null && peer.session.incarnation !== heartbeat.incarnation) peer.session = null;
+    }
     return true;
   }
 
@@ -172,7 +209,7 @@ export class Peers {
         ...peer,
         heardMs: { ...peer.heardMs },
         link: { ...peer.link },
-        session: peer.session === null ? null : { ...peer.session },
+        session: peer.session === null ? null : { ...peer.session, flight: [...peer.session.flight] },
       });
     }
     return copy;

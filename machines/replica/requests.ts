@@ -138,6 +138,10 @@ export class RequestTable {
   chooseForgotten(keep: number, beforeMs: number, maxAtOnce: number): void {
     this.#forgetThrough = Math.max(this.#forgetThrough, this.done.forgettable(keep, beforeMs, maxAtOnce));
   }
+  /** A record that is not committed says so: the next own record says it too. */
+  expectForget(through: number): void {
+    this.#forgetThrough = Math.max(this.#forgetThrough, through);
+  }
   /** A record that says so is committed. */
   forget(through: number): void {
     this.#forgetThrough = Math.max(this.#forgetThrough, through);

@@ -77,11 +77,9 @@ export const shippedRules = {
   mayBeAdded: (confirmed: number, committed: number, inherited: number): boolean =>
     confirmed >= committed && confirmed >= inherited,
 
-  /** The start table: a sole member's disk must hold the base, in the same history. */
-  holdsBase: (record: RegistryRecord, history: string, last: number, hashAtBase: number | undefined): boolean =>
-    last >= record.base.sequence &&
-    (record.base.sequence === 0 || history === record.history) &&
-    hashAtBase === record.base.hash,
+  /** The start table: a sole member's disk must hold the base. */
+  holdsBase: (record: RegistryRecord, last: number, hashAtBase: number | undefined): boolean =>
+    last >= record.base.sequence && hashAtBase === record.base.hash,
 
   /** The start table: after a total loss, only when every configured server is present can the longest log be chosen. */
   mayChooseLongest: (present: number, configured: number): boolean => present === configured,

@@ -72,12 +72,14 @@ export function consultTable(facts: StartFacts): Verdict {
         `waits for ${sole.server}: only its disk has everything that was acknowledged; start it`,
       );
     }
-    if (disk.last > 0 && disk.history !== record.history)
+    // A new history's base is the old one's end: the right hash there tells this disk from a stranger's.
+    const isContinued = record.base.sequence > 0 && disk.hashAtBase === record.base.hash;
+    if (disk.last > 0 && disk.history !== record.history && !isContinued)
       return verdict(
         "verdict.refuse",
         "this disk belongs to another history than the registry; bring back the right disk, or recover by force",
       );
-    if (rules.holdsBase(record, disk.history, disk.last, disk.hashAtBase))
+    if (rules.holdsBase(record, disk.last, disk.hashAtBase))
       return verdict("verdict.claim", "is the sole member and its disk holds everything that was acknowledged");
     return verdict(
       "verdict.refuse",

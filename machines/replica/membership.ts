@@ -1,0 +1,172 @@
+/**
+ * The registry as this server knows it, and its own open compare-and-set (PROTOCOL.md, the registry record; rule 3).
+ *
+ * What always holds: `known` is a settled record and its revision never falls; at most one compare-and-set is open, and
+ * it stays open until a revision beyond the expected one was seen: seeing the old value proves nothing. The epoch seen
+ * never falls, and a registry that went backwards freezes mode changes (`frozen` says why).
+ */
+import type { Member, RegistryRecord } from "../../schemas/registry.ts";
+import type { Configuration } from "../log/commit.ts";
+import type { Outbox } from "./outbox.ts";
+import type { Rules } from "./rules.ts";
+
+export interface KnownRecord {
+  readonly record: RegistryRecord;
+  readonly revision: number;
+}
+
+/** Lost is known for certain, but not yet to whom: nothing is acknowledged until that was read. */
+type OpenStatus = "asking" | "unknown" | "lost";
+
+interface OpenCas {
+  readonly record: RegistryRecord;
+  readonly expectedRevision: number;
+  readonly writeIds: readonly string[];
+  readonly status: OpenStatus;
+}
+
+export type Settlement = "won" | "superseded" | null;
+
+export type CasAnswer = { outcome: "won"; revision: number } | { outcome: "lost" } | { outcome: "unknown"; reason: string };
+
+export class Membership {
+  readonly #self: Member;
+  readonly #rules: Rules;
+  readonly #out: Outbox[];
+  #known: KnownRecord | null = null;
+  #open: OpenCas | null = null;
+  #epochSeen: number;
+  #savedEpoch: number;
+  #writes = 0;
+  frozen = "";
+
+  constructor(self: Member, rules: Rules, out: Outbox[], epochSeen: number) {
+    this.#self = self;
+    this.#rules = rules;
+    this.#out = out;
+    this.#epochSeen = epochSeen;
+    this.#savedEpoch = epochSeen;
+  }
+
+  get known(): KnownRecord | null {
+    return this.#known;
+  }
+  get record(): RegistryRecord | null {
+    return this.#known?.record ?? null;
+  }
+  get open(): OpenCas | null {
+    return this.#open;
+  }
+  get epoch(): number {
+    return this.#known?.record.epoch ?? 0;
+  }
+  get epochSeen(): number {
+    return this.#epochSeen;
+  }
+  /** The accepted epoch is on the disk: only then does anything leave in its name (invariant 8). */
+  get isEpochSaved(): boolean {
+    return this.#savedEpoch >= this.epoch;
+  }
+  get isNamed(): boolean {
+    return this.#known !== null && this.#rules.isNamed(this.#known.record, this.#self);
+  }
+  get isPrimary(): boolean {
+    return this.#known !== null && this.#rules.isSameMember(this.#known.record.primary, this.#self);
+  }
+  get wasLost(): boolean {
+    return this.#open?.status === "lost";
+  }
+  /** Only reading the registry goes on from here. */
+  get mustRead(): boolean {
+    return this.#open !== null && this.#open.status !== "asking";
+  }
+
+  /** What an acknowledgement must satisfy now (rule 3). */
+  configurations(): Configuration[] {
+    if (this.#known === null) return [];
+    return this.#rules.configurations(this.#known.record, this.#open?.record ?? null);
+  }
+
+  onEpochSaved(epoch: number): void {
+    this.#savedEpoch = Math.max(this.#savedEpoch, epoch);
+  }
+
+  /** A peer has seen an epoch that this server has not: the registry is asked, its word is not enough. */
+  isBehind(epochSeen: number): boolean {
+    return epochSeen > this.#epochSeen;
+  }
+
+  /** Asks for the next configuration. The record is the known one with these changes. */
+  propose(change: Partial<RegistryRecord>): void {
+    const known = this.#known;
+    if (known === null || this.#open !== null) throw new Error("a compare-and-set is open, or no record is known");
+    const epoch = Math.max(known.record.epoch, this.#epochSeen) + 1;
+    this.#send({ ...known.record, ...change, epoch, previousWriteId: known.record.writeId }, known.revision, []);
+  }
+
+  #send(record: RegistryRecord, expectedRevision: number, earlier: readonly string[]): void {
+    this.#writes += 1;
+    const writeId = `${this.#self.incarnation}.${this.#writes}`;
+    const signed = { ...record, writeId };
+    this.#open = { record: signed, expectedRevision, writeIds: [...earlier, writeId], status: "asking" };
+    this.#out.push({ type: "compareAndSet", record: signed, expectedRevision });
+  }
+
+  onCasAnswer(writeId: string, answer: CasAnswer): Settlement {
+    const open = this.#open;
+    if (open === null || !open.writeIds.includes(writeId)) return null;
+    const isLatest = open.writeIds.at(-1) === writeId;
+    if (answer.outcome === "won") return this.#settle({ record: { ...open.record, writeId }, revision: answer.revision });
+    if (isLatest) {
+      const isClear = answer.outcome === "lost" && open.writeIds.length === 1;
+      this.#open = { ...open, status: isClear ? "lost" : "unknown" };
+    }
+    return null;
+  }
+
+  /** A settled record, read from the registry or told by the server that won it. Null: nothing new. */
+  onFound(found: KnownRecord): Settlement {
+    const open = this.#open;
+    if (open !== null) {
+      if (this.#rules.isSettled(found.revision, open.expectedRevision)) return this.#settle(found);
+      return null;
+    }
+    if (this.#known !== null && found.revision <= this.#known.revision) return null;
+    return this.#settle(found);
+  }
+
+  /** The registry still shows the old value while a write of ours may land: a second try of the same forces it. */
+  force(): void {
+    const open = this.#open;
+    if (open !== null && open.status === "unknown" && this.frozen === "") this.#send(open.record, open.expectedRevision, open.writeIds);
+  }
+
+  #settle(found: KnownRecord): Settlement {
+    const isMine = this.#open?.writeIds.includes(found.record.writeId) ?? false;
+    this.#open = null;
+    this.#known = found;
+    if (found.record.epoch > this.#epochSeen || this.#savedEpoch < found.record.epoch) {
+      this.#epochSeen = Math.max(this.#epochSeen, found.record.epoch);
+      this.#out.push({ type: "saveEpoch", epoch: found.record.epoch });
+    }
+    return isMine ? "won" : "superseded";
+  }
+
+  /** What the registry says about itself: older than what was seen here freezes mode changes until it is not. */
+  judge(epoch: number | null): void {
+    if (epoch === null) this.frozen = this.#epochSeen > 0 ? "the registry's record is gone; restore it, or recover by force" : "";
+    else if (this.#rules.wentBack(epoch, this.#epochSeen))
+      this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${this.#epochSeen}; restore it, or recover by force`;
+    else this.frozen = "";
+  }
+
+  clone(out: Outbox[]): Membership {
+    const copy = new Membership(this.#self, this.#rules, out, this.#epochSeen);
+    copy.#known = this.#known;
+    copy.#open = this.#open;
+    copy.#savedEpoch = this.#savedEpoch;
+    copy.#writes = this.#writes;
+    copy.frozen = this.frozen;
+    return copy;
+  }
+}

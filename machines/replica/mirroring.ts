@@ -1,0 +1,188 @@
+/**
+ * The primary's side of the mirror (claims 20, 27): which records go to which follower over which link, and what its
+ * confirms say. What always holds: a follower is sent records only in its session and in order; changing links sends
+ * again from the last confirmed record (rule 4); what is sent and not confirmed is bounded (rules 10, 15).
+ */
+import type { Limits } from "../../schemas/settings.ts";
+import type { Confirm, Follow } from "../codec/message.ts";
+import type { LogBatch } from "../log/batch.ts";
+import type { EpochEnd, MemoryLog } from "../log/memory-log.ts";
+import type { Outbox } from "./outbox.ts";
+import type { LinkName, Peer, Peers, Session } from "./peers.ts";
+import type { Rules } from "./rules.ts";
+
+export interface MirrorView {
+  readonly self: string;
+  readonly epoch: number;
+  readonly history: string;
+  readonly schema: string;
+  readonly log: MemoryLog;
+  readonly committed: number;
+  readonly published: number;
+  readonly probe: number;
+  readonly limits: Limits;
+  readonly rules: Rules;
+  readonly peers: Peers;
+  readonly out: Outbox[];
+  /** The first record that is still on this server's disk. */
+  readonly oldestOnDisk: number;
+}
+
+/** The last record that both logs share; null where that cannot be told, and only a snapshot helps (rule 7). */
+export function agreedSequence(mine: readonly EpochEnd[], theirs: readonly EpochEnd[], myLast: number, theirLast: number): number | null {
+  if (theirLast === 0 || myLast === 0) return 0;
+  for (const end of [...theirs].reverse()) {
+    const own = mine.find(({ epoch }) => epoch === end.epoch);
+    if (own !== undefined) return Math.min(own.last, end.last);
+  }
+  return null;
+}
+
+/** A server asks to follow. A repeated question of a session that stands gets the same answer again. */
+export function onFollow(peer: Peer, message: Follow, nowMs: number, view: MirrorView): void {
+  const answer = { session: message.session, from: view.self, to: message.from };
+  const decline = (reason: "snapshot" | "schema" | "leaving") =>
+    view.out.push({ type: "send", to: peer.name, link: view.peers.linkTo(peer), message: { type: "decline", ...answer, reason }, payload: [] });
+  if (message.schema !== view.schema) {
+    decline("schema");
+    return;
+  }
+  if (peer.leaving === message.from) {
+    decline("leaving");
+    return;
+  }
+  if (peer.session?.id !== message.session) {
+    const isSameHistory = message.history === view.history || message.last === 0;
+    const agreed = isSameHistory ? agreedSequence(view.log.epochEnds, message.epochEnds, view.log.closed.sequence, message.last) : null;
+    if (agreed === null || agreed < message.committed || agreed + 1 < view.oldestOnDisk) {
+      decline("snapshot");
+      view.out.push({ type: "sendSnapshot", peer: peer.name, session: message.session });
+      return;
+    }
+    peer.session = {
+      id: message.session,
+      incarnation: message.from,
+      start: agreed,
+      confirmed: 0,
+      sent: agreed,
+      flight: [],
+      flightBytes: 0,
+      echoed: 0,
+      probed: 0,
+      progressMs: nowMs,
+      quiet: true,
+      link: null,
+      isReading: false,
+    };
+  }
+  const start = peer.session.start;
+  const hash = view.log.hashAt(start) ?? null;
+  view.out.push({
+    type: "send",
+    to: peer.name,
+    link: view.peers.linkTo(peer),
+    message: { type: "accept", ...answer, epoch: view.epoch, sequence: start, hash },
+    payload: [],
+  });
+}
+
+/** True when the confirm counted. */
+export function onConfirm(session: Session, message: Confirm, nowMs: number, view: MirrorView): boolean {
+  const { log } = view;
+  // Below memory there is nothing to compare with: those records are committed and on both disks' way.
+  const hash = message.sequence < log.base.sequence ? message.hash : log.hashAt(message.sequence);
+  const facts = { session: session.id, epoch: view.epoch, self: view.self, follower: session.incarnation, hash };
+  if (!view.rules.confirmFits(message, facts)) return false;
+  session.echoed = Math.max(session.echoed, message.probe);
+  if (message.sequence > session.confirmed) {
+    session.confirmed = message.sequence;
+    session.progressMs = nowMs;
+    while (session.flight.length > 0 && (session.flight[0]?.last ?? 0) <= message.sequence)
+      session.flightBytes -= session.flight.shift()?.bytes ?? 0;
+  }
+  if (message.gap) sendAgain(session);
+  return true;
+}
+
+/** From the last confirmed record: after a gap, a change of links, or when no confirm comes. */
+export function sendAgain(session: Session): void {
+  session.sent = Math.max(session.confirmed, session.start);
+  session.flight = [];
+  session.flightBytes = 0;
+}
+
+function send(peer: Peer, session: Session, link: LinkName, batches: readonly LogBatch[], view: MirrorView): void {
+  const at = { sequence: session.sent, hash: view.log.hashAt(session.sent) ?? 0 };
+  const last = batches.at(-1);
+  const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
+  view.out.push({
+    type: "send",
+    to: peer.name,
+    link,
+    message: {
+      type: "mirror",
+      session: session.id,
+      epoch: view.epoch,
+      from: view.self,
+      to: session.incarnation,
+      first: session.sent + 1,
+      last: last?.last ?? at.sequence,
+      previousHash: batches[0]?.previousHash ?? at.hash,
+      lastHash: last?.lastHash ?? at.hash,
+      committed: view.committed,
+      published: view.published,
+      probe: view.probe,
+    },
+    payload: batches.map((batch) => batch.bytes),
+  });
+  session.probed = view.probe;
+  session.quiet = false;
+  if (last !== undefined) {
+    session.sent = last.last;
+    session.flight.push({ last: last.last, bytes });
+    session.flightBytes += bytes;
+  }
+}
+
+/** Sends what the follower lacks, as far as the window allows. `mustSpeak`: an empty one if there is nothing. */
+export function pump(peer: Peer, nowMs: number, mustSpeak: boolean, view: MirrorView): void {
+  const { session } = peer;
+  if (session === null || session.isReading) return;
+  const { log, limits } = view;
+  const link = view.peers.linkTo(peer);
+  if (session.link !== link) {
+    if (session.link !== null) sendAgain(session);
+    session.link = link;
+  }
+  if (session.sent <= session.confirmed) session.progressMs = nowMs;
+  while (session.sent < log.closed.sequence && session.flightBytes < limits.maxUnconfirmedBytes) {
+    if (session.sent < log.base.sequence) {
+      session.isReading = true;
+      view.out.push({ type: "readLog", peer: peer.name, session: session.id, from: session.sent + 1 });
+      return;
+    }
+    send(peer, session, link, take(log.batches(session.sent + 1, log.closed.sequence), limits.maxBatchBytes), view);
+  }
+  if (session.probed < view.probe || (mustSpeak && session.quiet)) send(peer, session, link, [], view);
+}
+
+/** Records for a joiner, read from this server's disk. */
+export function onLogRead(peer: Peer, sessionId: string, batches: readonly LogBatch[], view: MirrorView): void {
+  const { session } = peer;
+  if (session === null || session.id !== sessionId) return;
+  session.isReading = false;
+  const fitting = batches.filter((batch) => batch.last > session.sent);
+  if (fitting[0]?.first === session.sent + 1) send(peer, session, view.peers.linkTo(peer), fitting, view);
+}
+
+/** Batches up to about `maxBytes`, at least one. */
+export function take(batches: Iterable<LogBatch>, maxBytes: number): LogBatch[] {
+  const taken: LogBatch[] = [];
+  let bytes = 0;
+  for (const batch of batches) {
+    if (taken.length > 0 && bytes + batch.bytes.length > maxBytes) break;
+    taken.push(batch);
+    bytes += batch.bytes.length;
+  }
+  return taken;
+}
