@@ -178,9 +178,11 @@ export class Peers {
   }
 
   /** Main closed and not heard since: worth asking again and again whether NATS still knows it. */
-  get anyInDoubt(): boolean {
-    for (const peer of this.#byName.values())
-      if (peer.link.main === "closed" && peer.link.failsafe !== "closed") return true;
+  anyInDoubt(nowMs: number): boolean {
+    for (const peer of this.#byName.values()) {
+      const isRecent = nowMs - peer.closedMs < this.#suspicionMs && peer.heardMs.failsafe <= peer.closedMs;
+      if (peer.link.main === "closed" && peer.link.failsafe !== "closed" && isRecent) return true;
+    }
     return false;
   }
 

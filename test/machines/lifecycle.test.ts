@@ -136,7 +136,7 @@ test("a fence stands only where a server syncs, asks or has ended; while hot onl
 test("a fence that was not followed by a proposal can be lifted, in both roles (rule 2)", (t) => {
   for (const [from, event, to] of [
     ["hot.fencing.syncing", "backup.returned", "hot.normal"],
-    ["candidate.syncing", "primary.returned", "warm"],
+    ["candidate.syncing", "primary.returned", "following.warm"],
   ]) {
     const step = taken.find((each) => each.from === from && each.event === event);
     t.is(step?.to, to);
@@ -146,7 +146,7 @@ test("a fence that was not followed by a proposal can be lifted, in both roles (
 test("deposed: named it follows with its memory, not named it syncs and starts again (rule 7)", (t) => {
   for (const { before, event, to, actions } of taken) {
     if (!before.hasTag("hot")) continue;
-    if (event === "deposed.named") t.deepEqual([to, actions], ["warm", ["becomeCold", "follow"]]);
+    if (event === "deposed.named") t.deepEqual([to, actions], ["following.warm", ["becomeCold", "follow"]]);
     if (event === "deposed.unnamed") t.deepEqual([to, actions], ["deposed", ["becomeCold", "syncAll"]]);
   }
   for (const state of graph.states.filter((state) => state.hasTag("hot")))
@@ -177,15 +177,15 @@ test("the start table is asked wherever a server is no member, and every verdict
     "verdict.wait": "waiting",
     "verdict.claim": "claiming.syncing",
     "verdict.newHistory": "renewing.syncing",
-    "verdict.join": "joining",
-    "verdict.member": "warm",
+    "verdict.join": "following.joining",
+    "verdict.member": "following.warm",
   };
   for (const from of ["consulting", "waiting", "refusing"])
     for (const [event, to] of Object.entries(verdicts))
       t.is(graph.steps.find((step) => step.from === from && step.event === event)?.to, to, `${from} ${event}`);
   for (const { to, event, from } of taken)
     if (to === "consulting")
-      t.true(["recovering", "claiming", "renewing", "joining"].includes(from.split(".")[0] ?? ""), event);
+      t.true(["recovering", "claiming", "renewing", "following"].includes(from.split(".")[0] ?? ""), event);
 });
 
 test("a planned switch has no degraded moment: intake is held, and both sides end normal or where they were", (t) => {
@@ -195,7 +195,7 @@ test("a planned switch has no degraded moment: intake is held, and both sides en
   t.deepEqual(outcomes.toSorted(), [
     ["backup.lost.alone", "hot.fencing.syncing"],
     ["backup.lost.others", "hot.removing"],
-    ["deposed.named", "warm"],
+    ["deposed.named", "following.warm"],
     ["deposed.unnamed", "deposed"],
     ["disk.failed", "failed"],
     ["switch.failed", "hot.normal"],
@@ -205,15 +205,15 @@ test("a planned switch has no degraded moment: intake is held, and both sides en
 test("a story: a takeover, alone, the old primary joins, and the roles are switched back", (t) => {
   const story = [
     ["store.recovered", "consulting", "consult"],
-    ["verdict.join", "joining", "follow"],
-    ["record.named", "warm", "unfollow follow"],
+    ["verdict.join", "following.joining", "follow"],
+    ["record.named", "following.warm", ""],
     ["primary.lost.alone", "candidate.syncing", "unfollow syncAll"],
     ["disk.synced", "candidate.asking", "proposeTakeover"],
     ["cas.won.alone", "hot.alone", "becomeHot"],
     ["joiner.ready", "hot.adding", "proposeAddition"],
     ["cas.won.normal", "hot.normal", ""],
     ["switch.requested", "hot.switching", "offerHandover"],
-    ["deposed.named", "warm", "becomeCold follow"],
+    ["deposed.named", "following.warm", "becomeCold follow"],
     ["exit.allowed", "stopped", "unfollow exit"],
   ] as const;
   let server = startingLifecycle;
