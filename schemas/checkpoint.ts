@@ -31,11 +31,15 @@ const OwnerMeta = z.object({
   incarnation: z.string(),
   /** Where the log of the incarnation before this one ended. */
   previousEnd: LogEnd.extend({ incarnation: z.string() }).nullable(),
+  /** How often this server was started: of two incarnations the newer has the higher number. */
+  life: whole,
+  /** Results of records up to this sequence reached NATS (rule 13). */
+  published: whole,
   /** Committed, as far as this server knew; never less than applied. */
   committed: whole,
   /** Result number as of `applied`. */
   resultNumber: whole,
-  /** Replies of results up to this number are forgotten, and `floorMs` is the newest stamp among them (rule 12). */
+  /** Replies of records up to this sequence are forgotten, and `floorMs` is the newest stamp among them (rule 12). */
   forgottenThrough: whole,
   floorMs: z.number().nonnegative(),
 });

@@ -71,6 +71,9 @@ export const headers = {
   messageId: "Nats-Msg-Id",
 } as const;
 
+/** Headers of the reply to a duplicate; its bytes are those of the first. */
+export const duplicateHeaders: Readonly<Record<string, string>> = { [headers.duplicate]: "1" };
+
 /** A query: a read of committed state, never logged. Its body is the application's. */
 export const QueryEnvelope = z.strictObject({ client: Name, id: Name, body: z.unknown() });
 export type QueryEnvelope = z.infer<typeof QueryEnvelope>;

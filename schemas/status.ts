@@ -72,8 +72,8 @@ export const ServerEvent = z.object({
 });
 export type ServerEvent = z.infer<typeof ServerEvent>;
 
-/** switch: hand the primary's role over. flush: write and sync the log now. pause, resume: intake of requests. */
-export const controlVerbs = ["switch", "flush", "pause", "resume"] as const;
+/** recover: go on by force with what this server has (rule 18). switch: hand the primary's role over. flush: write and sync the log now. pause, resume: intake of requests. */
+export const controlVerbs = ["switch", "flush", "pause", "resume", "recover"] as const;
 export type ControlVerb = (typeof controlVerbs)[number];
 
 /** `message`: one line for a person; when `ok` is false it says what to do. */

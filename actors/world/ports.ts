@@ -82,6 +82,8 @@ export interface Bus {
   /** `reply`: the subject where answers shall go. False: not sent, because the bus is not connected. */
   publish(subject: string, data: Uint8Array, headers?: BusHeaders, reply?: string): boolean;
   maxPayloadBytes(): number;
+  /** True once the broker certainly has all that was published before; false if the connection was lost meanwhile. */
+  flush(): Promise<boolean>;
   /** Registers with the NATS services API ($SRV.PING/INFO/STATS). */
   announceService(info: {
     name: string;

@@ -126,13 +126,14 @@ export interface SnapshotChunk {
   type: "snapshotChunk";
   session: string;
   number: number;
-  last: boolean;
 }
 export interface SnapshotAck {
   type: "snapshotAck";
   session: string;
+  /** The chunk that is wanted next. */
   number: number;
-  ok: boolean;
+  /** Everything came and was adopted. */
+  done: boolean;
 }
 
 export type PeerMessage =

@@ -209,6 +209,13 @@ export class MemoryLog implements LogSource {
     else if (newest !== undefined) ends[ends.length - 1] = { epoch: newest.epoch, last: after };
   }
 
+  /** About how many bytes of records lie above a sequence; whole batches. */
+  bytesAbove(sequence: number): number {
+    let bytes = 0;
+    for (let at = this.#find(sequence + 1); at < this.#batches.length; at += 1) bytes += this.#batches[at]?.bytes.length ?? 0;
+    return bytes;
+  }
+
   /** Lets go of batches that end at or below `through`, oldest first, until at most `keepBytes` are retained. */
   trim(through: number, keepBytes: number): void {
     let drop = 0;

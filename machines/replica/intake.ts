@@ -198,6 +198,11 @@ export class Intake {
     return first;
   }
 
+  hasStartable(committed: number): boolean {
+    const first = this.#queue[0];
+    return first !== undefined && first.startsAfter <= committed;
+  }
+
   /** The handler goes on after its first turn: duplicates may join it. */
   keepRunning(request: RunningRequest): void {
     if (!request.done) this.#running.set(request.requestKey, request);

@@ -186,6 +186,11 @@ export class Peers {
     return false;
   }
 
+  linkOf(name: string): LinkName {
+    const peer = this.#byName.get(name);
+    return peer === undefined ? "failsafe" : this.linkTo(peer);
+  }
+
   /** The link for records: main while it is up, else NATS. */
   linkTo(peer: Peer): LinkName {
     return peer.link.main === "up" ? "main" : "failsafe";

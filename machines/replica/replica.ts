@@ -90,6 +90,8 @@ export class Replica implements IntakeView, MirrorView {
   published: number;
   oldestOnDisk: number;
   inherited = 0;
+  /** Number of the newest committed result, on a hot server that has committed what it inherited. */
+  committedResults = 0;
   paused = false;
   stopping = false;
   /** Why the last transition happened, and what is waited for: for operators. */
@@ -129,7 +131,7 @@ export class Replica implements IntakeView, MirrorView {
   #mayBeNamed = false;
   #released = false;
   /** Ends of batches that are not committed: bytes and what they say to forget. */
-  #unconfirmed: { last: number; bytes: number; forget: number }[] = [];
+  #unconfirmed: { last: number; bytes: number; forget: number; results: number }[] = [];
   #unconfirmedBytes = 0;
   #reader = new RecordReader(new Uint8Array(0));
 
@@ -360,6 +362,7 @@ export class Replica implements IntakeView, MirrorView {
     this.epoch = this.membership.epoch;
     this.#observe(this.log.last);
     this.outbox.push({ type: "apply", through: this.log.last });
+    this.committedResults = isNewHistory ? 0 : this.requests.resultNumber;
     if (isNewHistory) this.#appendHistory();
     this.outbox.push({ type: "hot", epoch: this.membership.epoch, publishAfter: this.rules.publishFrom(this.published) - 1 });
     for (const begun of [...this.requests.begun.values()]) {
@@ -462,6 +465,7 @@ export class Replica implements IntakeView, MirrorView {
       const batch = this.#unconfirmed.shift();
       this.#unconfirmedBytes -= batch?.bytes ?? 0;
       forget = batch?.forget ?? 0;
+      this.committedResults = batch?.results ?? 0;
     }
     if (forget > 0) this.requests.forget(forget);
   }
@@ -500,7 +504,7 @@ export class Replica implements IntakeView, MirrorView {
   }
 
   #onBatch(batch: LogBatch): void {
-    this.#unconfirmed.push({ last: batch.last, bytes: batch.bytes.length, forget: this.requests.forgetThrough });
+    this.#unconfirmed.push({ last: batch.last, bytes: batch.bytes.length, forget: this.requests.forgetThrough, results: this.requests.resultNumber });
     this.#unconfirmedBytes += batch.bytes.length;
     this.requests.chooseForgotten(this.limits.rememberReplies, this.#wallMs - this.limits.rememberMs, 2 * (batch.last - batch.first + 1) + 16);
   }
@@ -1120,8 +1124,11 @@ export class Replica implements IntakeView, MirrorView {
     return null;
   }
 
-  onPause(paused: boolean): void {
+  /** Null when it is done; else why not. */
+  onPause(paused: boolean): string | null {
+    if (!this.hot) return "this server is not the primary: ask the primary";
     this.paused = paused;
+    return null;
   }
 
   /** Rule 18. Null when it is under way; else why not. */

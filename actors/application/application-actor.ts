@@ -1,0 +1,305 @@
+/**
+ * The application process of one server (claims 15, 16, 25): warm, it applies committed records; hot, it takes requests,
+ * runs handlers, and hands out what the replica releases. What always holds: state changes by effects through one code
+ * path; the hot state runs ahead of the commit point and dies with the role; nothing here decides what may leave.
+ */
+import { duplicateHeaders } from "../../schemas/envelope.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import { RecordReader } from "../../machines/codec/record.ts";
+import type { LogBatch } from "../../machines/log/batch.ts";
+import { refusal } from "../../machines/replica/intake.ts";
+import type { Replica } from "../../machines/replica/replica.ts";
+import type { RunningRequest } from "../../machines/replica/requests.ts";
+import {
+  type ApplicationEvent,
+  type ApplicationSnapshot,
+  applicationStep,
+  loadingApplication,
+} from "../../machines/application.ts";
+import { stateName } from "../../machines/step.ts";
+import type { Actor, Stage } from "../actor.ts";
+import type { BusMessage, Subscription, World } from "../world/ports.ts";
+import { BodyParser } from "./body.ts";
+import type { Application } from "./define.ts";
+import { parseQuery, parseRequest } from "./front.ts";
+import { answerNotHot, answerReplay } from "./replay.ts";
+import { ResultsPublisher } from "./results.ts";
+import { HandlerRunner } from "./runner.ts";
+import { ApplicationState } from "./state.ts";
+
+export interface ApplicationParts {
+  readonly application: Application;
+  readonly settings: Settings;
+  readonly world: World;
+  readonly stage: Stage;
+  readonly replica: () => Replica;
+  /** The committed log, oldest first: from disk, then from memory. */
+  readonly committedLog: () => AsyncIterable<LogBatch>;
+}
+
+export class ApplicationActor implements Actor {
+  readonly name = "application";
+  readonly #parts: ApplicationParts;
+  readonly #parser: BodyParser;
+  readonly #results: ResultsPublisher;
+  readonly #reader = new RecordReader(new Uint8Array(0));
+  #machine: ApplicationSnapshot = loadingApplication;
+  #state: ApplicationState;
+  #runner: HandlerRunner<RunningRequest>;
+  #applied = 0;
+  #subscriptions: Subscription[] = [];
+  #door: Subscription[] = [];
+  #waiting: { needs: number; resolve: () => void }[] = [];
+  #requests = 0;
+
+  constructor(parts: ApplicationParts) {
+    this.#parts = parts;
+    this.#parser = new BodyParser(parts.application);
+    this.#results = new ResultsPublisher(parts.world.bus, parts.settings.service);
+    this.#state = new ApplicationState(parts.application);
+    this.#runner = this.#makeRunner();
+  }
+
+  get #replica(): Replica {
+    return this.#parts.replica();
+  }
+  get state(): ApplicationState {
+    return this.#state;
+  }
+  /** The last record whose effects are in the state. */
+  get applied(): number {
+    return this.#applied;
+  }
+  get process(): "hot" | "warm" | "stopped" {
+    const name = stateName(this.#machine);
+    return name === "hot" || name === "warm" ? name : "stopped";
+  }
+
+  #send(event: ApplicationEvent): void {
+    this.#machine = applicationStep(this.#machine, event)[0];
+  }
+
+  #makeRunner(): HandlerRunner<RunningRequest> {
+    const { application, settings, world, stage } = this.#parts;
+    return new HandlerRunner<RunningRequest>({
+      application,
+      state: this.#state,
+      clock: world.clock,
+      limits: settings.limits,
+      sink: {
+        transaction: (request, record) => {
+          this.#replica.intake.transaction(request, record, this.#replica);
+          this.#applied = this.#replica.log.last;
+          stage.touch();
+        },
+        final: (request, record) => {
+          this.#replica.intake.finish(request, record, this.#replica);
+          this.#applied = this.#replica.log.last;
+          stage.touch();
+        },
+        committed: () => {
+          const needs = this.#replica.log.last;
+          stage.touch();
+          return new Promise((resolve) => this.#waiting.push({ needs, resolve }));
+        },
+        fatal: (error) => stage.fail(error),
+      },
+    });
+  }
+
+  // --- state ------------------------------------------------------------------------------------------------------
+
+  /** A state to be filled from the store; `loaded` makes it the one that counts. */
+  beginLoad(): ApplicationState {
+    return new ApplicationState(this.#parts.application);
+  }
+  loaded(state: ApplicationState, applied: number): void {
+    this.#state = state;
+    this.#applied = applied;
+    this.#runner.abandonAll();
+    this.#runner = this.#makeRunner();
+    this.#send({ type: "state.loaded" });
+  }
+  outdated(): void {
+    this.#send({ type: "state.outdated" });
+  }
+
+  /** Applies records through here; their effects are for good on this server. */
+  apply(through: number): void {
+    if (through <= this.#applied) return;
+    for (const batch of this.#replica.log.batches(this.#applied + 1, through)) {
+      this.#reader.over(Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength), 0);
+      do {
+        if (this.#reader.effects.length > 0) this.#state.apply(this.#reader.effects);
+      } while (this.#reader.next());
+    }
+    this.#applied = through;
+  }
+
+  // --- hot and cold -----------------------------------------------------------------------------------------------
+
+  start(): void {
+    const { world, stage, settings } = this.#parts;
+    const replay = (message: BusMessage) => stage.input(() => this.#onReplay(message));
+    this.#subscriptions.push(world.bus.subscribe(subjects.replay(settings.service), replay));
+  }
+
+  stop(): void {
+    this.goCold();
+    this.#send({ type: "stop" });
+    for (const subscription of this.#subscriptions) subscription.stop();
+    this.#subscriptions = [];
+  }
+
+  goHot(publishAfter: number): void {
+    this.#send({ type: "role.hot" });
+    if (this.#parts.settings.publishResults) this.#results.start(publishAfter);
+  }
+
+  goCold(): void {
+    this.#send({ type: "role.cold" });
+    this.#runner.abandonAll();
+    this.#waiting = [];
+    this.#results.stop();
+    this.#closeDoor();
+  }
+
+  #openDoor(): void {
+    const { world, stage, settings } = this.#parts;
+    const onRequest = (message: BusMessage) => stage.input(() => this.#onRequest(message));
+    const onQuery = (message: BusMessage) => stage.input(() => this.#onQuery(message));
+    this.#door = [
+      world.bus.subscribe(subjects.requests(settings.service), onRequest),
+      world.bus.subscribe(subjects.queries(settings.service), onQuery),
+    ];
+  }
+
+  #closeDoor(): void {
+    for (const subscription of this.#door) subscription.stop();
+    this.#door = [];
+  }
+
+  onBus(connected: boolean): void {
+    if (!connected) this.#results.rewind(this.#replica.published);
+  }
+
+  // --- requests ---------------------------------------------------------------------------------------------------
+
+  #onRequest(message: BusMessage): void {
+    const { settings, world } = this.#parts;
+    this.#requests += 1;
+    const replica = this.#replica;
+    if (!replica.hot) return;
+    const parsed = parseRequest(message, this.#parser, settings.limits.maxRequestBytes);
+    if (!parsed.ok) {
+      if (message.reply !== "") world.bus.publish(message.reply, parsed.refusal);
+      return;
+    }
+    if (!replica.takesRequests) {
+      replica.intake.refuse(parsed.value, "NOT_HOT", "the role is being handed over; send it again", replica);
+      return;
+    }
+    const request = replica.intake.onRequest(parsed.value, world.clock.wallMs(), replica);
+    if (request !== null) this.#run(request);
+  }
+
+  #run(request: RunningRequest): void {
+    this.#runner.run(request, request);
+    if (!request.done) this.#replica.intake.keepRunning(request);
+  }
+
+  #onQuery(message: BusMessage): void {
+    const { settings, world } = this.#parts;
+    const replica = this.#replica;
+    if (!replica.hot || message.reply === "") return;
+    const parsed = parseQuery(message, settings.limits.maxRequestBytes);
+    if (!parsed.ok) {
+      world.bus.publish(message.reply, parsed.refusal);
+      return;
+    }
+    const { client, id, body } = parsed.value;
+    if (!replica.takesRequests) {
+      const sender = { client, id, replyTo: message.reply };
+      replica.intake.refuse(sender, "NOT_HOT", "the role is being handed over; ask again", replica);
+      return;
+    }
+    const sequence = replica.log.last;
+    const answer = this.#runner.query(body, sequence);
+    if (!answer.ok) {
+      world.bus.publish(message.reply, refusal(client, id, answer.code, answer.message));
+      return;
+    }
+    const head = `{"client":${JSON.stringify(client)},"id":${JSON.stringify(id)},"ok":true,`;
+    const reply = Buffer.from(`${head}"result":${answer.json},"sequence":${sequence},"epoch":${replica.epoch}}`);
+    replica.intake.answerProven(message.reply, reply, sequence, replica);
+  }
+
+  #onReplay(message: BusMessage): void {
+    const { world, settings, stage, committedLog } = this.#parts;
+    const replica = this.#replica;
+    if (!replica.hot || message.reply === "") return;
+    if (replica.committed < replica.inherited) {
+      answerNotHot(message, world.bus);
+      return;
+    }
+    const { history, committed } = replica;
+    const source = {
+      service: settings.service,
+      history,
+      committed,
+      lastResult: () => replica.committedResults,
+      batches: committedLog,
+    };
+    stage.watch(answerReplay(message, world.bus, source), () => {});
+  }
+
+  // --- turns ------------------------------------------------------------------------------------------------------
+
+  /** Before the end of a turn: what waits for an attempt record; whether the door is open. */
+  beforeTurnEnd(): void {
+    const replica = this.#replica;
+    const isOpen = replica.takesRequests && this.process === "hot";
+    if (isOpen && this.#door.length === 0) this.#openDoor();
+    if (!isOpen && this.#door.length > 0) this.#closeDoor();
+    if (!replica.hot) return;
+    for (let next = replica.intake.nextToStart(replica.committed); next !== null; ) {
+      this.#run(next);
+      next = replica.intake.nextToStart(replica.committed);
+    }
+  }
+
+  /** After it: replies, results, handlers that wait for the commit. */
+  afterTurnEnd(): void {
+    const { world, stage } = this.#parts;
+    const replica = this.#replica;
+    if (!replica.hot) return;
+    replica.release((to, bytes, isDuplicate) => {
+      world.bus.publish(to, bytes, isDuplicate ? duplicateHeaders : undefined);
+    });
+    if (this.#results.publish(replica.log, replica.committed, replica.history)) stage.touch();
+    if (this.#waiting.length > 0) this.#resolveCommitted(replica.committed);
+    if (replica.intake.hasStartable(replica.committed)) stage.touch();
+  }
+
+  #resolveCommitted(committed: number): void {
+    const ready = this.#waiting.filter(({ needs }) => needs <= committed);
+    this.#waiting = this.#waiting.filter(({ needs }) => needs > committed);
+    for (const { resolve } of ready) resolve();
+  }
+
+  /** Now and then: asks NATS what it has got, so that the watermark can move. */
+  onTick(): void {
+    if (!this.#replica.hot) return;
+    const { stage } = this.#parts;
+    stage.watch(this.#results.confirm(), (published) => {
+      if (published !== null && this.#replica.hot) this.#replica.onPublished(published);
+    });
+  }
+
+  report(): Record<string, unknown> {
+    const { size } = this.#state;
+    return { process: this.process, applied: this.#applied, size, requests: this.#requests, handlers: this.#runner.inProgress };
+  }
+}
+

@@ -1,0 +1,86 @@
+/**
+ * The door for clients: bytes from the bus become a parsed request or a typed refusal (claim 23; PROTOCOL.md rule 5). What
+ * always holds: nothing that does not fit is logged or run, and what every server would refuse alike is refused at once,
+ * without a proof.
+ */
+import { Envelope, QueryEnvelope } from "../../schemas/envelope.ts";
+import type { ErrorCode } from "../../schemas/errors.ts";
+import { parseClientSubject } from "../../schemas/subjects.ts";
+import { type Arrival, refusal } from "../../machines/replica/intake.ts";
+import type { BusMessage } from "../world/ports.ts";
+import type { BodyParser } from "./body.ts";
+import { describeIssues } from "./json.ts";
+
+export type Parsed<T> = { ok: true; value: T } | { ok: false; refusal: Uint8Array };
+
+export interface Query {
+  readonly client: string;
+  readonly id: string;
+  readonly body: unknown;
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+function refused(client: string, id: string, code: ErrorCode, message: string): { ok: false; refusal: Uint8Array } {
+  return { ok: false, refusal: refusal(client, id, code, message) };
+}
+
+/** What can be told of a sender whose envelope cannot be read. */
+function nameIn(value: unknown, field: "client" | "id"): string {
+  if (typeof value !== "object" || value === null || !(field in value)) return "";
+  const name = (value as Record<string, unknown>)[field];
+  return typeof name === "string" ? name.slice(0, 128) : "";
+}
+
+function parseJson(message: BusMessage, maxBytes: number): Parsed<unknown> {
+  const client = parseClientSubject(message.subject)?.client ?? "";
+  if (message.data.length > maxBytes)
+    return refused(client, "", "TOO_LARGE", `a message of ${message.data.length} bytes; at most ${maxBytes} are taken`);
+  try {
+    return { ok: true, value: JSON.parse(utf8.decode(message.data)) };
+  } catch {
+    return refused(client, "", "INVALID_REQUEST", "the message is not JSON in UTF-8");
+  }
+}
+
+export function parseRequest(message: BusMessage, parser: BodyParser, maxBytes: number): Parsed<Arrival> {
+  const json = parseJson(message, maxBytes);
+  if (!json.ok) return json;
+  const envelope = Envelope.safeParse(json.value);
+  const client = nameIn(json.value, "client");
+  const id = nameIn(json.value, "id");
+  if (!envelope.success) return refused(client, id, "INVALID_REQUEST", describeIssues(envelope.error));
+  const address = parseClientSubject(message.subject);
+  if (address === null || address.client !== client)
+    return refused(client, id, "INVALID_REQUEST", "the subject's last token must be the envelope's client");
+  const body = parser.parse(envelope.data.body);
+  if (!body.ok) return refused(client, id, "INVALID_REQUEST", body.message);
+  if (body.key !== address.key)
+    return refused(client, id, "INVALID_REQUEST", `the subject's key must be the body's: ${body.key}`);
+  return {
+    ok: true,
+    value: {
+      client,
+      id,
+      key: body.key,
+      bodyHash: parser.hash(body.value),
+      issuedAtMs: envelope.data.issuedAt,
+      after: envelope.data.after,
+      resend: envelope.data.resend ?? false,
+      body: body.value,
+      replyTo: message.reply,
+    },
+  };
+}
+
+export function parseQuery(message: BusMessage, maxBytes: number): Parsed<Query> {
+  const json = parseJson(message, maxBytes);
+  if (!json.ok) return json;
+  const envelope = QueryEnvelope.safeParse(json.value);
+  const client = nameIn(json.value, "client");
+  const id = nameIn(json.value, "id");
+  if (!envelope.success) return refused(client, id, "INVALID_REQUEST", describeIssues(envelope.error));
+  if (parseClientSubject(message.subject)?.client !== client)
+    return refused(client, id, "INVALID_REQUEST", "the subject's last token must be the envelope's client");
+  return { ok: true, value: envelope.data };
+}

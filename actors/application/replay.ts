@@ -1,0 +1,90 @@
+/**
+ * Answers `<service>.replay`: results again, from a result number (rule 13; schemas/replay.ts has the protocol). Reads the
+ * log on disk and then in memory, never above the commit point. What always holds: results of one answer are dense and of
+ * one history, and the last message says where to go on.
+ */
+import { ReplayRequest } from "../../schemas/envelope.ts";
+import { maxReplayResults, type ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import { RecordReader, recordKinds } from "../../machines/codec/record.ts";
+import type { LogBatch } from "../../machines/log/batch.ts";
+import type { Bus, BusMessage } from "../world/ports.ts";
+import { resultHeaders } from "./results.ts";
+
+export interface ReplaySource {
+  readonly service: string;
+  readonly history: string;
+  readonly committed: number;
+  /** Number of the newest committed result of this history. */
+  lastResult(): number;
+  /** Batches in order, from the oldest that is kept through the commit point. */
+  batches(): AsyncIterable<LogBatch>;
+}
+
+function end(source: ReplaySource, part: { next: number; oldest: number; error?: ReplayEnd["error"] }): ReplayEnd {
+  return { history: source.history, current: source.history, last: source.lastResult(), ...part };
+}
+
+export async function answerReplay(message: BusMessage, bus: Bus, source: ReplaySource): Promise<void> {
+  const finish = (told: ReplayEnd) =>
+    bus.publish(message.reply, Buffer.from(JSON.stringify(told)), { [replayHeaders.end]: String(told.next) });
+  const request = parse(message.data);
+  if (request === null) {
+    const error = { code: "INVALID_REQUEST", message: "send {\"from\": <result number>}" } as const;
+    finish(end(source, { next: 1, oldest: 1, error }));
+    return;
+  }
+  const { from, history = source.history, limit = maxReplayResults } = request;
+  if (history !== source.history) {
+    const error = { code: "UNKNOWN_HISTORY", message: `the history that goes on here is ${source.history}` } as const;
+    finish(end(source, { next: from, oldest: 1, error }));
+    return;
+  }
+  const budget = Math.min(limit, maxReplayResults);
+  let next = from;
+  let oldest = 0;
+  const reader = new RecordReader(new Uint8Array(0));
+  for await (const batch of source.batches()) {
+    const bytes = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
+    reader.over(bytes, 0);
+    do {
+      if (reader.kind === recordKinds.history) {
+        oldest = 0;
+        next = from;
+      }
+      if (reader.kind !== recordKinds.final) continue;
+      if (oldest === 0) oldest = reader.resultNumber;
+      if (reader.resultNumber !== next || next - from >= budget) continue;
+      const subject = subjects.result(source.service, reader.key, reader.client);
+      bus.publish(message.reply, reader.reply, { ...resultHeaders(reader, history), [replayHeaders.subject]: subject });
+      next += 1;
+    } while (reader.next());
+    if (next - from >= budget) break;
+  }
+  const isForgotten = next === from && from < oldest;
+  const error = { code: "FORGOTTEN", message: `results before ${oldest} are no longer remembered` } as const;
+  finish(end(source, { next, oldest: Math.max(oldest, 1), ...(isForgotten ? { error } : {}) }));
+}
+
+function parse(data: Uint8Array): ReplayRequest | null {
+  try {
+    const request = ReplayRequest.safeParse(JSON.parse(Buffer.from(data).toString("utf8")));
+    return request.success ? request.data : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Answers while this server cannot: it has not committed what it inherited. */
+export function answerNotHot(message: BusMessage, bus: Bus): void {
+  const told: ReplayEnd = {
+    history: "",
+    current: "",
+    next: 1,
+    oldest: 1,
+    last: 0,
+    error: { code: "NOT_HOT", message: "this server has not committed what it inherited; ask again" },
+  };
+  bus.publish(message.reply, Buffer.from(JSON.stringify(told)), { [replayHeaders.end]: "1" });
+}
+

@@ -1,0 +1,120 @@
+/**
+ * When to flush, and with what (claims 6, 28, 29; machines/checkpoint/flush-policy.ts decides). What always holds: tables
+ * and queues on disk stop at the commit point; the log on disk keeps what a restart needs to remember replies and resume
+ * requests, and what results were not published; memory lets go only of what is on disk.
+ */
+import { flushReason } from "../../machines/checkpoint/flush-policy.ts";
+import type { Replica } from "../../machines/replica/replica.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import type { Actor, Stage } from "../actor.ts";
+import type { World } from "../world/ports.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+
+export interface CheckpointParts {
+  readonly settings: Settings;
+  readonly world: World;
+  readonly stage: Stage;
+  readonly replica: () => Replica;
+  readonly checkpoint: Checkpoint;
+}
+
+export class CheckpointActor implements Actor {
+  readonly name = "checkpoint";
+  readonly #parts: CheckpointParts;
+  #flushedMs: number;
+  #flushing: Promise<void> | null = null;
+  #asked: { type: "stop" | "command"; done: () => void }[] = [];
+  /** The application is being loaded from this store: it must not move. */
+  isHeld = false;
+
+  constructor(parts: CheckpointParts) {
+    this.#parts = parts;
+    this.#flushedMs = parts.world.clock.nowMs();
+  }
+
+  start(): void {}
+  stop(): void {}
+
+  /** Resolves when a flush that began after this call is on the disk. */
+  flush(): Promise<void> {
+    return new Promise((done) => {
+      this.#asked.push({ type: "command", done });
+      this.#parts.stage.touch();
+    });
+  }
+
+  /** After each turn. */
+  consider(): void {
+    const { replica, checkpoint, settings, world } = this.#parts;
+    if (this.#flushing !== null || this.isHeld || checkpoint.state !== "idle") return;
+    const { log, committed, requests, hot } = replica();
+    const through = hot ? committed : Math.min(committed, requests.through);
+    const records = through - checkpoint.applied;
+    if (records <= 0 && this.#asked.length === 0) return;
+    const { flushMs, flushRecords, flushBytes, maxUnsyncedBytes } = settings.limits;
+    const unsynced = log.bytesAbove(checkpoint.synced);
+    const reason = flushReason(
+      {
+        records,
+        bytes: unsynced,
+        sinceFlushMs: world.clock.nowMs() - this.#flushedMs,
+        memoryPressure: unsynced >= maxUnsyncedBytes,
+        alone: false,
+        asked: this.#asked[0]?.type ?? null,
+      },
+      { flushMs, flushRecords, flushBytes },
+    );
+    if (reason !== null) this.#begin(through);
+  }
+
+  #begin(through: number): void {
+    const { stage, world } = this.#parts;
+    const asked = this.#asked;
+    this.#asked = [];
+    this.#flushedMs = world.clock.nowMs();
+    const work = this.#run(Math.max(through, this.#parts.checkpoint.applied));
+    this.#flushing = work;
+    stage.watch(
+      work,
+      () => {
+        this.#flushing = null;
+        for (const { done } of asked) done();
+      },
+      () => {
+        // The checkpoint agent reports its own failure, once (rule 14).
+        this.#flushing = null;
+      },
+    );
+  }
+
+  async #run(committed: number): Promise<void> {
+    const { replica, checkpoint } = this.#parts;
+    const { requests, published, hot, committedResults } = replica();
+    const retainFrom = Math.min(requests.oldestNeeded, published + 1, committed + 1);
+    const report = await checkpoint.flush({
+      committed,
+      retainFrom,
+      meta: {
+        committed,
+        published,
+        resultNumber: hot ? committedResults : requests.resultNumber,
+        forgottenThrough: requests.forgetThrough,
+        floorMs: Math.max(0, requests.done.floorMs),
+      },
+    });
+    replica().onFlushed(report.applied, checkpoint.meta?.firstRetained ?? 1);
+  }
+
+  /** At a clean stop: all that is committed, before the store is closed. */
+  async last(): Promise<void> {
+    await this.#flushing?.catch(() => undefined);
+    const { replica, checkpoint } = this.#parts;
+    if (checkpoint.state === "idle") await this.#run(Math.max(checkpoint.applied, replica().committed));
+  }
+
+  report(): Record<string, unknown> {
+    const { checkpoint } = this.#parts;
+    const { state, applied, synced, written, meta } = checkpoint;
+    return { state, applied, synced, written, flushes: meta?.flushes ?? 0 };
+  }
+}

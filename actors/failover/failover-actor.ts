@@ -1,0 +1,91 @@
+/**
+ * The failover agent (claims 17-19): the ticks by which silence is judged, and the registry's questions and answers. What
+ * always holds: it decides nothing; each answer goes to the replica once, with the time at which it came.
+ */
+import type { Outbox } from "../../machines/replica/outbox.ts";
+import type { Replica } from "../../machines/replica/replica.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import type { Actor, Stage } from "../actor.ts";
+import type { Timer, World } from "../world/ports.ts";
+
+export interface FailoverParts {
+  readonly settings: Settings;
+  readonly world: World;
+  readonly stage: Stage;
+  readonly replica: () => Replica;
+  /** The other actors' share of a tick. */
+  readonly onTick: () => void;
+}
+
+export class FailoverActor implements Actor {
+  readonly name = "failover";
+  readonly #parts: FailoverParts;
+  #tick: Timer | null = null;
+  #wake: Timer | null = null;
+  #wakeAtMs = Number.POSITIVE_INFINITY;
+  #reads = 0;
+  #writes = 0;
+
+  constructor(parts: FailoverParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#scheduleTick();
+  }
+
+  stop(): void {
+    this.#tick?.cancel();
+    this.#wake?.cancel();
+  }
+
+  #scheduleTick(): void {
+    const { stage, settings } = this.#parts;
+    this.#tick = stage.after(settings.limits.heartbeatMs, () => {
+      this.#scheduleTick();
+      this.#onTick();
+      this.#parts.onTick();
+    });
+  }
+
+  #onTick(): void {
+    const { clock } = this.#parts.world;
+    this.#parts.replica().onTick(clock.nowMs(), clock.wallMs());
+  }
+
+  wake(afterMs: number): void {
+    const { world, stage } = this.#parts;
+    const atMs = world.clock.nowMs() + afterMs;
+    if (atMs >= this.#wakeAtMs) return;
+    this.#wake?.cancel();
+    this.#wakeAtMs = atMs;
+    this.#wake = stage.after(afterMs, () => {
+      this.#wakeAtMs = Number.POSITIVE_INFINITY;
+      this.#onTick();
+    });
+  }
+
+  readRegistry(): void {
+    const { world, stage, replica } = this.#parts;
+    this.#reads += 1;
+    stage.watch(world.registry.read(), (answer) => replica().onRegistryRead(answer, world.clock.nowMs()));
+  }
+
+  compareAndSet({ record, expectedRevision }: Extract<Outbox, { type: "compareAndSet" }>): void {
+    const { world, stage, replica } = this.#parts;
+    this.#writes += 1;
+    stage.watch(world.registry.compareAndSet(record, expectedRevision), (answer) =>
+      replica().onCasAnswer(record.writeId, answer, world.clock.nowMs()),
+    );
+  }
+
+  onBus(connected: boolean): void {
+    this.#parts.replica().onBus(connected, this.#parts.world.clock.nowMs());
+  }
+
+  report(): Record<string, unknown> {
+    const replica = this.#parts.replica();
+    const { epochSeen, frozen } = replica.membership;
+    return { state: replica.state, why: replica.why, epochSeen, frozen, reads: this.#reads, writes: this.#writes };
+  }
+}

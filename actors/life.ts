@@ -1,0 +1,321 @@
+/**
+ * One life of a server: from reading its disk to its end, under one incarnation (rule 1). It composes the actors and
+ * performs the replica's outbox, in its order. What always holds: whatever ends a life (an exit, a restart, a failure)
+ * tears down all its actors; what was said to the world before that is all that was said.
+ */
+import { Checkpoint } from "./checkpoint/checkpoint.ts";
+import { CheckpointActor } from "./checkpoint/checkpoint-actor.ts";
+import { schemaDigest } from "./application/define.ts";
+import { ApplicationActor } from "./application/application-actor.ts";
+import type { Application } from "./application/define.ts";
+import { FailoverActor } from "./failover/failover-actor.ts";
+import { OperatorActor } from "./operator/operator-actor.ts";
+import { ReplicationActor } from "./replication/replication-actor.ts";
+import { Loader } from "./loader.ts";
+import { storedLog, wholeLog } from "./stored-log.ts";
+import { Stage } from "./actor.ts";
+import type { LinkKind, World } from "./world/ports.ts";
+import { subjects } from "../schemas/subjects.ts";
+import type { Settings } from "../schemas/settings.ts";
+import type { Outbox } from "../machines/replica/outbox.ts";
+import { Replica } from "../machines/replica/replica.ts";
+import type { Rules } from "../machines/replica/rules.ts";
+
+export interface LifeOptions {
+  readonly settings: Settings;
+  readonly application: Application;
+  readonly world: World;
+  readonly process: { pid: number; version: string };
+  /** Only for those who break a rule on purpose. */
+  readonly rules?: Rules;
+}
+
+export type LifeEnd = { reason: "restart" } | { reason: "exit" } | { reason: "failed"; error: Error };
+
+export class Life {
+  readonly ended: Promise<LifeEnd>;
+  readonly incarnation: string;
+  readonly #options: LifeOptions;
+  readonly #stage: Stage;
+  readonly #loader: Loader;
+  readonly #checkpoint: Checkpoint;
+  readonly #application: ApplicationActor;
+  readonly #flushes: CheckpointActor;
+  readonly #replication: ReplicationActor;
+  readonly #failover: FailoverActor;
+  readonly #operator: OperatorActor;
+  #replica: Replica | null = null;
+  #end: (end: LifeEnd) => void = () => {};
+  #isEnding = false;
+
+  constructor(options: LifeOptions) {
+    const { settings, world, application, process } = options;
+    this.#options = options;
+    this.incarnation = world.clock.randomId();
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    this.#stage = new Stage(world.clock, {
+      onTurnEnd: () => this.#onTurnEnd(),
+      onError: (error) => this.#finish({ reason: "failed", error }),
+    });
+    const stage = this.#stage;
+    const replica = () => this.replica;
+    const identity = { service: settings.service, server: settings.server, schema: schemaDigest(application) };
+    this.#checkpoint = new Checkpoint({
+      store: world.store,
+      clock: world.clock,
+      identity,
+      source: { batches: (from, through) => this.replica.log.batches(from, through) },
+      handlers: {
+        onSynced: (sequence) => stage.input(() => this.replica.onSynced(sequence, world.clock.nowMs())),
+        onWritten: (sequence) => stage.input(() => this.replica.onWritten(sequence, world.clock.nowMs())),
+        onFailure: (error) => stage.input(() => this.#onDiskFailed(error)),
+      },
+    });
+    const checkpoint = this.#checkpoint;
+    this.#application = new ApplicationActor({
+      application,
+      settings,
+      world,
+      stage,
+      replica,
+      committedLog: () => wholeLog(world.store, this.replica.log, 1, this.replica.committed),
+    });
+    this.#flushes = new CheckpointActor({ settings, world, stage, replica, checkpoint });
+    this.#replication = new ReplicationActor({
+      settings,
+      world,
+      stage,
+      replica,
+      checkpoint,
+      storedLog: (from) => storedLog(world.store, from),
+      flush: () => this.#flushes.flush(),
+      onAdopted: () => this.#finish({ reason: "restart" }),
+    });
+    this.#failover = new FailoverActor({ settings, world, stage, replica, onTick: () => this.#onTick() });
+    this.#loader = new Loader({ identity, store: world.store, clock: world.clock, application: this.#application });
+    this.#operator = new OperatorActor({
+      settings,
+      world,
+      stage,
+      replica,
+      process,
+      actors: [this.#application, this.#replication, this.#flushes, this.#failover],
+      flush: () => this.#flushes.flush(),
+      facts: () => ({
+        application: this.#application.process,
+        flushed: checkpoint.applied,
+        synced: Math.max(checkpoint.synced, this.replica.synced),
+        links: {
+          main: this.#replication.isUp("main") ? "up" : "down",
+          failsafe: this.#replication.isUp("failsafe") ? "up" : "down",
+        },
+      }),
+    });
+  }
+
+  get replica(): Replica {
+    if (this.#replica === null) throw new Error("this life has not begun");
+    return this.#replica;
+  }
+  get hasBegun(): boolean {
+    return this.#replica !== null;
+  }
+  get application(): ApplicationActor {
+    return this.#application;
+  }
+  get checkpoint(): Checkpoint {
+    return this.#checkpoint;
+  }
+
+  /** Reads the disk, then takes part. Errors end the life. */
+  async begin(): Promise<LifeEnd> {
+    const { settings, world, rules } = this.#options;
+    try {
+      const loaded = await this.#loader.open(this.#checkpoint, this.incarnation);
+      if (this.#isEnding) return await this.ended;
+      this.#application.loaded(loaded.state, loaded.recovered.requests.through);
+      this.#replica = new Replica(
+        {
+          self: { server: settings.server, incarnation: this.incarnation },
+          service: settings.service,
+          servers: settings.servers.map(({ name }) => name),
+          schema: this.#loader.schema,
+          limits: settings.limits,
+          confirm: settings.confirm,
+          afterTotalLoss: settings.afterTotalLoss,
+          ...(rules === undefined ? {} : { rules }),
+        },
+        loaded.recovered,
+        world.clock.nowMs(),
+      );
+      this.#stage.input(() => this.#start());
+    } catch (error) {
+      this.#finish({ reason: "failed", error: error instanceof Error ? error : new Error(String(error)) });
+    }
+    return await this.ended;
+  }
+
+  #start(): void {
+    const { world } = this.#options;
+    this.#application.start();
+    this.#replication.start();
+    this.#failover.start();
+    this.#operator.start();
+    this.#failover.onBus(world.bus.connected());
+    this.replica.start(world.clock.nowMs());
+  }
+
+  /** A clean stop: it exits once nothing counts on this server (PROTOCOL.md, clean stop). */
+  stop(): void {
+    if (this.#replica === null) this.#finish({ reason: "exit" });
+    else this.#stage.input(() => this.replica.onStop(this.#options.world.clock.nowMs()));
+  }
+
+  #onTick(): void {
+    this.#application.onTick();
+    this.#replication.onTick();
+  }
+
+  #onTurnEnd(): void {
+    const { clock } = this.#options.world;
+    if (this.#replica === null) return;
+    this.#application.beforeTurnEnd();
+    this.replica.endTurn(clock.nowMs(), clock.wallMs());
+    this.#drain();
+    if (!this.#stage.isOpen) return;
+    this.#application.afterTurnEnd();
+    this.#flushes.consider();
+  }
+
+  #drain(): void {
+    const { outbox } = this.replica;
+    for (let at = 0; at < outbox.length && this.#stage.isOpen; at += 1) this.#perform(outbox[at] as Outbox);
+    outbox.length = 0;
+  }
+
+  #perform(entry: Outbox): void {
+    const { world } = this.#options;
+    const stage = this.#stage;
+    const checkpoint = this.#checkpoint;
+    switch (entry.type) {
+      case "send":
+        this.#replication.send(entry);
+        return;
+      case "sync":
+        checkpoint.sync(entry.through);
+        return;
+      case "write":
+        checkpoint.write(entry.through);
+        return;
+      case "saveEpoch":
+        stage.watch(checkpoint.saveMeta({ epoch: entry.epoch }), () => this.replica.onEpochSaved(entry.epoch), ignore);
+        return;
+      case "saveHistory":
+        stage.watch(checkpoint.saveMeta({ history: entry.history }), ignore, ignore);
+        return;
+      case "truncate":
+        stage.watch(checkpoint.truncate(entry.after), ignore, ignore);
+        return;
+      case "compareAndSet":
+        this.#failover.compareAndSet(entry);
+        return;
+      case "readRegistry":
+        this.#failover.readRegistry();
+        return;
+      case "wake":
+        this.#failover.wake(entry.afterMs);
+        return;
+      case "apply":
+        this.#application.apply(entry.through);
+        return;
+      case "reload":
+        this.#reload();
+        return;
+      case "readLog":
+        this.#replication.readLog(entry);
+        return;
+      case "sendSnapshot":
+        this.#replication.sendSnapshot(entry.peer, entry.session);
+        return;
+      case "receiveSnapshot":
+        this.#replication.receiveSnapshot(entry.peer, entry.session);
+        return;
+      case "hot":
+        this.#application.goHot(entry.publishAfter);
+        stage.touch();
+        return;
+      case "cold":
+        this.#application.goCold();
+        return;
+      case "ready":
+        world.bus.publish(subjects.signal(this.#options.settings.service), Buffer.from(JSON.stringify(entry.signal)));
+        return;
+      case "event":
+        this.#operator.onEvent(entry);
+        return;
+      case "restart":
+        this.#finish({ reason: "restart" });
+        return;
+      case "exit":
+        this.#finish({ reason: "exit" });
+        return;
+      case "fail":
+        this.#finish({ reason: "failed", error: new Error(entry.why) });
+        return;
+    }
+  }
+
+  /** The state in memory holds what was not committed: it is built again from this server's own disk and log. */
+  #reload(): void {
+    this.#application.outdated();
+    this.#flushes.isHeld = true;
+    this.#stage.watch(this.#loader.again(), ({ state, requests }) => {
+      this.#flushes.isHeld = false;
+      this.#application.loaded(state, requests.through);
+      this.replica.onReloaded(requests, this.#options.world.clock.nowMs());
+    });
+  }
+
+  #onDiskFailed(error: Error): void {
+    this.#options.world.log.error({ error: error.message }, "the disk failed");
+    this.replica.onDiskFailed(`the disk failed: ${error.message}`);
+  }
+
+  #finish(end: LifeEnd): void {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    void this.#tearDown(end).then(this.#end, (error: unknown) => this.#end({ reason: "failed", error: error as Error }));
+  }
+
+  async #tearDown(end: LifeEnd): Promise<LifeEnd> {
+    if (this.#replica !== null) this.#operator.stop();
+    this.#stage.close();
+    for (const actor of [this.#application, this.#replication, this.#failover]) actor.stop();
+    if (end.reason === "exit" && this.#replica !== null) await this.#flushes.last();
+    await this.#checkpoint.close();
+    return end;
+  }
+
+  // --- what the world says ----------------------------------------------------------------------------------------
+
+  onBus(connected: boolean): void {
+    if (this.#replica === null) return;
+    this.#stage.input(() => {
+      this.#failover.onBus(connected);
+      this.#application.onBus(connected);
+    });
+  }
+  onFrame(kind: LinkKind, peer: string, frame: Uint8Array): void {
+    if (this.#replica !== null) this.#stage.input(() => this.#replication.onFrame(kind, peer, frame));
+  }
+  onUp(kind: LinkKind, peer: string): void {
+    if (this.#replica !== null) this.#stage.input(() => this.#replication.onUp(kind, peer));
+  }
+  onDown(kind: LinkKind, peer: string, reason: Parameters<ReplicationActor["onDown"]>[2]): void {
+    if (this.#replica !== null) this.#stage.input(() => this.#replication.onDown(kind, peer, reason));
+  }
+}
+
+function ignore(): void {}

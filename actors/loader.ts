@@ -1,0 +1,154 @@
+/**
+ * From a server's disk to its memory: the application's state, the table of requests and the log (rule 14: proved while it
+ * is read). Used when a life begins and when a demoted server's state must be built again. What always holds: rows, queues
+ * and requests end at the same record; records above it are in the log only.
+ */
+import { RecordReader } from "../machines/codec/record.ts";
+import { KeyedHash } from "../machines/checkpoint/keyed-hash.ts";
+import type { Identity, RecoveryVisitor } from "../machines/checkpoint/scan.ts";
+import { type LogBatch, sliceFrom, sliceThrough } from "../machines/log/batch.ts";
+import { type EpochEnd, MemoryLog } from "../machines/log/memory-log.ts";
+import type { Recovered } from "../machines/replica/replica.ts";
+import { RequestTable } from "../machines/replica/requests.ts";
+import type { CheckpointMeta } from "../schemas/checkpoint.ts";
+import type { ApplicationActor } from "./application/application-actor.ts";
+import type { ApplicationState } from "./application/state.ts";
+import type { Checkpoint } from "./checkpoint/checkpoint.ts";
+import { scanEntries } from "./checkpoint/recovery.ts";
+import type { Clock, Store } from "./world/ports.ts";
+
+export interface LoaderParts {
+  readonly identity: Identity;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly application: ApplicationActor;
+}
+
+/** Collects one reading of the store. */
+class Reading implements RecoveryVisitor {
+  readonly state: ApplicationState;
+  requests = new RequestTable({ through: 0, resultNumber: 0, floorMs: -1 });
+  log = new MemoryLog();
+  epochEnds: EpochEnd[] = [];
+  #meta: CheckpointMeta | null = null;
+  #tail: LogBatch[] = [];
+  #items = new Map<number, number>();
+  readonly #reader = new RecordReader(new Uint8Array(0));
+
+  constructor(state: ApplicationState) {
+    this.state = state;
+  }
+
+  onMeta(meta: CheckpointMeta): void {
+    this.#meta = meta;
+    const { applied, resultNumber, floorMs } = meta;
+    this.requests = new RequestTable({ through: applied.sequence, resultNumber, floorMs: floorMs === 0 ? -1 : floorMs });
+    for (const { part, head } of meta.queues) {
+      this.state.setQueueHead(part, head);
+      this.#items.set(part, head);
+    }
+  }
+
+  onRow(part: number, key: Buffer, value: Buffer): void {
+    this.state.loadRow(part, key.toString("utf8"), value);
+  }
+
+  onItem(part: number, value: Buffer): void {
+    const index = this.#items.get(part) ?? 0;
+    this.state.loadQueueItem(part, index, value);
+    this.#items.set(part, index + 1);
+  }
+
+  onBatch(batch: LogBatch): void {
+    const applied = this.#meta?.applied.sequence ?? 0;
+    if (batch.first <= applied) this.#observe(batch.last <= applied ? batch : sliceThrough(batch, applied));
+    if (batch.last > applied) this.#tail.push(batch.first > applied ? batch : sliceFrom(batch, applied + 1));
+  }
+
+  #observe(batch: LogBatch): void {
+    const bytes = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
+    const reader = this.#reader;
+    reader.over(bytes, 0);
+    do {
+      this.requests.observe(reader, bytes);
+      const end = { epoch: reader.epoch, last: reader.sequence };
+      if (this.epochEnds.at(-1)?.epoch === end.epoch) this.epochEnds[this.epochEnds.length - 1] = end;
+      else this.epochEnds.push(end);
+    } while (reader.next());
+  }
+
+  finish(): CheckpointMeta | null {
+    const meta = this.#meta;
+    if (meta === null) return null;
+    const { applied } = meta;
+    this.requests.forget(meta.forgottenThrough);
+    if (applied.sequence > 0 && this.epochEnds.at(-1)?.last !== applied.sequence)
+      this.epochEnds.push({ epoch: applied.epoch, last: applied.sequence });
+    this.log = new MemoryLog({ sequence: applied.sequence, hash: applied.hash }, this.epochEnds);
+    for (const batch of this.#tail) {
+      const fault = this.log.appendBatch(batch);
+      if (fault !== null) throw new Error(`the log on disk does not fit at record ${batch.first}: ${fault}`);
+    }
+    return meta;
+  }
+}
+
+export class Loader {
+  readonly #parts: LoaderParts;
+
+  constructor(parts: LoaderParts) {
+    this.#parts = parts;
+  }
+
+  get schema(): string {
+    return this.#parts.identity.schema;
+  }
+
+  /** Opens the store for a new life; an empty one is made this server's. The life is on the disk when it resolves. */
+  async open(checkpoint: Checkpoint, incarnation: string): Promise<{ state: ApplicationState; recovered: Recovered }> {
+    const { identity, application } = this.#parts;
+    const reading = new Reading(application.beginLoad());
+    const found = await checkpoint.open(reading);
+    const meta = reading.finish();
+    const life = (meta?.life ?? 0) + 1;
+    if (found === null || meta === null) {
+      await checkpoint.create({
+        ...identity,
+        history: "",
+        epoch: 0,
+        incarnation,
+        previousEnd: null,
+        life,
+        published: 0,
+        committed: 0,
+        resultNumber: 0,
+        forgottenThrough: 0,
+        floorMs: 0,
+      });
+    } else {
+      await checkpoint.saveMeta({ incarnation, life, previousEnd: { ...found.end, incarnation: meta.incarnation } });
+    }
+    return {
+      state: reading.state,
+      recovered: {
+        life,
+        history: meta?.history ?? "",
+        epochSeen: meta?.epoch ?? 0,
+        log: reading.log,
+        requests: reading.requests,
+        committed: Math.min(meta?.committed ?? 0, reading.log.last),
+        published: meta?.published ?? 0,
+        oldestOnDisk: meta?.firstRetained ?? 1,
+      },
+    };
+  }
+
+  /** Reads the open store again, as it is now. */
+  async again(): Promise<{ state: ApplicationState; requests: RequestTable }> {
+    const { identity, store, clock, application } = this.#parts;
+    const reading = new Reading(application.beginLoad());
+    await scanEntries(store.image(), identity, new KeyedHash(clock.randomId()), reading);
+    reading.finish();
+    return { state: reading.state, requests: reading.requests };
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * What operators see and say (DESIGN.md: status, event, control), and the reports of the actors on their own subjects. What
+ * always holds: status is read from the replica, never kept; a command is answered with what was begun or why it was not.
+ */
+import type { Settings } from "../../schemas/settings.ts";
+import { type ControlReply, type ControlVerb, controlVerbs, type ServerEvent, type ServerStatus } from "../../schemas/status.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import type { Outbox } from "../../machines/replica/outbox.ts";
+import type { Replica } from "../../machines/replica/replica.ts";
+import type { Actor, Stage } from "../actor.ts";
+import type { BusMessage, Subscription, Timer, World } from "../world/ports.ts";
+
+export interface OperatorParts {
+  readonly settings: Settings;
+  readonly world: World;
+  readonly stage: Stage;
+  readonly replica: () => Replica;
+  readonly actors: readonly Actor[];
+  /** What the replica does not know of this server. */
+  readonly facts: () => Pick<ServerStatus, "application" | "flushed" | "synced" | "links">;
+  readonly flush: () => Promise<void>;
+  readonly process: { pid: number; version: string };
+}
+
+export class OperatorActor {
+  readonly #parts: OperatorParts;
+  #subscriptions: Subscription[] = [];
+  #timer: Timer | null = null;
+
+  constructor(parts: OperatorParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    const { world, stage, settings, actors } = this.#parts;
+    const { service, server } = settings;
+    const listen = (subject: string, handle: (message: BusMessage) => void) =>
+      this.#subscriptions.push(world.bus.subscribe(subject, (message) => stage.input(() => handle(message))));
+    listen(subjects.controls(service, server), (message) => this.#onControl(message));
+    for (const actor of actors) {
+      // Records on the failsafe link come on the same subject; a question is empty.
+      listen(subjects.actor(service, server, actor.name), (message) => {
+        if (message.data.length === 0) this.#answer(message, { actor: actor.name, ...actor.report() });
+      });
+    }
+    this.#schedule();
+  }
+
+  stop(): void {
+    this.publishStatus();
+    this.#timer?.cancel();
+    for (const subscription of this.#subscriptions) subscription.stop();
+    this.#subscriptions = [];
+  }
+
+  #schedule(): void {
+    const { stage, settings } = this.#parts;
+    this.#timer = stage.after(settings.limits.statusMs, () => {
+      this.#schedule();
+      this.publishStatus();
+    });
+  }
+
+  #answer(message: BusMessage, body: unknown): void {
+    if (message.reply !== "") this.#parts.world.bus.publish(message.reply, Buffer.from(JSON.stringify(body)));
+  }
+
+  status(): ServerStatus {
+    const { settings, world, facts, process } = this.#parts;
+    const replica = this.#parts.replica();
+    return {
+      service: settings.service,
+      name: settings.server,
+      ...process,
+      role: replica.role,
+      state: replica.state,
+      incarnation: replica.self,
+      epoch: replica.membership.epochSeen,
+      history: replica.history,
+      mode: replica.mode,
+      sequence: replica.log.last,
+      committed: replica.committed,
+      why: replica.why,
+      waitingFor: replica.waitingFor,
+      inFlight: replica.intake.inFlight,
+      atMs: world.clock.wallMs(),
+      ...facts(),
+    };
+  }
+
+  publishStatus(): void {
+    const { world, settings } = this.#parts;
+    world.bus.publish(subjects.status(settings.service, settings.server), Buffer.from(JSON.stringify(this.status())));
+  }
+
+  onEvent({ event, from, to, why }: Extract<Outbox, { type: "event" }>): void {
+    const { settings, world } = this.#parts;
+    const replica = this.#parts.replica();
+    const told: ServerEvent = {
+      service: settings.service,
+      server: settings.server,
+      incarnation: replica.self,
+      machine: "lifecycle",
+      event,
+      from,
+      to,
+      why,
+      epoch: replica.membership.epochSeen,
+      sequence: replica.log.last,
+      atMs: world.clock.wallMs(),
+    };
+    world.log.info({ event, from, to, epoch: told.epoch, sequence: told.sequence }, why);
+    world.bus.publish(subjects.event(settings.service, settings.server), Buffer.from(JSON.stringify(told)));
+    this.publishStatus();
+  }
+
+  #onControl(message: BusMessage): void {
+    const verb = message.subject.split(".").at(-1) ?? "";
+    const known = controlVerbs.find((name) => name === verb);
+    if (known === undefined) {
+      this.#answer(message, { ok: false, message: `there is no command ${verb}; there are: ${controlVerbs.join(", ")}` });
+      return;
+    }
+    this.#obey(known, (reply) => this.#answer(message, reply));
+  }
+
+  #obey(verb: ControlVerb, answer: (reply: ControlReply) => void): void {
+    const { world, stage, flush } = this.#parts;
+    const replica = this.#parts.replica();
+    const nowMs = world.clock.nowMs();
+    const told = (refusal: string | null, done: string): ControlReply => ({ ok: refusal === null, message: refusal ?? done });
+    switch (verb) {
+      case "switch":
+        answer(told(replica.onSwitch(nowMs), "the roles are being switched"));
+        return;
+      case "recover":
+        answer(told(replica.onRecover(nowMs), "goes on alone with a new history; what this server does not have is lost"));
+        return;
+      case "pause":
+      case "resume":
+        answer(told(replica.onPause(verb === "pause"), verb === "pause" ? "intake is paused" : "intake goes on"));
+        return;
+      case "flush":
+        stage.watch(flush(), () => answer({ ok: true, message: "everything committed is on the disk" }));
+        return;
+    }
+  }
+}
+

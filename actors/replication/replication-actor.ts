@@ -1,0 +1,132 @@
+/**
+ * The replication agent (claims 20, 27): carries messages between the replica and its peers over both links, reads older
+ * records for joiners from disk, and moves snapshots. What always holds: a message of the replica goes out in the order
+ * in which it was said; what cannot be read is dropped and said, never guessed.
+ */
+import { decodeMessage, encodeMessage, MessageError, type PeerMessage } from "../../machines/codec/message.ts";
+import type { LogBatch } from "../../machines/log/batch.ts";
+import type { LinkName } from "../../machines/replica/peers.ts";
+import type { Outbox } from "../../machines/replica/outbox.ts";
+import type { Replica } from "../../machines/replica/replica.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import type { Actor, Stage } from "../actor.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { Link, LinkDownReason, World } from "../world/ports.ts";
+import { SnapshotTransfer } from "./snapshot-transfer.ts";
+
+export interface ReplicationParts {
+  readonly settings: Settings;
+  readonly world: World;
+  readonly stage: Stage;
+  readonly replica: () => Replica;
+  readonly checkpoint: Checkpoint;
+  /** Segments of the log on disk, from the one that holds this sequence on. */
+  readonly storedLog: (from: number) => AsyncIterable<LogBatch>;
+  /** The tables and the log on disk are level with the commit point when it resolves. */
+  readonly flush: () => Promise<void>;
+  /** A snapshot was adopted: this life is over. */
+  readonly onAdopted: () => void;
+}
+
+export class ReplicationActor implements Actor {
+  readonly name = "replication";
+  readonly #parts: ReplicationParts;
+  readonly #snapshots: SnapshotTransfer;
+  readonly #isUp: Record<LinkName, Set<string>> = { main: new Set(), failsafe: new Set() };
+  #sent = 0;
+  #received = 0;
+  #lastMessage: PeerMessage | null = null;
+  #lastBytes: Uint8Array = new Uint8Array(0);
+
+  constructor(parts: ReplicationParts) {
+    this.#parts = parts;
+    this.#snapshots = new SnapshotTransfer(parts, (to, message, payload) =>
+      this.send({ type: "send", to, link: parts.replica().peers.linkOf(to), message, payload }),
+    );
+  }
+
+  start(): void {}
+  stop(): void {
+    this.#snapshots.stop();
+  }
+
+  /** Whether a link to any peer is up, for status. */
+  isUp(link: LinkName): boolean {
+    return this.#isUp[link].size > 0;
+  }
+
+  onUp(kind: LinkName, peer: string): void {
+    this.#isUp[kind].add(peer);
+    this.#parts.replica().onLink(peer, kind, true, this.#parts.world.clock.nowMs());
+  }
+
+  /** `disconnected` is about this server's own NATS connection and says nothing about the peer. */
+  onDown(kind: LinkName, peer: string, reason: LinkDownReason): void {
+    this.#isUp[kind].delete(peer);
+    if (reason !== "disconnected") this.#parts.replica().onLink(peer, kind, false, this.#parts.world.clock.nowMs());
+  }
+
+  onFrame(kind: LinkName, peer: string, frame: Uint8Array): void {
+    const { world, replica } = this.#parts;
+    this.#received += 1;
+    try {
+      const { message, payload } = decodeMessage(frame);
+      if (message.type === "snapshotChunk" || message.type === "snapshotAck") this.#snapshots.onMessage(peer, message, payload);
+      else replica().onMessage(peer, kind, message, payload, world.clock.nowMs());
+    } catch (error) {
+      if (!(error instanceof MessageError)) throw error;
+      world.log.warn({ peer, link: kind, error: error.message }, "a message from a peer was dropped");
+    }
+  }
+
+  send(entry: Extract<Outbox, { type: "send" }>): void {
+    if (entry.message !== this.#lastMessage) {
+      this.#lastMessage = entry.message;
+      this.#lastBytes = encodeMessage(entry.message);
+    }
+    const { main, failsafe } = this.#parts.world;
+    const parts = entry.payload.length === 0 ? [this.#lastBytes] : [this.#lastBytes, ...entry.payload];
+    this.#sent += 1;
+    const give = (link: Link) => link.send(entry.to, parts);
+    if (entry.link !== "failsafe") give(main);
+    if (entry.link !== "main") give(failsafe);
+  }
+
+  /** Records for a joiner that memory does not hold any more. */
+  readLog(entry: Extract<Outbox, { type: "readLog" }>): void {
+    const { stage, replica } = this.#parts;
+    stage.watch(this.#read(entry.from), (batches) => replica().onLogRead(entry.peer, entry.session, batches));
+  }
+
+  async #read(from: number): Promise<LogBatch[]> {
+    const { maxBatchBytes } = this.#parts.settings.limits;
+    const batches: LogBatch[] = [];
+    let bytes = 0;
+    for await (const batch of this.#parts.storedLog(from)) {
+      if (batches.length > 0 && bytes + batch.bytes.length > maxBatchBytes) break;
+      batches.push(batch);
+      bytes += batch.bytes.length;
+    }
+    return batches;
+  }
+
+  sendSnapshot(peer: string, session: string): void {
+    this.#snapshots.send(peer, session);
+  }
+  receiveSnapshot(peer: string, session: string): void {
+    this.#snapshots.receive(peer, session);
+  }
+  onTick(): void {
+    this.#snapshots.onTick();
+  }
+
+  report(): Record<string, unknown> {
+    return {
+      main: [...this.#isUp.main],
+      failsafe: [...this.#isUp.failsafe],
+      sent: this.#sent,
+      received: this.#received,
+      snapshot: this.#snapshots.progress,
+    };
+  }
+}

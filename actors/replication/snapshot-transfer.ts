@@ -1,0 +1,216 @@
+/**
+ * Moves a snapshot from the primary's store into a joiner's side directory (rule 7), one chunk asked for at a time. What
+ * always holds: the receiver names the chunk that it wants next, so loss, repetition and reordering cost time only; a
+ * transfer that makes no progress ends, and leaves the joiner's store as it was.
+ */
+import type { SnapshotAck, SnapshotChunk, PeerMessage } from "../../machines/codec/message.ts";
+import { SnapshotError } from "../../machines/checkpoint/snapshot-codec.ts";
+import type { SnapshotSender } from "../checkpoint/snapshot.ts";
+import type { ReplicationParts } from "./replication-actor.ts";
+
+type Send = (to: string, message: PeerMessage, payload: readonly Uint8Array[]) => void;
+
+interface Sending {
+  readonly peer: string;
+  readonly session: string;
+  sender: SnapshotSender | null;
+  /** Number and bytes of the chunk that was sent last; 0 before the first. */
+  number: number;
+  chunk: Buffer;
+  isBusy: boolean;
+  movedMs: number;
+}
+
+interface Receiving {
+  readonly peer: string;
+  readonly session: string;
+  isReady: boolean;
+  isBusy: boolean;
+  chunks: number;
+  askedMs: number;
+  movedMs: number;
+}
+
+/** A transfer without progress for this many times the stall limit is given up. */
+const patience = 4;
+
+export class SnapshotTransfer {
+  readonly #parts: ReplicationParts;
+  readonly #send: Send;
+  #sending: Sending | null = null;
+  #receiving: Receiving | null = null;
+
+  constructor(parts: ReplicationParts, send: Send) {
+    this.#parts = parts;
+    this.#send = send;
+  }
+
+  get progress(): string {
+    if (this.#sending !== null) return `sends chunk ${this.#sending.number} to ${this.#sending.peer}`;
+    return this.#receiving === null ? "none" : `has ${this.#receiving.chunks} chunks from ${this.#receiving.peer}`;
+  }
+
+  get #nowMs(): number {
+    return this.#parts.world.clock.nowMs();
+  }
+
+  // --- the primary's side -----------------------------------------------------------------------------------------
+
+  send(peer: string, session: string): void {
+    if (this.#sending?.session === session) return;
+    this.#stopSending();
+    const sending: Sending = {
+      peer,
+      session,
+      sender: null,
+      number: 0,
+      chunk: Buffer.alloc(0),
+      isBusy: true,
+      movedMs: this.#nowMs,
+    };
+    this.#sending = sending;
+    const { stage, flush, checkpoint, settings } = this.#parts;
+    stage.watch(flush(), () => {
+      if (this.#sending !== sending) return;
+      sending.sender = checkpoint.sendSnapshot(Math.min(settings.limits.maxBatchBytes, 256 * 1024));
+      sending.isBusy = false;
+    });
+  }
+
+  #stopSending(): void {
+    const sender = this.#sending?.sender;
+    this.#sending = null;
+    if (sender) this.#parts.stage.watch(sender.stop(), () => {}, () => {});
+  }
+
+  #onAck(peer: string, message: SnapshotAck): void {
+    const sending = this.#sending;
+    if (sending === null || sending.session !== message.session || sending.peer !== peer) return;
+    if (message.done) {
+      this.#stopSending();
+      return;
+    }
+    if (sending.sender === null || sending.isBusy) return;
+    if (message.number === sending.number && sending.number > 0) {
+      this.#sendChunk(sending);
+      return;
+    }
+    if (message.number !== sending.number + 1) return;
+    sending.isBusy = true;
+    this.#parts.stage.watch(sending.sender.next(), (chunk) => {
+      if (this.#sending !== sending) return;
+      sending.isBusy = false;
+      sending.movedMs = this.#nowMs;
+      if (chunk === null) return;
+      sending.number += 1;
+      sending.chunk = chunk;
+      this.#sendChunk(sending);
+    });
+  }
+
+  #sendChunk({ peer, session, number, chunk }: Sending): void {
+    this.#send(peer, { type: "snapshotChunk", session, number }, [chunk]);
+  }
+
+  // --- the joiner's side ------------------------------------------------------------------------------------------
+
+  receive(peer: string, session: string): void {
+    const { stage, checkpoint } = this.#parts;
+    const receiving: Receiving = {
+      peer,
+      session,
+      isReady: false,
+      isBusy: false,
+      chunks: 0,
+      askedMs: this.#nowMs,
+      movedMs: this.#nowMs,
+    };
+    this.#receiving = receiving;
+    const begin = checkpoint.dropSnapshot().then(() => checkpoint.beginSnapshot());
+    stage.watch(begin, () => {
+      if (this.#receiving !== receiving) return;
+      receiving.isReady = true;
+      this.#ask(receiving);
+    });
+  }
+
+  #ask(receiving: Receiving): void {
+    const number = this.#parts.checkpoint.nextChunk;
+    if (number === null) return;
+    receiving.askedMs = this.#nowMs;
+    this.#send(receiving.peer, { type: "snapshotAck", session: receiving.session, number, done: false }, []);
+  }
+
+  #onChunk(peer: string, message: SnapshotChunk, payload: Uint8Array): void {
+    const receiving = this.#receiving;
+    if (receiving === null || receiving.session !== message.session || receiving.peer !== peer) return;
+    const { stage, checkpoint } = this.#parts;
+    if (!receiving.isReady || receiving.isBusy || message.number !== checkpoint.nextChunk) return;
+    receiving.isBusy = true;
+    stage.watch(
+      checkpoint.takeChunk(payload),
+      (outcome) => {
+        if (this.#receiving !== receiving) return;
+        receiving.isBusy = false;
+        receiving.chunks += 1;
+        receiving.movedMs = this.#nowMs;
+        if (outcome === "complete") this.#adopt(receiving);
+        else this.#ask(receiving);
+      },
+      (error) => this.#onBroken(receiving, error),
+    );
+  }
+
+  #adopt(receiving: Receiving): void {
+    const { stage, checkpoint, replica, onAdopted, settings } = this.#parts;
+    receiving.isBusy = true;
+    const { life, self, membership } = replica();
+    const own = { server: settings.server, incarnation: self, previousEnd: null, epoch: membership.epochSeen, life };
+    stage.watch(
+      checkpoint.adoptSnapshot(own),
+      () => {
+        this.#send(receiving.peer, { type: "snapshotAck", session: receiving.session, number: 0, done: true }, []);
+        onAdopted();
+      },
+      (error) => this.#onBroken(receiving, error),
+    );
+  }
+
+  /** A snapshot that does not prove right is dropped and asked for again; a dead store is the end. */
+  #onBroken(receiving: Receiving, error: unknown): void {
+    if (this.#receiving !== receiving) return;
+    if (!(error instanceof SnapshotError)) throw error;
+    this.#parts.world.log.warn({ peer: receiving.peer, error: error.message }, "a snapshot was dropped");
+    this.#giveUp(receiving);
+  }
+
+  #giveUp(receiving: Receiving): void {
+    const { stage, checkpoint, replica } = this.#parts;
+    this.#receiving = null;
+    stage.watch(checkpoint.dropSnapshot(), () => replica().onSnapshotEnded(receiving.session, this.#nowMs));
+  }
+
+  // --- both -------------------------------------------------------------------------------------------------------
+
+  onMessage(peer: string, message: SnapshotChunk | SnapshotAck, payload: Uint8Array): void {
+    if (message.type === "snapshotChunk") this.#onChunk(peer, message, payload);
+    else this.#onAck(peer, message);
+  }
+
+  onTick(): void {
+    const { stalledBackupMs, heartbeatMs } = this.#parts.settings.limits;
+    const receiving = this.#receiving;
+    if (receiving !== null && receiving.isReady && !receiving.isBusy) {
+      const isOver = this.#nowMs - receiving.movedMs > patience * stalledBackupMs;
+      if (isOver || this.#parts.replica().following?.session !== receiving.session) this.#giveUp(receiving);
+      else if (this.#nowMs - receiving.askedMs > 2 * heartbeatMs) this.#ask(receiving);
+    }
+    const sending = this.#sending;
+    if (sending !== null && !sending.isBusy && this.#nowMs - sending.movedMs > patience * stalledBackupMs) this.#stopSending();
+  }
+
+  stop(): void {
+    this.#stopSending();
+    this.#receiving = null;
+  }
+}
