@@ -3,23 +3,24 @@
  * performs the replica's outbox, in its order. What always holds: whatever ends a life (an exit, a restart, a failure)
  * tears down all its actors; what was said to the world before that is all that was said.
  */
-import { Checkpoint } from "./checkpoint/checkpoint.ts";
-import { CheckpointActor } from "./checkpoint/checkpoint-actor.ts";
-import { schemaDigest } from "./application/define.ts";
-import { ApplicationActor } from "./application/application-actor.ts";
-import type { Application } from "./application/define.ts";
-import { FailoverActor } from "./failover/failover-actor.ts";
-import { OperatorActor } from "./operator/operator-actor.ts";
-import { ReplicationActor } from "./replication/replication-actor.ts";
-import { Loader } from "./loader.ts";
-import { storedLog, wholeLog } from "./stored-log.ts";
-import { Stage } from "./actor.ts";
-import type { LinkKind, World } from "./world/ports.ts";
-import { subjects } from "../schemas/subjects.ts";
-import type { Settings } from "../schemas/settings.ts";
+
 import type { Outbox } from "../machines/replica/outbox.ts";
 import { Replica } from "../machines/replica/replica.ts";
 import type { Rules } from "../machines/replica/rules.ts";
+import type { Settings } from "../schemas/settings.ts";
+import { subjects } from "../schemas/subjects.ts";
+import { Stage } from "./actor.ts";
+import { ApplicationActor } from "./application/application-actor.ts";
+import type { Application } from "./application/define.ts";
+import { schemaDigest } from "./application/define.ts";
+import { Checkpoint } from "./checkpoint/checkpoint.ts";
+import { CheckpointActor } from "./checkpoint/checkpoint-actor.ts";
+import { FailoverActor } from "./failover/failover-actor.ts";
+import { Loader } from "./loader.ts";
+import { OperatorActor } from "./operator/operator-actor.ts";
+import { ReplicationActor } from "./replication/replication-actor.ts";
+import { storedLog, wholeLog } from "./stored-log.ts";
+import type { LinkKind, World } from "./world/ports.ts";
 
 export interface LifeOptions {
   readonly settings: Settings;
@@ -286,7 +287,9 @@ export class Life {
   #finish(end: LifeEnd): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
-    void this.#tearDown(end).then(this.#end, (error: unknown) => this.#end({ reason: "failed", error: error as Error }));
+    void this.#tearDown(end).then(this.#end, (error: unknown) =>
+      this.#end({ reason: "failed", error: error as Error }),
+    );
   }
 
   async #tearDown(end: LifeEnd): Promise<LifeEnd> {

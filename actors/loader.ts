@@ -3,9 +3,10 @@
  * is read). Used when a life begins and when a demoted server's state must be built again. What always holds: rows, queues
  * and requests end at the same record; records above it are in the log only.
  */
-import { RecordReader } from "../machines/codec/record.ts";
+
 import { KeyedHash } from "../machines/checkpoint/keyed-hash.ts";
 import type { Identity, RecoveryVisitor } from "../machines/checkpoint/scan.ts";
+import { RecordReader } from "../machines/codec/record.ts";
 import { type LogBatch, sliceFrom, sliceThrough } from "../machines/log/batch.ts";
 import { type EpochEnd, MemoryLog } from "../machines/log/memory-log.ts";
 import type { Recovered } from "../machines/replica/replica.ts";
@@ -42,7 +43,11 @@ class Reading implements RecoveryVisitor {
   onMeta(meta: CheckpointMeta): void {
     this.#meta = meta;
     const { applied, resultNumber, floorMs } = meta;
-    this.requests = new RequestTable({ through: applied.sequence, resultNumber, floorMs: floorMs === 0 ? -1 : floorMs });
+    this.requests = new RequestTable({
+      through: applied.sequence,
+      resultNumber,
+      floorMs: floorMs === 0 ? -1 : floorMs,
+    });
     for (const { part, head } of meta.queues) {
       this.state.setQueueHead(part, head);
       this.#items.set(part, head);

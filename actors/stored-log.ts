@@ -2,8 +2,7 @@
  * The log on disk, read back: for joiners that memory does not reach and for replay. What always holds: batches come dense
  * and in order, and each is verified before it is given out (rule 14).
  */
-import { spaces } from "../machines/checkpoint/layout.ts";
-import { readSegment, segmentKey } from "../machines/checkpoint/layout.ts";
+import { readSegment, segmentKey, spaces } from "../machines/checkpoint/layout.ts";
 import { type LogBatch, sliceFrom, sliceThrough, verifyBatch } from "../machines/log/batch.ts";
 import type { MemoryLog } from "../machines/log/memory-log.ts";
 import { type Store, StoreError } from "./world/ports.ts";

@@ -3,21 +3,22 @@
  * runs handlers, and hands out what the replica releases. What always holds: state changes by effects through one code
  * path; the hot state runs ahead of the commit point and dies with the role; nothing here decides what may leave.
  */
-import { duplicateHeaders } from "../../schemas/envelope.ts";
-import type { Settings } from "../../schemas/settings.ts";
-import { subjects } from "../../schemas/subjects.ts";
-import { RecordReader } from "../../machines/codec/record.ts";
-import type { LogBatch } from "../../machines/log/batch.ts";
-import { refusal } from "../../machines/replica/intake.ts";
-import type { Replica } from "../../machines/replica/replica.ts";
-import type { RunningRequest } from "../../machines/replica/requests.ts";
+
 import {
   type ApplicationEvent,
   type ApplicationSnapshot,
   applicationStep,
   loadingApplication,
 } from "../../machines/application.ts";
+import { RecordReader } from "../../machines/codec/record.ts";
+import type { LogBatch } from "../../machines/log/batch.ts";
+import { refusal } from "../../machines/replica/intake.ts";
+import type { Replica } from "../../machines/replica/replica.ts";
+import type { RunningRequest } from "../../machines/replica/requests.ts";
 import { stateName } from "../../machines/step.ts";
+import { duplicateHeaders } from "../../schemas/envelope.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import { subjects } from "../../schemas/subjects.ts";
 import type { Actor, Stage } from "../actor.ts";
 import type { BusMessage, Subscription, World } from "../world/ports.ts";
 import { BodyParser } from "./body.ts";
@@ -299,7 +300,12 @@ export class ApplicationActor implements Actor {
 
   report(): Record<string, unknown> {
     const { size } = this.#state;
-    return { process: this.process, applied: this.#applied, size, requests: this.#requests, handlers: this.#runner.inProgress };
+    return {
+      process: this.process,
+      applied: this.#applied,
+      size,
+      requests: this.#requests,
+      handlers: this.#runner.inProgress,
+    };
   }
 }
-

@@ -3,10 +3,11 @@
  * always holds: nothing that does not fit is logged or run, and what every server would refuse alike is refused at once,
  * without a proof.
  */
+
+import { type Arrival, refusal } from "../../machines/replica/intake.ts";
 import { Envelope, QueryEnvelope } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
 import { parseClientSubject } from "../../schemas/subjects.ts";
-import { type Arrival, refusal } from "../../machines/replica/intake.ts";
 import type { BusMessage } from "../world/ports.ts";
 import type { BodyParser } from "./body.ts";
 import { describeIssues } from "./json.ts";

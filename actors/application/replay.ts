@@ -3,11 +3,12 @@
  * log on disk and then in memory, never above the commit point. What always holds: results of one answer are dense and of
  * one history, and the last message says where to go on.
  */
+
+import { RecordReader, recordKinds } from "../../machines/codec/record.ts";
+import type { LogBatch } from "../../machines/log/batch.ts";
 import { ReplayRequest } from "../../schemas/envelope.ts";
 import { maxReplayResults, type ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { RecordReader, recordKinds } from "../../machines/codec/record.ts";
-import type { LogBatch } from "../../machines/log/batch.ts";
 import type { Bus, BusMessage } from "../world/ports.ts";
 import { resultHeaders } from "./results.ts";
 
@@ -30,7 +31,7 @@ export async function answerReplay(message: BusMessage, bus: Bus, source: Replay
     bus.publish(message.reply, Buffer.from(JSON.stringify(told)), { [replayHeaders.end]: String(told.next) });
   const request = parse(message.data);
   if (request === null) {
-    const error = { code: "INVALID_REQUEST", message: "send {\"from\": <result number>}" } as const;
+    const error = { code: "INVALID_REQUEST", message: 'send {"from": <result number>}' } as const;
     finish(end(source, { next: 1, oldest: 1, error }));
     return;
   }
@@ -87,4 +88,3 @@ export function answerNotHot(message: BusMessage, bus: Bus): void {
   };
   bus.publish(message.reply, Buffer.from(JSON.stringify(told)), { [replayHeaders.end]: "1" });
 }
-

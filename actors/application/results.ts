@@ -3,10 +3,11 @@
  * nothing above the commit point is published; each result at least once; the watermark moves only over what NATS has
  * certainly got, and a new primary goes on from the mirrored watermark.
  */
-import { headers } from "../../schemas/envelope.ts";
-import { subjects } from "../../schemas/subjects.ts";
+
 import { RecordReader, recordKinds } from "../../machines/codec/record.ts";
 import type { MemoryLog } from "../../machines/log/memory-log.ts";
+import { headers } from "../../schemas/envelope.ts";
+import { subjects } from "../../schemas/subjects.ts";
 import type { Bus, BusHeaders } from "../world/ports.ts";
 
 /** Results published in one go; then others have their turn: a new primary's backlog must not hold up its clients. */

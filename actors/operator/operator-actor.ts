@@ -2,11 +2,18 @@
  * What operators see and say (DESIGN.md: status, event, control), and the reports of the actors on their own subjects. What
  * always holds: status is read from the replica, never kept; a command is answered with what was begun or why it was not.
  */
-import type { Settings } from "../../schemas/settings.ts";
-import { type ControlReply, type ControlVerb, controlVerbs, type ServerEvent, type ServerStatus } from "../../schemas/status.ts";
-import { subjects } from "../../schemas/subjects.ts";
+
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import {
+  type ControlReply,
+  type ControlVerb,
+  controlVerbs,
+  type ServerEvent,
+  type ServerStatus,
+} from "../../schemas/status.ts";
+import { subjects } from "../../schemas/subjects.ts";
 import type { Actor, Stage } from "../actor.ts";
 import type { BusMessage, Subscription, Timer, World } from "../world/ports.ts";
 
@@ -118,7 +125,10 @@ export class OperatorActor {
     const verb = message.subject.split(".").at(-1) ?? "";
     const known = controlVerbs.find((name) => name === verb);
     if (known === undefined) {
-      this.#answer(message, { ok: false, message: `there is no command ${verb}; there are: ${controlVerbs.join(", ")}` });
+      this.#answer(message, {
+        ok: false,
+        message: `there is no command ${verb}; there are: ${controlVerbs.join(", ")}`,
+      });
       return;
     }
     this.#obey(known, (reply) => this.#answer(message, reply));
@@ -128,13 +138,18 @@ export class OperatorActor {
     const { world, stage, flush } = this.#parts;
     const replica = this.#parts.replica();
     const nowMs = world.clock.nowMs();
-    const told = (refusal: string | null, done: string): ControlReply => ({ ok: refusal === null, message: refusal ?? done });
+    const told = (refusal: string | null, done: string): ControlReply => ({
+      ok: refusal === null,
+      message: refusal ?? done,
+    });
     switch (verb) {
       case "switch":
         answer(told(replica.onSwitch(nowMs), "the roles are being switched"));
         return;
       case "recover":
-        answer(told(replica.onRecover(nowMs), "goes on alone with a new history; what this server does not have is lost"));
+        answer(
+          told(replica.onRecover(nowMs), "goes on alone with a new history; what this server does not have is lost"),
+        );
         return;
       case "pause":
       case "resume":
@@ -146,4 +161,3 @@ export class OperatorActor {
     }
   }
 }
-

@@ -5,8 +5,8 @@
  */
 import { decodeMessage, encodeMessage, MessageError, type PeerMessage } from "../../machines/codec/message.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
-import type { LinkName } from "../../machines/replica/peers.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
+import type { LinkName } from "../../machines/replica/peers.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Actor, Stage } from "../actor.ts";
@@ -71,7 +71,8 @@ export class ReplicationActor implements Actor {
     this.#received += 1;
     try {
       const { message, payload } = decodeMessage(frame);
-      if (message.type === "snapshotChunk" || message.type === "snapshotAck") this.#snapshots.onMessage(peer, message, payload);
+      if (message.type === "snapshotChunk" || message.type === "snapshotAck")
+        this.#snapshots.onMessage(peer, message, payload);
       else replica().onMessage(peer, kind, message, payload, world.clock.nowMs());
     } catch (error) {
       if (!(error instanceof MessageError)) throw error;

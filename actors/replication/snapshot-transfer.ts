@@ -3,8 +3,9 @@
  * always holds: the receiver names the chunk that it wants next, so loss, repetition and reordering cost time only; a
  * transfer that makes no progress ends, and leaves the joiner's store as it was.
  */
-import type { SnapshotAck, SnapshotChunk, PeerMessage } from "../../machines/codec/message.ts";
+
 import { SnapshotError } from "../../machines/checkpoint/snapshot-codec.ts";
+import type { PeerMessage, SnapshotAck, SnapshotChunk } from "../../machines/codec/message.ts";
 import type { SnapshotSender } from "../checkpoint/snapshot.ts";
 import type { ReplicationParts } from "./replication-actor.ts";
 
@@ -80,7 +81,12 @@ export class SnapshotTransfer {
   #stopSending(): void {
     const sender = this.#sending?.sender;
     this.#sending = null;
-    if (sender) this.#parts.stage.watch(sender.stop(), () => {}, () => {});
+    if (sender)
+      this.#parts.stage.watch(
+        sender.stop(),
+        () => {},
+        () => {},
+      );
   }
 
   #onAck(peer: string, message: SnapshotAck): void {
@@ -200,13 +206,14 @@ export class SnapshotTransfer {
   onTick(): void {
     const { stalledBackupMs, heartbeatMs } = this.#parts.settings.limits;
     const receiving = this.#receiving;
-    if (receiving !== null && receiving.isReady && !receiving.isBusy) {
+    if (receiving?.isReady === true && !receiving.isBusy) {
       const isOver = this.#nowMs - receiving.movedMs > patience * stalledBackupMs;
       if (isOver || this.#parts.replica().following?.session !== receiving.session) this.#giveUp(receiving);
       else if (this.#nowMs - receiving.askedMs > 2 * heartbeatMs) this.#ask(receiving);
     }
     const sending = this.#sending;
-    if (sending !== null && !sending.isBusy && this.#nowMs - sending.movedMs > patience * stalledBackupMs) this.#stopSending();
+    if (sending !== null && !sending.isBusy && this.#nowMs - sending.movedMs > patience * stalledBackupMs)
+      this.#stopSending();
   }
 
   stop(): void {

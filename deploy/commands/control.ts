@@ -19,6 +19,7 @@ const summaries: Readonly<Record<ControlVerb, string>> = {
   pause: "stop taking requests (they are told BUSY); what runs is finished",
   resume: "take requests again",
   flush: "write the log to LevelDB and sync it now",
+  recover: "go on by force, with a new history, on a server that waits or refuses: what it does not have is lost",
 };
 
 /** How long the servers are listened to, to find the primary. */

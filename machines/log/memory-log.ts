@@ -212,7 +212,8 @@ export class MemoryLog implements LogSource {
   /** About how many bytes of records lie above a sequence; whole batches. */
   bytesAbove(sequence: number): number {
     let bytes = 0;
-    for (let at = this.#find(sequence + 1); at < this.#batches.length; at += 1) bytes += this.#batches[at]?.bytes.length ?? 0;
+    for (let at = this.#find(sequence + 1); at < this.#batches.length; at += 1)
+      bytes += this.#batches[at]?.bytes.length ?? 0;
     return bytes;
   }
 

@@ -46,8 +46,15 @@ export function startFollowing(primary: Member, session: string, nowMs: number):
 }
 
 /** Cuts the log to what the primary agreed to. "differs": both name a record alike and hold another one. */
-export function onAccept(following: Following, message: Accept, log: MemoryLog, committed: number, rules: Rules): "taken" | "differs" | "ignored" {
-  if (following.accepted || message.session !== following.session || message.from !== following.primary.incarnation) return "ignored";
+export function onAccept(
+  following: Following,
+  message: Accept,
+  log: MemoryLog,
+  committed: number,
+  rules: Rules,
+): "taken" | "differs" | "ignored" {
+  if (following.accepted || message.session !== following.session || message.from !== following.primary.incarnation)
+    return "ignored";
   const after = rules.truncatesTo(message.sequence, log.last);
   if (after < committed) return "differs";
   if (message.hash !== null && log.hashAt(message.sequence) !== message.hash) return "differs";
@@ -68,7 +75,13 @@ export function onMirror(
   following.probe = Math.max(following.probe, message.probe);
   following.owesConfirm = true;
   if (message.last < message.first || message.last <= log.last) return "nothing";
-  const batch = { first: message.first, last: message.last, previousHash: message.previousHash, lastHash: message.lastHash, bytes: payload };
+  const batch = {
+    first: message.first,
+    last: message.last,
+    previousHash: message.previousHash,
+    lastHash: message.lastHash,
+    bytes: payload,
+  };
   if (message.first > log.last + 1) {
     following.gap = true;
     return "nothing";

@@ -27,7 +27,10 @@ interface OpenCas {
 
 export type Settlement = "won" | "superseded" | null;
 
-export type CasAnswer = { outcome: "won"; revision: number } | { outcome: "lost" } | { outcome: "unknown"; reason: string };
+export type CasAnswer =
+  | { outcome: "won"; revision: number }
+  | { outcome: "lost" }
+  | { outcome: "unknown"; reason: string };
 
 export class Membership {
   readonly #self: Member;
@@ -116,7 +119,8 @@ export class Membership {
     const open = this.#open;
     if (open === null || !open.writeIds.includes(writeId)) return null;
     const isLatest = open.writeIds.at(-1) === writeId;
-    if (answer.outcome === "won") return this.#settle({ record: { ...open.record, writeId }, revision: answer.revision });
+    if (answer.outcome === "won")
+      return this.#settle({ record: { ...open.record, writeId }, revision: answer.revision });
     if (isLatest) {
       const isClear = answer.outcome === "lost" && open.writeIds.length === 1;
       this.#open = { ...open, status: isClear ? "lost" : "unknown" };
@@ -138,7 +142,8 @@ export class Membership {
   /** The registry still shows the old value while a write of ours may land: a second try of the same forces it. */
   force(): void {
     const open = this.#open;
-    if (open !== null && open.status === "unknown" && this.frozen === "") this.#send(open.record, open.expectedRevision, open.writeIds);
+    if (open !== null && open.status === "unknown" && this.frozen === "")
+      this.#send(open.record, open.expectedRevision, open.writeIds);
   }
 
   #settle(found: KnownRecord): Settlement {
@@ -154,7 +159,8 @@ export class Membership {
 
   /** What the registry says about itself: older than what was seen here freezes mode changes until it is not. */
   judge(epoch: number | null): void {
-    if (epoch === null) this.frozen = this.#epochSeen > 0 ? "the registry's record is gone; restore it, or recover by force" : "";
+    if (epoch === null)
+      this.frozen = this.#epochSeen > 0 ? "the registry's record is gone; restore it, or recover by force" : "";
     else if (this.#rules.wentBack(epoch, this.#epochSeen))
       this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${this.#epochSeen}; restore it, or recover by force`;
     else this.frozen = "";

@@ -29,7 +29,12 @@ export interface MirrorView {
 }
 
 /** The last record that both logs share; null where that cannot be told, and only a snapshot helps (rule 7). */
-export function agreedSequence(mine: readonly EpochEnd[], theirs: readonly EpochEnd[], myLast: number, theirLast: number): number | null {
+export function agreedSequence(
+  mine: readonly EpochEnd[],
+  theirs: readonly EpochEnd[],
+  myLast: number,
+  theirLast: number,
+): number | null {
   if (theirLast === 0 || myLast === 0) return 0;
   for (const end of [...theirs].reverse()) {
     const own = mine.find(({ epoch }) => epoch === end.epoch);
@@ -42,7 +47,13 @@ export function agreedSequence(mine: readonly EpochEnd[], theirs: readonly Epoch
 export function onFollow(peer: Peer, message: Follow, nowMs: number, view: MirrorView): void {
   const answer = { session: message.session, from: view.self, to: message.from };
   const decline = (reason: "snapshot" | "schema" | "leaving") =>
-    view.out.push({ type: "send", to: peer.name, link: view.peers.linkTo(peer), message: { type: "decline", ...answer, reason }, payload: [] });
+    view.out.push({
+      type: "send",
+      to: peer.name,
+      link: view.peers.linkTo(peer),
+      message: { type: "decline", ...answer, reason },
+      payload: [],
+    });
   if (message.schema !== view.schema) {
     decline("schema");
     return;
@@ -53,7 +64,9 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
   }
   if (peer.session?.id !== message.session) {
     const isSameHistory = message.history === view.history || message.last === 0;
-    const agreed = isSameHistory ? agreedSequence(view.log.epochEnds, message.epochEnds, view.log.closed.sequence, message.last) : null;
+    const agreed = isSameHistory
+      ? agreedSequence(view.log.epochEnds, message.epochEnds, view.log.closed.sequence, message.last)
+      : null;
     if (agreed === null || agreed < message.committed || agreed + 1 < view.oldestOnDisk) {
       decline("snapshot");
       view.out.push({ type: "sendSnapshot", peer: peer.name, session: message.session });

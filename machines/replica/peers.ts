@@ -105,7 +105,8 @@ export class Peers {
     const peer = this.#byName.get(name);
     if (peer === undefined) return;
     peer.heardMs[link] = nowMs;
-    if (link === "failsafe" || nowMs - peer.echoedMs <= this.#suspicionMs || peer.link.main === "closed") peer.link[link] = "up";
+    if (link === "failsafe" || nowMs - peer.echoedMs <= this.#suspicionMs || peer.link.main === "closed")
+      peer.link[link] = "up";
   }
 
   onLinkClosed(name: string, link: LinkName, nowMs: number): void {
@@ -139,7 +140,8 @@ export class Peers {
     if (peer === undefined) return false;
     const before = peer.heartbeat;
     if (before !== null && heartbeat.life < before.life) return false;
-    if (before?.incarnation === heartbeat.incarnation && link === "main") peer.mainBeat = Math.max(peer.mainBeat, heartbeat.beat);
+    if (before?.incarnation === heartbeat.incarnation && link === "main")
+      peer.mainBeat = Math.max(peer.mainBeat, heartbeat.beat);
     if (echo > peer.echoedBeat) {
       peer.echoedBeat = echo;
       peer.echoedMs = nowMs;

@@ -7,13 +7,20 @@
  * order; report back. The hot path (`intake`, `endTurn`, `release`) sends no event through a machine: it reads the
  * fields that the last transition set.
  */
-import type { Mode, Member, Position, RegistryRecord } from "../../schemas/registry.ts";
+import type { Member, Mode, Position, RegistryRecord } from "../../schemas/registry.ts";
 import type { Limits, Settings } from "../../schemas/settings.ts";
-import { recordKinds, RecordReader } from "../codec/record.ts";
 import type { Heartbeat, PeerMessage } from "../codec/message.ts";
+import { RecordReader, recordKinds } from "../codec/record.ts";
+import {
+  type LifecycleAction,
+  type LifecycleEvent,
+  type LifecycleSnapshot,
+  lifecycleStep,
+  startingLifecycle,
+  stateName,
+} from "../lifecycle.ts";
 import type { LogBatch } from "../log/batch.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
-import { type LifecycleAction, type LifecycleEvent, type LifecycleSnapshot, lifecycleStep, startingLifecycle, stateName } from "../lifecycle.ts";
 import { type Following, onAccept, onMirror, startFollowing } from "./following.ts";
 import { Intake, type IntakeView, type ReplySink } from "./intake.ts";
 import { type CasAnswer, type KnownRecord, Membership, type Settlement } from "./membership.ts";
@@ -260,7 +267,11 @@ export class Replica implements IntakeView, MirrorView {
         this.#checkSynced();
         return;
       case "proposeClaim":
-        membership.propose({ ...this.#sole(), mode: record?.mode === "backup-only" ? "backup-only" : "primary-only", base: position });
+        membership.propose({
+          ...this.#sole(),
+          mode: record?.mode === "backup-only" ? "backup-only" : "primary-only",
+          base: position,
+        });
         return;
       case "proposeNewHistory": {
         const keeps = this.options.confirm === "synced" && !this.#forced;
@@ -364,8 +375,13 @@ export class Replica implements IntakeView, MirrorView {
     this.outbox.push({ type: "apply", through: this.log.last });
     this.committedResults = isNewHistory ? 0 : this.requests.resultNumber;
     if (isNewHistory) this.#appendHistory();
-    this.outbox.push({ type: "hot", epoch: this.membership.epoch, publishAfter: this.rules.publishFrom(this.published) - 1 });
-    for (const begun of [...this.requests.begun.values()]) {
+    this.outbox.push({
+      type: "hot",
+      epoch: this.membership.epoch,
+      publishAfter: this.rules.publishFrom(this.published) - 1,
+    });
+    const begunRequests = Array.from(this.requests.begun.values());
+    for (const begun of begunRequests) {
       if (begun.completed.length === 0) continue;
       const request = this.intake.resumable(begun, this.rules.completed(begun.completed));
       this.intake.begin(request, begun.attempts, true, this);
@@ -454,7 +470,12 @@ export class Replica implements IntakeView, MirrorView {
     const { membership } = this;
     if (!this.hot || !this.rules.mayCommit(this.fenced) || membership.wasLost || !membership.isEpochSaved) return;
     const { closed } = this.log;
-    const progress = { self: this.self, last: closed.sequence, synced: this.synced, confirmed: (incarnation: string) => this.confirmed(incarnation) };
+    const progress = {
+      self: this.self,
+      last: closed.sequence,
+      synced: this.synced,
+      confirmed: (incarnation: string) => this.confirmed(incarnation),
+    };
     let point = this.rules.commitPoint(membership.configurations(), progress);
     if (this.options.confirm === "synced") point = Math.min(point, this.synced);
     if (this.options.confirm === "written") point = Math.min(point, this.written);
@@ -471,7 +492,8 @@ export class Replica implements IntakeView, MirrorView {
   }
 
   #announce(): void {
-    if (this.#isReady || !this.hot || !this.#loaded || this.committed < this.inherited || !this.membership.isEpochSaved) return;
+    if (this.#isReady || !this.hot || !this.#loaded || this.committed < this.inherited || !this.membership.isEpochSaved)
+      return;
     this.#isReady = true;
     this.outbox.push({
       type: "ready",
@@ -496,7 +518,8 @@ export class Replica implements IntakeView, MirrorView {
       if (batch !== null) this.#onBatch(batch);
       if (!this.fenced) for (const peer of this.peers) pump(peer, nowMs, false, this);
       if (this.#mustSync()) this.outbox.push({ type: "sync", through: this.log.last });
-      else if (this.options.confirm === "written" && this.written < this.log.last) this.outbox.push({ type: "write", through: this.log.last });
+      else if (this.options.confirm === "written" && this.written < this.log.last)
+        this.outbox.push({ type: "write", through: this.log.last });
       this.#advance();
       this.#announce();
     } else if (this.following !== null) this.#confirm();
@@ -504,9 +527,18 @@ export class Replica implements IntakeView, MirrorView {
   }
 
   #onBatch(batch: LogBatch): void {
-    this.#unconfirmed.push({ last: batch.last, bytes: batch.bytes.length, forget: this.requests.forgetThrough, results: this.requests.resultNumber });
+    this.#unconfirmed.push({
+      last: batch.last,
+      bytes: batch.bytes.length,
+      forget: this.requests.forgetThrough,
+      results: this.requests.resultNumber,
+    });
     this.#unconfirmedBytes += batch.bytes.length;
-    this.requests.chooseForgotten(this.limits.rememberReplies, this.#wallMs - this.limits.rememberMs, 2 * (batch.last - batch.first + 1) + 16);
+    this.requests.chooseForgotten(
+      this.limits.rememberReplies,
+      this.#wallMs - this.limits.rememberMs,
+      2 * (batch.last - batch.first + 1) + 16,
+    );
   }
 
   #mustSync(): boolean {
@@ -542,7 +574,8 @@ export class Replica implements IntakeView, MirrorView {
     if (this.following !== null && this.options.confirm === "written") this.following.owesConfirm = true;
   }
   #checkSynced(): void {
-    if (this.rules.isSyncedForCas(this.synced, this.log.last)) this.#dispatch({ type: "disk.synced" }, "everything appended is on the disk");
+    if (this.rules.isSyncedForCas(this.synced, this.log.last))
+      this.#dispatch({ type: "disk.synced" }, "everything appended is on the disk");
   }
   onEpochSaved(epoch: number): void {
     this.membership.onEpochSaved(epoch);
@@ -580,7 +613,8 @@ export class Replica implements IntakeView, MirrorView {
         this.#onAccept(message);
         return;
       case "decline":
-        if (this.following?.session === message.session && !this.following.accepted) this.#onDecline(peer, message.reason);
+        if (this.following?.session === message.session && !this.following.accepted)
+          this.#onDecline(peer, message.reason);
         return;
       case "mirror":
         this.#onMirror(message, payload);
@@ -609,9 +643,14 @@ export class Replica implements IntakeView, MirrorView {
     const echo = message.heard[this.options.self.server];
     const mainBeat = echo?.incarnation === this.self ? echo.mainBeat : 0;
     if (!this.peers.onHeartbeat(peer.name, link, message, mainBeat, this.#nowMs)) return;
-    if (message.record !== undefined && message.revision !== undefined && message.record.service === this.options.service) {
+    if (
+      message.record !== undefined &&
+      message.revision !== undefined &&
+      message.record.service === this.options.service
+    ) {
       const isNews = message.record.epoch > this.membership.epochSeen || this.membership.known === null;
-      if (isNews || this.membership.open !== null) this.#onFound({ record: message.record, revision: message.revision });
+      if (isNews || this.membership.open !== null)
+        this.#onFound({ record: message.record, revision: message.revision });
     }
     if (this.membership.isBehind(message.epochSeen)) this.#readRegistry();
   }
@@ -650,7 +689,8 @@ export class Replica implements IntakeView, MirrorView {
       following.snapshot = true;
       this.outbox.push({ type: "receiveSnapshot", peer: peer.name, session: following.session });
     }
-    if (reason === "schema") this.waitingFor = `${peer.name} runs another application or schema: start the same program on all servers`;
+    if (reason === "schema")
+      this.waitingFor = `${peer.name} runs another application or schema: start the same program on all servers`;
   }
 
   /** The snapshot did not come through: ask again. */
@@ -662,7 +702,12 @@ export class Replica implements IntakeView, MirrorView {
   #onMirror(message: Extract<PeerMessage, { type: "mirror" }>, payload: Uint8Array): void {
     const { following } = this;
     if (following === null || !following.accepted) return;
-    const facts = { session: following.session, epoch: this.membership.epoch, self: this.self, primary: following.primary.incarnation };
+    const facts = {
+      session: following.session,
+      epoch: this.membership.epoch,
+      self: this.self,
+      primary: following.primary.incarnation,
+    };
     if (!this.rules.mirrorFits(message, facts)) return;
     following.heardMs = this.#nowMs;
     const outcome = onMirror(following, message, payload, this.log);
@@ -713,9 +758,22 @@ export class Replica implements IntakeView, MirrorView {
 
   #onHandover(from: string, to: string, epoch: number, at: { sequence: number; hash: number }): void {
     const { following } = this;
-    const fits = following?.accepted === true && following.primary.incarnation === from && to === this.self && epoch === this.membership.epoch;
-    if (!fits || this.state !== "following.warm" || this.stopping || !this.#busConnected || this.membership.frozen !== "" || !this.#loaded) return;
-    if (this.log.last !== at.sequence || this.log.hashAt(at.sequence) !== at.hash || !this.membership.isEpochSaved) return;
+    const fits =
+      following?.accepted === true &&
+      following.primary.incarnation === from &&
+      to === this.self &&
+      epoch === this.membership.epoch;
+    if (
+      !fits ||
+      this.state !== "following.warm" ||
+      this.stopping ||
+      !this.#busConnected ||
+      this.membership.frozen !== "" ||
+      !this.#loaded
+    )
+      return;
+    if (this.log.last !== at.sequence || this.log.hashAt(at.sequence) !== at.hash || !this.membership.isEpochSaved)
+      return;
     this.committed = at.sequence;
     this.#applyCommitted();
     this.#dispatch({ type: "handover.offered" }, `${following?.primary.server} hands the role over`);
@@ -763,10 +821,14 @@ export class Replica implements IntakeView, MirrorView {
     if (this.membership.frozen !== "" && !this.#forced) this.waitingFor = this.membership.frozen;
     if (answer.outcome === "missing") {
       if (this.membership.frozen === "" && this.membership.known === null)
-        this.#dispatch({ type: "verdict.refuse" }, "the registry has no record of this service: create it with `twinlog init`");
+        this.#dispatch(
+          { type: "verdict.refuse" },
+          "the registry has no record of this service: create it with `twinlog init`",
+        );
       return;
     }
-    if (this.membership.frozen === "" || this.membership.known === null) this.#onFound({ record: answer.record, revision: answer.revision });
+    if (this.membership.frozen === "" || this.membership.known === null)
+      this.#onFound({ record: answer.record, revision: answer.revision });
     this.membership.force();
     if (this.membership.wasLost) this.#readRegistry();
     this.#consult();
@@ -790,7 +852,8 @@ export class Replica implements IntakeView, MirrorView {
     this.#beatAtRead = this.#beat;
     this.#refresh();
     const settled = record.inSync.length === 1 ? "cas.won.alone" : "cas.won.normal";
-    if (settlement === "won" && this.membership.isPrimary) this.#dispatch({ type: settled }, `won epoch ${record.epoch}`);
+    if (settlement === "won" && this.membership.isPrimary)
+      this.#dispatch({ type: settled }, `won epoch ${record.epoch}`);
     else this.#onForeign(record);
     if (this.following !== null) this.following.owesConfirm = true;
     if (this.hot) this.#sendHeartbeats();
@@ -809,7 +872,8 @@ export class Replica implements IntakeView, MirrorView {
       return;
     }
     if (this.following === null) return;
-    if (!this.rules.isSameMember(this.following.primary, record.primary)) this.#dispatch({ type: "record.primaryChanged" }, why);
+    if (!this.rules.isSameMember(this.following.primary, record.primary))
+      this.#dispatch({ type: "record.primaryChanged" }, why);
     if (named) this.#dispatch({ type: "record.named" }, `epoch ${record.epoch}: in sync`);
     else this.#dispatch({ type: "record.dropped" }, `epoch ${record.epoch}: no longer in sync`);
   }
@@ -832,7 +896,12 @@ export class Replica implements IntakeView, MirrorView {
       record,
       self: this.options.self,
       schema: this.schema,
-      disk: { history: this.history, lastEpoch: this.log.lastEpoch, last: this.log.last, hashAtBase: this.#hashAtBase(record) },
+      disk: {
+        history: this.history,
+        lastEpoch: this.log.lastEpoch,
+        last: this.log.last,
+        hashAtBase: this.#hashAtBase(record),
+      },
       present: this.#present(),
       configured: this.options.servers,
       afterTotalLoss: this.options.afterTotalLoss,
@@ -847,7 +916,8 @@ export class Replica implements IntakeView, MirrorView {
 
   /** Below what memory holds the log was checked when the disk was opened: it is dense and of this history. */
   #hashAtBase(record: RegistryRecord): number | undefined {
-    if (record.base.sequence < this.log.base.sequence) return this.history === record.history ? record.base.hash : undefined;
+    if (record.base.sequence < this.log.base.sequence)
+      return this.history === record.history ? record.base.hash : undefined;
     return this.log.hashAt(record.base.sequence);
   }
 
@@ -870,7 +940,8 @@ export class Replica implements IntakeView, MirrorView {
   #follow(): void {
     const { record } = this.membership;
     if (record === null) return;
-    if (this.following === null || !this.rules.isSameMember(this.following.primary, record.primary)) this.#startFollowing(record.primary);
+    if (this.following === null || !this.rules.isSameMember(this.following.primary, record.primary))
+      this.#startFollowing(record.primary);
   }
 
   #startFollowing(primary: Member): void {
@@ -882,7 +953,8 @@ export class Replica implements IntakeView, MirrorView {
     const { following, membership } = this;
     if (following === null || following.accepted || following.snapshot) return;
     const peer = this.peers.get(following.primary.server);
-    if (peer === undefined || peer.heartbeat?.incarnation !== following.primary.incarnation || !peer.heartbeat.hot) return;
+    if (peer === undefined || peer.heartbeat?.incarnation !== following.primary.incarnation || !peer.heartbeat.hot)
+      return;
     if (this.stopping || this.#nowMs - following.askedMs < this.limits.heartbeatMs) return;
     following.askedMs = this.#nowMs;
     this.#mayBeNamed = true;
@@ -939,7 +1011,8 @@ export class Replica implements IntakeView, MirrorView {
         session.quiet = true;
       }
     }
-    if (this.following?.accepted && nowMs - this.following.heardMs > suspicionMs) this.#startFollowing(this.following.primary);
+    if (this.following?.accepted && nowMs - this.following.heardMs > suspicionMs)
+      this.#startFollowing(this.following.primary);
     this.#askToFollow();
     this.#consult();
     this.#leave();
@@ -971,7 +1044,8 @@ export class Replica implements IntakeView, MirrorView {
       schema: this.schema,
       ...(this.hot && known !== null ? { record: known.record, revision: known.revision } : {}),
     };
-    for (const peer of this.peers) this.outbox.push({ type: "send", to: peer.name, link: "both", message, payload: [] });
+    for (const peer of this.peers)
+      this.outbox.push({ type: "send", to: peer.name, link: "both", message, payload: [] });
     if (this.peers.anyInDoubt(this.#nowMs)) this.outbox.push({ type: "wake", afterMs: doubtMs });
   }
 
@@ -981,7 +1055,13 @@ export class Replica implements IntakeView, MirrorView {
     const peer = this.peers.get(server);
     if (peer === undefined) return;
     this.waitingFor = `${server} to let this server go`;
-    this.outbox.push({ type: "send", to: server, link: this.peers.linkTo(peer), message: { type: "leave", from: this.self }, payload: [] });
+    this.outbox.push({
+      type: "send",
+      to: server,
+      link: this.peers.linkTo(peer),
+      message: { type: "leave", from: this.self },
+      payload: [],
+    });
   }
 
   // --- what is due: facts that hold now, told to the machine ------------------------------------------------------
@@ -992,7 +1072,10 @@ export class Replica implements IntakeView, MirrorView {
     const { state } = this;
     const exits = this.#mayExit(state);
     if (exits) {
-      this.#dispatch({ type: "exit.allowed" }, "stops: nothing names this server, or it is alone and everything is on its disk");
+      this.#dispatch(
+        { type: "exit.allowed" },
+        "stops: nothing names this server, or it is alone and everything is on its disk",
+      );
       return;
     }
     const { record } = this.membership;
@@ -1001,7 +1084,8 @@ export class Replica implements IntakeView, MirrorView {
     else if (state === "candidate.syncing" && !this.peers.isLost(record.primary, this.#nowMs))
       this.#dispatch({ type: "primary.returned" }, `${record.primary.server} is back`);
     else if (state === "hot.normal" || state === "hot.switching") this.#considerBackups(record, state);
-    else if (state === "hot.fencing.syncing" && this.#lostBackups(record).length === 0) this.#dispatch({ type: "backup.returned" }, "the backup is back");
+    else if (state === "hot.fencing.syncing" && this.#lostBackups(record).length === 0)
+      this.#dispatch({ type: "backup.returned" }, "the backup is back");
     if (state === "hot.alone" || state === "hot.normal") for (const peer of this.peers) this.#considerJoiner(peer);
     const baseIsDue = this.#nowMs - this.#baseMs >= this.limits.baseMs && this.synced > record.base.sequence;
     if (this.state === "hot.alone" && baseIsDue && this.log.hashAt(this.synced) !== undefined)
@@ -1010,11 +1094,16 @@ export class Replica implements IntakeView, MirrorView {
 
   #considerPrimary(record: RegistryRecord): void {
     if (!this.peers.isLost(record.primary, this.#nowMs)) return;
-    const others = record.inSync.filter((member) => member.incarnation !== this.self && !this.rules.isSameMember(member, record.primary));
+    const others = record.inSync.filter(
+      (member) => member.incarnation !== this.self && !this.rules.isSameMember(member, record.primary),
+    );
     const lost = others.filter((member) => this.peers.isLost(member, this.#nowMs));
     this.#leavingOut = [record.primary, ...lost];
     const alone = others.length === lost.length;
-    this.#dispatch({ type: alone ? "primary.lost.alone" : "primary.lost.others" }, `${record.primary.server} is lost: ${this.#lossOf(record.primary)}`);
+    this.#dispatch(
+      { type: alone ? "primary.lost.alone" : "primary.lost.others" },
+      `${record.primary.server} is lost: ${this.#lossOf(record.primary)}`,
+    );
   }
 
   #lossOf(member: Member): string {
@@ -1044,7 +1133,10 @@ export class Replica implements IntakeView, MirrorView {
       this.#leavingOut = lost;
       const alone = record.inSync.length - lost.length === 1;
       const names = lost.map(({ server }) => server).join(", ");
-      this.#dispatch({ type: alone ? "backup.lost.alone" : "backup.lost.others" }, `without ${names}: ${this.#lossOf(lost[0] as Member)}`);
+      this.#dispatch(
+        { type: alone ? "backup.lost.alone" : "backup.lost.others" },
+        `without ${names}: ${this.#lossOf(lost[0] as Member)}`,
+      );
       return;
     }
     if (state === "hot.switching") {
@@ -1063,7 +1155,12 @@ export class Replica implements IntakeView, MirrorView {
   #heir(record: RegistryRecord, needsBus: boolean): Peer | null {
     for (const member of record.inSync) {
       const peer = this.peers.get(member.server);
-      if (peer?.session?.incarnation === member.incarnation && (!needsBus || peer.heartbeat?.bus) && !peer.heartbeat?.stopping) return peer;
+      if (
+        peer?.session?.incarnation === member.incarnation &&
+        (!needsBus || peer.heartbeat?.bus) &&
+        !peer.heartbeat?.stopping
+      )
+        return peer;
     }
     return null;
   }
@@ -1077,7 +1174,14 @@ export class Replica implements IntakeView, MirrorView {
     }
     const { sequence, hash } = this.log.closed;
     if (this.committed < this.log.last || heir.session === null) return;
-    const message: PeerMessage = { type: "handover", from: this.self, to: heir.session.incarnation, epoch: this.epoch, sequence, hash };
+    const message: PeerMessage = {
+      type: "handover",
+      from: this.self,
+      to: heir.session.incarnation,
+      epoch: this.epoch,
+      sequence,
+      hash,
+    };
     this.outbox.push({ type: "send", to: heir.name, link: this.peers.linkTo(heir), message, payload: [] });
   }
 
@@ -1087,9 +1191,18 @@ export class Replica implements IntakeView, MirrorView {
     const { session } = peer;
     if (record === null || open !== null || frozen !== "" || session === null || this.stopping) return;
     if (this.state !== "hot.alone" && this.state !== "hot.normal") return;
-    if (record.inSync.some((member) => member.incarnation === session.incarnation) || peer.leaving === session.incarnation) return;
-    if (!this.rules.mayBeAdded(session.confirmed, this.committed, this.inherited) || session.confirmed < session.start) return;
-    if (!this.peers.mayRejoin(peer, this.#nowMs) || this.peers.isLost({ server: peer.name, incarnation: session.incarnation }, this.#nowMs)) return;
+    if (
+      record.inSync.some((member) => member.incarnation === session.incarnation) ||
+      peer.leaving === session.incarnation
+    )
+      return;
+    if (!this.rules.mayBeAdded(session.confirmed, this.committed, this.inherited) || session.confirmed < session.start)
+      return;
+    if (
+      !this.peers.mayRejoin(peer, this.#nowMs) ||
+      this.peers.isLost({ server: peer.name, incarnation: session.incarnation }, this.#nowMs)
+    )
+      return;
     this.#takingIn = { server: peer.name, incarnation: session.incarnation };
     this.#dispatch({ type: "joiner.ready" }, `${peer.name} holds everything`);
   }
@@ -1097,7 +1210,12 @@ export class Replica implements IntakeView, MirrorView {
   #mayExit(state: string): boolean {
     if (!this.stopping || this.membership.open !== null) return false;
     if (state === "hot.alone")
-      return this.committed >= this.log.last && this.synced >= this.log.last && this.intake.inFlight === 0 && this.membership.isEpochSaved;
+      return (
+        this.committed >= this.log.last &&
+        this.synced >= this.log.last &&
+        this.intake.inFlight === 0 &&
+        this.membership.isEpochSaved
+      );
     if (this.hot || this.fenced || this.membership.isNamed) return false;
     return this.rules.mayExit(!this.#mayBeNamed || this.#released);
   }
@@ -1117,7 +1235,8 @@ export class Replica implements IntakeView, MirrorView {
     this.#time(nowMs);
     if (!this.hot) return "this server is not the primary: ask the primary";
     const { record } = this.membership;
-    if (this.state !== "hot.normal" || record === null) return `no switch in state ${this.state}: a backup must be in sync`;
+    if (this.state !== "hot.normal" || record === null)
+      return `no switch in state ${this.state}: a backup must be in sync`;
     if (this.#heir(record, false) === null) return "no backup is ready to take the role";
     this.#switchWanted = "an operator asked for it";
     this.#consider();
@@ -1134,8 +1253,10 @@ export class Replica implements IntakeView, MirrorView {
   /** Rule 18. Null when it is under way; else why not. */
   onRecover(nowMs: number): string | null {
     this.#time(nowMs);
-    if (this.state !== "waiting" && this.state !== "refusing") return `this server is not waiting or refusing, its state is ${this.state}`;
-    if (this.membership.known === null) return "there is no registry record: create it with `twinlog init`, then recover";
+    if (this.state !== "waiting" && this.state !== "refusing")
+      return `this server is not waiting or refusing, its state is ${this.state}`;
+    if (this.membership.known === null)
+      return "there is no registry record: create it with `twinlog init`, then recover";
     this.#forced = true;
     this.#readRegistry();
     return null;

@@ -144,6 +144,8 @@ export const owner: OwnerMeta = {
   epoch: 1,
   incarnation: "i1",
   previousEnd: null,
+  life: 1,
+  published: 0,
   committed: 0,
   resultNumber: 0,
   forgottenThrough: 0,

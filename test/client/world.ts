@@ -136,6 +136,9 @@ export class TestBus implements Bus {
   maxPayloadBytes(): number {
     return 1024 * 1024;
   }
+  flush(): Promise<boolean> {
+    return Promise.resolve(this.isConnected);
+  }
   announceService(): Promise<Subscription> {
     return Promise.resolve({ stop: () => undefined });
   }

@@ -73,6 +73,7 @@ function withoutStop(bus: TestBus) {
     subscribe: bus.subscribe.bind(bus),
     publish: bus.publish.bind(bus),
     maxPayloadBytes: bus.maxPayloadBytes.bind(bus),
+    flush: bus.flush.bind(bus),
     announceService: bus.announceService.bind(bus),
     stop: () => Promise.resolve(),
   };

@@ -87,6 +87,9 @@ export class RecordingBus implements Bus {
     return this.#bus.publish(subject, data, given, reply);
   }
 
+  flush(): Promise<boolean> {
+    return this.#bus.flush();
+  }
   maxPayloadBytes(): number {
     return this.#bus.maxPayloadBytes();
   }

@@ -39,6 +39,11 @@ export class SimBus implements Bus {
     return maxPayloadBytes;
   }
 
+  flush(): Promise<boolean> {
+    const was = this.#client.isConnected;
+    return this.#process.promise((settle) => settle(0.2, () => was && this.#client.isConnected));
+  }
+
   announceService(): Promise<Subscription> {
     return this.#process.promise((settle) => settle(0.1, () => ({ stop: () => undefined })));
   }
