@@ -7,26 +7,10 @@ import { decodeMessage, encodeMessage, MessageError, type PeerMessage } from "..
 import type { LogBatch } from "../../machines/log/batch.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { LinkName } from "../../machines/replica/peers.ts";
-import type { Replica } from "../../machines/replica/replica.ts";
-import type { Settings } from "../../schemas/settings.ts";
-import type { Actor, Stage } from "../actor.ts";
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import type { Link, LinkDownReason, World } from "../world/ports.ts";
+import type { Actor } from "../actor.ts";
+import type { Link, LinkDownReason } from "../world/ports.ts";
+import type { ReplicationParts } from "./parts.ts";
 import { SnapshotTransfer } from "./snapshot-transfer.ts";
-
-export interface ReplicationParts {
-  readonly settings: Settings;
-  readonly world: World;
-  readonly stage: Stage;
-  readonly replica: () => Replica;
-  readonly checkpoint: Checkpoint;
-  /** Segments of the log on disk, from the one that holds this sequence on. */
-  readonly storedLog: (from: number) => AsyncIterable<LogBatch>;
-  /** The tables and the log on disk are level with the commit point when it resolves. */
-  readonly flush: () => Promise<void>;
-  /** A snapshot was adopted: this life is over. */
-  readonly onAdopted: () => void;
-}
 
 export class ReplicationActor implements Actor {
   readonly name = "replication";

@@ -7,7 +7,7 @@
 import { SnapshotError } from "../../machines/checkpoint/snapshot-codec.ts";
 import type { PeerMessage, SnapshotAck, SnapshotChunk } from "../../machines/codec/message.ts";
 import type { SnapshotSender } from "../checkpoint/snapshot.ts";
-import type { ReplicationParts } from "./replication-actor.ts";
+import type { ReplicationParts } from "./parts.ts";
 
 type Send = (to: string, message: PeerMessage, payload: readonly Uint8Array[]) => void;
 

@@ -1,0 +1,21 @@
+/** What the replication agent works with: given once, by the life that composes it. */
+import type { LogBatch } from "../../machines/log/batch.ts";
+import type { Replica } from "../../machines/replica/replica.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import type { Stage } from "../actor.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { World } from "../world/ports.ts";
+
+export interface ReplicationParts {
+  readonly settings: Settings;
+  readonly world: World;
+  readonly stage: Stage;
+  readonly replica: () => Replica;
+  readonly checkpoint: Checkpoint;
+  /** Segments of the log on disk, from the one that holds this sequence on. */
+  readonly storedLog: (from: number) => AsyncIterable<LogBatch>;
+  /** The tables and the log on disk are level with the commit point when it resolves. */
+  readonly flush: () => Promise<void>;
+  /** A snapshot was adopted: this life is over. */
+  readonly onAdopted: () => void;
+}
