@@ -38,10 +38,13 @@ export type NatsServer = {
   stop(): Promise<NatsExit>;
   /** Sends it a signal, as tests of faults do. */
   kill(signal: NodeJS.Signals): void;
+  /** If this process is killed, it is told to stop only when these processes are gone too, or after `natsOutlivesMs`. */
+  outlive(pids: readonly number[]): void;
 };
 
 export const natsReadyWithinMs = 15_000;
 export const natsStopWithinMs = 5_000;
+export const natsOutlivesMs = 15_000;
 const probeTimeoutMs = 1_000;
 const probeEveryMs = 15;
 
@@ -77,7 +80,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
     child.on("error", () => settle({ code: 127, signal: null }));
     child.on("exit", (code, signal) => settle({ code, signal }));
   });
-  const release = guard(child);
+  const { release, outlive } = guard(child);
   void exited.then(release);
 
   const stop = (): Promise<NatsExit> => stopChild(child, exited);
@@ -96,6 +99,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
     exited,
     stop,
     kill: (signal) => void child.kill(signal),
+    outlive,
   };
 }
 
@@ -188,20 +192,48 @@ async function stopChild(child: ChildProcess, exited: Promise<NatsExit>): Promis
 
 /**
  * Ends the child when this process ends in whatever way. The guard waits for its input to end, which the system does when we are
- * gone; a word on it says that there is nothing left to guard. Returns what to call when the child has ended.
+ * gone; the lines that it reads before name processes that are to be gone first, and `done` says that there is nothing left to guard.
  */
-function guard(child: ChildProcess): () => void {
-  const end = (): void => void child.kill("SIGTERM");
+function guard(child: ChildProcess): { release: () => void; outlive: (pids: readonly number[]) => void } {
+  let outlived: readonly number[] = [];
+  const end = (): void => {
+    if (outlived.length === 0) child.kill("SIGTERM");
+  };
   process.on("exit", end);
-  const sentry = spawn("sh", ["-c", 'read -r _ || kill -TERM "$0"', String(child.pid)], {
+  const sentry = spawn("sh", ["-c", guardScript, String(child.pid)], {
     stdio: ["pipe", "ignore", "ignore"],
     detached: true,
   });
   sentry.on("error", () => {});
   sentry.stdin.on("error", () => {});
   sentry.unref();
-  return () => {
-    process.off("exit", end);
-    sentry.stdin.end("done\n");
+  return {
+    release: () => {
+      process.off("exit", end);
+      sentry.stdin.end("done\n");
+    },
+    outlive: (pids) => {
+      outlived = pids;
+      if (sentry.stdin.writable) sentry.stdin.write(`${pids.join(" ")}\n`);
+    },
   };
 }
+
+/** A process that has ended and that nobody has asked after (Z) is gone, although it can still be sent signals. */
+const guardScript = `
+while read -r line; do
+  [ "$line" = done ] && exit 0
+  pids=$line
+done
+rounds=${natsOutlivesMs / 100}
+while [ $rounds -gt 0 ]; do
+  living=
+  for pid in $pids; do
+    case $(cat "/proc/$pid/stat" 2>/dev/null) in *") Z "*) continue ;; esac
+    kill -0 "$pid" 2>/dev/null && living=yes
+  done
+  [ -z "$living" ] && break
+  rounds=$((rounds - 1))
+  sleep 0.1
+done
+kill -TERM "$0"`;

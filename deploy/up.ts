@@ -1,0 +1,291 @@
+/**
+ * `twinlog up`: everything on one machine. Finds or brings nats-server and runs it, creates the service's registry record at
+ * the first start, runs the servers as processes of their own and keeps all of them running until it is told to stop.
+ *
+ * What always holds:
+ * 1. A registry record is created only where no server has ever run; data without a record is an error, never a new start.
+ * 2. Stopping asks the servers first, waits for them by a named limit, and ends nats-server last: they need it to stop cleanly.
+ * 3. Whatever way this ends, its children end too, and its folder is free for the next start.
+ */
+import { mkdirSync } from "node:fs";
+import { relative } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Bus, RegistryRead } from "../actors/world/ports.ts";
+import { ServerStatus } from "../schemas/status.ts";
+import { subjects } from "../schemas/subjects.ts";
+import { complaint, runCommand } from "./nats/command.ts";
+import { bringNatsServer } from "./nats-server.ts";
+import { ServiceFolder, type ServicePlan, UpError } from "./up/folder.ts";
+import { type KeepLimits, KeptChild, keepLimits } from "./up/kept-child.ts";
+import { KeptNats } from "./up/kept-nats.ts";
+import { refuseTakenPorts, untilLastRunEnded } from "./up/last-run.ts";
+import { screen } from "./up/screen.ts";
+import { ServiceWatch } from "./up/watch.ts";
+
+export interface UpLimits extends KeepLimits {
+  /** How long the servers may take to stop. */
+  readonly stopMs: number;
+  /** How long they may take before it is said whom we wait for, and how often it is said again. */
+  readonly patienceMs: number;
+  readonly initMs: number;
+}
+
+export interface UpOptions {
+  readonly service: string;
+  readonly application: string;
+  readonly data: string;
+  readonly natsPort: number;
+  readonly servers: readonly { readonly name: string; readonly port: number }[];
+  /** `drill` may kill and cut. */
+  readonly testService: boolean;
+  /** The `twinlog` program: its words before the command's name. */
+  readonly program: readonly [string, ...string[]];
+  readonly limits: UpLimits;
+}
+
+export interface UpWorld {
+  /** Aborted once: stop cleanly. */
+  readonly stopped: AbortSignal;
+  readonly environment: NodeJS.ProcessEnv;
+  out(text: string): Promise<void>;
+  connect(url: string): Promise<Bus>;
+  readRegistry(url: string, service: string): Promise<RegistryRead>;
+}
+
+/** Runs until `stopped`, and returns the exit status: 0 when everything stopped cleanly. Throws UpError and nats-server's errors. */
+export async function up(options: UpOptions, world: UpWorld): Promise<number> {
+  const folder = new ServiceFolder(options.data);
+  const lock = await folder.lock();
+  try {
+    folder.checkOwner(options.service, options.application);
+    return await new Up(options, world, folder).run();
+  } finally {
+    await lock.release();
+  }
+}
+
+class Up {
+  readonly #options: UpOptions;
+  readonly #world: UpWorld;
+  readonly #folder: ServiceFolder;
+  readonly #watch: ServiceWatch;
+  #children: KeptChild[] = [];
+  #nats: KeptNats | null = null;
+  #bus: Bus | null = null;
+
+  constructor(options: UpOptions, world: UpWorld, folder: ServiceFolder) {
+    this.#options = options;
+    this.#world = world;
+    this.#folder = folder;
+    this.#watch = new ServiceWatch(
+      options.servers.map(({ name }) => name),
+      (line) => this.#tell(line),
+    );
+  }
+
+  async run(): Promise<number> {
+    process.on("exit", this.#onExit);
+    try {
+      const nats = await this.#startNats();
+      await this.#untilStopped(this.#serve(nats));
+      return await this.#stop();
+    } catch (error) {
+      await this.#stop();
+      throw error;
+    } finally {
+      process.off("exit", this.#onExit);
+    }
+  }
+
+  /** A second Ctrl-C ends us with 130 at once: nobody is waited for. Otherwise servers end by their channel to us. */
+  readonly #onExit = (status: number): void => {
+    if (status === 130) for (const child of this.#children) child.signal("SIGKILL");
+  };
+
+  #tell(line: string): void {
+    void this.#world.out(`${new Date().toTimeString().slice(0, 8)} ${line}\n`);
+  }
+
+  /** Settles with the work, or as soon as we are to stop; an error of the work counts until then. */
+  async #untilStopped(work: Promise<void>): Promise<void> {
+    const { stopped } = this.#world;
+    const cut = new Promise<void>((resolve) => {
+      if (stopped.aborted) resolve();
+      else stopped.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await Promise.race([work, cut]);
+  }
+
+  async #startNats(): Promise<KeptNats> {
+    const { natsPort, servers, limits } = this.#options;
+    const { environment, stopped } = this.#world;
+    const tell = (line: string): void => this.#tell(line);
+    const ports = [natsPort, ...servers.map(({ port }) => port)];
+    await untilLastRunEnded(this.#folder.running(), ports, tell, stopped);
+    await refuseTakenPorts([
+      { port: natsPort, whose: "nats-server", option: "--nats-port or --base-port" },
+      ...servers.map(({ name, port }) => ({ port, whose: name, option: "--main-ports or --base-port" })),
+    ]);
+    const binary = await bringNatsServer({ dataFolder: this.#folder.path, environment, tell });
+    mkdirSync(this.#folder.natsDirectory, { recursive: true });
+    this.#nats = await KeptNats.start(
+      { binary: binary.path, storeDir: this.#folder.natsDirectory, port: natsPort },
+      limits,
+      tell,
+    );
+    this.#tell(`nats-server ${this.#nats.version} runs at ${this.#nats.url} (process ${this.#nats.pid})`);
+    return this.#nats;
+  }
+
+  /** Everything after nats-server; ends only by an error, or after we were told to stop. */
+  async #serve(nats: KeptNats): Promise<void> {
+    const { service, application, servers } = this.#options;
+    const plan: ServicePlan = { service, application, servers, nats: nats.url, testService: this.#options.testService };
+    this.#folder.writeSettings(plan);
+    const { stopped } = this.#world;
+    await this.#initialise(nats.url);
+    this.#folder.writeService(plan);
+    if (stopped.aborted) return;
+    const bus = await this.#world.connect(nats.url);
+    this.#bus = bus;
+    if (stopped.aborted) return;
+    bus.subscribe(subjects.statuses(service), ({ data }) => this.#onStatus(data));
+    for (const { name } of servers) this.#startServer(name);
+    await this.#untilNormal();
+    if (stopped.aborted) return;
+    await this.#world.out(this.#screen(nats));
+    await new Promise<never>(() => {});
+  }
+
+  /** Rule 1: the record's absence is a first start only where no server has ever run. */
+  async #initialise(url: string): Promise<void> {
+    const { service, servers, program, limits } = this.#options;
+    const names = servers.map(({ name }) => name);
+    const found = await this.#world.readRegistry(url, service);
+    if (found.outcome === "found") return;
+    if (found.outcome === "unavailable") throw new UpError(`the registry cannot be read: ${found.reason}`);
+    if (this.#folder.hasData(names))
+      throw new UpError(
+        `the servers have data in ${this.#folder.path}, but the registry has no record of ${service}: bring back ${this.#folder.natsDirectory}, or move the folder away to start anew without that data`,
+      );
+    this.#tell(`first start: the registry gets its record of service ${service}`);
+    const [first = ""] = names;
+    const [node, ...words] = program;
+    const result = await runCommand(node, [...words, "init", "--config", this.#folder.settingsFile(first)], {
+      timeoutMs: limits.initMs,
+      environment: this.#world.environment,
+    });
+    if (result.status !== 0 || result.timedOut) throw new UpError(complaint(result, "twinlog init"));
+  }
+
+  #startServer(name: string): void {
+    const { program, limits } = this.#options;
+    const [node, ...words] = program;
+    const child = new KeptChild({
+      name,
+      command: [node, ...words, "server", "--config", this.#folder.settingsFile(name)],
+      logFile: this.#folder.logFile(name),
+      limits,
+      tell: (line) => this.#tell(line),
+      onPid: (pid) => {
+        this.#watch.onPid(name, pid);
+        this.#onProcesses();
+      },
+    });
+    this.#children.push(child);
+    child.start();
+  }
+
+  /** Who runs, for nats-server, which outlives us until they are gone, and for the next start. */
+  #onProcesses(): void {
+    const pids = this.#children.map(({ name, pid }) => [name, pid] as const);
+    this.#nats?.outlive(pids.flatMap(([, pid]) => (pid === null ? [] : [pid])));
+    this.#folder.writeRunning({ up: process.pid, nats: this.#nats?.pid ?? null, servers: Object.fromEntries(pids) });
+  }
+
+  #onStatus(data: Uint8Array): void {
+    try {
+      const status = ServerStatus.safeParse(JSON.parse(Buffer.from(data).toString()));
+      if (status.success) this.#watch.onStatus(status.data);
+    } catch {
+      // Not from a server of ours.
+    }
+  }
+
+  async #untilNormal(): Promise<void> {
+    const { patienceMs } = this.#options.limits;
+    const done = new AbortController();
+    const normal = this.#watch.untilNormal().then(() => done.abort());
+    while (!done.signal.aborted && !this.#world.stopped.aborted) {
+      await delay(5 * patienceMs, undefined, { signal: done.signal }).catch(() => undefined);
+      if (!done.signal.aborted) this.#tell(`not in sync yet: ${this.#watch.waits.join("; ")}`);
+    }
+    await normal;
+  }
+
+  #screen(nats: KeptNats): string {
+    const { service, application, servers, program } = this.#options;
+    const here = (path: string): string => relative(process.cwd(), path) || ".";
+    const folder = this.#folder;
+    return screen({
+      service,
+      application,
+      nats: { url: nats.url, pid: nats.pid, version: nats.version, data: here(folder.natsDirectory) },
+      servers: servers.map(({ name, port }) => ({
+        name,
+        port,
+        pid: this.#children.find((child) => child.name === name)?.pid ?? null,
+        data: here(folder.dataDirectory(name)),
+        log: here(folder.logFile(name)),
+        status: this.#watch.statuses.get(name),
+      })),
+      twinlog: ["node", ...program.slice(1).map(here)].join(" "),
+    });
+  }
+
+  /** Servers first, all at once; then nats-server. 1 if somebody had to be killed. */
+  async #stop(): Promise<number> {
+    const living = new Set(this.#children.filter(({ pid }) => pid !== null));
+    if (living.size > 0) this.#tell(`stopping ${namesOf(living)} …`);
+    const ended = this.#children.map((child) => child.stop().then(() => living.delete(child)));
+    const isClean = await this.#waitFor(Promise.all(ended), living);
+    await this.#bus?.stop();
+    await this.#nats?.stop();
+    if (this.#nats !== null) this.#tell(isClean ? "everything has stopped" : "everything has stopped, not cleanly");
+    return isClean ? 0 : 1;
+  }
+
+  async #waitFor(ended: Promise<unknown>, living: ReadonlySet<KeptChild>): Promise<boolean> {
+    const { stopMs, patienceMs } = this.#options.limits;
+    const sinceMs = performance.now();
+    let isOver = false;
+    const over = ended.then(() => {
+      isOver = true;
+    });
+    while (!isOver) {
+      const restMs = stopMs - (performance.now() - sinceMs);
+      if (restMs <= 0) {
+        this.#tell(
+          `warning: ${namesOf(living)} did not stop within ${stopMs} ms and is killed: what it had not written is lost to it`,
+        );
+        for (const child of living) child.signal("SIGKILL");
+        await over;
+        return false;
+      }
+      const patience = new AbortController();
+      await Promise.race([
+        over,
+        delay(Math.min(patienceMs, restMs), undefined, { signal: patience.signal }).catch(() => {}),
+      ]);
+      patience.abort();
+      if (!isOver) this.#tell(`waiting for ${namesOf(living)} to stop (Ctrl-C again ends it at once)`);
+    }
+    return true;
+  }
+}
+
+function namesOf(children: Iterable<KeptChild>): string {
+  return [...children].map(({ name, pid }) => `${name} (process ${pid})`).join(" and ");
+}
+
+export const upLimits: UpLimits = { ...keepLimits, stopMs: 15_000, patienceMs: 1_000, initMs: 20_000 };

@@ -1,0 +1,130 @@
+/**
+ * The folder of a service that runs on one machine (`.twinlog` by default): where everything lies in it, whose it is, and who uses it.
+ *
+ *   nats/          nats-server's data       alpha/, beta/        the servers' data
+ *   alpha.json …   the servers' settings    alpha.log …          what they print, one JSON object a line
+ *   service.json   where the service is     running.json         process ids of the last `up`
+ * What always holds: one `up` uses a folder at a time; a folder belongs to one service and one application.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { StoreError } from "../../actors/world/ports.ts";
+import { DirectoryLock } from "../../actors/world/store-lock.ts";
+import { ServiceFile } from "../../schemas/service-file.ts";
+import { Settings } from "../../schemas/settings.ts";
+
+/** What keeps `up` from starting; the message is one line that says what to do. */
+export class UpError extends Error {
+  override readonly name = "UpError";
+}
+
+export const RunningFile = z.object({
+  up: z.number().int(),
+  nats: z.number().int().nullable(),
+  servers: z.record(z.string(), z.number().int().nullable()),
+});
+export type RunningFile = z.infer<typeof RunningFile>;
+
+export interface ServicePlan {
+  readonly service: string;
+  readonly application: string;
+  readonly nats: string;
+  readonly servers: readonly { readonly name: string; readonly port: number }[];
+  readonly testService: boolean;
+}
+
+export class ServiceFolder {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = resolve(path);
+    mkdirSync(this.path, { recursive: true });
+  }
+
+  get natsDirectory(): string {
+    return join(this.path, "nats");
+  }
+  settingsFile(server: string): string {
+    return join(this.path, `${server}.json`);
+  }
+  logFile(server: string): string {
+    return join(this.path, `${server}.log`);
+  }
+  dataDirectory(server: string): string {
+    return join(this.path, server);
+  }
+
+  /** Throws UpError while another `up` uses the folder. */
+  async lock(): Promise<DirectoryLock> {
+    try {
+      return await DirectoryLock.take(this.path);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      const who = /process \d+/.exec(error.message)?.[0] ?? "another process";
+      throw new UpError(
+        `Twinlog already runs from ${this.path} (${who}): stop that one (Ctrl-C), or choose another --data folder`,
+      );
+    }
+  }
+
+  /** Throws UpError where the folder belongs to another service or application. */
+  checkOwner(service: string, application: string): void {
+    const owner = this.#read("service.json", ServiceFile);
+    if (owner === undefined || (owner.service === service && owner.application === application)) return;
+    throw new UpError(
+      `${this.path} holds the data of service ${owner.service} (application ${owner.application}), not of ${service} (${application}): choose another --data folder`,
+    );
+  }
+
+  /** Some server has run here before. */
+  hasData(servers: readonly string[]): boolean {
+    return servers.some((name) => {
+      const directory = this.dataDirectory(name);
+      return existsSync(directory) && readdirSync(directory).length > 0;
+    });
+  }
+
+  /** The servers' settings are written at every start: a change made in them does not last. */
+  writeSettings(plan: ServicePlan): void {
+    for (const { name } of plan.servers) {
+      const settings: z.input<typeof Settings> = {
+        service: plan.service,
+        server: name,
+        application: plan.application,
+        servers: plan.servers.map((server) => ({ ...server })),
+        dataDirectory: this.dataDirectory(name),
+        nats: { servers: [plan.nats] },
+        testService: plan.testService,
+      };
+      Settings.parse(settings);
+      this.#write(`${name}.json`, settings);
+    }
+  }
+
+  writeService({ service, application, nats }: ServicePlan): void {
+    this.#write("service.json", ServiceFile.parse({ service, application, nats }));
+  }
+
+  running(): RunningFile | undefined {
+    return this.#read("running.json", RunningFile);
+  }
+  writeRunning(running: RunningFile): void {
+    this.#write("running.json", running);
+  }
+
+  #read<T>(name: string, schema: z.ZodType<T>): T | undefined {
+    try {
+      return schema.safeParse(JSON.parse(readFileSync(join(this.path, name), "utf8"))).data;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Under another name first, so that a reader never sees half a file. */
+  #write(name: string, value: unknown): void {
+    const path = join(this.path, name);
+    writeFileSync(`${path}.new`, `${JSON.stringify(value, null, 2)}\n`);
+    renameSync(`${path}.new`, path);
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * A server's outside without its inside, for tests of `twinlog up`: it says on NATS that all is well and stops when it is told to.
+ * A file `behaviour` in its data directory changes that: `deaf` (does not stop), `dies` (at once, with a word), `dies:<n>` (n times).
+ * What it did is in `story` beside it, a line for each thing. `init` only notes that it was called.
+ */
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { connect } from "nats";
+import { endWithParent } from "../../deploy/up/parent.ts";
+import { Settings } from "../../schemas/settings.ts";
+import type { ServerStatus } from "../../schemas/status.ts";
+import { subjects } from "../../schemas/subjects.ts";
+
+const [command, , config = ""] = process.argv.slice(2);
+const settings = Settings.parse(JSON.parse(readFileSync(config, "utf8")));
+const { dataDirectory, service, server, nats } = settings;
+if (command === "init") {
+  appendFileSync(join(dirname(dataDirectory), "initialised"), `${server}\n`);
+} else {
+  await serve();
+}
+
+function note(what: string): void {
+  appendFileSync(join(dataDirectory, "story"), `${what}\n`);
+}
+
+function behaviour(): string {
+  const path = join(dataDirectory, "behaviour");
+  const said = existsSync(path) ? readFileSync(path, "utf8").trim() : "";
+  const times = Number(/^dies:(\d+)$/.exec(said)?.[1] ?? Number.NaN);
+  if (Number.isNaN(times)) return said;
+  writeFileSync(path, times > 1 ? `dies:${times - 1}` : "");
+  return "dies";
+}
+
+async function serve(): Promise<void> {
+  mkdirSync(dataDirectory, { recursive: true });
+  const how = behaviour();
+  let isStopping = false;
+  let lastWord = (): Promise<void> => Promise.resolve();
+  const stop = async (why: string): Promise<void> => {
+    if (isStopping || how === "deaf") return;
+    isStopping = true;
+    await lastWord();
+    note(`stopped by ${why}`);
+    process.exit(0);
+  };
+  process.on("SIGTERM", () => void stop("SIGTERM"));
+  endWithParent(() => void stop("its parent's end"));
+  note(`started ${process.pid}`);
+  if (how === "dies") {
+    console.error(JSON.stringify({ msg: "this server has no heart" }));
+    process.exit(3);
+  }
+  const connection = await connect({ servers: nats.servers, maxReconnectAttempts: -1, reconnectTimeWait: 20 });
+  const isFirst = settings.servers[0]?.name === server;
+  const status: Omit<ServerStatus, "atMs"> = {
+    service,
+    name: server,
+    pid: process.pid,
+    version: "0.0.0",
+    role: isFirst ? "primary" : "backup",
+    state: isFirst ? "hot.normal" : "warm",
+    application: isFirst ? "hot" : "warm",
+    incarnation: `${process.pid}`,
+    epoch: 1,
+    history: "h",
+    mode: "normal",
+    sequence: 0,
+    committed: 0,
+    flushed: 0,
+    synced: 0,
+    links: { main: "up", failsafe: "up" },
+    why: "the test says so",
+    waitingFor: "",
+    inFlight: 0,
+  };
+  const timer = setInterval(() => {
+    if (connection.isClosed()) return;
+    connection.publish(subjects.status(service, server), JSON.stringify({ ...status, atMs: Date.now() }));
+  }, 20);
+  // As a clean stop does: a word with NATS before it ends.
+  lastWord = () => {
+    clearInterval(timer);
+    return connection.flush();
+  };
+}

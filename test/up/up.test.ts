@@ -1,0 +1,172 @@
+/**
+ * `twinlog up` with stand-in servers: it starts, keeps running what dies, stops cleanly, finds its data again, and says what is wrong.
+ */
+import { appendFileSync, existsSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import test from "ava";
+import { UpError } from "../../deploy/up/folder.ts";
+import { isAlive } from "../../deploy/up/last-run.ts";
+import { ServiceFile } from "../../schemas/service-file.ts";
+import { Settings } from "../../schemas/settings.ts";
+import { natsBinary } from "../helpers/nats.ts";
+import { until } from "../helpers/until.ts";
+import { quickLimits, RunningUp, setBehaviour, startUp, upOptions, withinMs } from "./harness.ts";
+
+const read = (...path: string[]): string => readFileSync(join(...path), "utf8");
+
+test("the first start creates the record once, writes the settings and says what runs where", async (t) => {
+  const up = await startUp(t);
+  await up.untilNormal();
+  const { data, natsPort, servers } = up.options;
+  t.is(read(data, "initialised"), "alpha\n");
+  for (const { name } of servers) {
+    const settings = Settings.parse(JSON.parse(read(data, `${name}.json`)));
+    t.deepEqual(
+      [settings.server, settings.servers.map(({ port }) => port), settings.nats.servers, settings.dataDirectory],
+      [name, servers.map(({ port }) => port), [`nats://127.0.0.1:${natsPort}`], join(data, name)],
+    );
+  }
+  t.deepEqual(ServiceFile.parse(JSON.parse(read(data, "service.json"))), {
+    service: "exchange",
+    application: "exchange",
+    nats: `nats://127.0.0.1:${natsPort}`,
+  });
+  const pids = up.pids();
+  for (const pid of Object.values(pids)) {
+    t.true(isAlive(pid));
+    t.regex(up.printed, new RegExp(`\\b${pid}\\b`));
+  }
+  t.regex(up.printed, new RegExp(`kill -9 ${pids.alpha} `));
+  t.regex(up.printed, /alpha is primary \(hot\), mode normal: the test says so/);
+  t.is(await up.stop(), 0);
+});
+
+test("stopping asks both servers, ends nats-server last, and the next start finds everything again", async (t) => {
+  const first = await startUp(t);
+  await first.untilNormal();
+  const pids = first.pids();
+  t.is(await first.stop(), 0);
+  for (const pid of Object.values(pids)) t.false(isAlive(pid));
+  // The stand-in notes its end only after a word with NATS.
+  for (const name of ["alpha", "beta"]) t.is(first.story(name).at(-1), "stopped by SIGTERM");
+
+  const second = new RunningUp(first.options, await natsBinary());
+  t.teardown(() => second.stop());
+  await second.untilNormal();
+  t.is(read(first.options.data, "initialised"), "alpha\n", "created once");
+  t.true(existsSync(join(first.options.data, "alpha.log.1")), "the log of the run before is kept");
+  t.is(await second.stop(), 0);
+});
+
+test("a server that is killed is started again, and so is nats-server, on its port", async (t) => {
+  const up = await startUp(t);
+  await up.untilNormal();
+  const before = up.pids();
+  process.kill(before.alpha, "SIGKILL");
+  await until(() => up.pids().alpha !== null && up.pids().alpha !== before.alpha, { withinMs });
+  await up.prints(/alpha \(process \d+\) was ended by SIGKILL; it is started again in 20 ms/);
+
+  process.kill(before.nats, "SIGKILL");
+  await up.prints(/nats-server was ended by SIGKILL; it is started again/);
+  const [, pid] = await up.prints(/nats-server runs again \(process (\d+)\)/);
+  t.not(Number(pid), before.nats);
+  t.is(await up.stop(), 0, "the servers found it again, or they could not have said a last word");
+  t.is(up.story("beta").at(-1), "stopped by SIGTERM");
+});
+
+test("a server that dies at once again and again is started after longer and longer, and said why", async (t) => {
+  const options = await upOptions(t, { limits: { ...quickLimits, steadyMs: 60_000 } });
+  setBehaviour(options.data, "beta", "dies:5");
+  // Data without a record is another test's: this one's first start was before.
+  appendFileSync(join(options.data, "initialised"), "alpha\n");
+  const up = new RunningUp(options, await natsBinary());
+  t.teardown(() => up.stop());
+  await up.untilNormal();
+  const delays = [
+    ...up.printed.matchAll(/ended with status 3: this server has no heart; it is started again in (\d+) ms/g),
+  ];
+  t.deepEqual(
+    delays.map(([, ms]) => Number(ms)),
+    [20, 40, 80, 160, 200],
+  );
+  t.is(await up.stop(), 0);
+});
+
+test("a server that does not stop is named, then killed with a warning, and the exit status says so", async (t) => {
+  const options = await upOptions(t, { limits: { ...quickLimits, stopMs: 1_000 } });
+  const up = new RunningUp(options, await natsBinary());
+  t.teardown(() => up.stop());
+  await up.prints(/nats-server .* runs/);
+  setBehaviour(options.data, "alpha", "deaf");
+  await up.untilNormal();
+  process.kill(up.pids().alpha, "SIGKILL");
+  await until(() => up.story("alpha").length === 2, { withinMs });
+  const { alpha, nats } = up.pids();
+  t.is(await up.stop(), 1);
+  t.regex(up.printed, new RegExp(`waiting for alpha \\(process ${alpha}\\) to stop`));
+  t.regex(up.printed, new RegExp(`warning: alpha \\(process ${alpha}\\) did not stop within 1000 ms and is killed`));
+  t.false(isAlive(alpha));
+  t.false(isAlive(nats));
+  t.is(up.story("beta").at(-1), "stopped by SIGTERM");
+});
+
+test("data without a registry record is an error that says so, and nothing is created or left running", async (t) => {
+  const first = await startUp(t);
+  await first.untilNormal();
+  await first.stop();
+  rmSync(join(first.options.data, "initialised"));
+  const second = new RunningUp(first.options, await natsBinary());
+  await t.throwsAsync(second.ended, {
+    instanceOf: UpError,
+    message: /the servers have data in .*, but the registry has no record of exchange/,
+  });
+  t.false(existsSync(join(first.options.data, "initialised")));
+  await until(() => !isAlive(first.pids().nats), { withinMs });
+});
+
+test("a second `up` on the same folder, and a folder of another service, are errors that say what to do", async (t) => {
+  const up = await startUp(t);
+  await up.untilNormal();
+  const binary = await natsBinary();
+  const second = new RunningUp(up.options, binary);
+  await t.throwsAsync(second.ended, {
+    instanceOf: UpError,
+    message: new RegExp(
+      `already runs from .* \\(process ${process.pid}\\): stop that one \\(Ctrl-C\\), or choose another --data`,
+    ),
+  });
+  await up.stop();
+  const other = new RunningUp({ ...up.options, application: "ledger", service: "bank" }, binary);
+  await t.throwsAsync(other.ended, {
+    instanceOf: UpError,
+    message: /holds the data of service exchange .* not of bank/,
+  });
+});
+
+test("a taken port is an error that names the port and the option, before anything is started", async (t) => {
+  const holder = createServer().listen(0, "127.0.0.1");
+  t.teardown(() => holder.close());
+  await until(() => holder.listening, { withinMs });
+  const { port } = holder.address() as { port: number };
+  const options = await upOptions(t);
+  const binary = await natsBinary();
+  await t.throwsAsync(new RunningUp({ ...options, natsPort: port }, binary).ended, {
+    message: `port ${port} is taken, and nats-server needs it: stop the program that listens there, or choose another with --nats-port or --base-port`,
+  });
+  const servers = [
+    { name: "alpha", port },
+    { name: "beta", port: options.servers[1]?.port ?? 0 },
+  ];
+  await t.throwsAsync(new RunningUp({ ...options, servers }, binary).ended, {
+    message: new RegExp(`port ${port} is taken, and alpha needs it: .* with --main-ports or --base-port`),
+  });
+  t.false(existsSync(join(options.data, "nats")));
+});
+
+test("stopping before the servers are there stops what is there", async (t) => {
+  const up = await startUp(t);
+  await up.prints(/nats-server .* runs/);
+  t.is(await up.stop(), 0);
+  await until(() => !existsSync(join(up.options.data, "lock")), { withinMs });
+});
