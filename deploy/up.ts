@@ -258,11 +258,9 @@ class Up {
   async #waitFor(ended: Promise<unknown>, living: ReadonlySet<KeptChild>): Promise<boolean> {
     const { stopMs, patienceMs } = this.#options.limits;
     const sinceMs = performance.now();
-    let isOver = false;
-    const over = ended.then(() => {
-      isOver = true;
-    });
-    while (!isOver) {
+    const patience = new AbortController();
+    const over = ended.then(() => patience.abort());
+    while (!patience.signal.aborted) {
       const restMs = stopMs - (performance.now() - sinceMs);
       if (restMs <= 0) {
         this.#tell(
@@ -272,13 +270,8 @@ class Up {
         await over;
         return false;
       }
-      const patience = new AbortController();
-      await Promise.race([
-        over,
-        delay(Math.min(patienceMs, restMs), undefined, { signal: patience.signal }).catch(() => {}),
-      ]);
-      patience.abort();
-      if (!isOver) this.#tell(`waiting for ${namesOf(living)} to stop (Ctrl-C again ends it at once)`);
+      await delay(Math.min(patienceMs, restMs), undefined, { signal: patience.signal }).catch(() => undefined);
+      if (!patience.signal.aborted) this.#tell(`waiting for ${namesOf(living)} to stop (Ctrl-C again ends it at once)`);
     }
     return true;
   }

@@ -50,6 +50,7 @@ async function connectBus(url: string): Promise<Bus> {
   return {
     start: unused,
     publish: unused,
+    flush: unused,
     announceService: unused,
     maxPayloadBytes: unused,
     connected: () => !connection.isClosed(),
