@@ -19,6 +19,7 @@ import { FailoverActor } from "./failover/failover-actor.ts";
 import { Loader } from "./loader.ts";
 import { OperatorActor } from "./operator/operator-actor.ts";
 import { ReplicationActor } from "./replication/replication-actor.ts";
+import { type Observer, Watcher } from "./observer.ts";
 import { storedLog, wholeLog } from "./stored-log.ts";
 import type { LinkKind, World } from "./world/ports.ts";
 
@@ -29,6 +30,9 @@ export interface LifeOptions {
   readonly process: { pid: number; version: string };
   /** Only for those who break a rule on purpose. */
   readonly rules?: Rules;
+  readonly observer?: Observer;
+  /** Names each life; a random id if it is not given. */
+  readonly nameIncarnation?: () => string;
 }
 
 export type LifeEnd = { reason: "restart" } | { reason: "exit" } | { reason: "failed"; error: Error };
@@ -46,13 +50,14 @@ export class Life {
   readonly #failover: FailoverActor;
   readonly #operator: OperatorActor;
   #replica: Replica | null = null;
+  #watcher: Watcher | null = null;
   #end: (end: LifeEnd) => void = () => {};
   #isEnding = false;
 
   constructor(options: LifeOptions) {
     const { settings, world, application, process } = options;
     this.#options = options;
-    this.incarnation = world.clock.randomId();
+    this.incarnation = options.nameIncarnation?.() ?? world.clock.randomId();
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -69,9 +74,9 @@ export class Life {
       identity,
       source: { batches: (from, through) => this.replica.log.batches(from, through) },
       handlers: {
-        onSynced: (sequence) => stage.input(() => this.replica.onSynced(sequence, world.clock.nowMs())),
-        onWritten: (sequence) => stage.input(() => this.replica.onWritten(sequence, world.clock.nowMs())),
-        onFailure: (error) => stage.input(() => this.#onDiskFailed(error)),
+        onSynced: (sequence) => this.#input((replica) => replica.onSynced(sequence, world.clock.nowMs())),
+        onWritten: (sequence) => this.#input((replica) => replica.onWritten(sequence, world.clock.nowMs())),
+        onFailure: (error) => this.#onDiskFailed(error),
       },
     });
     const checkpoint = this.#checkpoint;
@@ -83,7 +88,14 @@ export class Life {
       replica,
       committedLog: () => wholeLog(world.store, this.replica.log, 1, this.replica.committed),
     });
-    this.#flushes = new CheckpointActor({ settings, world, stage, replica, checkpoint });
+    this.#flushes = new CheckpointActor({
+      settings,
+      world,
+      stage,
+      replica,
+      checkpoint,
+      onFlushed: (sequence, digest) => this.#watcher?.onFlushed(this.replica.history, sequence, digest),
+    });
     this.#replication = new ReplicationActor({
       settings,
       world,
@@ -151,6 +163,7 @@ export class Life {
         loaded.recovered,
         world.clock.nowMs(),
       );
+      if (this.#options.observer !== undefined) this.#watcher = new Watcher(this.#options.observer, this.#replica);
       this.#stage.input(() => this.#start());
     } catch (error) {
       this.#finish({ reason: "failed", error: error instanceof Error ? error : new Error(String(error)) });
@@ -184,6 +197,7 @@ export class Life {
     if (this.#replica === null) return;
     this.#application.beforeTurnEnd();
     this.replica.endTurn(clock.nowMs(), clock.wallMs());
+    this.#watcher?.onTurn(this.replica);
     this.#drain();
     if (!this.#stage.isOpen) return;
     this.#application.afterTurnEnd();
@@ -192,7 +206,11 @@ export class Life {
 
   #drain(): void {
     const { outbox } = this.replica;
-    for (let at = 0; at < outbox.length && this.#stage.isOpen; at += 1) this.#perform(outbox[at] as Outbox);
+    for (let at = 0; at < outbox.length && this.#stage.isOpen; at += 1) {
+      const entry = outbox[at] as Outbox;
+      this.#watcher?.onEntry(entry, this.replica);
+      this.#perform(entry);
+    }
     outbox.length = 0;
   }
 
@@ -211,7 +229,7 @@ export class Life {
         checkpoint.write(entry.through);
         return;
       case "saveEpoch":
-        stage.watch(checkpoint.saveMeta({ epoch: entry.epoch }), () => this.replica.onEpochSaved(entry.epoch), ignore);
+        stage.watch(checkpoint.saveMeta({ epoch: entry.epoch }), () => this.#onEpochSaved(entry.epoch), ignore);
         return;
       case "saveHistory":
         stage.watch(checkpoint.saveMeta({ history: entry.history }), ignore, ignore);
@@ -279,9 +297,14 @@ export class Life {
     });
   }
 
+  #onEpochSaved(epoch: number): void {
+    this.#watcher?.onEpoch(epoch);
+    this.replica.onEpochSaved(epoch);
+  }
+
   #onDiskFailed(error: Error): void {
     this.#options.world.log.error({ error: error.message }, "the disk failed");
-    this.replica.onDiskFailed(`the disk failed: ${error.message}`);
+    this.#input((replica) => replica.onDiskFailed(`the disk failed: ${error.message}`));
   }
 
   #finish(end: LifeEnd): void {
@@ -301,23 +324,28 @@ export class Life {
     return end;
   }
 
+  /** Before the disk was read there is nobody to tell. */
+  #input(handle: (replica: Replica) => void): void {
+    const replica = this.#replica;
+    if (replica !== null) this.#stage.input(() => handle(replica));
+  }
+
   // --- what the world says ----------------------------------------------------------------------------------------
 
   onBus(connected: boolean): void {
-    if (this.#replica === null) return;
-    this.#stage.input(() => {
+    this.#input(() => {
       this.#failover.onBus(connected);
       this.#application.onBus(connected);
     });
   }
   onFrame(kind: LinkKind, peer: string, frame: Uint8Array): void {
-    if (this.#replica !== null) this.#stage.input(() => this.#replication.onFrame(kind, peer, frame));
+    this.#input(() => this.#replication.onFrame(kind, peer, frame));
   }
   onUp(kind: LinkKind, peer: string): void {
-    if (this.#replica !== null) this.#stage.input(() => this.#replication.onUp(kind, peer));
+    this.#input(() => this.#replication.onUp(kind, peer));
   }
   onDown(kind: LinkKind, peer: string, reason: Parameters<ReplicationActor["onDown"]>[2]): void {
-    if (this.#replica !== null) this.#stage.input(() => this.#replication.onDown(kind, peer, reason));
+    this.#input(() => this.#replication.onDown(kind, peer, reason));
   }
 }
 

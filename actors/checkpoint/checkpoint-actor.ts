@@ -16,6 +16,7 @@ export interface CheckpointParts {
   readonly stage: Stage;
   readonly replica: () => Replica;
   readonly checkpoint: Checkpoint;
+  readonly onFlushed: (applied: number, digest: string) => void;
 }
 
 export class CheckpointActor implements Actor {
@@ -102,6 +103,8 @@ export class CheckpointActor implements Actor {
         floorMs: Math.max(0, requests.done.floorMs),
       },
     });
+    const { digest, queues } = checkpoint.meta ?? {};
+    this.#parts.onFlushed(report.applied, JSON.stringify([digest, queues]));
     replica().onFlushed(report.applied, checkpoint.meta?.firstRetained ?? 1);
   }
 

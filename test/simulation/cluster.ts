@@ -159,7 +159,7 @@ export class Cluster {
     const members = this.record?.inSync ?? [];
     return members.filter(({ server, incarnation }) => {
       const process = this.process(server);
-      return process?.state === "running" && incarnationOf(process) === incarnation;
+      return process?.state === "running" && isLifeOf(process, incarnation);
     }).length;
   }
 
@@ -221,6 +221,12 @@ export class Cluster {
   #tell(name: string, text: string): void {
     this.#sim.tell(name, text);
   }
+}
+
+/** A process may live more than once: `alpha-3`, then `alpha-3.2`. */
+function isLifeOf(process: SimProcess, incarnation: string): boolean {
+  const name = incarnationOf(process);
+  return incarnation === name || incarnation.startsWith(`${name}.`);
 }
 
 /** The life's number makes the incarnation: a story can be read, and the registry's words can be matched to processes. */

@@ -34,6 +34,7 @@ export const momentNames = [
   "request refused",
   "query answered",
   "clean stop of all",
+  "snapshot asked for",
   "snapshot interrupted",
   "inherited tail",
   "uncommitted tail dropped",

@@ -31,6 +31,8 @@ export interface SeedPlan {
   readonly flushMs: number;
   readonly registryTimeoutMs: number;
   readonly rememberReplies: number;
+  readonly retainedBytes: number;
+  readonly confirm: "memory" | "written" | "synced";
   readonly faultMs: number;
   readonly clients: number;
   readonly isWide: boolean;
@@ -84,6 +86,8 @@ export function planOf(seed: number, fixed: Partial<SeedPlan> = {}): SeedPlan {
     flushMs: rng.pick([20, 100, 200, 1_000]),
     registryTimeoutMs: rng.pick([200, 400, 1_000]),
     rememberReplies: rng.pick([20, 200, 10_000]),
+    retainedBytes: rng.pick([0, 2_000, 1_000_000]),
+    confirm: rng.pick(["memory", "memory", "memory", "memory", "written", "synced"]),
     faultMs: rng.int(3_000, 12_000),
     clients: rng.int(1, 4),
     isWide: rng.chance(0.15),

@@ -57,7 +57,7 @@ export class SimStore implements Store {
     if (!this.#process.boundary("store.open", "before")) return SimProcess.never();
     return this.#process.promise((settle) => {
       settle(this.#takes(1), () => {
-        if (this.#state !== "new") throw new StoreError("closed", "a store is opened once");
+        if (this.#state === "open") throw new StoreError("closed", "the store is open already");
         const holder = this.#disk.lockedBy;
         if (holder?.isAlive === true) throw new StoreError("locked", `the directory is locked by ${holder.name}`);
         if (this.#disk.isFull) throw new StoreError("full", "no space left on the device");

@@ -64,21 +64,19 @@ function ledgerBody(rng: Rng): LedgerBody {
 function ledgerModel(): SequentialModel {
   const plain = new PlainLedger();
   const reserved = new Map<string, PlainLedgerResult>();
-  const transfer = (record: CommittedRecord, body: Extract<LedgerBody, { type: "transfer" }>): unknown => {
-    const key = `${record.client} ${record.id}`;
-    const earlier = reserved.get(key);
-    if (earlier !== undefined && record.kind === "final") {
-      reserved.delete(key);
-      plain.balances.set(body.to, (plain.balances.get(body.to) ?? 0) + body.amount);
-      return earlier;
-    }
+  const reserve = (key: string, body: Extract<LedgerBody, { type: "transfer" }>): PlainLedgerResult => {
     const receiver = plain.balances.get(body.to);
     const result = plain.execute(body);
-    if (record.kind === "final") return result;
     // Reserved, and not settled yet: the receiver has nothing of it.
-    if (receiver !== undefined) plain.balances.set(body.to, receiver);
+    if (result.status === "done" && receiver !== undefined) plain.balances.set(body.to, receiver);
     reserved.set(key, result);
     return result;
+  };
+  const transfer = (record: CommittedRecord, body: Extract<LedgerBody, { type: "transfer" }>): unknown => {
+    const key = `${record.client} ${record.id}`;
+    if (record.name === "reserve") return reserve(key, body);
+    if (record.name === "settle") plain.balances.set(body.to, (plain.balances.get(body.to) ?? 0) + body.amount);
+    return record.kind === "final" ? reserved.get(key) : undefined;
   };
   return {
     run: (record, given) => {
