@@ -17,9 +17,9 @@ import { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { CheckpointActor } from "./checkpoint/checkpoint-actor.ts";
 import { FailoverActor } from "./failover/failover-actor.ts";
 import { Loader } from "./loader.ts";
+import { type Observer, Watcher } from "./observer.ts";
 import { OperatorActor } from "./operator/operator-actor.ts";
 import { ReplicationActor } from "./replication/replication-actor.ts";
-import { type Observer, Watcher } from "./observer.ts";
 import { storedLog, wholeLog } from "./stored-log.ts";
 import type { LinkKind, World } from "./world/ports.ts";
 

@@ -76,6 +76,7 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
       id: message.session,
       incarnation: message.from,
       start: agreed,
+      confirmedEpoch: 0,
       confirmed: 0,
       sent: agreed,
       flight: [],
@@ -106,6 +107,7 @@ export function onConfirm(session: Session, message: Confirm, nowMs: number, vie
   const hash = message.sequence < log.base.sequence ? message.hash : log.hashAt(message.sequence);
   const facts = { session: session.id, epoch: view.epoch, self: view.self, follower: session.incarnation, hash };
   if (!view.rules.confirmFits(message, facts)) return false;
+  session.confirmedEpoch = message.epoch;
   session.echoed = Math.max(session.echoed, message.probe);
   if (message.sequence > session.confirmed) {
     session.confirmed = message.sequence;

@@ -16,6 +16,8 @@ export interface Session {
   readonly incarnation: string;
   /** Where both logs agreed when it began. */
   readonly start: number;
+  /** The epoch of its newest confirm: only one of the present epoch makes it a member. */
+  confirmedEpoch: number;
   /** Cumulative, both sequences. */
   confirmed: number;
   sent: number;
@@ -37,6 +39,8 @@ export interface Session {
 export interface Peer {
   readonly name: string;
   heartbeat: Heartbeat | null;
+  /** When the incarnation of that heartbeat was heard last. */
+  heartbeatMs: number;
   heardMs: Record<LinkName, number>;
   link: Record<LinkName, LinkState>;
   /** When the main link closed. */
@@ -71,6 +75,7 @@ export class Peers {
         {
           name,
           heartbeat: null,
+          heartbeatMs: nowMs,
           heardMs: { main: nowMs, failsafe: nowMs },
           link: { main: "unheard", failsafe: "unheard" },
           closedMs: Number.NEGATIVE_INFINITY,
@@ -130,6 +135,7 @@ export class Peers {
     for (const peer of this.#byName.values()) {
       peer.heardMs = { main: nowMs, failsafe: nowMs };
       peer.echoedMs = nowMs;
+      peer.heartbeatMs = nowMs;
       for (const link of ["main", "failsafe"] as const) if (peer.link[link] === "closed") peer.link[link] = "unheard";
     }
   }
@@ -139,7 +145,10 @@ export class Peers {
     const peer = this.#byName.get(name);
     if (peer === undefined) return false;
     const before = peer.heartbeat;
-    if (before !== null && heartbeat.life < before.life) return false;
+    const isOther = before !== null && before.incarnation !== heartbeat.incarnation;
+    // A server that lost its disk counts its lives anew: then the old incarnation's silence tells.
+    const isOldSilent = nowMs - peer.heartbeatMs > this.#suspicionMs;
+    if (isOther && heartbeat.life <= before.life && !isOldSilent) return false;
     if (before?.incarnation === heartbeat.incarnation && link === "main")
       peer.mainBeat = Math.max(peer.mainBeat, heartbeat.beat);
     if (echo > peer.echoedBeat) {
@@ -148,6 +157,7 @@ export class Peers {
     }
     if (before !== null && heartbeat.incarnation === before.incarnation && heartbeat.beat <= before.beat) return false;
     peer.heartbeat = heartbeat;
+    peer.heartbeatMs = nowMs;
     if (before?.incarnation !== heartbeat.incarnation) {
       peer.mainBeat = 0;
       if (peer.session !== null && peer.session.incarnation !== heartbeat.incarnation) peer.session = null;

@@ -136,6 +136,8 @@ export class Replica implements IntakeView, MirrorView {
   #takingIn: Member | null = null;
   /** This incarnation asked to be sent the log: a compare-and-set may name it (clean stop). */
   #mayBeNamed = false;
+  /** The newest epoch in which this incarnation confirmed anything: a compare-and-set on a later record cannot name it. */
+  #confirmedEpoch = 0;
   #released = false;
   /** Ends of batches that are not committed: bytes and what they say to forget. */
   #unconfirmed: { last: number; bytes: number; forget: number; results: number }[] = [];
@@ -729,6 +731,8 @@ export class Replica implements IntakeView, MirrorView {
     const { following, membership } = this;
     if (following === null || !following.verified || !following.owesConfirm) return;
     if (!this.rules.mayConfirm(this.fenced, membership.open !== null) || !membership.isEpochSaved) return;
+    if (this.stopping && !membership.isNamed) return;
+    this.#confirmedEpoch = membership.epoch;
     let sequence = this.log.last;
     if (this.options.confirm === "synced") sequence = this.synced;
     if (this.options.confirm === "written") sequence = this.written;
@@ -1110,7 +1114,9 @@ export class Replica implements IntakeView, MirrorView {
     const peer = this.peers.get(member.server);
     if (peer === undefined) return "not configured";
     if (peer.heartbeat !== null && peer.heartbeat.incarnation !== member.incarnation) return "it restarted";
-    return this.peers.isGone(peer) ? "its connection closed and NATS knows nobody there" : "silent on both links";
+    if (this.peers.isGone(peer)) return "its connection closed and NATS knows nobody there";
+    if (peer.leaving === member.incarnation) return "it stops";
+    return this.peers.isSilent(peer, this.#nowMs) ? "silent on both links" : "it does not confirm";
   }
 
   #lostBackups(record: RegistryRecord): Member[] {
@@ -1198,6 +1204,7 @@ export class Replica implements IntakeView, MirrorView {
       return;
     if (!this.rules.mayBeAdded(session.confirmed, this.committed, this.inherited) || session.confirmed < session.start)
       return;
+    if (!this.rules.isOfThisEpoch(session.confirmedEpoch, this.membership.epoch)) return;
     if (
       !this.peers.mayRejoin(peer, this.#nowMs) ||
       this.peers.isLost({ server: peer.name, incarnation: session.incarnation }, this.#nowMs)
@@ -1217,7 +1224,8 @@ export class Replica implements IntakeView, MirrorView {
         this.membership.isEpochSaved
       );
     if (this.hot || this.fenced || this.membership.isNamed) return false;
-    return this.rules.mayExit(!this.#mayBeNamed || this.#released);
+    const isReleased = this.#released || !this.#mayBeNamed || this.#confirmedEpoch < this.membership.epoch;
+    return this.rules.mayExit(isReleased);
   }
 
   // --- operators --------------------------------------------------------------------------------------------------

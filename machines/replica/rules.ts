@@ -77,6 +77,12 @@ export const shippedRules = {
   mayBeAdded: (confirmed: number, committed: number, inherited: number): boolean =>
     confirmed >= committed && confirmed >= inherited,
 
+  /**
+   * Rule 8 and the clean stop: a confirm of an earlier epoch makes nobody a member, so that a server that has seen a
+   * record without it, and has not confirmed since, knows that nothing under way can name it.
+   */
+  isOfThisEpoch: (confirmedEpoch: number, epoch: number): boolean => confirmedEpoch === epoch,
+
   /** The start table: a sole member's disk must hold the base. */
   holdsBase: (record: RegistryRecord, last: number, hashAtBase: number | undefined): boolean =>
     last >= record.base.sequence && hashAtBase === record.base.hash,
