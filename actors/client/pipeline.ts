@@ -213,7 +213,8 @@ export class Pipeline {
     this.#roundHelped = true;
     if (copy === 1) {
       const tookMs = this.#clock.nowMs() - entry.firstSentAtMs;
-      this.#usualAnswerMs += (tookMs - this.#usualAnswerMs) / 16;
+      if (this.#usualAnswerMs === 0) this.#usualAnswerMs = tookMs;
+      else this.#usualAnswerMs += (tookMs - this.#usualAnswerMs) / 16;
     }
     if (!this.#blocked) return;
     const isToProbe = copy === entry.copies && entry.sentAtMs >= this.#blockedAtMs;

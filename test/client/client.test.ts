@@ -5,11 +5,11 @@
 import test from "ava";
 import { type ClientOptions, createClient } from "../../actors/client/client.ts";
 import { FailedError, RefusedError, UnansweredError, UnknownOutcomeError } from "../../actors/client/errors.ts";
-import { Envelope, headers } from "../../schemas/envelope.ts";
+import { Envelope } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { FakeServer } from "./fake-server.ts";
-import { bytesOf, TestBus, TestClock } from "./world.ts";
+import { bytesOf, noFaults, TestBus, TestClock } from "./world.ts";
 
 function setup(options: Partial<ClientOptions> & { seed?: number } = {}) {
   const clock = new TestClock(options.seed ?? 1);
@@ -426,8 +426,66 @@ test("not connected: nothing is handed to the bus, and all goes out when it is c
   );
 });
 
-test("duplicates are told by their header", (t) => {
-  t.is(headers.duplicate, "Twinlog-Duplicate");
+test("while an earlier copy of a refused request may still be answered, those behind it go on", async (t) => {
+  const { clock, bus, server, client } = setup();
+  server.start();
+  await clock.run(1);
+  bus.faults = { drop: 1, repeat: 0, delayMs: [0, 0] };
+  const refused = watch(client.request(1));
+  await clock.run(1);
+  bus.faults = noFaults;
+  server.refuse = ({ body }) => (body === 1 ? "ID_REUSED" : undefined);
+  client.onBusState(true);
+  await clock.run(1);
+  const next = watch(client.request(2));
+  await clock.run(10);
+  t.false(refused.settled);
+  t.is(next.value?.sequence, 1);
+  await clock.run(1_000);
+  t.true(refused.error instanceof UnknownOutcomeError);
+});
+
+test("after all were given up, the next request is sent at once", async (t) => {
+  const { clock, bus, server, client } = setup();
+  const lost = watch(client.request(1, { deadlineMs: 2_000 }));
+  await clock.run(2_001);
+  t.true(lost.settled);
+  bus.faults = { drop: 1, repeat: 0, delayMs: [0, 0] };
+  server.start();
+  bus.faults = noFaults;
+  const next = watch(client.request(2));
+  await clock.run(5);
+  t.is(next.value?.sequence, 1);
+});
+
+test("a service that is always slow is given its time", async (t) => {
+  const { clock, server, client } = setup();
+  server.commitMs = 300;
+  server.start();
+  await clock.run(1);
+  const first = watch(client.request(1));
+  await clock.run(400);
+  t.truthy(first.value);
+  const { resends } = client.counts();
+  const others = [2, 3, 4].map((n) => watch(client.request(n)));
+  await clock.run(400);
+  t.true(others.every(({ value }) => value !== undefined));
+  t.is(client.counts().resends, resends);
+});
+
+test("answers to others do not make a refused request try again sooner", async (t) => {
+  const { clock, server, client, sent } = setup();
+  server.start();
+  await clock.run(1);
+  server.refuse = ({ body }) => (body === 19 ? "BUSY" : undefined);
+  server.apply = (body) => {
+    server.commitMs = 4 * Number(body);
+    return body;
+  };
+  for (let n = 0; n < 20; n += 1) watch(client.request(n, { id: `id-${n}` }));
+  await clock.run(75);
+  const copies = sent().filter(({ id }) => id === "id-19").length;
+  t.true(copies >= 2 && copies <= 5, `${copies} copies`);
 });
 
 for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {

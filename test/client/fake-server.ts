@@ -2,12 +2,12 @@
  * A service in a few lines, for tests of the client side: executes each request once, in the order that `after` asks for,
  * commits a little later, remembers replies, publishes results and replays them. A takeover keeps a prefix of its log.
  */
-import type { Clock, Subscription } from "../../actors/world/ports.ts";
+import type { Bus, Clock, Subscription } from "../../actors/world/ports.ts";
 import { Envelope, headers, QueryEnvelope, ReplayRequest } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
 import { replayHeaders } from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { bytesOf, type TestBus } from "./world.ts";
+import { bytesOf } from "./world.ts";
 
 export interface LogEntry {
   readonly client: string;
@@ -21,7 +21,7 @@ export interface LogEntry {
 }
 
 export class FakeServer {
-  readonly service = "exchange";
+  readonly service: string;
   epoch = 1;
   history = "history-1";
   log: LogEntry[] = [];
@@ -37,12 +37,13 @@ export class FakeServer {
   loseResults = new Set<number>();
   /** The lowest result number that is still remembered. */
   oldest = 1;
-  readonly #bus: TestBus;
+  readonly #bus: Bus;
   readonly #clock: Clock;
   readonly #byKey = new Map<string, LogEntry>();
   #subscriptions: Subscription[] = [];
 
-  constructor(bus: TestBus, clock: Clock) {
+  constructor(bus: Bus, clock: Clock, service = "exchange") {
+    this.service = service;
     this.#bus = bus;
     this.#clock = clock;
   }
