@@ -60,9 +60,9 @@ export interface BusMessage {
   readonly data: Uint8Array;
   readonly reply: string;
   /** Set on messages that the broker itself sends: 503 says that nobody listens where a request with this reply subject went. */
-  readonly status?: number;
+  readonly status?: number | undefined;
   /** Absent when there are none. An adapter may decode them only when they are read. */
-  readonly headers?: BusHeaders;
+  readonly headers?: BusHeaders | undefined;
 }
 
 /** `BusMessage.status`: nobody listens ("no responders"). The message that it answers certainly reached no server. */

@@ -1,0 +1,111 @@
+/**
+ * The Bus port on NATS: what clients, integrators and operators send and get.
+ * What always holds: publishing is a copy into a buffer and one write a turn; what is not taken at once is never sent;
+ * subscriptions outlive connections.
+ */
+import assert from "node:assert/strict";
+import type { Service, ServiceMsg } from "nats";
+import type { NatsLine } from "./connection-nats.ts";
+import type { Bus, BusHeaders, BusMessage, Subscription } from "./ports.ts";
+import { headerText } from "./publish-buffer.ts";
+
+type Announcement = Parameters<Bus["announceService"]>[0];
+
+export class NatsBus implements Bus {
+  readonly #line: NatsLine;
+  readonly #announcements = new Set<{ info: Announcement; current: Service | null }>();
+  #onState: ((connected: boolean) => void) | null = null;
+  #listening: Subscription | null = null;
+
+  constructor(line: NatsLine) {
+    this.#line = line;
+  }
+
+  /** Resolves when connected, or when the first dial has failed: dialling goes on, and `onState` tells. */
+  async start(onState: (connected: boolean) => void): Promise<void> {
+    assert(this.#onState === null, "a bus is started once");
+    this.#onState = onState;
+    this.#listening = this.#line.onState((connected) => this.#told(connected));
+    this.#line.acquire();
+    await this.#line.ready();
+  }
+
+  connected(): boolean {
+    return this.#onState !== null && this.#line.connected();
+  }
+
+  subscribe(subject: string, onMessage: (message: BusMessage) => void): Subscription {
+    return this.#line.subscribe(subject, onMessage);
+  }
+
+  publish(subject: string, data: Uint8Array, headers?: BusHeaders, reply = ""): boolean {
+    return this.#onState !== null && this.#line.publish(subject, data, reply, headerText(headers));
+  }
+
+  maxPayloadBytes(): number {
+    return this.#line.maxPayloadBytes();
+  }
+
+  async flush(): Promise<boolean> {
+    return this.#onState !== null && (await this.#line.flush());
+  }
+
+  async announceService(info: Announcement): Promise<Subscription> {
+    const announcement = { info, current: null };
+    this.#announcements.add(announcement);
+    await this.#announce(announcement);
+    return {
+      stop: () => {
+        if (!this.#announcements.delete(announcement)) return;
+        const current: Service | null = announcement.current;
+        if (current !== null) void stopService(current);
+      },
+    };
+  }
+
+  async stop(): Promise<void> {
+    if (this.#onState === null) return;
+    this.#onState = null;
+    this.#listening?.stop();
+    await Promise.all([...this.#announcements].map(({ current }) => current && stopService(current)));
+    this.#announcements.clear();
+    await this.#line.release();
+  }
+
+  #told(connected: boolean): void {
+    for (const announcement of this.#announcements) {
+      announcement.current = null;
+      if (connected) void this.#announce(announcement);
+    }
+    this.#onState?.(connected);
+  }
+
+  /** On the present connection; the next one does it again. */
+  async #announce(announcement: { info: Announcement; current: Service | null }): Promise<void> {
+    const { info } = announcement;
+    const service = await this.#line.announce(
+      {
+        name: info.name,
+        version: info.version,
+        description: info.description,
+        metadata: info.metadata,
+        statsHandler: () => Promise.resolve(info.stats()),
+      },
+      (added) => {
+        // The API reports figures for each endpoint, so there has to be one; requests do not pass through it.
+        const answer = (error: Error | null, message: ServiceMsg) => {
+          if (error === null) message.respond(Buffer.from(JSON.stringify(info.stats())));
+        };
+        added.addEndpoint("about", { subject: `${info.name}.about`, handler: answer });
+      },
+    );
+    if (service === null) return;
+    if (this.#announcements.has(announcement)) announcement.current = service;
+    else await stopService(service);
+  }
+}
+
+/** It may be gone with its connection already. */
+async function stopService(service: Service): Promise<void> {
+  await service.stop().catch(() => null);
+}

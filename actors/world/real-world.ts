@@ -1,0 +1,68 @@
+/**
+ * All of the real world that one server sees, put together from its settings; nothing is started or opened yet.
+ * What always holds: clients' traffic has a connection to NATS of its own; failsafe link and registry share another, so
+ * that a heartbeat never waits behind requests and replies.
+ */
+import { join } from "node:path";
+import type { Settings } from "../../schemas/settings.ts";
+import { NatsBus } from "./bus-nats.ts";
+import { openNodeClock } from "./clock-node.ts";
+import { NatsLine } from "./connection-nats.ts";
+import { NatsLink } from "./link-nats.ts";
+import { TcpLink } from "./link-tcp.ts";
+import { type LogLevel, openPinoLog } from "./log-pino.ts";
+import type { Log, World } from "./ports.ts";
+import { JetStreamRegistry } from "./registry-jetstream.ts";
+import { LevelStore } from "./store-level.ts";
+
+/** Besides the records, a message between servers has fields of its own. */
+const messageRoomBytes = 64 * 1024;
+
+/** `log`: instead of lines of JSON on standard error. */
+export async function openRealWorld(
+  settings: Settings,
+  options: { log?: Log; logLevel?: LogLevel } = {},
+): Promise<World> {
+  const { service, server, servers, limits, nats, mainLink, registry } = settings;
+  const clock = openNodeClock();
+  const level = options.logLevel;
+  const log = options.log ?? openPinoLog({ service, server }, level === undefined ? {} : { level });
+  const name = `twinlog ${service} ${server}`;
+  const traffic = new NatsLine({ nats, name: `${name} bus`, clock, log });
+  const control = new NatsLine({ nats, name: `${name} failsafe`, clock, log });
+  // What may be unconfirmed may wait here, and some heartbeats besides.
+  const maxBufferedBytes = limits.maxUnconfirmedBytes + limits.maxBatchBytes + messageRoomBytes;
+  return {
+    clock,
+    log,
+    main: new TcpLink({
+      service,
+      server,
+      servers,
+      tls: mainLink.tls,
+      allowPlaintext: mainLink.allowPlaintext,
+      maxFrameBytes: limits.maxBatchBytes + messageRoomBytes,
+      maxBufferedBytes,
+      clock,
+      log,
+    }),
+    failsafe: new NatsLink({
+      service,
+      server,
+      servers: servers.map((each) => each.name),
+      line: control,
+      maxBufferedBytes,
+      clock,
+      log,
+    }),
+    bus: new NatsBus(traffic),
+    registry: new JetStreamRegistry({
+      service,
+      bucket: registry.bucket,
+      replicas: registry.replicas,
+      timeoutMs: limits.registryTimeoutMs,
+      line: control,
+    }),
+    store: new LevelStore(join(settings.dataDirectory, "store"), clock),
+  };
+}

@@ -1,0 +1,156 @@
+/**
+ * What every Registry must do: run on registry-jetstream and on the simulated registry.
+ *
+ * The one question: may a server ever believe that it won when it did not, or that it lost when its write may still
+ * land? Everything that is not a clear answer must come out as unknown.
+ */
+import test, { type ExecutionContext } from "ava";
+import type { Registry, RegistryRead, RegistryWrite } from "../../actors/world/ports.ts";
+import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { Rig } from "./rig.ts";
+
+export interface RegistryRig extends Rig {
+  /** The registry as one more server sees it. */
+  make(): Registry;
+  /** Until `recover`, no answer arrives; a write may land now, later, or never. */
+  outage(): Promise<void>;
+  recover(): Promise<void>;
+  readonly service: string;
+}
+
+export function registryConformance(name: string, makeRig: (t: ExecutionContext) => Promise<RegistryRig>): void {
+  const withRegistry = (title: string, body: (t: ExecutionContext, rig: RegistryRig) => Promise<void>) => {
+    test(`${name}: ${title}`, async (t) => {
+      const rig = await makeRig(t);
+      try {
+        await body(t, rig);
+      } finally {
+        await rig.dispose();
+      }
+    });
+  };
+
+  const recordOf = (rig: RegistryRig, epoch: number, writeId: string): RegistryRecord => ({
+    service: rig.service,
+    history: "history-1",
+    epoch,
+    mode: "normal",
+    writeId,
+    previousWriteId: `before ${writeId} "ë"`,
+    primary: { server: "alpha", incarnation: "a1" },
+    inSync: [
+      { server: "alpha", incarnation: "a1" },
+      { server: "beta", incarnation: "b1" },
+    ],
+    durability: "memory",
+    base: { sequence: 123_456_789_012, hash: 4_294_967_295 },
+    schema: "digest",
+  });
+
+  const wonRevision = (t: ExecutionContext, write: RegistryWrite): number => {
+    if (write.outcome === "won") return write.revision;
+    t.fail(`expected won, got ${JSON.stringify(write)}`);
+    return -1;
+  };
+  const found = (read: RegistryRead) => {
+    if (read.outcome === "found") return read;
+    throw new Error(`expected found, got ${JSON.stringify(read)}`);
+  };
+
+  withRegistry("nothing is there until it is created, and only once", async (t, rig) => {
+    const [a, b] = [rig.make(), rig.make()];
+    t.deepEqual(await rig.settle(a.read()), { outcome: "missing" });
+    const first = recordOf(rig, 1, "w1");
+    const revision = wonRevision(t, await rig.settle(a.create(first)));
+    t.deepEqual(await rig.settle(b.read()), { outcome: "found", record: first, revision });
+    t.deepEqual(await rig.settle(b.create(recordOf(rig, 1, "w2"))), { outcome: "lost" });
+    t.deepEqual(await rig.settle(a.create(first)), { outcome: "lost" });
+    t.deepEqual(await rig.settle(a.read()), { outcome: "found", record: first, revision });
+  });
+
+  withRegistry("a compare-and-set without a record is not won, and makes none", async (t, rig) => {
+    const registry = rig.make();
+    const write = await rig.settle(registry.compareAndSet(recordOf(rig, 2, "w1"), 5));
+    t.not(write.outcome, "won");
+    t.deepEqual(await rig.settle(registry.read()), { outcome: "missing" });
+  });
+
+  withRegistry("a compare-and-set wins only against the revision that it names", async (t, rig) => {
+    const [a, b] = [rig.make(), rig.make()];
+    const first = wonRevision(t, await rig.settle(a.create(recordOf(rig, 1, "w1"))));
+    const second = wonRevision(t, await rig.settle(b.compareAndSet(recordOf(rig, 2, "w2"), first)));
+    t.true(second > first, "revisions grow");
+    t.deepEqual(await rig.settle(a.compareAndSet(recordOf(rig, 2, "w3"), first)), { outcome: "lost" });
+    t.deepEqual(await rig.settle(a.compareAndSet(recordOf(rig, 2, "w3"), second + 1)), { outcome: "lost" });
+    const read = found(await rig.settle(a.read()));
+    t.is(read.revision, second);
+    t.deepEqual(read.record, recordOf(rig, 2, "w2"));
+    const third = wonRevision(t, await rig.settle(a.compareAndSet(recordOf(rig, 3, "w4"), second)));
+    t.is(found(await rig.settle(b.read())).revision, third);
+  });
+
+  withRegistry("of two who write at once exactly one wins, and it is the one that is read", async (t, rig) => {
+    const [a, b] = [rig.make(), rig.make()];
+    const creates = await rig.settle(Promise.all([a.create(recordOf(rig, 1, "a")), b.create(recordOf(rig, 1, "b"))]));
+    t.deepEqual(creates.map(({ outcome }) => outcome).toSorted(), ["lost", "won"]);
+    let { revision } = found(await rig.settle(a.read()));
+    for (let round = 2; round <= 25; round += 1) {
+      const writes = await rig.settle(
+        Promise.all([
+          a.compareAndSet(recordOf(rig, round, `a${round}`), revision),
+          b.compareAndSet(recordOf(rig, round, `b${round}`), revision),
+        ]),
+      );
+      t.deepEqual(writes.map(({ outcome }) => outcome).toSorted(), ["lost", "won"]);
+      const read = found(await rig.settle(b.read()));
+      t.is(read.record.writeId, writes[0].outcome === "won" ? `a${round}` : `b${round}`);
+      t.is(read.revision, wonRevision(t, writes[0].outcome === "won" ? writes[0] : writes[1]));
+      revision = read.revision;
+    }
+  });
+
+  withRegistry(
+    "an outage makes reads unavailable and writes unknown, never lost; afterwards one value stands",
+    async (t, rig) => {
+      const [a, b] = [rig.make(), rig.make()];
+      const first = wonRevision(t, await rig.settle(a.create(recordOf(rig, 1, "w1"))));
+      await rig.settle(rig.outage());
+      const [read, write, create] = await rig.settle(
+        Promise.all([a.read(), a.compareAndSet(recordOf(rig, 2, "w2"), first), b.create(recordOf(rig, 1, "w3"))]),
+      );
+      t.is(read.outcome, "unavailable");
+      t.is(write.outcome, "unknown");
+      t.is(create.outcome, "unknown");
+      for (const answer of [read, write, create]) t.true("reason" in answer && answer.reason.length > 0, "it says why");
+      await rig.settle(rig.recover());
+      let settled: RegistryRead = { outcome: "missing" };
+      let asking = false;
+      await rig.until(() => {
+        if (!asking && settled.outcome !== "found") {
+          asking = true;
+          void b.read().then((answer) => {
+            settled = answer;
+            asking = false;
+          });
+        }
+        return settled.outcome === "found";
+      }, "the registry to answer again");
+      // The unknown write has landed, may land still, or never will; a write of ours settles it (rule 3).
+      const before = found(await rig.settle(b.read()));
+      t.true(["w1", "w2"].includes(before.record.writeId));
+      let revision = before.revision;
+      for (let tries = 0; tries < 10; tries += 1) {
+        const forced = await rig.settle(b.compareAndSet(recordOf(rig, 3, "w4"), revision));
+        if (forced.outcome === "won") break;
+        revision = found(await rig.settle(b.read())).revision;
+      }
+      t.is(found(await rig.settle(a.read())).record.writeId, "w4");
+    },
+  );
+
+  withRegistry("warnings are sentences for people", async (t, rig) => {
+    const registry = rig.make();
+    wonRevision(t, await rig.settle(registry.create(recordOf(rig, 1, "w1"))));
+    for (const warning of await rig.settle(registry.warnings())) t.true(warning.length > 20, warning);
+  });
+}

@@ -1,0 +1,95 @@
+/**
+ * Bus, failsafe link and registry against a real nats-server: the conformance suites, each adapter behind a proxy so that
+ * its broker can be taken away from it alone.
+ */
+import test from "ava";
+import { NatsBus } from "../../actors/world/bus-nats.ts";
+import { NatsLine } from "../../actors/world/connection-nats.ts";
+import { NatsLink } from "../../actors/world/link-nats.ts";
+import { JetStreamRegistry } from "../../actors/world/registry-jetstream.ts";
+import { busConformance } from "../conformance/bus.ts";
+import { linkConformance } from "../conformance/link.ts";
+import { registryConformance } from "../conformance/registry.ts";
+import { realRig } from "../conformance/rig.ts";
+import { sharedNatsServer } from "../helpers/nats.ts";
+import { TcpProxy } from "./proxy.ts";
+import { keptLog } from "./silent-log.ts";
+
+const broker = sharedNatsServer(test);
+const MiB = 1024 * 1024;
+let names = 0;
+const freshName = () => {
+  names += 1;
+  return `test${names}`;
+};
+
+async function proxied() {
+  const proxy = new TcpProxy(() => broker.current.port);
+  await proxy.listen();
+  const rig = realRig();
+  const makeLine = () =>
+    new NatsLine({
+      nats: { servers: [`nats://127.0.0.1:${proxy.port}`] },
+      name: "test",
+      clock: rig.clock,
+      log: keptLog(),
+    });
+  return { rig, proxy, makeLine };
+}
+
+busConformance("bus-nats", async () => {
+  const { rig, proxy, makeLine } = await proxied();
+  return {
+    ...rig,
+    prefix: freshName(),
+    make: () => new NatsBus(makeLine()),
+    brokerGone: () => proxy.cut(),
+    brokerBack: () => proxy.listen(),
+    dispose: () => proxy.close(),
+  };
+});
+
+linkConformance("link-nats", async () => {
+  const [near, far] = [await proxied(), await proxied()];
+  const service = freshName();
+  const maxBufferedBytes = 8 * MiB;
+  const make = (server: string, { rig, makeLine }: Awaited<ReturnType<typeof proxied>>) =>
+    new NatsLink({
+      service,
+      server,
+      servers: ["alpha", "beta"],
+      line: makeLine(),
+      maxBufferedBytes,
+      clock: rig.clock,
+      log: keptLog(),
+    });
+  const both = (run: (proxy: TcpProxy) => Promise<void>) => async () => {
+    await Promise.all([run(near.proxy), run(far.proxy)]);
+  };
+  return {
+    ...near.rig,
+    alpha: make("alpha", near),
+    beta: make("beta", far),
+    cut: both((proxy) => proxy.cut()),
+    heal: both((proxy) => proxy.listen()),
+    betaIsAbsent: async () => undefined,
+    maxBufferedBytes,
+    reasons: { stopped: ["noResponders"], absent: ["noResponders"] },
+    keepsOrder: true,
+    dispose: both((proxy) => proxy.close()),
+  };
+});
+
+registryConformance("registry-jetstream", async () => {
+  const { rig, proxy, makeLine } = await proxied();
+  const [service, bucket] = [freshName(), freshName()];
+  return {
+    ...rig,
+    service,
+    make: () => new JetStreamRegistry({ service, bucket, replicas: 1, timeoutMs: 1_500, line: makeLine() }),
+    // Silence: what was asked arrives when it ends.
+    outage: async () => proxy.freeze(),
+    recover: async () => proxy.thaw(),
+    dispose: () => proxy.close(),
+  };
+});
