@@ -181,9 +181,6 @@ export class Run<Token> implements RequestContext<never, never, never> {
       }
       if (value !== undefined) freezeJson(value);
       return value;
-    } catch (error) {
-      bench.buffer.drop();
-      throw error;
     } finally {
       bench.isBuilding = false;
       handle.close();

@@ -15,13 +15,13 @@ export type Tx = Transaction<typeof tables, typeof queues, Nothing>;
 
 /** An application whose handler is the test's. */
 export const withHandler = (
-  handle: (context: Context, body: { n: number }) => unknown,
+  handle: (context: Context, body: { n: number; text?: string | undefined }) => unknown,
   limits: { handlerMs?: number; maxRecordBytes?: number } = {},
 ) =>
   new Harness(
     defineApplication({
       name: "probe",
-      request: z.strictObject({ n: z.int() }),
+      request: z.strictObject({ n: z.int(), text: z.string().optional() }),
       result: z.strictObject({ value: z.unknown() }),
       key: () => "key",
       tables,

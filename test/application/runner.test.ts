@@ -186,6 +186,48 @@ test("committed() lets the held transaction go first, and its wait is not the ha
   t.like(harness.outcome(), { ok: false });
 });
 
+test("committed() later in a handler stops its time as well", async (t) => {
+  let isCommitted = false;
+  const harness = withHandler(
+    async ({ transaction, committed }) => {
+      await Promise.resolve();
+      transaction("one", (tx) => put(tx, "a", 1));
+      await committed();
+      isCommitted = true;
+      return { value: 1 };
+    },
+    { handlerMs: 50 },
+  );
+  harness.holdsCommits = true;
+  harness.start({ n: 1 });
+  t.is(harness.clock.waiting, 1);
+  await settled();
+  t.is(harness.clock.waiting, 0);
+  harness.clock.advance(10_000);
+  harness.commits[0]?.();
+  await settled();
+  t.true(isCommitted);
+  t.deepEqual(harness.outcome(), done(1));
+});
+
+test("a committed() that nobody waits for harms nothing when the request ends before it", async (t) => {
+  const unheard: unknown[] = [];
+  const onUnheard = (error: unknown) => unheard.push(error);
+  process.on("unhandledRejection", onUnheard);
+  const harness = withHandler(({ transaction, committed }) => {
+    transaction("one", (tx) => put(tx, "a", 1));
+    void committed();
+    return { value: 1 };
+  });
+  harness.holdsCommits = true;
+  harness.start({ n: 1 });
+  // Rejections that nobody took are told of after the microtasks.
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("unhandledRejection", onUnheard);
+  t.deepEqual(unheard, []);
+  t.deepEqual(records(harness), ["transaction 0 one", "final 1 "]);
+});
+
 test("when the server is not hot any more, handlers end without a word and can change nothing", async (t) => {
   const errors: string[] = [];
   const harness = withHandler(async ({ transaction, committed, signal }) => {

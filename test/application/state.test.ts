@@ -1,4 +1,5 @@
 /** State from bytes, from the store, and what is refused there. */
+import { createHash } from "node:crypto";
 import test from "ava";
 import { z } from "zod";
 import { defineApplication } from "../../actors/application/define.ts";
@@ -72,6 +73,29 @@ test("the digest depends on rows and items alone, in the order of the keys' byte
   t.not(one.digest(), before);
   one.clear();
   t.is(one.digest(), new ApplicationState(application).digest());
+});
+
+test("the digest is that of the store's bytes, in the store's order", (t) => {
+  const state = new ApplicationState(application);
+  // In UTF-16 the last two come the other way round.
+  const rows = ["a", "b", "é", "\uffee", "\u{1f600}"].map(
+    (key) => [Buffer.from(key), Buffer.from(JSON.stringify({ key }))] as const,
+  );
+  for (const [key, value] of [...rows].reverse()) state.loadRow(0, key.toString(), value);
+  state.loadQueueItem(1, 9, bytes("x"));
+  const u32 = (value: number) => Buffer.from(Uint32Array.of(value).buffer);
+  const hash = createHash("sha256");
+  for (const [key, value] of rows)
+    hash.update(Buffer.concat([Uint8Array.of(0), u32(key.length), key, u32(value.length), value]));
+  hash.update(Buffer.concat([Uint8Array.of(1), u32(0xffffffff), u32(3), Buffer.from('"x"')]));
+  t.is(state.digest(), hash.digest("hex"));
+});
+
+test("a cleared state has new views", (t) => {
+  const state = new ApplicationState(application);
+  const { ear } = state.views;
+  state.clear();
+  t.not(state.views.ear, ear);
 });
 
 test("rows and items are told apart in the digest", (t) => {

@@ -113,6 +113,23 @@ test("what is put is checked, copied or frozen, and equal to what its JSON says"
   t.is(harness.warm.digest(), harness.hot.digest());
 });
 
+test("a transaction's value is JSON and cannot change until its record goes out", (t) => {
+  const harness = withHandler(({ transaction }) => {
+    for (const bad of [Number.NaN, new Date(0), { a: undefined }, () => 1, 1n])
+      t.throws(() => transaction("bad", () => bad), { message: /is not JSON/ });
+    const value = transaction("one", (tx) => {
+      put(tx, "a", 1);
+      return { list: [1] };
+    });
+    t.throws(() => value.list.push(2), { instanceOf: TypeError });
+    transaction("two", (tx) => put(tx, "b", 2));
+    return { value };
+  });
+  harness.start({ n: 1 });
+  t.is(harness.sent[0]?.json, '{"list":[1]}');
+  t.deepEqual(harness.outcome(), done({ list: [1] }));
+});
+
 test("transactions inside transactions, asynchronous changes and repeated names are refused", async (t) => {
   const harness = withHandler(({ transaction }) => {
     transaction("outer", (tx) => {
@@ -184,6 +201,28 @@ test("what does not fit a record is refused when it is built (rule 15)", (t) => 
     t.deepEqual(records(harness), ["final 0 "]);
     t.is(harness.hot.size, 0);
   }
+  const wideRow = withHandler(
+    ({ transaction }) => {
+      t.throws(() => transaction("t", (tx) => tx.put("rows", "a", "€".repeat(1_300))), { message: /may take/ });
+      return { value: 1 };
+    },
+    { maxRecordBytes },
+  );
+  wideRow.start({ n: 1 });
+  t.deepEqual(wideRow.outcome(), done(1));
+  // The first record of several carries the request.
+  const carrying = withHandler(
+    ({ transaction }, { text = "" }) => {
+      transaction("t", (tx) => tx.put("rows", "a", "x".repeat(2_000)));
+      if (text.length > 0) transaction("u", () => 1);
+      return { value: 1 };
+    },
+    { maxRecordBytes },
+  );
+  carrying.start({ n: 1, text: "y".repeat(2_000) }, "long");
+  t.like(carrying.outcome("long"), { ok: false });
+  carrying.start({ n: 1, text: "y" }, "short");
+  t.like(carrying.outcome("short"), { ok: true });
   const fits = withHandler(
     ({ transaction }) => ({ value: transaction("t", (tx) => tx.put("rows", "a", "x".repeat(2_000))) ?? 1 }),
     { maxRecordBytes },
