@@ -1,0 +1,16 @@
+/** The README's example application runs as the README says. */
+import test from "ava";
+import { counter } from "./example.ts";
+import { Harness } from "./harness.ts";
+
+test("the example counts, and answers a query", (t) => {
+  const harness = new Harness(counter);
+  t.deepEqual(harness.result({ counter: "a", add: 2 }, "1"), { value: 2 });
+  t.deepEqual(harness.result({ counter: "a", add: 3 }, "2"), { value: 5 });
+  t.deepEqual(harness.runner.query({ query: "value", counter: "a" }, 2), {
+    ok: true,
+    json: '{"value":5,"sequence":2}',
+  });
+  t.is(harness.warm.digest(), harness.hot.digest());
+  t.is(harness.warm.queue("changes").length, 2);
+});

@@ -1,0 +1,27 @@
+/** The README's example application, kept here so that it compiles and does what it says. */
+import { z } from "zod";
+import { defineApplication } from "../../actors/application/define.ts";
+
+export const counter = defineApplication({
+  name: "counter",
+  request: z.strictObject({ counter: z.string().max(64), add: z.int() }),
+  result: z.object({ value: z.int() }),
+  key: (body) => body.counter,
+  tables: { counters: z.object({ value: z.int() }) },
+  queues: {
+    changes: { item: z.object({ counter: z.string(), value: z.int() }), maxItems: 1_000, whenFull: "dropOldest" },
+  },
+  handle: ({ counter, add }, { transaction }) =>
+    transaction("add", (tx) => {
+      const value = (tx.get("counters", counter)?.value ?? 0) + add;
+      tx.put("counters", counter, { value });
+      tx.push("changes", { counter, value });
+      return { value };
+    }),
+  queries: {
+    value: {
+      body: z.strictObject({ counter: z.string() }),
+      answer: ({ counter }, state, sequence) => ({ value: state.get("counters", counter)?.value ?? 0, sequence }),
+    },
+  },
+});
