@@ -8,9 +8,11 @@
  * 3. Whatever way this ends, its children end too, and its folder is free for the next start.
  */
 import { mkdirSync } from "node:fs";
-import { relative } from "node:path";
+import { delimiter, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import type { Bus, RegistryRead } from "../actors/world/ports.ts";
+import type { Settings } from "../schemas/settings.ts";
 import { ServerStatus } from "../schemas/status.ts";
 import { subjects } from "../schemas/subjects.ts";
 import { complaint, runCommand } from "./nats/command.ts";
@@ -21,6 +23,8 @@ import { KeptNats } from "./up/kept-nats.ts";
 import { refuseTakenPorts, untilLastRunEnded } from "./up/last-run.ts";
 import { screen } from "./up/screen.ts";
 import { ServiceWatch } from "./up/watch.ts";
+
+const cloneBin = fileURLToPath(new URL("../../.twinlog/bin", import.meta.url));
 
 export interface UpLimits extends KeepLimits {
   /** How long the servers may take to stop. */
@@ -49,7 +53,7 @@ export interface UpWorld {
   readonly environment: NodeJS.ProcessEnv;
   out(text: string): Promise<void>;
   connect(url: string): Promise<Bus>;
-  readRegistry(url: string, service: string): Promise<RegistryRead>;
+  readRegistry(settings: Settings): Promise<RegistryRead>;
 }
 
 /** Runs until `stopped`, and returns the exit status: 0 when everything stopped cleanly. Throws UpError and nats-server's errors. */
@@ -126,7 +130,13 @@ class Up {
       { port: natsPort, whose: "nats-server", option: "--nats-port or --base-port" },
       ...servers.map(({ name, port }) => ({ port, whose: name, option: "--main-ports or --base-port" })),
     ]);
-    const binary = await bringNatsServer({ dataFolder: this.#folder.path, environment, tell });
+    // Where another folder of this clone has brought it already, it is not brought again.
+    const path = [environment.PATH ?? "", cloneBin].join(delimiter);
+    const binary = await bringNatsServer({
+      dataFolder: this.#folder.path,
+      environment: { ...environment, PATH: path },
+      tell,
+    });
     mkdirSync(this.#folder.natsDirectory, { recursive: true });
     this.#nats = await KeptNats.start(
       { binary: binary.path, storeDir: this.#folder.natsDirectory, port: natsPort },
@@ -141,9 +151,9 @@ class Up {
   async #serve(nats: KeptNats): Promise<void> {
     const { service, application, servers } = this.#options;
     const plan: ServicePlan = { service, application, servers, nats: nats.url, testService: this.#options.testService };
-    this.#folder.writeSettings(plan);
+    const [first] = this.#folder.writeSettings(plan);
     const { stopped } = this.#world;
-    await this.#initialise(nats.url);
+    await this.#initialise(first as Settings);
     this.#folder.writeService(plan);
     if (stopped.aborted) return;
     const bus = await this.#world.connect(nats.url);
@@ -158,10 +168,10 @@ class Up {
   }
 
   /** Rule 1: the record's absence is a first start only where no server has ever run. */
-  async #initialise(url: string): Promise<void> {
+  async #initialise(settings: Settings): Promise<void> {
     const { service, servers, program, limits } = this.#options;
     const names = servers.map(({ name }) => name);
-    const found = await this.#world.readRegistry(url, service);
+    const found = await this.#world.readRegistry(settings);
     if (found.outcome === "found") return;
     if (found.outcome === "unavailable") throw new UpError(`the registry cannot be read: ${found.reason}`);
     if (this.#folder.hasData(names))
@@ -169,13 +179,14 @@ class Up {
         `the servers have data in ${this.#folder.path}, but the registry has no record of ${service}: bring back ${this.#folder.natsDirectory}, or move the folder away to start anew without that data`,
       );
     this.#tell(`first start: the registry gets its record of service ${service}`);
-    const [first = ""] = names;
     const [node, ...words] = program;
-    const result = await runCommand(node, [...words, "init", "--config", this.#folder.settingsFile(first)], {
+    const result = await runCommand(node, [...words, "init", "--config", this.#folder.settingsFile(settings.server)], {
       timeoutMs: limits.initMs,
       environment: this.#world.environment,
     });
-    if (result.status !== 0 || result.timedOut) throw new UpError(complaint(result, "twinlog init"));
+    if (result.status === 0 && !result.timedOut) return;
+    const [, said] = /^twinlog: (.*)$/m.exec(result.stderr) ?? [];
+    throw new UpError(said ?? complaint(result, "twinlog init"));
   }
 
   #startServer(name: string): void {

@@ -4,11 +4,13 @@
  */
 import { Command, CommanderError } from "commander";
 import { controlVerbs } from "../../schemas/status.ts";
+import { chartCommand } from "./chart.ts";
 import { controlCommand } from "./control.ts";
 import { replayCommand } from "./replay.ts";
 import { queryCommand, requestCommand } from "./request.ts";
 import { resultsCommand } from "./results.ts";
 import { statusCommand } from "./status.ts";
+import { upCommand } from "./up.ts";
 import type { CommandWorld } from "./world.ts";
 
 export function buildProgram(world: CommandWorld, version: string): Command {
@@ -17,12 +19,14 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     .version(version)
     .showHelpAfterError("(--help shows how)");
   const commands = [
+    upCommand(world),
     requestCommand(world),
     queryCommand(world),
     resultsCommand(world),
     replayCommand(world),
     statusCommand(world),
     ...controlVerbs.map((verb) => controlCommand(world, verb)),
+    chartCommand(world),
   ];
   for (const command of commands) program.addCommand(command);
   return program;

@@ -50,7 +50,8 @@ export function serviceCommand(world: CommandWorld, name: string, summary: strin
     .addHelpText("after", `\nExamples:\n${examples.map((example) => `  $ ${example}\n`).join("")}`);
 }
 
-function parseService(text: string): string {
+/** Option parser. */
+export function parseService(text: string): string {
   const checked = ServerName.safeParse(text);
   if (!checked.success) throw new CommandError(`service ${text}: ${checked.error.issues[0]?.message ?? "no name"}`);
   return checked.data;

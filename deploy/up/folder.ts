@@ -86,8 +86,8 @@ export class ServiceFolder {
   }
 
   /** The servers' settings are written at every start: a change made in them does not last. */
-  writeSettings(plan: ServicePlan): void {
-    for (const { name } of plan.servers) {
+  writeSettings(plan: ServicePlan): Settings[] {
+    return plan.servers.map(({ name }) => {
       const settings: z.input<typeof Settings> = {
         service: plan.service,
         server: name,
@@ -97,9 +97,9 @@ export class ServiceFolder {
         nats: { servers: [plan.nats] },
         testService: plan.testService,
       };
-      Settings.parse(settings);
       this.#write(`${name}.json`, settings);
-    }
+      return Settings.parse(settings);
+    });
   }
 
   writeService({ service, application, nats }: ServicePlan): void {

@@ -1,0 +1,88 @@
+/**
+ * `twinlog up`: the whole pair on one machine, until Ctrl-C. See deploy/up.ts for what it does.
+ */
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { applications } from "../applications.ts";
+import { readRegistry } from "../up/registry.ts";
+import { up, upLimits } from "../up.ts";
+import { CommandError, type CommandWorld, parseService } from "./world.ts";
+
+interface UpFlags {
+  application: string;
+  service?: string;
+  data: string;
+  basePort: number;
+  natsPort?: number;
+  mainPorts?: [number, number];
+  testService: boolean;
+}
+
+const names = ["alpha", "beta"] as const;
+/** NATS's own; the servers take the two that follow. */
+const normalBasePort = 4222;
+
+export function upCommand(world: CommandWorld): Command {
+  return new Command("up")
+    .description("run nats-server and two servers on this machine, until Ctrl-C")
+    .option(
+      "--application <name>",
+      `what they run: ${[...applications.keys()].join(", ")}`,
+      parseApplication,
+      "exchange",
+    )
+    .option("--service <name>", "the service's name (default: the application's)", parseService)
+    .option("--data <folder>", "where everything is kept", ".twinlog")
+    .option(
+      "--base-port <port>",
+      "nats-server's port; alpha and beta take the two that follow",
+      parsePort,
+      normalBasePort,
+    )
+    .option("--nats-port <port>", "nats-server's port alone", parsePort)
+    .option("--main-ports <alpha,beta>", "ports of the main link", parsePair)
+    .option("--test-service", "allow `twinlog drill` to kill and cut here", false)
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ twinlog up\n  $ twinlog up --base-port 5222 --data /var/tmp/pair\n  $ twinlog up --application ledger --data .ledger\n",
+    )
+    .action(async (flags: UpFlags) => {
+      const { application, service = application, data, basePort, natsPort = basePort, testService } = flags;
+      const mainPorts = flags.mainPorts ?? [basePort + 1, basePort + 2];
+      if (new Set([natsPort, ...mainPorts]).size !== 3)
+        throw new CommandError("nats-server, alpha and beta need three different ports");
+      const servers = names.map((name, index) => ({ name, port: mainPorts[index] ?? 0 }));
+      const program = [process.execPath, fileURLToPath(new URL("../twinlog.js", import.meta.url))] as const;
+      const { stopped, environment, out, clock } = world;
+      const status = await up(
+        { service, application, data, natsPort, servers, testService, program: [...program], limits: upLimits },
+        {
+          stopped,
+          environment,
+          out,
+          connect: (url) => world.connect(url, () => undefined),
+          readRegistry: (settings) => readRegistry(settings, clock),
+        },
+      );
+      if (status !== 0) throw new CommandError("not everything stopped cleanly: see the warning above");
+    });
+}
+
+function parseApplication(text: string): string {
+  if (!applications.has(text))
+    throw new CommandError(`--application ${text}: give one of ${[...applications.keys()].join(", ")}`);
+  return text;
+}
+
+function parsePort(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < 1 || value > 65_535)
+    throw new CommandError(`port ${text}: give a number from 1 to 65535`);
+  return value;
+}
+
+function parsePair(text: string): [number, number] {
+  const [alpha = "", beta = "", ...more] = text.split(",");
+  if (more.length > 0 || beta === "") throw new CommandError(`--main-ports ${text}: give two, as in 4223,4224`);
+  return [parsePort(alpha), parsePort(beta)];
+}
