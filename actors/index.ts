@@ -1,0 +1,64 @@
+/**
+ * The package's front door: what users of Twinlog import. `defineApplication` for authors, `connect` for clients and
+ * integrators; everything else is how the servers are built.
+ */
+
+import type { ApplicationDefinition, BodyOf, ResultOf } from "./application/contract.ts";
+import { type Client, type ClientOptions, createClient } from "./client/client.ts";
+import { type ResultsOptions, type ResultsReader, readResults } from "./client/results.ts";
+import { NatsBus } from "./world/bus-nats.ts";
+import { openNodeClock } from "./world/clock-node.ts";
+import { NatsLine, type NatsLineOptions } from "./world/connection-nats.ts";
+import type { Log } from "./world/ports.ts";
+
+export type * from "./application/contract.ts";
+export { defineApplication } from "./application/define.ts";
+export type { Client, QueryOptions, RequestOptions } from "./client/client.ts";
+export type { Answer } from "./client/entry.ts";
+export { FailedError, RefusedError, type Retry, UnansweredError, UnknownOutcomeError } from "./client/errors.ts";
+export { ForgottenError, type HistoryEvent, type ResultEvent, type ResultsReader } from "./client/results.ts";
+
+export interface ConnectOptions<A extends ApplicationDefinition = ApplicationDefinition>
+  extends Omit<ClientOptions<A>, "bus" | "clock"> {
+  /** A URL, or what the broker asks for; default nats://127.0.0.1:4222. */
+  readonly nats?: string | NatsLineOptions["nats"];
+  /** Default: silent. */
+  readonly log?: Log;
+}
+
+export interface Connection<Body, Result> extends Client<Body, Result> {
+  /** All results of the service, in order (rule 13). */
+  results(options?: Omit<ResultsOptions, "service" | "bus" | "clock">): ResultsReader;
+  /** Ends what is unanswered and closes the connection to NATS. */
+  disconnect(): Promise<void>;
+}
+
+const silence: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
+
+/** A client of a service over a NATS connection of its own. Rejects when NATS cannot be reached now; later it dials again. */
+export async function connect<A extends ApplicationDefinition = ApplicationDefinition>(
+  options: ConnectOptions<A>,
+): Promise<Connection<BodyOf<A>, ResultOf<A>>> {
+  const { service, client: name } = options;
+  const clock = openNodeClock();
+  const given = options.nats ?? "nats://127.0.0.1:4222";
+  const nats = typeof given === "string" ? { servers: [given] } : given;
+  const line = new NatsLine({ nats, name: `twinlog ${service} ${name}`, clock, log: options.log ?? silence });
+  const bus = new NatsBus(line);
+  const client = createClient({ ...options, clock, bus });
+  await bus.start(client.onBusState);
+  const disconnect = async () => {
+    client.close();
+    await bus.stop();
+  };
+  if (!bus.connected()) {
+    await disconnect();
+    throw new Error(`cannot reach NATS at ${nats.servers.join(", ")}: ${line.lastReason}`);
+  }
+  return { ...client, results: (wanted) => readResults({ ...wanted, service, clock, bus }), disconnect };
+}

@@ -1,0 +1,100 @@
+/**
+ * The commands' world on Node: NATS, files, standard input and output, Ctrl-C. What always holds: output is written in
+ * full before the process ends, and a reader that went away (`| head`) ends it quietly.
+ */
+import { createReadStream, existsSync, readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { createGunzip } from "node:zlib";
+import { NatsBus } from "../../actors/world/bus-nats.ts";
+import { openNodeClock } from "../../actors/world/clock-node.ts";
+import { NatsLine } from "../../actors/world/connection-nats.ts";
+import type { Bus, Log } from "../../actors/world/ports.ts";
+import { ServiceFile, serviceFilePath } from "../../schemas/service-file.ts";
+import { CommandError, type CommandWorld } from "./world.ts";
+
+export function openNodeWorld(): CommandWorld {
+  const clock = openNodeClock();
+  const stopped = new AbortController();
+  const onSignal = () => {
+    if (stopped.signal.aborted) process.exit(130);
+    stopped.abort();
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === "EPIPE" ? 0 : 1);
+  });
+  return {
+    clock,
+    connect: (url, onState) => connectTo(url, onState, clock),
+    out: (text) =>
+      new Promise((resolve) => {
+        process.stdout.write(text, () => resolve());
+      }),
+    err: (text) => void process.stderr.write(text),
+    readInput,
+    readLines,
+    writeFile: (path, text) => writeFile(path, text),
+    stopped: stopped.signal,
+    environment: process.env,
+    serviceFile: readServiceFile(),
+  };
+}
+
+export function programVersion(): string {
+  const found = ["../../package.json", "../../../package.json"]
+    .map((path) => fileURLToPath(new URL(path, import.meta.url)))
+    .find((path) => existsSync(path));
+  if (found === undefined) return "unknown";
+  const { version } = JSON.parse(readFileSync(found, "utf8")) as { version: string };
+  return version;
+}
+
+async function connectTo(
+  url: string,
+  onState: (connected: boolean) => void,
+  clock: CommandWorld["clock"],
+): Promise<Bus> {
+  const log: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
+  const line = new NatsLine({ nats: { servers: [url] }, name: "twinlog command", clock, log });
+  const bus = new NatsBus(line);
+  await bus.start(onState);
+  if (bus.connected()) return bus;
+  await bus.stop();
+  throw new CommandError(
+    `cannot reach NATS at ${url} (${line.lastReason}): \`npm start\` starts one here, --nats or TWINLOG_NATS names another`,
+  );
+}
+
+function nothing(): void {}
+
+async function readInput(): Promise<string> {
+  const parts: Buffer[] = [];
+  for await (const part of process.stdin) parts.push(part as Buffer);
+  return Buffer.concat(parts).toString();
+}
+
+async function* readLines(path: string): AsyncGenerator<string> {
+  const file = createReadStream(path);
+  const input: Readable = path.endsWith(".gz") ? file.pipe(createGunzip()) : file;
+  // An error of the file does not pass through the pipe by itself.
+  file.on("error", (error: Error) => input.destroy(error));
+  try {
+    yield* createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+  } catch (error) {
+    throw new CommandError(`cannot read ${path}: ${(error as Error).message}`);
+  }
+}
+
+function readServiceFile(): ServiceFile | undefined {
+  if (!existsSync(serviceFilePath)) return undefined;
+  try {
+    return ServiceFile.parse(JSON.parse(readFileSync(serviceFilePath, "utf8")));
+  } catch {
+    process.stderr.write(`twinlog: ${serviceFilePath} cannot be read and is passed over\n`);
+    return undefined;
+  }
+}
