@@ -29,7 +29,7 @@ export const ReplayErrorCode = z.enum(["UNKNOWN_HISTORY", "FORGOTTEN", "INVALID_
 export type ReplayErrorCode = z.infer<typeof ReplayErrorCode>;
 
 export const ReplayEnd = z.object({
-  /** The history of this answer. */
+  /** The history of this answer's results; the current one when there are none. */
   history: z.string(),
   /** The history that is going on now. */
   current: z.string(),

@@ -76,7 +76,7 @@ export interface ResultsLimits {
   readonly pageResults: number;
   /** How long a missing number may still be on its way. */
   readonly gapMs: number;
-  /** How long an answer to `replay` may say nothing. */
+  /** How long an answer to `replay` may say nothing, the first time; longer each time that it did not suffice. */
   readonly answerMs: number;
   /** How often the service is asked whether there is more than what came by itself. */
   readonly pollMs: number;
@@ -85,11 +85,14 @@ export interface ResultsLimits {
 const defaults: ResultsLimits = {
   maxBuffered: 65_536,
   maxAhead: 65_536,
-  pageResults: 1_000,
+  pageResults: 5_000,
   gapMs: 20,
   answerMs: 500,
   pollMs: 1_000,
 };
+
+/** A long log takes its time to be read; asking again and again only makes it slower. */
+const maxDoublings = 5;
 
 export interface ResultsReader extends AsyncIterable<ResultEvent | HistoryEvent> {
   close(): void;
@@ -169,7 +172,7 @@ class Reader {
       return;
     }
     if (message.headers?.[replayHeaders.end] !== undefined) {
-      if (isCurrent) this.#onEnd(message);
+      this.#onEnd(message);
       return;
     }
     const history = message.headers?.[headers.history];
@@ -223,17 +226,23 @@ class Reader {
       this.#onVainAnswer();
       return;
     }
-    this.#isAsking = false;
-    const isOver = end.history !== end.current && end.next > end.last;
-    if (end.error?.code === "UNKNOWN_HISTORY" || (isOver && this.#next > end.last)) {
-      this.#past.add(end.history);
-      this.#begin(end.current, 1, { history: end.history, last: this.#next - 1 });
+    const history = this.#history;
+    const isUnknown = end.error?.code === "UNKNOWN_HISTORY";
+    const isRead = end.history === history && end.next > end.last && this.#next > end.last;
+    if (history !== undefined && history !== end.current && (isUnknown || isRead)) {
+      this.#past.add(history);
+      this.#begin(end.current, 1, { history, last: this.#next - 1 });
+      this.#isAsking = false;
       this.#askIn(0);
       return;
     }
+    // The answer to an earlier question, from before the history changed.
+    if (isUnknown || (history !== undefined && history !== end.history)) return;
+    this.#isAsking = false;
     if (this.#history === undefined) this.#begin(end.history, this.#next);
-    if (end.error?.code === "FORGOTTEN") this.#fail(new ForgottenError(end.history, this.#next, end.oldest));
-    else if (end.error !== undefined) this.#fail(new Error(`${end.error.code}: ${end.error.message}`));
+    const isForgotten = end.error?.code === "FORGOTTEN";
+    if (isForgotten && this.#next < end.oldest) this.#fail(new ForgottenError(end.history, this.#next, end.oldest));
+    else if (end.error !== undefined && !isForgotten) this.#fail(new Error(`${end.error.code}: ${end.error.message}`));
     else if (this.queue.isFull) this.#dropTimer();
     else if (this.#next > end.last) this.#onCaughtUp();
     else if (this.#next > this.#nextWhenAsked) this.#askIn(0);
@@ -273,16 +282,21 @@ class Reader {
     const atMs = clock.nowMs() + delayMs;
     if (this.#timer !== undefined && !later && this.#timer.atMs <= atMs) return;
     this.#dropTimer();
-    this.#timer = { atMs, timer: clock.after(delayMs, () => this.#ask()) };
+    this.#timer = { atMs, timer: clock.after(delayMs, () => this.#onTimer()) };
   }
 
   #askSoon(): void {
     if (!this.#isAsking) this.#askIn(0);
   }
 
+  #onTimer(): void {
+    this.#timer = undefined;
+    if (this.#isAsking) this.#vain += 1;
+    this.#ask();
+  }
+
   #ask(): void {
     const { bus, service, clock } = this.#options;
-    this.#timer = undefined;
     if (this.#next > this.#nextWhenAsked) this.#vain = 0;
     this.#nextWhenAsked = this.#next;
     this.#askNumber += 1;
@@ -295,7 +309,8 @@ class Reader {
     };
     const data = Buffer.from(JSON.stringify(request));
     const isSent = bus.publish(subjects.replay(service), data, undefined, `${this.#inbox}${this.#askNumber}`);
-    if (isSent) this.#askIn(this.#limits.answerMs * (1 + clock.random() / 4), true);
+    const patience = 2 ** Math.min(this.#vain, maxDoublings) * (1 + clock.random() / 4);
+    if (isSent) this.#askIn(this.#limits.answerMs * patience, true);
     else this.#onVainAnswer();
   }
 }

@@ -1,6 +1,7 @@
 /**
  * `twinlog switch`, `pause`, `resume` and `flush`: an operator's request to a server, and its answer. Without --server
- * the primary is asked (flush: every server). Exit status 0 only if every server asked said yes.
+ * the primary is asked (flush: every server). `recover` is force (rule 18), and names its server and says so. Exit status 0
+ * only if every server asked said yes.
  */
 import type { Command } from "commander";
 import { ControlReply, type ControlVerb, type ServiceStatus } from "../../schemas/status.ts";
@@ -26,8 +27,15 @@ const summaries: Readonly<Record<ControlVerb, string>> = {
 const gatherMs = 800;
 
 export function controlCommand(world: CommandWorld, verb: ControlVerb): Command {
-  return serviceCommand(world, verb, summaries[verb], [`twinlog ${verb}`, `twinlog ${verb} --server alpha`])
-    .option("--server <name>", verb === "flush" ? "this server only" : "this server, not whichever is primary")
+  const isForce = verb === "recover";
+  const command = serviceCommand(world, verb, summaries[verb], examples(verb));
+  if (isForce)
+    command
+      .requiredOption("--server <name>", "the server that goes on")
+      .requiredOption("--accept-loss", "yes: acknowledged requests that this server does not have may be lost");
+  else
+    command.option("--server <name>", verb === "flush" ? "this server only" : "this server, not whichever is primary");
+  return command
     .option("--timeout <ms>", "how long to wait for the answer", wholeNumber("--timeout", 1), 15_000)
     .action(async (flags: ControlFlags) => {
       const { clock } = world;
@@ -46,6 +54,11 @@ export function controlCommand(world: CommandWorld, verb: ControlVerb): Command 
         await bus.stop();
       }
     });
+}
+
+function examples(verb: ControlVerb): string[] {
+  if (verb === "recover") return ["twinlog recover --server beta --accept-loss"];
+  return [`twinlog ${verb}`, `twinlog ${verb} --server alpha`];
 }
 
 function chosen(verb: ControlVerb, status: ServiceStatus, nats: string): string[] {

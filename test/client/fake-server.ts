@@ -157,7 +157,7 @@ export class FakeServer {
 
   #onReplay(data: Uint8Array, inbox: string): void {
     const { from, history, limit } = ReplayRequest.parse(JSON.parse(Buffer.from(data).toString()));
-    const end = { history: history ?? this.history, current: this.history, oldest: this.oldest, last: this.committed };
+    const end = { history: this.history, current: this.history, oldest: this.oldest, last: this.committed };
     const sayEnd = (next: number, error?: object) =>
       this.#bus.publish(inbox, bytesOf({ ...end, next, error }), { [replayHeaders.end]: String(next) });
     if (history !== undefined && history !== this.history) {

@@ -98,7 +98,10 @@ test("service and nats come from the option, the environment, the folder's file,
 
 test("help has examples, and a wrong option is no success", async (t) => {
   const { run } = makeRig();
-  const commands = ["request", "query", "results", "replay", "status", "switch", "pause", "resume", "flush"];
+  const commands = [
+    ...["request", "query", "results", "replay", "status"],
+    ...["switch", "pause", "resume", "flush", "recover"],
+  ];
   for (const command of commands) {
     const ran = await run([command, "--help"]);
     t.is(ran.status, 0);
@@ -145,6 +148,20 @@ test("results --follow goes on until it is stopped", async (t) => {
   });
   t.is(ran.status, 0);
   t.is(ran.out.trim().split("\n").length, 3);
+});
+
+test("recover is not done by mistake", async (t) => {
+  const rig = makeRig();
+  let isAsked = false;
+  rig.bus.subscribe(subjects.controls("exchange", "beta"), (message) => {
+    isAsked = true;
+    rig.bus.publish(message.reply, bytesOf({ ok: true, message: "goes on" }));
+  });
+  t.is((await rig.run(["recover", "--server", "beta"])).status, 1);
+  t.is((await rig.run(["recover", "--accept-loss"])).status, 1);
+  t.false(isAsked);
+  t.is((await rig.run(["recover", "--server", "beta", "--accept-loss"])).status, 0);
+  t.true(isAsked);
 });
 
 function statusOf(changes: Partial<ServerStatus>): ServerStatus {
