@@ -98,10 +98,7 @@ test("service and nats come from the option, the environment, the folder's file,
 
 test("help has examples, and a wrong option is no success", async (t) => {
   const { run } = makeRig();
-  const commands = [
-    ...["request", "query", "results", "replay", "status"],
-    ...["switch", "pause", "resume", "flush", "recover"],
-  ];
+  const commands = "request query results replay status switch pause resume flush recover".split(" ");
   for (const command of commands) {
     const ran = await run([command, "--help"]);
     t.is(ran.status, 0);
