@@ -1,8 +1,9 @@
 #!/usr/bin/env node
-import { openNodeWorld, programVersion } from "./commands/node-world.ts";
 /**
  * The `twinlog` command line: this file only starts it. See deploy/commands/ for the commands.
  */
+
+import { openNodeWorld, programVersion } from "./commands/node-world.ts";
 import { runProgram } from "./commands/program.ts";
 
 const world = openNodeWorld();

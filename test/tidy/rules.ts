@@ -67,7 +67,7 @@ export function noPathsOfOneMachine(path: string, text: string): string[] {
 
 /** A file opens with what it is for. */
 export const opensWithItsPurpose: Rule = ({ path, text }) => {
-  const opening = /^(#!.*\n\n?)?(\/\*\*?([\s\S]*?)\*\/|((\/\/.*\n)+))/.exec(text);
+  const opening = /^(#!.*\n)?(\/\*\*?([\s\S]*?)\*\/|((\/\/.*\n)+))/.exec(text);
   const words = (opening?.[3] ?? opening?.[4] ?? "").replace(/[\s*/]+/g, " ").trim();
   return words.length >= 30 ? [] : [`${path}: must open with a comment that says what the file is for`];
 };
