@@ -1,6 +1,9 @@
 /**
- * The applications that this program brings along, by name: what `application` in a configuration can name.
+ * The applications that a configuration can name: those that this program brings along, or a module of the author's own,
+ * by its path (`./orders.js`, relative to the configuration), which exports one application.
  */
+import { dirname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import type { ApplicationDefinition } from "../actors/application/contract.ts";
 import { exchange } from "../actors/applications/exchange/exchange.ts";
 import { ledger } from "../actors/applications/ledger/ledger.ts";
@@ -9,3 +12,29 @@ export const applications: ReadonlyMap<string, ApplicationDefinition> = new Map<
   [exchange.name, exchange],
   [ledger.name, ledger],
 ]);
+
+export class ApplicationNotFound extends Error {
+  override readonly name = "ApplicationNotFound";
+}
+
+function isApplication(value: unknown): value is ApplicationDefinition {
+  return typeof value === "object" && value !== null && "handle" in value && "request" in value && "name" in value;
+}
+
+/** `configFile`: what a path is relative to. */
+export async function findApplication(name: string, configFile: string): Promise<ApplicationDefinition> {
+  const own = applications.get(name);
+  if (own !== undefined) return own;
+  const names = [...applications.keys()].join(", ");
+  if (!/[./]/.test(name)) throw new ApplicationNotFound(`no application is called ${name}; there are: ${names}, or a path to a module`);
+  const path = resolve(dirname(configFile), name);
+  let exported: Record<string, unknown>;
+  try {
+    exported = (await import(pathToFileURL(path).href)) as Record<string, unknown>;
+  } catch (error) {
+    throw new ApplicationNotFound(`cannot load the application ${path}: ${(error as Error).message}`);
+  }
+  const found = Object.values(exported).filter(isApplication);
+  if (found.length === 1) return found[0] as ApplicationDefinition;
+  throw new ApplicationNotFound(`${path} must export exactly one application made by defineApplication; it exports ${found.length}`);
+}
