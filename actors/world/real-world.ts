@@ -11,12 +11,25 @@ import { NatsLine } from "./connection-nats.ts";
 import { NatsLink } from "./link-nats.ts";
 import { TcpLink } from "./link-tcp.ts";
 import { type LogLevel, openPinoLog } from "./log-pino.ts";
-import type { Log, World } from "./ports.ts";
+import type { Log, Registry, World } from "./ports.ts";
 import { JetStreamRegistry } from "./registry-jetstream.ts";
 import { LevelStore } from "./store-level.ts";
 
 /** Besides the records, a message between servers has fields of its own. */
 const messageRoomBytes = 64 * 1024;
+
+/** The registry alone, for `init`. `close` ends its connection. */
+export async function openRegistry(settings: Settings): Promise<{ registry: Registry; close: () => Promise<void> }> {
+  const { service, server, limits, nats, registry } = settings;
+  const clock = openNodeClock();
+  const log = openPinoLog({ service, server }, { level: "error" });
+  const line = new NatsLine({ nats, name: `twinlog ${service} init`, clock, log });
+  line.acquire();
+  await line.ready();
+  const { bucket, replicas } = registry;
+  const opened = new JetStreamRegistry({ service, bucket, replicas, timeoutMs: limits.registryTimeoutMs, line });
+  return { registry: opened, close: () => line.release() };
+}
 
 /** `log`: instead of lines of JSON on standard error. */
 export async function openRealWorld(

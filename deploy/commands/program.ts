@@ -6,9 +6,11 @@ import { Command, CommanderError } from "commander";
 import { controlVerbs } from "../../schemas/status.ts";
 import { chartCommand } from "./chart.ts";
 import { controlCommand } from "./control.ts";
+import { initCommand } from "./init.ts";
 import { replayCommand } from "./replay.ts";
 import { queryCommand, requestCommand } from "./request.ts";
 import { resultsCommand } from "./results.ts";
+import { serverCommand } from "./server.ts";
 import { statusCommand } from "./status.ts";
 import { upCommand } from "./up.ts";
 import type { CommandWorld } from "./world.ts";
@@ -20,6 +22,8 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     .showHelpAfterError("(--help shows how)");
   const commands = [
     upCommand(world),
+    initCommand(world),
+    serverCommand(world, version),
     requestCommand(world),
     queryCommand(world),
     resultsCommand(world),
