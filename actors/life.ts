@@ -121,8 +121,8 @@ export class Life {
         flushed: checkpoint.applied,
         synced: Math.max(checkpoint.synced, this.replica.synced),
         links: {
-          main: this.#replication.isUp("main") ? "up" : "down",
-          failsafe: this.#replication.isUp("failsafe") ? "up" : "down",
+          main: this.replica.peers.isAnyUp("main") ? "up" : "down",
+          failsafe: this.replica.peers.isAnyUp("failsafe") ? "up" : "down",
         },
       }),
     });

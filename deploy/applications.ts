@@ -26,7 +26,8 @@ export async function findApplication(name: string, configFile: string): Promise
   const own = applications.get(name);
   if (own !== undefined) return own;
   const names = [...applications.keys()].join(", ");
-  if (!/[./]/.test(name)) throw new ApplicationNotFound(`no application is called ${name}; there are: ${names}, or a path to a module`);
+  if (!/[./]/.test(name))
+    throw new ApplicationNotFound(`no application is called ${name}; there are: ${names}, or a path to a module`);
   const path = resolve(dirname(configFile), name);
   let exported: Record<string, unknown>;
   try {
@@ -36,5 +37,7 @@ export async function findApplication(name: string, configFile: string): Promise
   }
   const found = Object.values(exported).filter(isApplication);
   if (found.length === 1) return found[0] as ApplicationDefinition;
-  throw new ApplicationNotFound(`${path} must export exactly one application made by defineApplication; it exports ${found.length}`);
+  throw new ApplicationNotFound(
+    `${path} must export exactly one application made by defineApplication; it exports ${found.length}`,
+  );
 }

@@ -21,6 +21,8 @@ export async function readSettings(path: string): Promise<Settings> {
   }
   const checked = Settings.safeParse(json);
   if (checked.success) return checked.data;
-  const issues = checked.error.issues.slice(0, 3).map(({ path: at, message }) => `${at.join(".") || "settings"}: ${message}`);
+  const issues = checked.error.issues
+    .slice(0, 3)
+    .map(({ path: at, message }) => `${at.join(".") || "settings"}: ${message}`);
   throw new SettingsError(`${path}: ${issues.join("; ")}`);
 }

@@ -34,11 +34,6 @@ export class ReplicationActor implements Actor {
     this.#snapshots.stop();
   }
 
-  /** Whether a link to any peer is up, for status. */
-  isUp(link: LinkName): boolean {
-    return this.#isUp[link].size > 0;
-  }
-
   onUp(kind: LinkName, peer: string): void {
     this.#isUp[kind].add(peer);
     this.#parts.replica().onLink(peer, kind, true, this.#parts.world.clock.nowMs());

@@ -23,7 +23,9 @@ export function initCommand(world: CommandWorld): Command {
         if (answer.outcome === "lost")
           throw new CommandError(`the service ${settings.service} has a registry record already: start its servers`);
         if (answer.outcome === "unknown")
-          throw new CommandError(`NATS at ${settings.nats.servers.join(", ")} did not answer: ${answer.reason}; try again`);
+          throw new CommandError(
+            `NATS at ${settings.nats.servers.join(", ")} did not answer: ${answer.reason}; try again`,
+          );
         await world.out(`service ${settings.service} created; ${settings.server} begins as its primary\n`);
         for (const warning of await registry.warnings()) world.err(`warning: ${warning}\n`);
       } finally {

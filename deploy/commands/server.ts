@@ -6,9 +6,9 @@ import process from "node:process";
 import { Command } from "commander";
 import { startServer } from "../../actors/server.ts";
 import { openRealWorld } from "../../actors/world/real-world.ts";
-import { endWithParent } from "../up/parent.ts";
 import { findApplication } from "../applications.ts";
 import { readSettings } from "../settings-file.ts";
+import { endWithParent } from "../up/parent.ts";
 import { CommandError, type CommandWorld } from "./world.ts";
 
 export function serverCommand(world: CommandWorld, version: string): Command {

@@ -198,6 +198,11 @@ export class Peers {
     return false;
   }
 
+  isAnyUp(link: LinkName): boolean {
+    for (const peer of this.#byName.values()) if (peer.link[link] === "up") return true;
+    return false;
+  }
+
   linkOf(name: string): LinkName {
     const peer = this.#byName.get(name);
     return peer === undefined ? "failsafe" : this.linkTo(peer);
