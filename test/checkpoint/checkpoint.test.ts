@@ -177,6 +177,20 @@ test("a truncation takes back what is under way, and the new log's records are r
   t.is(read?.recovered.end.epoch, 2);
 });
 
+test("a truncation takes back what was only written", async (t) => {
+  const { log, checkpoint, written } = await begun();
+  log.append([[put("a", "1")], [put("b", "1")], [put("c", "old")], [put("d", "old")]]);
+  checkpoint.write(4);
+  await soon(() => written.length > 0);
+  log.truncate(2);
+  await checkpoint.truncate(2);
+  t.is(checkpoint.written, 2);
+  log.append([[put("c", "new")]], 2);
+  checkpoint.write(3);
+  await soon(() => checkpoint.written === 3);
+  t.deepEqual(written, [4, 3]);
+});
+
 test("truncations that come while one is under way are all done, to the lowest", async (t) => {
   const { store, log, checkpoint, synced } = await begun();
   log.append([[put("a", "1")], [put("b", "1")], [put("c", "1")], [put("d", "1")]]);
@@ -251,17 +265,18 @@ test("an epoch that falls, and a log that does not hold what it was asked for, s
 
 test("closing lets what is under way end; then everything is refused", async (t) => {
   const { store, log, checkpoint, synced } = await begun();
-  log.append([[put("a", "1")]]);
-  const flush = checkpoint.flush({ committed: 1, retainFrom: 1 });
+  log.append(Array.from({ length: 3000 }, (_, at) => [put(`k${at}`, "x".repeat(200))]));
+  const flush = checkpoint.flush({ committed: 3000, retainFrom: 1 });
   checkpoint.sync(1);
   const closed = checkpoint.close();
+  t.is(checkpoint.state, "stopping");
   await refused(t, () => checkpoint.saveMeta({}), "closed");
   await Promise.all([flush, closed]);
-  t.deepEqual(synced, [1]);
+  t.is(synced.at(-1), 3000);
   t.is(checkpoint.state, "closed");
   t.false(checkpoint.sync(1));
   t.false(store.disk.isOpen);
-  t.deepEqual((await readBack(new MemoryStore(store.disk.after(99))))?.state, log.modelAt(1).plain());
+  t.deepEqual((await readBack(new MemoryStore(store.disk.after(99))))?.state, log.modelAt(3000).plain());
 });
 
 test("what a store held when it was opened is reported as synced only after a synced write", async (t) => {

@@ -78,7 +78,8 @@ export class MemoryStore implements Store {
   failure: StoreError["code"] = "failed";
   /** Each write waits for this. */
   gate: Promise<void> = Promise.resolve();
-  sideBatches = 0;
+  /** Each write to a side store waits for this. */
+  sideGate: Promise<void> = Promise.resolve();
   discarded = 0;
 
   constructor(disk: MemoryDisk = new MemoryDisk()) {
@@ -132,8 +133,9 @@ export class MemoryStore implements Store {
     return {
       write: async (batch) => {
         check();
+        await this.sideGate;
+        check();
         if (this.failAfter === 0) throw new StoreError(this.failure, "the disk does not take it");
-        this.sideBatches += 1;
         apply(entries, batch);
       },
       image: async function* () {

@@ -4,12 +4,25 @@
  */
 import test from "ava";
 import * as fc from "fast-check";
-import { formatVersion, hashBytes, metaKey, metaValue, spaces } from "../../machines/checkpoint/layout.ts";
+import { readSegments } from "../../actors/checkpoint/recovery.ts";
+import {
+  formatVersion,
+  hashBytes,
+  itemKey,
+  itemValue,
+  metaKey,
+  metaValue,
+  segmentKey,
+  segmentValue,
+  spaces,
+} from "../../machines/checkpoint/layout.ts";
 import { RecoveryError } from "../../machines/checkpoint/scan.ts";
-import { hashAt } from "../../machines/log/batch.ts";
+import { chainHash } from "../../machines/codec/record.ts";
+import { hashAt, type LogBatch } from "../../machines/log/batch.ts";
 import { until } from "../helpers/until.ts";
 import { type MemoryDisk, MemoryStore } from "./memory-store.ts";
 import {
+  agentOn,
   type Change,
   freshAgent,
   identity,
@@ -17,6 +30,7 @@ import {
   put,
   type Reading,
   readBack,
+  recordOf,
   remove,
   shift,
   TestLog,
@@ -138,7 +152,7 @@ test("a crash at any moment leaves a dense prefix that holds everything synced, 
         }
       },
     ),
-    { numRuns: 150 },
+    { numRuns: 100 },
   );
 });
 
@@ -232,10 +246,14 @@ test("every changed byte of every value and key, and every missing or foreign en
 test("a store of another service, server or schema, or of another format, is refused by name", async (t) => {
   const { disk } = await storeWithHistory();
   for (const code of ["service", "server", "schema"] as const) {
-    const reading = readBack(new MemoryStore(disk.after(99)), { ...identity, [code]: "other" });
-    const error = await t.throwsAsync(reading, { instanceOf: RecoveryError });
+    const agent = agentOn(new MemoryStore(disk.after(99)), new TestLog(), {
+      identity: { ...identity, [code]: "other" },
+    });
+    const error = await t.throwsAsync(agent.checkpoint.open({}), { instanceOf: RecoveryError });
     t.is(error?.code, code);
     t.regex(error?.message ?? "", /other/);
+    t.is(agent.checkpoint.state, "failed");
+    t.deepEqual(agent.failures, [], "whoever opens is told by the error");
   }
   const change = (edit: (value: Buffer) => Buffer) =>
     outcomeOf(
@@ -272,4 +290,79 @@ test("tables that stand in another log than the one beside them are found", asyn
     );
     t.is((outcome as RecoveryError).code, "damaged");
   }
+});
+
+/** Sound in itself: records, sequences and hashes; only its place in the log is wrong. */
+async function storeOf(...parts: { epoch: number; chained: boolean }[]): Promise<MemoryDisk> {
+  const store = new MemoryStore();
+  const log = new TestLog();
+  const { checkpoint } = await freshAgent(store, log);
+  log.append([[put("a", "1")], [put("b", "1")]]);
+  await checkpoint.flush({ committed: 2, retainFrom: 1 });
+  await checkpoint.flush({ committed: 2, retainFrom: 3 });
+  await checkpoint.close();
+  const writes = parts.map(({ epoch, chained }) => {
+    const bytes = recordOf(log.end + 1, [put("c", String(epoch))], epoch);
+    const previousHash = chained ? log.hash : (log.hash ^ 1) >>> 0;
+    const first = log.end + 1;
+    const batch = { first, last: first, previousHash, lastHash: chainHash(bytes, previousHash), bytes };
+    log.take(batch);
+    return { type: "put" as const, key: segmentKey(first), value: segmentValue([batch], bytes.length) };
+  });
+  store.disk.batches.push({ writes, sync: true });
+  return store.disk;
+}
+
+test("a segment of another log, right after the tables or later, and epochs that fall are found", async (t) => {
+  const sound = (await outcomeOf(await storeOf({ epoch: 2, chained: true }, { epoch: 3, chained: true }))) as Reading;
+  t.is(sound.recovered.end.sequence, 4);
+  t.is(sound.recovered.end.epoch, 3);
+  for (const disk of [
+    await storeOf({ epoch: 2, chained: false }),
+    await storeOf({ epoch: 2, chained: true }, { epoch: 2, chained: false }),
+    await storeOf({ epoch: 2, chained: true }, { epoch: 1, chained: true }),
+  ])
+    t.is(((await outcomeOf(disk)) as RecoveryError).code, "damaged");
+});
+
+test("a queue with as many items as it should have, but other ones, is found", async (t) => {
+  const { disk, full } = await storeWithHistory();
+  const place = full.recovered.meta.queues[0];
+  if (place === undefined) throw new Error("there is a queue");
+  const outcome = await outcomeOf(
+    disk.edit((entries) => {
+      const { part, head, tail } = place;
+      entries.delete(itemKey(part, tail - 1).toString("latin1"));
+      const stale = itemKey(part, head - 1);
+      entries.set(stale.toString("latin1"), [stale, itemValue(part, head - 1, Buffer.from("back"))]);
+    }),
+  );
+  t.is((outcome as RecoveryError).code, "damaged");
+});
+
+test("a log that is read while it is cut or dropped ends where it no longer chains", async (t) => {
+  const log = new TestLog();
+  for (let at = 0; at < 4; at += 1) log.append([[put("a", "1")], [put("b", "1")]]);
+  const other = new TestLog();
+  for (let at = 0; at < 4; at += 1) other.append([[put("a", "2")], [put("b", "1")]]);
+  const read = async (batches: Iterable<LogBatch>, first: number, from: number) => {
+    const store = new MemoryStore();
+    await store.open();
+    const writes = Array.from(batches, (batch) => ({
+      type: "put" as const,
+      key: segmentKey(batch.first),
+      value: segmentValue([batch], batch.bytes.length),
+    }));
+    await store.write(writes, { sync: false });
+    return (await readSegments(store, first, from, 1_000_000)).map(({ first, last }) => [first, last]);
+  };
+  t.deepEqual(await read(log.batches(1, 8), 3, 4), [
+    [4, 4],
+    [5, 6],
+    [7, 8],
+  ]);
+  t.deepEqual(await read(log.batches(5, 8), 3, 4), [], "the first segment was dropped");
+  t.deepEqual(await read(log.batches(1, 3), 3, 4), [], "its end was truncated");
+  t.deepEqual(await read([...log.batches(3, 4), ...log.batches(7, 8)], 3, 4), [[4, 4]]);
+  t.deepEqual(await read([...log.batches(3, 4), ...other.batches(5, 8)], 3, 4), [[4, 4]]);
 });

@@ -1,16 +1,20 @@
 /** Snapshots between two agents: whole or not at all, whatever stops them, and the receiver stays itself. */
+import { createHash } from "node:crypto";
+import { crc32 } from "node:zlib";
 import test, { type ExecutionContext } from "ava";
 import type { Checkpoint } from "../../actors/checkpoint/checkpoint.ts";
-import type { OwnMeta } from "../../actors/checkpoint/snapshot.ts";
-import { StoreError } from "../../actors/world/ports.ts";
+import { type OwnMeta, SnapshotSender } from "../../actors/checkpoint/snapshot.ts";
+import { type StoreEntry, StoreError } from "../../actors/world/ports.ts";
 import { RecoveryError } from "../../machines/checkpoint/scan.ts";
 import {
   minChunkBytes,
   SnapshotDecoder,
   SnapshotEncoder,
   SnapshotError,
+  snapshotVersion,
 } from "../../machines/checkpoint/snapshot-codec.ts";
 import type { OwnerMeta } from "../../schemas/checkpoint.ts";
+import { until } from "../helpers/until.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { agentOn, freshAgent, identity, owner, push, put, readBack, TestLog } from "./support.ts";
 
@@ -190,6 +194,93 @@ test("a snapshot whose end speaks of other entries, or of other bytes, is not co
     t.is(other.length, sent.length);
     t.throws(() => decoder.take(other.at(-1) ?? Buffer.alloc(0)), { instanceOf: SnapshotError, code: "digest" });
   }
+});
+
+/** A chunk as only a broken sender makes it: sound for itself. */
+function forged(number: number, kind: number, payload: Buffer): Buffer {
+  const chunk = Buffer.concat([Buffer.alloc(12), payload]);
+  chunk.writeUInt32LE(snapshotVersion | (kind << 8), 0);
+  chunk.writeUInt32LE(number, 4);
+  chunk.writeUInt32LE(crc32(payload, crc32(chunk.subarray(0, 8))), 8);
+  return chunk;
+}
+
+test("an end that counts wrong, or comes in the middle of an entry, is refused though its digest matches", (t) => {
+  const entry = Buffer.from([1, 0, 3, 0, 0, 0, 0x6b, 1, 2, 3]);
+  const end = (stream: Buffer, entries: number) => {
+    const payload = Buffer.concat([Buffer.alloc(16), createHash("sha256").update(stream).digest()]);
+    payload.writeDoubleLE(entries, 0);
+    payload.writeDoubleLE(stream.length, 8);
+    return forged(2, 2, payload);
+  };
+  const cases: [Buffer, number, SnapshotError["code"] | null][] = [
+    [entry, 1, null],
+    [entry, 2, "digest"],
+    [entry.subarray(0, 8), 0, "damaged"],
+  ];
+  for (const [stream, entries, code] of cases) {
+    const decoder = new SnapshotDecoder();
+    decoder.take(forged(1, 1, stream));
+    if (code === null) t.is(decoder.take(end(stream, entries)).outcome, "complete");
+    else t.throws(() => decoder.take(end(stream, entries)), { instanceOf: SnapshotError, code });
+  }
+  t.throws(() => new SnapshotDecoder().take(forged(1, 3, entry)), { code: "damaged" });
+});
+
+test("a sender that stops gives the image back, read or not", async (t) => {
+  for (const chunks of [0, 1]) {
+    let held = 0;
+    const image = async function* (): AsyncGenerator<StoreEntry> {
+      try {
+        for (;;) yield [Buffer.from("k"), Buffer.alloc(500)];
+      } finally {
+        held -= 1;
+      }
+    };
+    held += 1;
+    const source = new SnapshotSender(image(), 400);
+    for (let at = 0; at < chunks; at += 1) await source.next();
+    await source.stop();
+    t.is(held, 0);
+    t.is(await source.next(), null);
+  }
+});
+
+test("a snapshot dropped while it is being adopted leaves the store as it was, and alive", async (t) => {
+  const from = await sender();
+  const to = await receiver();
+  await to.checkpoint.beginSnapshot();
+  for (const chunk of await chunksOf(from.checkpoint, 4096)) await to.checkpoint.takeChunk(chunk);
+  let open = () => {};
+  to.store.sideGate = new Promise((resolve) => {
+    open = resolve;
+  });
+  const adopting = to.checkpoint.adoptSnapshot(own);
+  const told = t.throwsAsync(adopting, { code: "busy" });
+  await to.checkpoint.dropSnapshot();
+  open();
+  await told;
+  t.deepEqual(to.failures, []);
+  await isUnmoved(t, to);
+});
+
+test("meta that is being saved is in the old store before the new one takes its place", async (t) => {
+  const from = await sender();
+  const to = await receiver();
+  await to.checkpoint.beginSnapshot();
+  for (const chunk of await chunksOf(from.checkpoint, 4096)) await to.checkpoint.takeChunk(chunk);
+  let open = () => {};
+  to.store.gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  const saved = to.checkpoint.saveMeta({ resultNumber: 77 });
+  const adopted = to.checkpoint.adoptSnapshot(own);
+  await until(() => to.checkpoint.state === "adopting", { withinMs: 10_000, everyMs: 1 });
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  t.is(to.checkpoint.state, "adopting");
+  open();
+  await Promise.all([saved, adopted]);
+  t.like((await to.checkpoint.open({}))?.meta, { resultNumber: 0, incarnation: "b2" });
 });
 
 test("a sender whose store is damaged is found before the old store is given up", async (t) => {
