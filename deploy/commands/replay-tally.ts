@@ -50,13 +50,13 @@ export class ReplayTally {
   }
 
   tradesCsv(): string {
-    return ["request,taker,maker,price,quantity", ...this.#trades, ""].join("\n");
+    return csv(["request,taker,maker,price,quantity", ...this.#trades]);
   }
 
   bookCsv(): string {
     const rows = [...this.#book.values()].sort((one, other) => compare(one.order, other.order));
     const lines = rows.map(({ order, side, price, remaining }) => `${order},${side},${price},${remaining}`);
-    return ["order,side,price,remaining", ...lines, ""].join("\n");
+    return csv(["order,side,price,remaining", ...lines]);
   }
 
   #take(line: number, body: Body, result: Result): void {
@@ -80,6 +80,11 @@ export class ReplayTally {
     if (result.status === "resting") this.#book.set(key, { symbol, order, side, price, remaining });
     else if (body.type === "cancel" || body.type === "replace") this.#book.delete(key);
   }
+}
+
+/** Lines end as RFC 4180 has it. */
+function csv(lines: readonly string[]): string {
+  return [...lines, ""].join("\r\n");
 }
 
 function keyOf(symbol: string, order: string): string {

@@ -73,8 +73,11 @@ test("trades and book are told from the replies", async (t) => {
   t.is(ran.err, "");
   t.is(ran.status, 0);
   t.like(JSON.parse(ran.out), { sent: 9, answered: 9, rejected: 1, unknown: 0, trades: 3, resting: 1 });
-  t.is(ran.files.get("t.csv"), "request,taker,maker,price,quantity\n3,s1,b1,100,5\n3,s1,b2,99,1\n9,m1,s2,104,2\n");
-  t.is(ran.files.get("b.csv"), "order,side,price,remaining\nb2,buy,99,6\n");
+  t.is(
+    ran.files.get("t.csv"),
+    "request,taker,maker,price,quantity\r\n3,s1,b1,100,5\r\n3,s1,b2,99,1\r\n9,m1,s2,104,2\r\n",
+  );
+  t.is(ran.files.get("b.csv"), "order,side,price,remaining\r\nb2,buy,99,6\r\n");
   t.deepEqual(
     server.log.map(({ body }) => JSON.stringify(body)),
     lines,
