@@ -258,8 +258,13 @@ class Up {
   async #stop(): Promise<number> {
     const living = new Set(this.#children.filter(({ pid }) => pid !== null));
     if (living.size > 0) this.#tell(`stopping ${namesOf(living)} …`);
-    const ended = this.#children.map((child) => child.stop().then(() => living.delete(child)));
-    const isClean = await this.#waitFor(Promise.all(ended), living);
+    const ended = this.#children.map(async (child) => {
+      const isClean = await child.stop();
+      living.delete(child);
+      return isClean;
+    });
+    const inTime = await this.#waitFor(Promise.all(ended), living);
+    const isClean = inTime && !(await Promise.all(ended)).includes(false);
     await this.#bus?.stop();
     await this.#nats?.stop();
     if (this.#nats !== null) this.#tell(isClean ? "everything has stopped" : "everything has stopped, not cleanly");

@@ -37,7 +37,7 @@ export function probeNats(port: number, serverName: string, timeoutMs: number): 
         settle(answer);
       } else if (heard.includes('"type":"io.nats.jetstream.api.v1.account_info_response"')) {
         settle(heard.includes('"error":') ? answer : { state: "ready", port });
-      } else if (heard.includes("503")) {
+      } else if (heard.includes("NATS/1.0 503")) {
         settle(answer);
       }
     });

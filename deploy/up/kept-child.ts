@@ -37,6 +37,7 @@ export class KeptChild {
   #child: ChildProcess | null = null;
   #timer: NodeJS.Timeout | null = null;
   #stopping = false;
+  #failedToStop = false;
   /** How often in a row it died at once. */
   #quickDeaths = 0;
   #ended: Promise<void> = Promise.resolve();
@@ -83,24 +84,30 @@ export class KeptChild {
     this.#child?.kill(signal);
   }
 
-  /** It is not started again; who runs is asked to stop. Settles when nothing of it runs. */
-  stop(): Promise<void> {
+  /** It is not started again; who runs is asked to stop. Settles when nothing of it runs: true unless it ended with an error. */
+  async stop(): Promise<boolean> {
     this.#stopping = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.signal("SIGTERM");
     // One that was paused (SIGSTOP) hears nothing but this.
     this.signal("SIGCONT");
-    return this.#ended;
+    await this.#ended;
+    return !this.#failedToStop;
   }
 
   #onEnd(what: string, isFault: boolean, livedMs: number): void {
-    if (this.#stopping) return;
     const { limits, tell, logFile } = this.#options;
+    const words = isFault ? lastWords(logFile) : "";
+    const told = `${what}${words === "" ? "" : `: ${words}`}`;
+    if (this.#stopping) {
+      this.#failedToStop = isFault;
+      if (isFault) tell(`warning: ${told}`);
+      return;
+    }
     this.#quickDeaths = livedMs < limits.steadyMs ? this.#quickDeaths + 1 : 0;
     const delayMs = restartDelayMs(this.#quickDeaths, limits);
-    const words = isFault ? lastWords(logFile) : "";
-    tell(`${what}${words === "" ? "" : `: ${words}`}; it is started again in ${delayMs} ms`);
+    tell(`${told}; it is started again in ${delayMs} ms`);
     this.#timer = setTimeout(() => this.start(), delayMs);
   }
 }

@@ -1,11 +1,13 @@
 /**
  * A server's outside without its inside, for tests of `twinlog up`: it says on NATS that all is well and stops when it is told to.
- * A file `behaviour` in its data directory changes that: `deaf` (does not stop), `dies` (at once, with a word), `dies:<n>` (n times).
+ * A file `behaviour` in its data directory changes that: `deaf` (does not stop), `dies` (at once, with a word), `dies:<n>` (n times),
+ * `stops badly`.
  * What it did is in `story` beside it, a line for each thing. `init` only notes that it was called.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
 import { connect } from "nats";
 import { endWithParent } from "../../deploy/up/parent.ts";
 import { Settings } from "../../schemas/settings.ts";
@@ -42,6 +44,10 @@ async function serve(): Promise<void> {
   const stop = async (why: string): Promise<void> => {
     if (isStopping || how === "deaf") return;
     isStopping = true;
+    if (how === "stops badly") {
+      console.error(JSON.stringify({ msg: "the disk is gone" }));
+      process.exit(4);
+    }
     await lastWord();
     note(`stopped by ${why}`);
     process.exit(0);
@@ -81,8 +87,16 @@ async function serve(): Promise<void> {
     connection.publish(subjects.status(service, server), JSON.stringify({ ...status, atMs: Date.now() }));
   }, 20);
   // As a clean stop does: a word with NATS before it ends.
-  lastWord = () => {
+  lastWord = async () => {
     clearInterval(timer);
-    return connection.flush();
+    for (;;) {
+      try {
+        await connection.flush();
+        return;
+      } catch {
+        // The connection was just lost; the library dials again.
+        await delay(20);
+      }
+    }
   };
 }

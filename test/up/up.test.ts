@@ -78,7 +78,6 @@ test("a server that is killed is started again, and so is nats-server, on its po
 test("a server that dies at once again and again is started after longer and longer, and said why", async (t) => {
   const options = await upOptions(t, { limits: { ...quickLimits, steadyMs: 60_000 } });
   setBehaviour(options.data, "beta", "dies:5");
-  // Data without a record is another test's: this one's first start was before.
   appendFileSync(join(options.data, "initialised"), "alpha\n");
   const up = new RunningUp(options, await natsBinary());
   t.teardown(() => up.stop());
@@ -109,6 +108,17 @@ test("a server that does not stop is named, then killed with a warning, and the 
   t.false(isAlive(alpha));
   t.false(isAlive(nats));
   t.is(up.story("beta").at(-1), "stopped by SIGTERM");
+});
+
+test("a server that ends with an error when it is told to stop is named, and the exit status says so", async (t) => {
+  const options = await upOptions(t);
+  setBehaviour(options.data, "beta", "stops badly");
+  appendFileSync(join(options.data, "initialised"), "alpha\n");
+  const up = new RunningUp(options, await natsBinary());
+  t.teardown(() => up.stop());
+  await up.untilNormal();
+  t.is(await up.stop(), 1);
+  t.regex(up.printed, /warning: beta \(process \d+\) ended with status 4: the disk is gone/);
 });
 
 test("data without a registry record is an error that says so, and nothing is created or left running", async (t) => {
