@@ -1,12 +1,14 @@
 /**
  * `twinlog switch`, `pause`, `resume` and `flush`: an operator's request to a server, and its answer. Without --server
  * the primary is asked (flush: every server). `recover` is force (rule 18), and names its server and says so. Exit status 0
- * only if every server asked said yes.
+ * only if every server asked said yes and, after `switch` and `recover`, a server has gone hot.
  */
 import type { Command } from "commander";
+import type { Bus, Clock } from "../../actors/world/ports.ts";
+import { ReadySignal } from "../../schemas/envelope.ts";
 import { ControlReply, type ControlVerb, type ServiceStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { type Asked, ask } from "./ask.ts";
+import { type Asked, ask, readJson } from "./ask.ts";
 import { gatherStatus } from "./status.ts";
 import { CommandError, type CommandWorld, type CommonOptions, serviceCommand, wholeNumber } from "./world.ts";
 
@@ -47,13 +49,47 @@ export function controlCommand(world: CommandWorld, verb: ControlVerb): Command 
             ? chosen(verb, await gatherStatus(bus, clock, service, gatherMs, world.stopped), nats)
             : [server];
         for (const name of servers) {
-          const asked = await ask(bus, clock, subjects.control(service, name, verb), {}, timeout);
-          await world.out(`${name}: ${readAnswer(asked, verb, name)}\n`);
+          const hot = verb === "switch" || verb === "recover" ? whenHot(bus, clock, service, verb, name) : undefined;
+          try {
+            const asked = await ask(bus, clock, subjects.control(service, name, verb), {}, timeout);
+            await world.out(`${name}: ${readAnswer(asked, verb, name)}\n`);
+            if (hot !== undefined) await world.out(`${await hot.wait(timeout)}\n`);
+          } finally {
+            hot?.stop();
+          }
         }
       } finally {
         await bus.stop();
       }
     });
+}
+
+/** Listens, from now on, for the server that goes hot: another one after `switch`, this one after `recover`. */
+function whenHot(bus: Bus, clock: Clock, service: string, verb: "switch" | "recover", name: string) {
+  let found: ReadySignal | undefined;
+  let onFound = (): void => undefined;
+  const subscription = bus.subscribe(subjects.signal(service), (message) => {
+    const signal = ReadySignal.safeParse(readJson(message.data)).data;
+    if (signal === undefined || (signal.server === name) !== (verb === "recover")) return;
+    found = signal;
+    onFound();
+  });
+  return {
+    stop: () => subscription.stop(),
+    async wait(timeoutMs: number): Promise<string> {
+      await new Promise<void>((resolve) => {
+        const timer = clock.after(timeoutMs, resolve);
+        onFound = () => {
+          timer.cancel();
+          resolve();
+        };
+        if (found !== undefined) onFound();
+      });
+      if (found === undefined)
+        throw new CommandError(`begun, but no server has gone hot in ${timeoutMs} ms: see \`twinlog status\``);
+      return `${found.server} is hot, epoch ${found.epoch}`;
+    },
+  };
 }
 
 function examples(verb: ControlVerb): string[] {

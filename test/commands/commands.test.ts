@@ -152,6 +152,7 @@ test("recover is not done by mistake", async (t) => {
   let isAsked = false;
   rig.bus.subscribe(subjects.controls("exchange", "beta"), (message) => {
     isAsked = true;
+    rig.bus.publish(subjects.signal("exchange"), bytesOf(readyOf("beta")));
     rig.bus.publish(message.reply, bytesOf({ ok: true, message: "goes on" }));
   });
   t.is((await rig.run(["recover", "--server", "beta"])).status, 1);
@@ -160,6 +161,11 @@ test("recover is not done by mistake", async (t) => {
   t.is((await rig.run(["recover", "--server", "beta", "--accept-loss"])).status, 0);
   t.true(isAsked);
 });
+
+function readyOf(server: string) {
+  const place = { epoch: 4, history: "h1", sequence: 10 };
+  return { signal: "ready", service: "exchange", server, incarnation: "i2", ...place };
+}
 
 function statusOf(changes: Partial<ServerStatus>): ServerStatus {
   return {
@@ -232,26 +238,32 @@ test("status says so when the primary is alone, and when nobody is primary", asy
 test("switch asks the primary, flush every server; no is an error", async (t) => {
   const rig = makeRig();
   const asked: string[] = [];
-  const answers: Record<string, object> = { switch: { ok: true, message: "beta is primary now" } };
+  let isSwitching = true;
+  const answers: Record<string, object> = { switch: { ok: true, message: "the roles are being switched" } };
   for (const name of ["alpha", "beta"])
     rig.bus.subscribe(subjects.controls("exchange", name), (message) => {
       const verb = message.subject.split(".").at(-1) ?? "";
       asked.push(`${name} ${verb}`);
+      if (verb === "switch" && isSwitching) rig.bus.publish(subjects.signal("exchange"), bytesOf(readyOf("beta")));
       rig.bus.publish(message.reply, bytesOf(answers[verb] ?? { ok: false, message: "not now: try again later" }));
     });
   const stop = speak(rig, [statusOf({}), statusOf({ name: "beta", role: "backup", application: "warm" })]);
   const switched = await rig.run(["switch"]);
+  isSwitching = false;
+  const stuck = await rig.run(["switch", "--timeout", "50"]);
   const paused = await rig.run(["pause", "--server", "beta"]);
   answers.flush = { ok: true, message: "flushed" };
   const flushed = await rig.run(["flush"]);
   const nobody = await rig.run(["resume", "--server", "gamma"]);
   stop();
   t.is(switched.status, 0);
-  t.is(switched.out, "alpha: beta is primary now\n");
+  t.is(switched.out, "alpha: the roles are being switched\nbeta is hot, epoch 4\n");
+  t.is(stuck.status, 1);
+  t.true(isOneLine(stuck), stuck.err);
   t.is(paused.status, 1);
   t.is(paused.err, "twinlog: beta: not now: try again later\n");
   t.is(flushed.status, 0);
-  t.deepEqual(asked, ["alpha switch", "beta pause", "alpha flush", "beta flush"]);
+  t.deepEqual(asked, ["alpha switch", "alpha switch", "beta pause", "alpha flush", "beta flush"]);
   t.is(nobody.status, 1);
   t.true(isOneLine(nobody));
 });
