@@ -39,6 +39,8 @@ export const ServerStatus = z.object({
   waitingFor: z.string(),
   /** Requests that run or wait to be committed. */
   inFlight: z.number().int().nonnegative(),
+  /** `twinlog drill` may kill and cut here (settings.testService). */
+  testService: z.boolean().default(false),
   /** Wall clock of the server, ms since 1970. */
   atMs: z.number(),
 });

@@ -90,6 +90,7 @@ export class OperatorActor {
       why: replica.why,
       waitingFor: replica.waitingFor,
       inFlight: replica.intake.inFlight,
+      testService: settings.testService,
       atMs: world.clock.wallMs(),
       ...facts(),
     };

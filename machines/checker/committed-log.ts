@@ -24,19 +24,28 @@ export interface CommittedLogs {
   readonly final: readonly CommittedRecord[];
 }
 
-export function readCommittedLogs(events: readonly HistoryEvent[]): CommittedLogs {
+/** `isSparse`: not every record was told, so that a gap says nothing. */
+export function readCommittedLogs(
+  events: readonly HistoryEvent[],
+  { isSparse }: { isSparse: boolean } = { isSparse: false },
+): CommittedLogs {
   const histories = new Map<string, HistoryLog>();
   const violations: Violation[] = [];
   const makers = new Map<string, MadeEvent>();
   for (const event of events) {
-    if (event.type === "commit") addCommit(event, histories, violations);
+    if (event.type === "commit") addCommit(event, histories, violations, isSparse);
     else if (event.type === "made") checkMaker(event, makers, violations);
   }
   const inOrder = [...histories.values()];
-  return { histories: inOrder, violations, final: finalLog(inOrder, violations) };
+  return { histories: inOrder, violations, final: finalLog(inOrder, violations, isSparse) };
 }
 
-function addCommit(event: CommitEvent, histories: Map<string, HistoryLog>, violations: Violation[]): void {
+function addCommit(
+  event: CommitEvent,
+  histories: Map<string, HistoryLog>,
+  violations: Violation[],
+  isSparse: boolean,
+): void {
   let log = histories.get(event.history);
   if (log === undefined) {
     log = { history: event.history, records: new Map(), firstAtMs: new Map(), first: Number.MAX_SAFE_INTEGER, last: 0 };
@@ -54,7 +63,7 @@ function addCommit(event: CommitEvent, histories: Map<string, HistoryLog>, viola
         text: `${where} committed ${name(record)} at ${record.sequence} of history ${event.history}, where ${name(known)} was committed before`,
       });
     }
-    if (before !== 0 && record.sequence !== before + 1) {
+    if (before !== 0 && record.sequence !== before + 1 && !isSparse) {
       violations.push({
         of: "invariant 3",
         atMs: event.atMs,
@@ -92,7 +101,7 @@ function name(record: CommittedRecord): string {
 }
 
 /** Below where the newest history was first told, the log is the one that it went on from. */
-function finalLog(histories: readonly HistoryLog[], violations: Violation[]): CommittedRecord[] {
+function finalLog(histories: readonly HistoryLog[], violations: Violation[], isSparse: boolean): CommittedRecord[] {
   const records: CommittedRecord[] = [];
   let below = Number.MAX_SAFE_INTEGER;
   for (const log of [...histories].reverse()) {
@@ -106,7 +115,7 @@ function finalLog(histories: readonly HistoryLog[], violations: Violation[]): Co
   const final = new Map<string, CommittedRecord>();
   let expected = 1;
   for (const record of records) {
-    if (record.sequence !== expected) {
+    if (record.sequence !== expected && !isSparse) {
       violations.push({
         of: "invariant 3",
         atMs: 0,

@@ -282,3 +282,19 @@ test("beyond the promise a new history may lack what was acknowledged, and says 
   t.deepEqual(report.violations, []);
   t.is(report.histories, 2);
 });
+
+test("where an integrator told the log, a gap is no violation, and what is lost or there twice still is", (t) => {
+  const options: CheckOptions = {
+    mayBeginHistory: false,
+    mustRecover: false,
+    resultsAreComplete: false,
+    isSparse: true,
+  };
+  const late = final("late", 9, 1, { resultNumber: 2 });
+  const sent = [invoke(1, "a", 5), answered(2, "a", a.reply), invoke(3, "late", 1), answered(4, "late", late.reply)];
+  t.deepEqual(checkHistory([commit(0, [a, late]), ...sent], options).violations, []);
+  t.is(checkHistory([commit(0, [a, late]), ...sent], { ...options, isSparse: false }).violations.length, 2);
+  t.is(checkHistory([commit(0, [a]), ...sent], options).lost, 1);
+  const again = final("a", 20, 5, { resultNumber: 3 });
+  t.is(checkHistory([commit(0, [a, late, again]), ...sent], options).doubled, 1);
+});

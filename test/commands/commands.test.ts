@@ -188,6 +188,7 @@ function statusOf(changes: Partial<ServerStatus>): ServerStatus {
     why: "backup joined",
     waitingFor: "",
     inFlight: 0,
+    testService: false,
     atMs: 0,
     ...changes,
   };

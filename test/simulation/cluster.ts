@@ -3,9 +3,9 @@
  * that the last one left. Knows who is in sync, so that faults within the promise can be told from those beyond it.
  */
 import type { World } from "../../actors/world/ports.ts";
+import type { Recorder } from "../../deploy/drill/recorder.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { Moments } from "./moments.ts";
-import type { Recorder } from "./recorder.ts";
 import type { Rng } from "./rng.ts";
 import type { KillKind, SimProcess } from "./sim-process.ts";
 import type { SimWorld } from "./sim-world.ts";

@@ -4,6 +4,8 @@
  * What always holds: everything follows from the seed and the plan, so that a run can be told again exactly; a run ends
  * with a report, never with an exception: an error of a server is a violation.
  */
+
+import { Recorder, RecordingBus } from "../../deploy/drill/recorder.ts";
 import { type CheckReport, checkHistory } from "../../machines/checker/check.ts";
 import type { Violation } from "../../machines/checker/history.ts";
 import { Cluster, type StartServer } from "./cluster.ts";
@@ -12,7 +14,6 @@ import { Integrator } from "./integrator.ts";
 import { LibraryClient } from "./library-client.ts";
 import { Moments } from "./moments.ts";
 import { type ClientStyle, RawClient } from "./raw-client.ts";
-import { Recorder, RecordingBus } from "./recorder.ts";
 import { Rng } from "./rng.ts";
 import { SimBus } from "./sim-bus.ts";
 import { lanProfile } from "./sim-network.ts";

@@ -31,6 +31,7 @@ function statusOf(more: Partial<ServerStatus>): ServerStatus {
     why: "",
     waitingFor: "",
     inFlight: 0,
+    testService: false,
     atMs: 0,
     ...more,
   };

@@ -81,6 +81,7 @@ async function serve(): Promise<void> {
     why: "the test says so",
     waitingFor: "",
     inFlight: 0,
+    testService: false,
   };
   const timer = setInterval(() => {
     if (connection.isClosed()) return;

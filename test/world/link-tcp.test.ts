@@ -9,9 +9,9 @@ import { greetingOf } from "../../actors/world/greeting.ts";
 import { LinkError } from "../../actors/world/link-error.ts";
 import { TcpLink, type TcpLinkOptions } from "../../actors/world/link-tcp.ts";
 import type { LinkHandlers } from "../../actors/world/ports.ts";
+import { TcpProxy } from "../../deploy/drill/proxy.ts";
 import { linkConformance } from "../conformance/link.ts";
 import { bytesOf, realRig, textOf } from "../conformance/rig.ts";
-import { TcpProxy } from "./proxy.ts";
 import { type KeptLog, keptLog } from "./silent-log.ts";
 
 const host = "127.0.0.1";

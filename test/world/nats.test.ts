@@ -7,12 +7,12 @@ import { NatsBus } from "../../actors/world/bus-nats.ts";
 import { NatsLine } from "../../actors/world/connection-nats.ts";
 import { NatsLink } from "../../actors/world/link-nats.ts";
 import { JetStreamRegistry } from "../../actors/world/registry-jetstream.ts";
+import { TcpProxy } from "../../deploy/drill/proxy.ts";
 import { busConformance } from "../conformance/bus.ts";
 import { linkConformance } from "../conformance/link.ts";
 import { registryConformance } from "../conformance/registry.ts";
 import { realRig } from "../conformance/rig.ts";
 import { sharedNatsServer } from "../helpers/nats.ts";
-import { TcpProxy } from "./proxy.ts";
 import { keptLog } from "./silent-log.ts";
 
 const broker = sharedNatsServer(test);
