@@ -236,7 +236,10 @@ class Up {
 
   #screen(nats: KeptNats): string {
     const { service, application, servers, program } = this.#options;
-    const here = (path: string): string => relative(process.cwd(), path) || ".";
+    const here = (path: string): string => {
+      const short = relative(process.cwd(), path);
+      return short.startsWith("..") ? path : short;
+    };
     const folder = this.#folder;
     return screen({
       service,

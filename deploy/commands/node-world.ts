@@ -15,11 +15,16 @@ import type { Bus, Log } from "../../actors/world/ports.ts";
 import { ServiceFile, serviceFilePath } from "../../schemas/service-file.ts";
 import { CommandError, type CommandWorld } from "./world.ts";
 
+/** npm hands on a Ctrl-C that the terminal has sent to us as well: two signals this close together are one. */
+const sameSignalMs = 500;
+
 export function openNodeWorld(): CommandWorld {
   const clock = openNodeClock();
   const stopped = new AbortController();
+  let stoppedMs = 0;
   const onSignal = () => {
-    if (stopped.signal.aborted) process.exit(130);
+    if (stopped.signal.aborted && clock.nowMs() - stoppedMs > sameSignalMs) process.exit(130);
+    if (!stopped.signal.aborted) stoppedMs = clock.nowMs();
     stopped.abort();
   };
   process.on("SIGINT", onSignal);

@@ -28,7 +28,8 @@ export class ServiceWatch {
     if (this.#pids.get(status.name) !== status.pid) return;
     this.#newest.set(status.name, status);
     const place = placeOf(status);
-    if (this.#told.get(status.name) !== place) {
+    const isBetween = status.role === "primary" && status.application !== "hot";
+    if (!isBetween && this.#told.get(status.name) !== place) {
       this.#told.set(status.name, place);
       const reason = status.waitingFor === "" ? status.why : status.waitingFor;
       this.#tell(`${status.name} is ${place}${reason === "" ? "" : `: ${reason}`}`);
@@ -74,5 +75,5 @@ export class ServiceWatch {
 
 /** Without the epoch: it grows also where nothing changes for people. */
 function placeOf({ role, mode, state, application }: ServerStatus): string {
-  return role === "none" ? `no member (${state})` : `${role} (${application}), mode ${mode ?? "unknown"}`;
+  return role === "none" ? `no member (${state.split(".")[0]})` : `${role} (${application}), mode ${mode ?? "unknown"}`;
 }
