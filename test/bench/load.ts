@@ -1,0 +1,76 @@
+/**
+ * The load generator: keeps a number of requests in flight for a while and says how many were answered, and how fast. The
+ * same for the pair and for the bare responder: raw messages on the bus, no client library.
+ */
+import { NatsBus } from "../../actors/world/bus-nats.ts";
+import { openNodeClock } from "../../actors/world/clock-node.ts";
+import { NatsLine } from "../../actors/world/connection-nats.ts";
+import { openPinoLog } from "../../actors/world/log-pino.ts";
+import { subjects } from "../../schemas/subjects.ts";
+
+export interface LoadReport {
+  perSecond: number;
+  p50Ms: number;
+  p99Ms: number;
+  worstMs: number;
+  failed: number;
+}
+
+const { url, service, inFlight, warmMs, measureMs, run } = JSON.parse(process.argv[2] ?? "{}") as {
+  url: string;
+  service: string;
+  inFlight: number;
+  warmMs: number;
+  measureMs: number;
+  run: string;
+};
+const client = `load${run}`;
+const clock = openNodeClock();
+const log = openPinoLog({}, { level: "error" });
+const bus = new NatsBus(new NatsLine({ nats: { servers: [url] }, name: "load", clock, log }));
+await bus.start(() => undefined);
+
+const symbols = ["AAA", "BBB", "CCC", "DDD"];
+const target = new Map(symbols.map((symbol) => [symbol, subjects.request(service, symbol, client)]));
+const inbox = `_INBOX.${clock.randomId()}`;
+const sentMs = new Float64Array(65_536);
+const latencies: number[] = [];
+let next = 0;
+let measuring = false;
+let done = 0;
+let failed = 0;
+
+/** About 128 bytes: orders that rest and are taken again, so that the book stays small. */
+function send(): void {
+  const number = next;
+  next += 1;
+  const symbol = symbols[number % symbols.length] ?? "AAA";
+  const side = (number >>> 2) % 2 === 0 ? "buy" : "sell";
+  const body = `{"type":"limit","symbol":"${symbol}","order":"${run}-${number}","side":"${side}","price":${1_000 + (number % 7)},"quantity":5}`;
+  const data = Buffer.from(`{"client":"${client}","id":"${number}","body":${body}}`);
+  const slot = number % sentMs.length;
+  sentMs[slot] = clock.nowMs();
+  bus.publish(target.get(symbol) ?? "", data, undefined, `${inbox}.${slot}`);
+}
+
+bus.subscribe(`${inbox}.*`, (message) => {
+  const slot = Number(message.subject.slice(inbox.length + 1));
+  if (measuring) {
+    done += 1;
+    if (done % 4 === 0 || inFlight === 1) latencies.push(clock.nowMs() - (sentMs[slot] ?? 0));
+    if (message.data.length < 100 && !Buffer.from(message.data).includes('"ok":true')) failed += 1;
+  }
+  send();
+});
+await bus.flush();
+for (let count = 0; count < inFlight; count += 1) send();
+await new Promise((resolve) => clock.after(warmMs, () => resolve(undefined)));
+measuring = true;
+const beganMs = clock.nowMs();
+await new Promise((resolve) => clock.after(measureMs, () => resolve(undefined)));
+const seconds = (clock.nowMs() - beganMs) / 1_000;
+latencies.sort((one, other) => one - other);
+const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
+const report: LoadReport = { perSecond: done / seconds, p50Ms: at(0.5), p99Ms: at(0.99), worstMs: at(1), failed };
+process.stdout.write(`${JSON.stringify(report)}\n`);
+process.exit(0);
