@@ -2,10 +2,11 @@
  * The bare responder: the same exchange, the same parsing, the same replies and (if asked) results as a server, with no log,
  * no peer and no disk. What the pair is measured against: the medium and the application alone.
  */
-import { ApplicationState } from "../../actors/application/state.ts";
-import { HandlerRunner } from "../../actors/application/runner.ts";
+
 import { BodyParser } from "../../actors/application/body.ts";
 import { parseRequest } from "../../actors/application/front.ts";
+import { HandlerRunner } from "../../actors/application/runner.ts";
+import { ApplicationState } from "../../actors/application/state.ts";
 import { openRealWorld } from "../../actors/world/real-world.ts";
 import { findApplication } from "../../deploy/applications.ts";
 import { readSettings } from "../../deploy/settings-file.ts";

@@ -11,8 +11,8 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
-import { bringNatsServer } from "../../deploy/nats-server.ts";
 import { startNatsServer } from "../../deploy/nats/process.ts";
+import { bringNatsServer } from "../../deploy/nats-server.ts";
 import { freePort } from "../helpers/free-port.ts";
 import type { LoadReport } from "./load.ts";
 
@@ -62,9 +62,15 @@ async function startPair(): Promise<void> {
     children.push(spawn(process.execPath, [program, "server", "--config", config], { stdio: "ignore" }));
   const wanted = values.alone ? "primary-only" : "normal";
   for (;;) {
-    const status = await run(process.execPath, [program, "status", "--json", "--service", "pair", "--nats", nats.url]).catch(
-      () => null,
-    );
+    const status = await run(process.execPath, [
+      program,
+      "status",
+      "--json",
+      "--service",
+      "pair",
+      "--nats",
+      nats.url,
+    ]).catch(() => null);
     if (status?.stdout.includes(`"mode": "${wanted}"`) || status?.stdout.includes(`"mode":"${wanted}"`)) return;
     await wait(100);
   }
@@ -114,7 +120,9 @@ try {
   for (const level of levels) rows.push(await measure(level));
 } finally {
   for (const child of children) child.kill("SIGTERM");
-  await Promise.all(children.map((child) => (child.exitCode === null ? new Promise((resolve) => child.once("exit", resolve)) : null)));
+  await Promise.all(
+    children.map((child) => (child.exitCode === null ? new Promise((resolve) => child.once("exit", resolve)) : null)),
+  );
   await nats.stop();
   await rm(folder, { recursive: true, force: true });
 }
@@ -122,8 +130,11 @@ try {
 if (values.json) process.stdout.write(`${JSON.stringify(rows)}\n`);
 else {
   const about = `${values.alone ? "one server alone, each record synced before it is acknowledged" : "pair, mirrored in memory"}; results ${values.results ? "published by both" : "published by neither"}`;
-  process.stdout.write(`${about}\n\n| in flight | bare | p50 | p99 | Twinlog | p50 | p99 | ratio |\n|---|---|---|---|---|---|---|---|\n`);
-  const cells = (report: LoadReport) => `${Math.round(report.perSecond).toLocaleString("en")}/s | ${report.p50Ms.toFixed(2)} ms | ${report.p99Ms.toFixed(1)} ms`;
+  process.stdout.write(
+    `${about}\n\n| in flight | bare | p50 | p99 | Twinlog | p50 | p99 | ratio |\n|---|---|---|---|---|---|---|---|\n`,
+  );
+  const cells = (report: LoadReport) =>
+    `${Math.round(report.perSecond).toLocaleString("en")}/s | ${report.p50Ms.toFixed(2)} ms | ${report.p99Ms.toFixed(1)} ms`;
   for (const { inFlight, bare, pair, ratio } of rows)
     process.stdout.write(`| ${inFlight} | ${cells(bare)} | ${cells(pair)} | ${ratio.toFixed(2)} |\n`);
 }
