@@ -253,14 +253,15 @@ export class NatsLine {
         this.#internals = internals;
         this.#maxPayloadBytes = connection.info?.max_payload ?? defaultMaxPayloadBytes;
         this.#tell(true);
-        const pings = startPings(
-          clock,
-          () => connection.flush(),
-          () => {
+        const socket = internals.transport?.socket;
+        const pings = startPings(clock, {
+          ping: () => connection.flush(),
+          progress: () => (socket === undefined ? 0 : socket.bytesRead + socket.bytesWritten - socket.writableLength),
+          onSilence: () => {
             log.warn({ broker: connection.getServer() }, "nats: the broker does not answer; dialling again");
-            internals.transport?.socket?.destroy(new Error("the broker does not answer"));
+            socket?.destroy(new Error("the broker does not answer"));
           },
-        );
+        });
         const reason = await connection.closed();
         this.#lastReason = reason instanceof Error ? reason.message : "the connection was closed";
         pings.cancel();

@@ -1,15 +1,23 @@
 /**
  * Watches a connection by asking for an answer every so often. What always holds: silence is judged by the monotonic
- * clock, and never by a process that was itself just paused (rule 9): a late look restarts the measure, once, because the
- * answer may be waiting to be read.
+ * clock; never while bytes still come or leave, since the answer stands in line with them; and never by a process that
+ * was itself just paused (rule 9): a late look restarts the measure, once, because the answer may be waiting to be read.
  */
 import type { Clock, Timer } from "./ports.ts";
 
 const pingEveryMs = 500;
 const pongWithinMs = 1_000;
 
-/** `ping` resolves with the answer. `onSilence` is called once, and then nothing is asked any more. */
-export function startPings(clock: Clock, ping: () => Promise<unknown>, onSilence: () => void): Timer {
+export interface Watched {
+  /** Resolves with the answer. */
+  ping(): Promise<unknown>;
+  /** Any number that changes whenever bytes came or left. */
+  progress(): number;
+  /** Called once, and then nothing is asked any more. */
+  onSilence(): void;
+}
+
+export function startPings(clock: Clock, { ping, progress, onSilence }: Watched): Timer {
   let timer: Timer;
   let answered = false;
   const ask = () => {
@@ -21,18 +29,21 @@ export function startPings(clock: Clock, ping: () => Promise<unknown>, onSilence
       },
       () => undefined,
     );
+    const before = progress();
     timer = clock.after(pingEveryMs, () => {
-      if (!answered) return wait(false);
+      if (!answered) return wait(before, false);
       isThisOne = false;
       return ask();
     });
   };
-  const wait = (wasRestarted: boolean) => {
+  const wait = (before: number, wasRestarted: boolean) => {
     const dueMs = clock.nowMs() + pongWithinMs;
     timer = clock.after(pongWithinMs, () => {
       if (answered) return ask();
+      const now = progress();
+      if (now !== before) return wait(now, false);
       const wasPaused = clock.nowMs() - dueMs > pongWithinMs / 4;
-      return wasPaused && !wasRestarted ? wait(true) : onSilence();
+      return wasPaused && !wasRestarted ? wait(now, true) : onSilence();
     });
   };
   ask();

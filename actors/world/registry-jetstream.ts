@@ -55,11 +55,8 @@ export class JetStreamRegistry implements Registry {
   /** The key counts as missing only if nothing was ever written to it: a deleted one is `lost`, and a person has to look. */
   async create(record: RegistryRecord): Promise<RegistryWrite> {
     try {
-      const answer = await this.#use(() =>
-        this.#ask(`STREAM.CREATE.${this.#stream}`, streamConfigOf(this.#options), StreamAnswer),
-      );
-      if ("error" in answer && answer.error.err_code !== streamNameInUse)
-        return { outcome: "unknown", reason: describe(answer.error) };
+      const refused = await this.#use(() => this.#makeBucket());
+      if (refused !== null) return { outcome: "unknown", reason: refused };
     } catch (error) {
       return { outcome: "unknown", reason: reasonOf(error) };
     }
@@ -76,6 +73,16 @@ export class JetStreamRegistry implements Registry {
     } catch (error) {
       return [`NATS could not be asked about its settings: ${reasonOf(error)}`];
     }
+  }
+
+  /** Null if there is a bucket now, however it was made; else why not. */
+  async #makeBucket(): Promise<string | null> {
+    const found = await this.#ask(`STREAM.INFO.${this.#stream}`, {}, StreamAnswer);
+    if (!("error" in found)) return null;
+    if (found.error.err_code !== streamNotFound) return describe(found.error);
+    const made = await this.#ask(`STREAM.CREATE.${this.#stream}`, streamConfigOf(this.#options), StreamAnswer);
+    // Another server may have been quicker, with other settings.
+    return "error" in made && made.error.err_code !== streamNameInUse ? describe(made.error) : null;
   }
 
   async #readOnce(): Promise<RegistryRead> {

@@ -83,13 +83,23 @@ linkConformance("link-nats", async () => {
 registryConformance("registry-jetstream", async () => {
   const { rig, proxy, makeLine } = await proxied();
   const [service, bucket] = [freshName(), freshName()];
+  const lines: NatsLine[] = [];
   return {
     ...rig,
     service,
-    make: () => new JetStreamRegistry({ service, bucket, replicas: 1, timeoutMs: 1_500, line: makeLine() }),
+    make: () => {
+      // Held open, as the failsafe link of a server holds it.
+      const line = makeLine();
+      line.acquire();
+      lines.push(line);
+      return new JetStreamRegistry({ service, bucket, replicas: 1, timeoutMs: 4_000, line });
+    },
     // Silence: what was asked arrives when it ends.
     outage: async () => proxy.freeze(),
     recover: async () => proxy.thaw(),
-    dispose: () => proxy.close(),
+    dispose: async () => {
+      await Promise.all(lines.map((line) => line.release()));
+      await proxy.close();
+    },
   };
 });
