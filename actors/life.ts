@@ -86,7 +86,7 @@ export class Life {
       world,
       stage,
       replica,
-      committedLog: () => wholeLog(world.store, this.replica.log, 1, this.replica.committed),
+      committedLog: (from) => wholeLog(world.store, this.replica.log, from, this.replica.committed),
     });
     this.#flushes = new CheckpointActor({
       settings,

@@ -36,7 +36,7 @@ export interface ApplicationParts {
   readonly stage: Stage;
   readonly replica: () => Replica;
   /** The committed log, oldest first: from disk, then from memory. */
-  readonly committedLog: () => AsyncIterable<LogBatch>;
+  readonly committedLog: (from: number) => AsyncIterable<LogBatch>;
 }
 
 export class ApplicationActor implements Actor {
@@ -250,7 +250,7 @@ export class ApplicationActor implements Actor {
       history,
       committed,
       lastResult: () => replica.committedResults,
-      batches: committedLog,
+      batches: () => committedLog(replica.requests.historyStart + 1),
     };
     stage.watch(answerReplay(message, world.bus, source), () => {});
   }

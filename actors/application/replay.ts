@@ -18,7 +18,7 @@ export interface ReplaySource {
   readonly committed: number;
   /** Number of the newest committed result of this history. */
   lastResult(): number;
-  /** Batches in order, from the oldest that is kept through the commit point. */
+  /** Batches of this history in order, from the oldest that is kept through the commit point. */
   batches(): AsyncIterable<LogBatch>;
 }
 
@@ -49,10 +49,6 @@ export async function answerReplay(message: BusMessage, bus: Bus, source: Replay
     const bytes = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
     reader.over(bytes, 0);
     do {
-      if (reader.kind === recordKinds.history) {
-        oldest = 0;
-        next = from;
-      }
       if (reader.kind !== recordKinds.final) continue;
       if (oldest === 0) oldest = reader.resultNumber;
       if (reader.resultNumber !== next || next - from >= budget) continue;

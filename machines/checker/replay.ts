@@ -32,9 +32,11 @@ function readQueries(events: readonly HistoryEvent[]): Read[] {
   const asked = new Map<string, QueryEvent>();
   const reads: Read[] = [];
   for (const event of events) {
-    if (event.type === "query") asked.set(storyKey(event.client, event.id), event);
+    const key = event.type === "query" || event.type === "answer" ? storyKey(event.client, event.id) : "";
+    // A query may be sent again under its id, and the answer be to the first copy.
+    if (event.type === "query" && !asked.has(key)) asked.set(key, event);
     if (event.type !== "answer") continue;
-    const query = asked.get(storyKey(event.client, event.id));
+    const query = asked.get(key);
     const reply = parseReply(event.bytes);
     if (query === undefined || reply === null || !reply.ok || reply.sequence === undefined) continue;
     reads.push({ query, answer: event, sequence: reply.sequence, result: reply.result });

@@ -147,13 +147,14 @@ function checkCommitted(logs: CommittedLogs, story: RequestStory, fail: Fail): v
 /** Real time and `after`: what was answered before another request was first sent comes before it in the log. */
 export function checkOrder(stories: Map<string, RequestStory>, logs: CommittedLogs): Violation[] {
   const violations: Violation[] = [];
-  const sequenceOf = new Map<string, number>();
+  const starts = new Map<string, number>();
   let latest: { story: RequestStory; sequence: number } | null = null;
   for (const record of logs.final) {
-    if (record.kind !== "final") continue;
-    const story = stories.get(storyKey(record.client, record.id));
+    const key = storyKey(record.client, record.id);
+    const story = stories.get(key);
     if (story === undefined) continue;
-    sequenceOf.set(storyKey(record.client, record.id), record.sequence);
+    if (runs(record) && !starts.has(key)) starts.set(key, record.sequence);
+    if (record.kind !== "final") continue;
     if (latest !== null && story.answer !== null && latest.story.firstAtMs > story.answer.atMs)
       violations.push({
         of: "checker",
@@ -163,13 +164,10 @@ export function checkOrder(stories: Map<string, RequestStory>, logs: CommittedLo
     if (latest === null || story.firstAtMs > latest.story.firstAtMs) latest = { story, sequence: record.sequence };
   }
   for (const [key, story] of stories) {
-    const sequence = sequenceOf.get(key);
-    if (sequence === undefined) continue;
-    // Only copies that all name the same predecessor bind: another copy may be the one that was run.
-    const afters = new Set([...story.copies.values()].map((copy) => copy.after));
-    const [after] = afters;
-    if (afters.size !== 1 || after === undefined) continue;
-    const before = sequenceOf.get(storyKey(story.client, after));
+    const sequence = starts.get(key);
+    const after = predecessorOf(story, stories);
+    if (sequence === undefined || after === undefined) continue;
+    const before = starts.get(storyKey(story.client, after));
     if (before === undefined || before > sequence)
       violations.push({
         of: "rule 11",
@@ -178,6 +176,26 @@ export function checkOrder(stories: Map<string, RequestStory>, logs: CommittedLo
       });
   }
   return violations;
+}
+
+/** A request of several transactions is in its place with the first of them; an attempt or a refusal runs nothing. */
+function runs(record: CommittedRecord): boolean {
+  return (
+    record.kind === "transaction" || (record.kind === "final" && parseReply(record.reply)?.error?.code !== "POISONED")
+  );
+}
+
+/**
+ * The request that certainly ran first, if it ran: every copy names it, or was sent when it was answered by a record.
+ * Where copies differ otherwise nothing binds: another one may be the one that was run.
+ */
+function predecessorOf(story: RequestStory, stories: Map<string, RequestStory>): string | undefined {
+  const copies = [...story.copies.values()];
+  const named = new Set(copies.flatMap(({ after }) => (after === undefined ? [] : [after])));
+  const [after] = named;
+  if (named.size !== 1 || after === undefined) return undefined;
+  const answeredAtMs = stories.get(storyKey(story.client, after))?.answer?.atMs ?? Number.POSITIVE_INFINITY;
+  return copies.every((copy) => copy.after !== undefined || copy.atMs >= answeredAtMs) ? after : undefined;
 }
 
 function name(story: RequestStory): string {

@@ -377,6 +377,8 @@ export class Replica implements IntakeView, MirrorView {
     this.outbox.push({ type: "apply", through: this.log.last });
     this.committedResults = isNewHistory ? 0 : this.requests.resultNumber;
     if (isNewHistory) this.#appendHistory();
+    // Results of an earlier history are never published, or published again, as this one's.
+    this.published = Math.max(this.published, this.requests.historyStart);
     this.outbox.push({
       type: "hot",
       epoch: this.membership.epoch,
@@ -410,7 +412,6 @@ export class Replica implements IntakeView, MirrorView {
       body: "",
     });
     this.requests.observeOwn(this.log.arena, start, "");
-    this.published = sequence;
   }
 
   #becomeCold(): void {

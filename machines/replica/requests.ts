@@ -53,6 +53,7 @@ export class RequestTable {
   readonly done: DuplicateTable;
   #begun: Map<string, BegunRequest>;
   #resultNumber: number;
+  #historyStart = 0;
   #through: number;
   #forgetThrough = 0;
   readonly #reader = new RecordReader(new Uint8Array(0));
@@ -68,6 +69,10 @@ export class RequestTable {
   get resultNumber(): number {
     return this.#resultNumber;
   }
+  /** The record with which the present history began; 0 where no record that is kept is older. */
+  get historyStart(): number {
+    return this.#historyStart;
+  }
   /** The last record that this table knows of. */
   get through(): number {
     return this.#through;
@@ -82,6 +87,7 @@ export class RequestTable {
     const kind = reader.kind;
     if (kind === recordKinds.history) {
       this.#resultNumber = 0;
+      this.#historyStart = reader.sequence;
       return;
     }
     const key = requestKey(reader.client, reader.id);
@@ -163,6 +169,7 @@ export class RequestTable {
     });
     Object.assign(copy, { done: this.done.clone() });
     copy.#begun = new Map(this.#begun);
+    copy.#historyStart = this.#historyStart;
     copy.#forgetThrough = this.#forgetThrough;
     return copy;
   }

@@ -142,17 +142,24 @@ export class Cluster {
     return this.record?.inSync.length === this.names.length && this.#inSyncAlive() === this.names.length;
   }
 
-  /** Every incarnation in the registry lives and runs; a crash of any one of them loses nothing. */
-  mayCrash(): boolean {
+  /** Every incarnation in the registry lives and runs, and nothing hangs over another server: a crash of this one loses nothing. */
+  mayCrash(name: string): boolean {
     const { record } = this;
     if (record === null || this.#inSyncAlive() !== record.inSync.length) return false;
+    if (this.names.some((other) => other !== name && this.#isDoomed(other))) return false;
     return record.durability === "disk" || record.inSync.length > 1;
   }
 
+  /** A planned crash or a disk error will end it. */
+  #isDoomed(name: string): boolean {
+    const { disk } = this.#sim.host(name);
+    return (this.process(name)?.plan ?? null) !== null || disk.isFull || disk.failingSyncs + disk.failingWrites > 0;
+  }
+
   /** A disk may be lost: another server holds everything, and no compare-and-set may make this one the only member. */
-  mayHarmDisk(): boolean {
+  mayHarmDisk(name: string): boolean {
     const { record } = this;
-    return record?.durability === "memory" && this.mayCrash() && this.#sim.registry.inFlight === 0;
+    return record?.durability === "memory" && this.mayCrash(name) && this.#sim.registry.inFlight === 0;
   }
 
   #inSyncAlive(): number {

@@ -2,7 +2,7 @@
  * Faults: a random subset of kinds for each seed, at random times, each with its mending. Within the promise, what may
  * cost a server's memory or disk happens only while every in-sync member lives; beyond it, at any time.
  *
- * What always holds: after `healAll` the world is whole: networks free, disks sound, everybody running.
+ * What always holds: after `healAll` the world is whole: networks free, disks sound, clocks right, everybody running.
  */
 import type { Cluster } from "./cluster.ts";
 import type { Moments } from "./moments.ts";
@@ -49,12 +49,12 @@ const boundaries = [
   "side.adopt",
 ] as const;
 
-function mayCrash({ cluster, faultClass }: FaultContext): boolean {
-  return faultClass === "beyond" || cluster.mayCrash();
+function mayCrash({ cluster, faultClass }: FaultContext, name: string): boolean {
+  return faultClass === "beyond" || cluster.mayCrash(name);
 }
 
-function mayHarm({ cluster, faultClass }: FaultContext): boolean {
-  return faultClass === "beyond" || cluster.mayHarmDisk();
+function mayHarm({ cluster, faultClass }: FaultContext, name: string): boolean {
+  return faultClass === "beyond" || cluster.mayHarmDisk(name);
 }
 
 function later(context: FaultContext, delayMs: number, run: () => void): void {
@@ -82,17 +82,18 @@ function outageMs({ rng, suspicionMs }: FaultContext): number {
 }
 
 function kill(context: FaultContext): void {
-  if (!mayCrash(context)) return;
+  const name = target(context);
+  if (!mayCrash(context, name)) return;
   const kind = context.rng.chance(0.6) ? "process" : "machine";
   context.moments.count(kind === "process" ? "server killed" : "machine without power");
-  context.cluster.kill(target(context), kind);
+  context.cluster.kill(name, kind);
 }
 
 function crashAtBoundary(context: FaultContext): void {
   const { rng, cluster } = context;
   const name = target(context);
   const process = cluster.process(name);
-  if (process === null || !mayCrash(context)) return;
+  if (process === null || !mayCrash(context, name)) return;
   const plan: CrashPlan = {
     what: rng.pick(boundaries),
     when: rng.chance(0.5) ? "before" : "after",
@@ -235,7 +236,7 @@ function registryFaults({ sim, rng }: FaultContext): void {
 function failDisk(context: FaultContext): void {
   const name = target(context);
   const { disk } = context.sim.host(name);
-  if (!mayCrash(context)) return;
+  if (!mayCrash(context, name)) return;
   context.moments.count("disk failed");
   context.sim.tell(name, "a disk error");
   if (context.rng.chance(0.6)) disk.failingSyncs = 1;
@@ -245,7 +246,7 @@ function failDisk(context: FaultContext): void {
 function fillDisk(context: FaultContext): void {
   const name = anyServer(context);
   const { disk } = context.sim.host(name);
-  if (!mayCrash(context)) return;
+  if (!mayCrash(context, name)) return;
   context.moments.count("disk full");
   context.sim.tell(name, "its disk is full");
   disk.isFull = true;
@@ -265,7 +266,7 @@ function slowDisk(context: FaultContext): void {
 function harmDisk(context: FaultContext): void {
   const { sim, cluster, rng, moments } = context;
   const name = anyServer(context);
-  if (!mayHarm(context)) return;
+  if (!mayHarm(context, name)) return;
   const { disk } = sim.host(name);
   cluster.kill(name, "process");
   const kind = rng.next();
@@ -403,8 +404,10 @@ export class FaultPlan {
     sim.broker.lossChance = 0;
     if (!sim.broker.isUp) sim.broker.restart();
     sim.registry.isAvailable = true;
+    if (sim.registry.restore()) sim.tell(brokerHost, "the registry's operator puts its newest record back");
     for (const name of cluster.names) {
-      const { disk } = sim.host(name);
+      const { disk, wall } = sim.host(name);
+      wall.offsetMs = 0;
       disk.isFull = false;
       disk.failingSyncs = 0;
       disk.failingWrites = 0;

@@ -31,7 +31,8 @@ export interface ClientStyle {
 interface Request {
   readonly id: string;
   readonly body: unknown;
-  readonly after: string | undefined;
+  /** The one that must run first; not named any more once it has its last answer, as the library does. */
+  readonly after: Request | undefined;
   readonly issuedAt: number;
   copies: number;
   sentAtMs: number;
@@ -57,7 +58,7 @@ export class RawClient {
   #made = 0;
   #queries = 0;
   #replies = 0;
-  #previous: string | undefined;
+  #previous: Request | undefined;
   #isStopping = false;
 
   constructor(options: RawClientOptions) {
@@ -124,7 +125,7 @@ export class RawClient {
       sentAtMs: 0,
       isAnswered: false,
     };
-    this.#previous = id;
+    this.#previous = request;
     this.#unanswered.push(request);
     this.#send(request, request.body);
     if (rng.chance(style.twiceChance)) clock.after(rng.exponential(3), () => this.#send(request, request.body));
@@ -140,7 +141,7 @@ export class RawClient {
       client: name,
       id: request.id,
       body: body ?? null,
-      ...(request.after === undefined ? {} : { after: request.after }),
+      ...(request.after === undefined || request.after.isAnswered ? {} : { after: request.after.id }),
       ...(style.stamps ? { issuedAt: request.issuedAt } : {}),
       ...(request.copies > 1 ? { resend: true } : {}),
     };

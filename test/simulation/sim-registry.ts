@@ -43,12 +43,14 @@ export class SimRegistryState {
   /** Compare-and-sets on their way: any of them may still land. */
   inFlight = 0;
   #lastRevision = 0;
+  #newest: RegistryVersion | null = null;
 
   write(record: RegistryRecord): RegistryVersion {
     this.#lastRevision += 1;
     const version = { record: structuredClone(record), revision: this.#lastRevision };
     this.versions.push(version);
     this.current = version;
+    if (record.epoch >= (this.#newest?.record.epoch ?? 0)) this.#newest = version;
     return version;
   }
 
@@ -64,6 +66,15 @@ export class SimRegistryState {
   remove(): void {
     this.current = null;
     this.versions.length = 0;
+  }
+
+  /** Its operator puts the newest record back, if it is gone or an older one is there. */
+  restore(): boolean {
+    if (this.#newest === null || this.current === this.#newest) return false;
+    this.current = this.#newest;
+    this.versions.push(this.#newest);
+    this.#lastRevision = Math.max(this.#lastRevision, this.#newest.revision);
+    return true;
   }
 }
 
