@@ -26,13 +26,22 @@ export class LineMessage implements BusMessage {
   }
 
   get status(): number | undefined {
-    const code = this.#message.headers?.code ?? 0;
+    const code = this.#headers()?.code ?? 0;
     return code === 0 ? undefined : code;
   }
 
   get headers(): BusHeaders | undefined {
-    const found = this.#message.headers;
+    const found = this.#headers();
     return found === undefined ? undefined : Object.fromEntries(found.keys().map((name) => [name, found.get(name)]));
+  }
+
+  /** Undefined also when they are malformed: anyone may send anything, and the library throws at some of it. */
+  #headers(): MsgHdrs | undefined {
+    try {
+      return this.#message.headers;
+    } catch {
+      return undefined;
+    }
   }
 }
 

@@ -14,7 +14,8 @@ import type { BusHeaders } from "./ports.ts";
 const normalBytes = 128 * 1024;
 /** Room for the words and numbers around a message. */
 const controlBytes = 64;
-const whiteSpace = /[\s\0]/;
+/** What ends a word of the protocol. Other white space is legal, and comes in reply subjects of others. */
+const separator = /[ \t\r\n]/;
 
 export class PublishBuffer {
   #bytes = Buffer.allocUnsafe(normalBytes);
@@ -31,8 +32,8 @@ export class PublishBuffer {
   }
 
   put(subject: string, reply: string, headers: string, data: Uint8Array): void {
-    assert(subject.length > 0 && !whiteSpace.test(subject), "a subject has no spaces");
-    assert(!whiteSpace.test(reply), "a reply subject has no spaces");
+    assert(subject.length > 0 && !separator.test(subject), "a subject has no spaces");
+    assert(!separator.test(reply), "a reply subject has no spaces");
     const headerBytes = headers === "" ? 0 : Buffer.byteLength(headers);
     const total = headerBytes + data.length;
     const target = reply === "" ? subject : `${subject} ${reply}`;

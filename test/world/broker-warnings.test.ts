@@ -127,7 +127,7 @@ test("connection-nats: a process that was paused measures once more before it ju
 test("bus-nats: a subject cannot smuggle a command", (t) => {
   const buffer = new PublishBuffer();
   const data = new Uint8Array();
-  for (const subject of ["", "a b", "a\r\nPUB b 0\r\n", "a\tb", "a\0"])
+  for (const subject of ["", "a b", "a\r\nPUB b 0\r\n", "a\tb"])
     t.throws(() => buffer.put(subject, "", "", data), { name: "AssertionError" }, JSON.stringify(subject));
   t.throws(() => buffer.put("a", "b c", "", data), { name: "AssertionError" });
   t.is(buffer.length, 0);

@@ -4,17 +4,19 @@
  */
 import { createServer } from "node:net";
 import test, { type ExecutionContext } from "ava";
-import { connect } from "nats";
+import { connect, type MsgHdrs } from "nats";
 import { NatsBus } from "../../actors/world/bus-nats.ts";
 import { NatsLine } from "../../actors/world/connection-nats.ts";
 import { NatsLink } from "../../actors/world/link-nats.ts";
 import { JetStreamRegistry } from "../../actors/world/registry-jetstream.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { bytesOf, realRig, textOf } from "../conformance/rig.ts";
-import { natsServer, type TestNats } from "../helpers/nats.ts";
+import { natsServer, sharedNatsServer, type TestNats } from "../helpers/nats.ts";
 import { type KeptLog, keptLog } from "./silent-log.ts";
 
 const { clock, until } = realRig();
+/** For the tests that do their broker no harm. */
+const shared = sharedNatsServer(test);
 
 function lineTo(urls: string | readonly string[], log: KeptLog = keptLog(), more: object = {}): NatsLine {
   const servers = typeof urls === "string" ? [urls] : [...urls];
@@ -113,7 +115,7 @@ test("bus-nats: a nats-server that is paused is taken for lost, and found again 
 });
 
 test("bus-nats: of several brokers, one that answers is found, wherever it stands in the list", async (t) => {
-  const nats = await natsServer(t);
+  const nats = shared.current;
   const silent = createServer(() => undefined);
   const chatty = createServer((socket) => socket.end("HTTP/1.1 200 OK\r\n\r\n"));
   const ports = await Promise.all(
@@ -151,6 +153,33 @@ test("bus-nats: a wrong password keeps it out, and the reason can be read; the r
   t.regex(line.lastReason, /authorization/i);
   const { bus } = await startBus(t, lineTo(nats.url, keptLog(), { user: "u", password: "p" }));
   t.true(bus.connected());
+});
+
+test("bus-nats: strange headers and reply subjects of others harm nobody", async (t) => {
+  const nats = shared.current;
+  const { bus } = await startBus(t, lineTo(nats.url));
+  const seen: unknown[] = [];
+  bus.subscribe("test.strange", (message) => {
+    seen.push([message.headers, message.status, message.reply]);
+    if (message.reply !== "") t.true(bus.publish(message.reply, bytesOf("answer")));
+  });
+  const answers: string[] = [];
+  bus.subscribe("a\u00a0b", ({ data }) => answers.push(textOf(data)));
+  t.true(await bus.flush());
+  const stranger = await connect({ servers: nats.url });
+  const headers = (text: string) => ({ encode: () => Buffer.from(text) }) as unknown as MsgHdrs;
+  for (const text of [
+    "NATS/1.0\r\nbad key: x\r\n\r\n",
+    "NATS/1.0\r\n\u00ff\u0000: x\r\n\r\n",
+    "NATS/1.0 what\r\n\r\n",
+    "x",
+  ])
+    stranger.publish("test.strange", "1", { headers: headers(text) });
+  stranger.publish("test.strange", "1", { reply: "a\u00a0b" });
+  await stranger.flush();
+  await until(() => seen.length === 5 && answers.length === 1, "all of it");
+  t.deepEqual(seen[0], [undefined, undefined, ""]);
+  await stranger.close();
 });
 
 test("link-nats: nats-server killed: disconnected, told once at both ends; started again: up", async (t) => {
@@ -199,7 +228,7 @@ test("link-nats: nats-server killed: disconnected, told once at both ends; start
 });
 
 test("link-nats: damaged, foreign and strange messages are dropped and logged, never delivered", async (t) => {
-  const nats = await natsServer(t);
+  const nats = shared.current;
   const log = keptLog();
   const frames: string[] = [];
   const ups: string[] = [];
@@ -288,11 +317,11 @@ test("registry-jetstream: the record survives kill -9 of nats-server; the bucket
 });
 
 test("registry-jetstream: a damaged, foreign or deleted record is said to be so, and is never written over by `create`", async (t) => {
-  const nats = await natsServer(t);
-  const registry = registryAt(nats);
+  const nats = shared.current;
+  const registry = registryAt(nats, { bucket: "damaged" });
   await registry.create(record);
   const connection = await connect({ servers: nats.url });
-  const bucket = await connection.jetstream().views.kv("twinlog", { bindOnly: true });
+  const bucket = await connection.jetstream().views.kv("damaged", { bindOnly: true });
   const reads: [content: string, reason: RegExp][] = [
     ["not JSON", /damaged/],
     ["{}", /damaged: .*service/],
@@ -314,7 +343,7 @@ test("registry-jetstream: a damaged, foreign or deleted record is said to be so,
 });
 
 test("registry-jetstream: a bucket that was made otherwise is used and warned of", async (t) => {
-  const nats = await natsServer(t);
+  const nats = shared.current;
   const connection = await connect({ servers: nats.url });
   await connection.jetstream().views.kv("loose", { history: 1, ttl: 3_600_000, storage: "memory" as never });
   const registry = registryAt(nats, { bucket: "loose", replicas: 3 });
@@ -335,9 +364,9 @@ test("registry-jetstream: a bucket that was made otherwise is used and warned of
 });
 
 test("registry-jetstream: one bucket holds several services, each with its own revisions", async (t) => {
-  const nats = await natsServer(t);
+  const nats = shared.current;
   const line = lineTo(nats.url);
-  const [one, two] = ["exchange", "ledger"].map((service) => registryAt(nats, { service, line }));
+  const [one, two] = ["exchange", "ledger"].map((service) => registryAt(nats, { bucket: "several", service, line }));
   if (one === undefined || two === undefined) return t.fail();
   const first = await one.create(record);
   const second = await two.create({ ...record, service: "ledger" });
