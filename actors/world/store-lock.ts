@@ -52,6 +52,14 @@ export class DirectoryLock {
   }
 }
 
+/** The process that has the directory now; null: nobody. Changes nothing, for those who only look. */
+export async function holderOf(directory: string): Promise<number | null> {
+  const home = await realpath(directory);
+  const text = await readFile(join(home, lockName), "utf8").catch(() => null);
+  const owner = text === null ? null : readOwner(text);
+  return owner !== null && owner.directory === home && (await isAlive(owner)) ? owner.pid : null;
+}
+
 async function linked(draft: string, path: string): Promise<boolean> {
   try {
     await link(draft, path);

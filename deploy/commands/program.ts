@@ -7,6 +7,7 @@ import { controlVerbs } from "../../schemas/status.ts";
 import { chartCommand } from "./chart.ts";
 import { controlCommand } from "./control.ts";
 import { initCommand } from "./init.ts";
+import { inspectCommand } from "./inspect.ts";
 import { replayCommand } from "./replay.ts";
 import { queryCommand, requestCommand } from "./request.ts";
 import { resultsCommand } from "./results.ts";
@@ -30,6 +31,7 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     replayCommand(world),
     statusCommand(world),
     ...controlVerbs.map((verb) => controlCommand(world, verb)),
+    inspectCommand(world),
     chartCommand(world),
   ];
   for (const command of commands) program.addCommand(command);

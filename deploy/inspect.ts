@@ -1,0 +1,121 @@
+/**
+ * Looks at a stopped server's store. What always holds: the store itself is only read, never opened: a copy is opened in
+ * a folder of its own and removed afterwards (opening a LevelDB database writes to it); every row, item and record is
+ * proved on the way, as a server does at its start.
+ */
+import { constants, existsSync, rmSync } from "node:fs";
+import { cp, mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { applicationParts, schemaDigest } from "../actors/application/define.ts";
+import type { Clock, StoreEntry } from "../actors/world/ports.ts";
+import { LevelStore } from "../actors/world/store-level.ts";
+import { holderOf } from "../actors/world/store-lock.ts";
+import { KeyedHash } from "../machines/checkpoint/keyed-hash.ts";
+import { everything, metaKey, readMeta } from "../machines/checkpoint/layout.ts";
+import { type RecoveryVisitor, Scan } from "../machines/checkpoint/scan.ts";
+import type { CheckpointMeta, LogEnd } from "../schemas/checkpoint.ts";
+import { applications } from "./applications.ts";
+
+/** Why there is nothing to look at; one line, with what to do. */
+export class InspectError extends Error {
+  override readonly name = "InspectError";
+}
+
+export interface PartCount {
+  readonly name: string;
+  readonly kind: "table" | "queue" | "part";
+  count: number;
+}
+
+export interface Inspection {
+  readonly meta: CheckpointMeta;
+  /** Name of the application whose schemas the store has; undefined: none that this program knows. */
+  readonly application: string | undefined;
+  /** By number. */
+  readonly parts: ReadonlyMap<number, PartCount>;
+  /** The last record on disk. */
+  readonly end: LogEnd;
+}
+
+/** Told of a part's name as well as of what is in it. */
+export interface InspectVisitor {
+  onRow?(table: string, key: Buffer, value: Buffer): void;
+  onItem?(queue: string, value: Buffer): void;
+  onBatch?: RecoveryVisitor["onBatch"];
+  /** Between two entries: whoever writes what it was told may do it here. */
+  drained?(): Promise<void>;
+}
+
+/** `directory`: a server's data directory, or the store in it. Throws InspectError, RecoveryError and StoreError. */
+export async function inspect(directory: string, clock: Clock, visitor: InspectVisitor): Promise<Inspection> {
+  const store = existsSync(join(directory, "store")) ? join(directory, "store") : directory;
+  if (!existsSync(join(store, "active"))) throw new InspectError(`${directory} holds no server's store`);
+  const holder = await holderOf(store);
+  if (holder !== null)
+    throw new InspectError(
+      `process ${holder} runs on ${store}: stop that server first, or ask it with \`twinlog status\``,
+    );
+  const folder = await mkdtemp(join(tmpdir(), "twinlog-inspect-"));
+  // Whoever reads the output may go away, and end this process with it.
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", remove);
+  try {
+    await cp(store, folder, { recursive: true, mode: constants.COPYFILE_FICLONE });
+    return await look(new LevelStore(folder, clock), clock, visitor);
+  } finally {
+    process.off("exit", remove);
+    remove();
+  }
+}
+
+async function look(store: LevelStore, clock: Clock, visitor: InspectVisitor): Promise<Inspection> {
+  await store.open();
+  try {
+    const found = await store.get(metaKey);
+    if (found === undefined) throw new InspectError("the store is empty: its server has never flushed");
+    const meta = readMeta(found);
+    const { application, parts } = partsOf(meta);
+    const part = (number: number): PartCount => {
+      const known = parts.get(number) ?? { name: `part ${number}`, kind: "part" as const, count: 0 };
+      parts.set(number, known);
+      return known;
+    };
+    const scan = new Scan(meta, new KeyedHash(clock.randomId()), {
+      onRow: (number, key, value) => {
+        const table = part(number);
+        table.count += 1;
+        visitor.onRow?.(table.name, key, value);
+      },
+      onItem: (number, value) => {
+        const queue = part(number);
+        queue.count += 1;
+        visitor.onItem?.(queue.name, value);
+      },
+      onBatch: (batch) => visitor.onBatch?.(batch),
+    });
+    await feed(scan, store.entries(everything), visitor);
+    const recovered = scan.finish();
+    if (recovered === null) throw new InspectError("the store is empty: its server has never flushed");
+    return { meta, application, parts, end: recovered.end };
+  } finally {
+    await store.close();
+  }
+}
+
+async function feed(scan: Scan, entries: AsyncIterable<StoreEntry>, visitor: InspectVisitor): Promise<void> {
+  for await (const [key, value] of entries) {
+    scan.entry(key, value);
+    await visitor.drained?.();
+  }
+  await visitor.drained?.();
+}
+
+/** The names that the application gave its tables and queues, if this program knows it. */
+function partsOf(meta: CheckpointMeta): { application: string | undefined; parts: Map<number, PartCount> } {
+  const known = [...applications.values()].find((application) => schemaDigest(application) === meta.schema);
+  const parts = new Map<number, PartCount>();
+  if (known === undefined) return { application: undefined, parts };
+  for (const { part, name, kind } of applicationParts(known)) parts.set(part, { name, kind, count: 0 });
+  return { application: known.name, parts };
+}
