@@ -19,6 +19,9 @@ const compilerInputs = ["tsconfig.json", "package.json", "package-lock.json"];
 const builtStamp = join(root, "dist", ".built");
 
 refuseOldNode();
+/** How long an unpacked program may take to be ready. */
+const programWithinMs = 10_000;
+
 if (!isInstalled()) {
   install();
 }
@@ -60,9 +63,6 @@ function readPackages(lockfile) {
     return undefined;
   }
 }
-
-/** How long an unpacked program may take to be ready. */
-const programWithinMs = 10_000;
 
 function install() {
   console.log("twinlog: installing dependencies (npm ci) …");
