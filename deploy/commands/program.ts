@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander";
 import { controlVerbs } from "../../schemas/status.ts";
 import { chartCommand } from "./chart.ts";
 import { controlCommand } from "./control.ts";
+import { drillCommand } from "./drill.ts";
 import { initCommand } from "./init.ts";
 import { inspectCommand } from "./inspect.ts";
 import { replayCommand } from "./replay.ts";
@@ -32,6 +33,7 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     statusCommand(world),
     ...controlVerbs.map((verb) => controlCommand(world, verb)),
     inspectCommand(world),
+    drillCommand(world),
     chartCommand(world),
   ];
   for (const command of commands) program.addCommand(command);

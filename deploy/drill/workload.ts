@@ -1,0 +1,43 @@
+/**
+ * What the clients of a drill ask for: of the applications that this program brings along, or of any other one by a
+ * template. What always holds: no two bodies of a drill are equal where the application tells them apart by a name.
+ */
+import { applications } from "../applications.ts";
+
+export interface Workload {
+  makeBody(n: number, unique: string): unknown;
+  keyOf(body: unknown): string;
+}
+
+const accounts = 20;
+
+/** Two sides at one price, so that the book stays small. */
+function order(n: number, unique: string): unknown {
+  const side = n % 2 === 0 ? "sell" : "buy";
+  return { type: "limit", symbol: "DRILL", order: unique, side, price: 100, quantity: 1 };
+}
+
+function booking(n: number): unknown {
+  const account = (of: number) => `drill-${of % accounts}`;
+  if (n % 10 === 0) return { type: "open", account: account(n / 10) };
+  if (n % 3 === 0) return { type: "deposit", account: account(n), amount: 7 };
+  return { type: "transfer", from: account(n), to: account(n + 1), amount: 1 };
+}
+
+const bodies: Readonly<Record<string, (n: number, unique: string) => unknown>> = { exchange: order, ledger: booking };
+
+/** undefined: nothing is known of this application. */
+export function workloadOf(application: string): Workload | undefined {
+  const makeBody = bodies[application];
+  const definition = applications.get(application);
+  if (makeBody === undefined || definition === undefined) return undefined;
+  return { makeBody, keyOf: (body) => definition.key(body as never) };
+}
+
+/** `template`: JSON in which `{id}` and `{n}` stand for what is new in each request. Throws SyntaxError. */
+export function workloadFrom(template: string, key: string): Workload {
+  const makeBody = (n: number, unique: string): unknown =>
+    JSON.parse(template.replaceAll("{id}", unique).replaceAll("{n}", String(n)));
+  makeBody(1, "1");
+  return { makeBody, keyOf: () => key };
+}
