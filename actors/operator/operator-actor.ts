@@ -51,6 +51,23 @@ export class OperatorActor {
       });
     }
     this.#schedule();
+    this.#announce();
+  }
+
+  /** $SRV.PING, INFO and STATS answer for this server (DESIGN.md, contracts). */
+  #announce(): void {
+    const { world, stage, settings, process } = this.#parts;
+    const announced = world.bus.announceService({
+      name: settings.service,
+      version: process.version.split("-")[0] ?? process.version,
+      description: `${settings.application} on Twinlog, server ${settings.server}`,
+      metadata: { server: settings.server, application: settings.application, schema: this.#parts.replica().schema },
+      stats: () => {
+        const { role, state, mode, epoch, sequence, committed, inFlight } = this.status();
+        return { role, state, mode, epoch, sequence, committed, inFlight };
+      },
+    });
+    stage.watch(announced, (announcement) => this.#subscriptions.push(announcement));
   }
 
   stop(): void {
