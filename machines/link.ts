@@ -6,7 +6,7 @@
  *
  *   main       the main link is up: records go there
  *   failsafe   the main link is lost, NATS is alive: records go over NATS
- *   unheard    neither was heard yet, and the measure of silence still runs
+ *   unproven   neither is known to work, and the measure of silence still runs
  *   none       both are silent
  *   gone       nobody is there: act at once
  */
@@ -24,13 +24,15 @@ export type LinkEvent =
   /** Nothing was heard on this link for longer than the suspicion time. */
   | { type: "main.silent" }
   | { type: "failsafe.silent" }
+  /** What the peer says shows that nothing of ours reaches it over the main link any more. */
+  | { type: "main.mute" }
   /** A tick of this server came late: the measure starts again. */
   | { type: "self.paused" };
 
 /** resend: records go by another link now, from the last confirmed one on (rule 4). judge: the peer is lost; the lifecycle decides. */
 export type LinkAction = "resend" | "judge";
 
-export type LinkConclusion = "main" | "failsafe" | "unheard" | "none" | "gone";
+export type LinkConclusion = "main" | "failsafe" | "unproven" | "none" | "gone";
 
 const say = () => {};
 
@@ -38,7 +40,7 @@ const conclusions = [
   { guard: "isMainUp", target: "main" },
   { guard: "isFailsafeOnly", target: "failsafe" },
   { guard: "isGone", target: "gone" },
-  { guard: "isMeasured", target: "unheard" },
+  { guard: "isUnproven", target: "unproven" },
   { guard: "isSilent", target: "none" },
 ] as const;
 
@@ -52,8 +54,8 @@ const isSilent = and([
   not(isMainUp),
   not(isFailsafeUp),
   not(isGone),
-  not(stateIn({ main: "unheard" })),
-  not(stateIn({ failsafe: "unheard" })),
+  not(stateIn({ main: "unproven" })),
+  not(stateIn({ failsafe: "unproven" })),
 ]);
 
 export const linkMachine = setup({
@@ -64,36 +66,36 @@ export const linkMachine = setup({
     isFailsafeOnly: and([not(isMainUp), isFailsafeUp]),
     isGone,
     isSilent,
-    isMeasured: and([not(isMainUp), not(isFailsafeUp), not(isGone), not(isSilent)]),
+    isUnproven: and([not(isMainUp), not(isFailsafeUp), not(isGone), not(isSilent)]),
   },
 }).createMachine({
   id: "link",
   type: "parallel",
   states: {
     main: {
-      initial: "unheard",
+      initial: "unproven",
       states: {
-        unheard: { on: { "main.heard": "up", "main.closed": "closed", "main.silent": "silent" } },
-        up: { on: { "main.closed": "closed", "main.silent": "silent" } },
-        silent: { on: { "main.heard": "up", "main.closed": "closed", "self.paused": "unheard" } },
-        closed: { on: { "main.heard": "up", "self.paused": "unheard" } },
+        unproven: { on: { "main.heard": "up", "main.closed": "closed", "main.silent": "silent" } },
+        up: { on: { "main.closed": "closed", "main.silent": "silent", "main.mute": "unproven" } },
+        silent: { on: { "main.heard": "up", "main.closed": "closed", "self.paused": "unproven" } },
+        closed: { on: { "main.heard": "up", "self.paused": "unproven" } },
       },
     },
     failsafe: {
-      initial: "unheard",
+      initial: "unproven",
       states: {
-        unheard: {
+        unproven: {
           on: { "failsafe.heard": "up", "failsafe.noResponders": "closed", "failsafe.silent": "silent" },
         },
         up: { on: { "failsafe.noResponders": "closed", "failsafe.silent": "silent" } },
-        silent: { on: { "failsafe.heard": "up", "failsafe.noResponders": "closed", "self.paused": "unheard" } },
-        closed: { on: { "failsafe.heard": "up", "self.paused": "unheard" } },
+        silent: { on: { "failsafe.heard": "up", "failsafe.noResponders": "closed", "self.paused": "unproven" } },
+        closed: { on: { "failsafe.heard": "up", "self.paused": "unproven" } },
       },
     },
     peer: {
-      initial: "unheard",
+      initial: "unproven",
       states: {
-        unheard: { always: instead("unheard") },
+        unproven: { always: instead("unproven") },
         main: { entry: "resend", always: instead("main") },
         failsafe: { entry: "resend", always: instead("failsafe") },
         none: { entry: "judge", always: instead("none") },
@@ -107,8 +109,8 @@ export type LinkSnapshot = SnapshotFrom<typeof linkMachine>;
 
 const steps = stepsOf<LinkSnapshot, LinkEvent, LinkAction>(linkMachine);
 
-/** Nothing was heard yet. */
-export const unheardLink: LinkSnapshot = steps.initial;
+/** Nothing is known yet. */
+export const newLink: LinkSnapshot = steps.initial;
 
 /** One step: the next snapshot and what to do, in order. */
 export const linkStep: (snapshot: LinkSnapshot, event: LinkEvent) => readonly [LinkSnapshot, readonly LinkAction[]] =
@@ -126,4 +128,13 @@ export function linkForRecords(snapshot: LinkSnapshot): "main" | "failsafe" {
 /** Not to be reckoned with: silent on both links, or nobody there. */
 export function isLinkLost(snapshot: LinkSnapshot): boolean {
   return snapshot.value.peer === "none" || snapshot.value.peer === "gone";
+}
+
+export function isLinkUp(snapshot: LinkSnapshot, link: "main" | "failsafe"): boolean {
+  return snapshot.value[link] === "up";
+}
+
+/** The peer's kernel said so, and nothing came over a new connection since. */
+export function isMainClosed(snapshot: LinkSnapshot): boolean {
+  return snapshot.value.main === "closed";
 }

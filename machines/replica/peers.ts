@@ -6,9 +6,19 @@
  */
 import type { Member } from "../../schemas/registry.ts";
 import type { Heartbeat } from "../codec/message.ts";
+import {
+  isLinkLost,
+  isLinkUp,
+  isMainClosed,
+  type LinkEvent,
+  type LinkSnapshot,
+  linkConclusion,
+  linkForRecords,
+  linkStep,
+  newLink,
+} from "../link.ts";
 
 export type LinkName = "main" | "failsafe";
-export type LinkState = "up" | "closed" | "unheard";
 
 /** The primary's side of one mirror: from the accept to the end of the follower, the primary or the role. */
 export interface Session {
@@ -42,7 +52,8 @@ export interface Peer {
   /** When the incarnation of that heartbeat was heard last. */
   heartbeatMs: number;
   heardMs: Record<LinkName, number>;
-  link: Record<LinkName, LinkState>;
+  /** What is known of both links, and what follows from it (machines/link.ts). */
+  links: LinkSnapshot;
   /** When the main link closed. */
   closedMs: number;
   /** The newest beat of this peer that came over the main link. */
@@ -77,7 +88,7 @@ export class Peers {
           heartbeat: null,
           heartbeatMs: nowMs,
           heardMs: { main: nowMs, failsafe: nowMs },
-          link: { main: "unheard", failsafe: "unheard" },
+          links: newLink,
           closedMs: Number.NEGATIVE_INFINITY,
           mainBeat: 0,
           echoedBeat: 0,
@@ -110,23 +121,26 @@ export class Peers {
     const peer = this.#byName.get(name);
     if (peer === undefined) return;
     peer.heardMs[link] = nowMs;
-    if (link === "failsafe" || nowMs - peer.echoedMs <= this.#suspicionMs || peer.link.main === "closed")
-      peer.link[link] = "up";
+    if (isLinkUp(peer.links, link)) return;
+    // A main link that takes nothing out is not used until it does, or until it is a new one.
+    const isMute = nowMs - peer.echoedMs > this.#suspicionMs && !isMainClosed(peer.links);
+    if (link === "failsafe") step(peer, { type: "failsafe.heard" });
+    else if (!isMute) step(peer, { type: "main.heard" });
   }
 
   onLinkClosed(name: string, link: LinkName, nowMs: number): void {
     const peer = this.#byName.get(name);
     if (peer === undefined) return;
-    peer.link[link] = "closed";
+    step(peer, { type: link === "main" ? "main.closed" : "failsafe.noResponders" });
     if (link === "main") peer.closedMs = nowMs;
   }
 
-  /** A link that is open and brings nothing in, or takes nothing out, is not used. */
+  /** Silence is measured here; a link that is open and brings nothing in, or takes nothing out, is not used. */
   onTick(nowMs: number): void {
     for (const peer of this.#byName.values()) {
-      const isDeaf = nowMs - peer.heardMs.main > this.#suspicionMs;
-      const isMute = nowMs - peer.echoedMs > this.#suspicionMs;
-      if (peer.link.main === "up" && (isDeaf || isMute)) peer.link.main = "unheard";
+      if (nowMs - peer.heardMs.main > this.#suspicionMs) step(peer, { type: "main.silent" });
+      else if (nowMs - peer.echoedMs > this.#suspicionMs) step(peer, { type: "main.mute" });
+      if (nowMs - peer.heardMs.failsafe > this.#suspicionMs) step(peer, { type: "failsafe.silent" });
     }
   }
 
@@ -136,7 +150,7 @@ export class Peers {
       peer.heardMs = { main: nowMs, failsafe: nowMs };
       peer.echoedMs = nowMs;
       peer.heartbeatMs = nowMs;
-      for (const link of ["main", "failsafe"] as const) if (peer.link[link] === "closed") peer.link[link] = "unheard";
+      step(peer, { type: "self.paused" });
     }
   }
 
@@ -167,39 +181,39 @@ export class Peers {
 
   /** Both the kernel (main link closed) and NATS (no responders) say that nobody is there: no need to wait (rule 9). */
   isGone(peer: Peer): boolean {
-    return peer.link.main === "closed" && peer.link.failsafe === "closed";
+    return linkConclusion(peer.links) === "gone";
   }
 
-  isSilent(peer: Peer, nowMs: number): boolean {
-    return nowMs - Math.max(peer.heardMs.main, peer.heardMs.failsafe) > this.#suspicionMs;
+  isSilent(peer: Peer): boolean {
+    return linkConclusion(peer.links) === "none";
   }
 
   /** Heard of lately, in any incarnation. */
-  isPresent(name: string, nowMs: number): boolean {
+  isPresent(name: string): boolean {
     const peer = this.#byName.get(name);
     if (peer === undefined || peer.heartbeat === null) return false;
-    return !this.isGone(peer) && !this.isSilent(peer, nowMs);
+    return !isLinkLost(peer.links);
   }
 
   /** This incarnation is not to be reckoned with: dead, restarted, or silent on both links. */
-  isLost(member: Member, nowMs: number): boolean {
+  isLost(member: Member): boolean {
     const peer = this.#byName.get(member.server);
     if (peer === undefined) return true;
     if (peer.heartbeat !== null && peer.heartbeat.incarnation !== member.incarnation) return true;
-    return this.isGone(peer) || this.isSilent(peer, nowMs);
+    return isLinkLost(peer.links);
   }
 
   /** Main closed and not heard since: worth asking again and again whether NATS still knows it. */
   anyInDoubt(nowMs: number): boolean {
     for (const peer of this.#byName.values()) {
       const isRecent = nowMs - peer.closedMs < this.#suspicionMs && peer.heardMs.failsafe <= peer.closedMs;
-      if (peer.link.main === "closed" && peer.link.failsafe !== "closed" && isRecent) return true;
+      if (isMainClosed(peer.links) && linkConclusion(peer.links) !== "gone" && isRecent) return true;
     }
     return false;
   }
 
   isAnyUp(link: LinkName): boolean {
-    for (const peer of this.#byName.values()) if (peer.link[link] === "up") return true;
+    for (const peer of this.#byName.values()) if (isLinkUp(peer.links, link)) return true;
     return false;
   }
 
@@ -210,7 +224,7 @@ export class Peers {
 
   /** The link for records: main while it is up, else NATS. */
   linkTo(peer: Peer): LinkName {
-    return peer.link.main === "up" ? "main" : "failsafe";
+    return linkForRecords(peer.links);
   }
 
   noteRemoval(name: string, nowMs: number): void {
@@ -232,10 +246,13 @@ export class Peers {
       copy.#byName.set(name, {
         ...peer,
         heardMs: { ...peer.heardMs },
-        link: { ...peer.link },
         session: peer.session === null ? null : { ...peer.session, flight: [...peer.session.flight] },
       });
     }
     return copy;
   }
+}
+
+function step(peer: Peer, event: LinkEvent): void {
+  peer.links = linkStep(peer.links, event)[0];
 }

@@ -930,7 +930,7 @@ export class Replica implements IntakeView, MirrorView {
     const present: Presence[] = [];
     for (const peer of this.peers) {
       const { heartbeat } = peer;
-      if (heartbeat === null || !this.peers.isPresent(peer.name, this.#nowMs)) continue;
+      if (heartbeat === null || !this.peers.isPresent(peer.name)) continue;
       const echo = heartbeat.heard[this.options.self.server];
       const proven = echo?.incarnation === this.self && echo.beat > this.#beatAtRead;
       const { incarnation, hot, lastEpoch, last, history } = heartbeat;
@@ -1086,7 +1086,7 @@ export class Replica implements IntakeView, MirrorView {
     const { record } = this.membership;
     if (record === null || this.membership.open !== null || this.membership.frozen !== "") return;
     if (this.following !== null && this.#snapshot.hasTag("following")) this.#considerPrimary(record);
-    else if (state === "candidate.syncing" && !this.peers.isLost(record.primary, this.#nowMs))
+    else if (state === "candidate.syncing" && !this.peers.isLost(record.primary))
       this.#dispatch({ type: "primary.returned" }, `${record.primary.server} is back`);
     else if (state === "hot.normal" || state === "hot.switching") this.#considerBackups(record, state);
     else if (state === "hot.fencing.syncing" && this.#lostBackups(record).length === 0)
@@ -1098,11 +1098,11 @@ export class Replica implements IntakeView, MirrorView {
   }
 
   #considerPrimary(record: RegistryRecord): void {
-    if (!this.peers.isLost(record.primary, this.#nowMs)) return;
+    if (!this.peers.isLost(record.primary)) return;
     const others = record.inSync.filter(
       (member) => member.incarnation !== this.self && !this.rules.isSameMember(member, record.primary),
     );
-    const lost = others.filter((member) => this.peers.isLost(member, this.#nowMs));
+    const lost = others.filter((member) => this.peers.isLost(member));
     this.#leavingOut = [record.primary, ...lost];
     const alone = others.length === lost.length;
     this.#dispatch(
@@ -1117,7 +1117,7 @@ export class Replica implements IntakeView, MirrorView {
     if (peer.heartbeat !== null && peer.heartbeat.incarnation !== member.incarnation) return "it restarted";
     if (this.peers.isGone(peer)) return "its connection closed and NATS knows nobody there";
     if (peer.leaving === member.incarnation) return "it stops";
-    return this.peers.isSilent(peer, this.#nowMs) ? "silent on both links" : "it does not confirm";
+    return this.peers.isSilent(peer) ? "silent on both links" : "it does not confirm";
   }
 
   #lostBackups(record: RegistryRecord): Member[] {
@@ -1125,7 +1125,7 @@ export class Replica implements IntakeView, MirrorView {
   }
 
   #isLostBackup(member: Member): boolean {
-    if (this.peers.isLost(member, this.#nowMs)) return true;
+    if (this.peers.isLost(member)) return true;
     const peer = this.peers.get(member.server);
     if (peer?.leaving === member.incarnation) return true;
     const { stalledBackupMs, suspicionMs } = this.limits;
@@ -1208,7 +1208,7 @@ export class Replica implements IntakeView, MirrorView {
     if (!this.rules.isOfThisEpoch(session.confirmedEpoch, this.membership.epoch)) return;
     if (
       !this.peers.mayRejoin(peer, this.#nowMs) ||
-      this.peers.isLost({ server: peer.name, incarnation: session.incarnation }, this.#nowMs)
+      this.peers.isLost({ server: peer.name, incarnation: session.incarnation })
     )
       return;
     this.#takingIn = { server: peer.name, incarnation: session.incarnation };

@@ -10,11 +10,11 @@ import {
   linkForRecords,
   linkMachine,
   linkStep,
-  unheardLink,
+  newLink,
 } from "../../machines/link.ts";
 import { checkSound, type Step, walk, walkPaths } from "./explore.ts";
 
-type Fact = "unheard" | "up" | "silent" | "closed";
+type Fact = "unproven" | "up" | "silent" | "closed";
 type Facts = { main: Fact; failsafe: Fact; peer: LinkConclusion };
 
 const graph = walk(linkMachine);
@@ -25,13 +25,14 @@ function expected({ main, failsafe }: Facts): LinkConclusion {
   if (main === "up") return "main";
   if (failsafe === "up") return "failsafe";
   if (main === "closed" && failsafe === "closed") return "gone";
-  return main === "unheard" || failsafe === "unheard" ? "unheard" : "none";
+  return main === "unproven" || failsafe === "unproven" ? "unproven" : "none";
 }
 
 /** What an event says about one link: null if nothing. */
 function factOf(event: string, link: "main" | "failsafe", before: Fact): Fact | null {
-  if (event === "self.paused") return before === "up" ? "up" : "unheard";
+  if (event === "self.paused") return before === "up" ? "up" : "unproven";
   if (event === `${link}.heard`) return "up";
+  if (event === "main.mute" && link === "main") return before === "up" ? "unproven" : before;
   if (event === "main.closed" && link === "main") return "closed";
   if (event === "failsafe.noResponders" && link === "failsafe") return "closed";
   if (event === `${link}.silent`) return before === "closed" ? "closed" : "silent";
@@ -58,7 +59,7 @@ test("every event changes the facts that it speaks of, and no other", (t) => {
 test("it asks to resend when records change links, and to judge when the peer is lost, each once", (t) => {
   const says = ({ before, after }: Step): string[] => {
     const [was, is] = [factsOf(before).peer, factsOf(after).peer];
-    if (was === is || is === "unheard") return [];
+    if (was === is || is === "unproven") return [];
     return is === "main" || is === "failsafe" ? ["resend"] : ["judge"];
   };
   for (const step of graph.steps)
@@ -84,7 +85,7 @@ test("on no path is a peer lost before both links were closed or silent since th
 });
 
 test("a story: the main link is cut and mended, then the peer dies", (t) => {
-  let link = unheardLink;
+  let link = newLink;
   const story: [LinkEvent["type"], LinkConclusion, "main" | "failsafe", string[]][] = [
     ["failsafe.heard", "failsafe", "failsafe", ["resend"]],
     ["main.heard", "main", "main", ["resend"]],
@@ -92,8 +93,8 @@ test("a story: the main link is cut and mended, then the peer dies", (t) => {
     ["main.heard", "main", "main", ["resend"]],
     ["failsafe.noResponders", "main", "main", []],
     ["main.closed", "gone", "failsafe", ["judge"]],
-    ["self.paused", "unheard", "failsafe", []],
-    ["main.silent", "unheard", "failsafe", []],
+    ["self.paused", "unproven", "failsafe", []],
+    ["main.silent", "unproven", "failsafe", []],
     ["failsafe.silent", "none", "failsafe", ["judge"]],
     ["main.closed", "none", "failsafe", []],
     ["failsafe.noResponders", "gone", "failsafe", ["judge"]],
