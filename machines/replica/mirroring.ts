@@ -11,6 +11,12 @@ import type { Outbox } from "./outbox.ts";
 import type { LinkName, Peer, Peers, Session } from "./peers.ts";
 import type { Rules } from "./rules.ts";
 
+/**
+ * Mirrors on their way to one follower. Past it records gather into the next one: under load batches grow by themselves,
+ * and a record waits at most a part of the round trip that its confirm takes anyway.
+ */
+const maxMirrorsInFlight = 2;
+
 export interface MirrorView {
   readonly self: string;
   readonly epoch: number;
@@ -171,6 +177,7 @@ export function pump(peer: Peer, nowMs: number, mustSpeak: boolean, view: Mirror
   }
   if (session.sent <= session.confirmed) session.progressMs = nowMs;
   while (session.sent < log.closed.sequence && session.flightBytes < limits.maxUnconfirmedBytes) {
+    if (session.flight.length >= maxMirrorsInFlight) break;
     if (session.sent < log.base.sequence) {
       session.isReading = true;
       view.out.push({ type: "readLog", peer: peer.name, session: session.id, from: session.sent + 1 });
