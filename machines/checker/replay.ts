@@ -64,10 +64,11 @@ export function checkReplay(
   for (const record of logs.final) {
     answerUpTo(record.sequence - 1);
     const story = stories.get(storyKey(record.client, record.id));
+    const reply: ParsedReply | null = record.kind === "final" ? parseReply(record.reply) : null;
+    // A failure that was logged has no effects: the model does not run it.
+    if (reply?.ok === false) continue;
     const expected = model.run(record, bodyOf(story));
-    if (record.kind !== "final" || expected === undefined) continue;
-    const reply: ParsedReply | null = parseReply(record.reply);
-    if (reply?.ok === true && !sameJson(reply.result, expected))
+    if (reply !== null && expected !== undefined && !sameJson(reply.result, expected))
       violations.push({
         of: "checker",
         atMs: story?.firstAtMs ?? 0,

@@ -651,7 +651,10 @@ export class Replica implements IntakeView, MirrorView {
       message.revision !== undefined &&
       message.record.service === this.options.service
     ) {
-      const isNews = message.record.epoch > this.membership.epochSeen || this.membership.known === null;
+      // A deposed primary that does not know it tells an older record than this server has seen: it is not followed.
+      const { epochSeen, known } = this.membership;
+      const { epoch } = message.record;
+      const isNews = epoch > epochSeen || (known === null && !this.rules.wentBack(epoch, epochSeen));
       if (isNews || this.membership.open !== null)
         this.#onFound({ record: message.record, revision: message.revision });
     }
