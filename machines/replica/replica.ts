@@ -65,7 +65,7 @@ export type RegistryAnswer =
   | { outcome: "unavailable"; reason: string };
 
 /** Main is closed and NATS has not said yet that nobody listens: ask again after this time. */
-const doubtMs = 5;
+const doubtMs = 2;
 
 export class Replica implements IntakeView, MirrorView {
   readonly outbox: Outbox[] = [];
