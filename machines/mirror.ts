@@ -1,13 +1,13 @@
 /**
  * The primary's view of one follower's session (rules 4, 8, 10; claims 17, 18). What always holds: a follower is `inSync`
- * or `stalled` only while the registry names it; a new question (`follow.asked`) starts the session again from wherever it
- * was; every session that ends says so once. Records never pass through here, only what changes how they are sent.
+ * or `stalled` only while the registry names it; a new question (`follow.asked`) ends the session before it; every session
+ * that was opened ends once. Records never pass through here, only what changes how they are sent.
  *
- *   none         no session              asked      it wants to follow; where the logs part is sought
- *   snapshot     gets everything anew    catchingUp gets the records that it lacks
- *   streaming    gets each record as it is made; it may be added
- *   inSync       a member: a commit waits for its confirm
- *   stalled      a member that confirms nothing: it slows the primary, and is removed soon
+ *   none              nobody follows           asked      it wants to follow; where the logs part is sought
+ *   snapshot          gets everything anew     open       is sent records, in a session:
+ *   open.catchingUp   gets what it lacks       streaming  holds everything that counts, and may be added
+ *   open.inSync       a member: a commit waits for its confirm
+ *   open.stalled      a member that confirms nothing of what it was sent: it is removed
  */
 import { type SnapshotFrom, setup } from "xstate";
 import { stepsOf } from "./step.ts";
@@ -21,67 +21,50 @@ export type MirrorEvent =
   | { type: "follow.accepted.member" }
   /** What it lacks is not in the log any more, or it is of another history. */
   | { type: "snapshot.needed" }
-  /** All records up to the log's end are on their way to it. */
+  /** It confirmed all that was acknowledged and all that this server inherited (rule 8). */
   | { type: "tail.reached" }
   | { type: "member.added" }
   | { type: "member.removed" }
   /** It was sent records, and confirmed none of them for longer than the limit. */
   | { type: "progress.stopped" }
   | { type: "progress.made" }
-  /** The follower restarted or left, or this server is not primary any more. */
+  /** The follower restarted or was let go, or this server is not primary any more. */
   | { type: "session.ended" };
 
-export type MirrorAction = "seekFork" | "sendSnapshot" | "sendMissing" | "stream" | "reportStalled" | "endSession";
+/** openSession: records are sent in it from the fork on. endSession: nothing of it counts any more. */
+export type MirrorAction = "openSession" | "sendSnapshot" | "endSession";
 
 const say = () => {};
-const ended = { target: "none", actions: "endSession" } as const;
-const follows = { "follow.asked": { target: "asked" }, "session.ended": ended } as const;
-
 export const mirrorMachine = setup({
-  types: { events: {} as MirrorEvent, tags: {} as "streamed" | "member" },
-  actions: {
-    seekFork: say,
-    sendSnapshot: say,
-    sendMissing: say,
-    stream: say,
-    reportStalled: say,
-    endSession: say,
-  },
+  types: { events: {} as MirrorEvent, tags: {} as "member" },
+  actions: { openSession: say, sendSnapshot: say, endSession: say },
 }).createMachine({
   id: "mirror",
   initial: "none",
   states: {
     none: { on: { "follow.asked": "asked" } },
     asked: {
-      entry: "seekFork",
       on: {
         "follow.asked": { target: "asked", reenter: true },
-        "follow.declined": ended,
-        "follow.accepted.joiner": "catchingUp",
-        "follow.accepted.member": { target: "inSync", actions: "sendMissing" },
+        "follow.declined": "none",
+        "follow.accepted.joiner": "open.catchingUp",
+        "follow.accepted.member": "open.inSync",
         "snapshot.needed": "snapshot",
-        "session.ended": ended,
+        "session.ended": "none",
       },
     },
-    snapshot: { entry: "sendSnapshot", on: { ...follows, "progress.stopped": ended } },
-    catchingUp: {
-      entry: "sendMissing",
-      on: { ...follows, "tail.reached": "streaming", "member.added": "inSync", "progress.stopped": ended },
-    },
-    streaming: {
-      tags: ["streamed"],
-      entry: "stream",
-      on: { ...follows, "member.added": "inSync", "progress.stopped": ended },
-    },
-    inSync: {
-      tags: ["streamed", "member"],
-      entry: "stream",
-      on: { ...follows, "member.removed": ended, "progress.stopped": "stalled" },
-    },
-    stalled: {
-      tags: ["member"],
-      entry: "reportStalled",
-      on: { ...follows, "member.removed": ended, "progress.made": "inSync" },
+    snapshot: { entry: "sendSnapshot", on: { "follow.asked": "asked", "session.ended": "none" } },
+    open: {
+      initial: "catchingUp",
+      entry: "openSession",
+      exit: "endSession",
+      on: { "follow.asked": "asked", "session.ended": "none" },
+      states: {
+        catchingUp: { on: { "tail.reached": "streaming", "member.added": "inSync" } },
+        streaming: { on: { "member.added": "inSync" } },
+        inSync: { tags: ["member"], on: { "member.removed": "catchingUp", "progress.stopped": "stalled" } },
+        stalled: { tags: ["member"], on: { "member.removed": "catchingUp", "progress.made": "inSync" } },
+      },
     },
   },
 });
@@ -97,3 +80,12 @@ export const mirrorStep: (
   snapshot: MirrorSnapshot,
   event: MirrorEvent,
 ) => readonly [MirrorSnapshot, readonly MirrorAction[]] = steps.step;
+
+/** It holds everything that counts: the adding compare-and-set may be sent. */
+export function isMirrorComplete(snapshot: MirrorSnapshot): boolean {
+  return snapshot.matches({ open: "streaming" });
+}
+
+export function isMirrorStalled(snapshot: MirrorSnapshot): boolean {
+  return snapshot.matches({ open: "stalled" });
+}

@@ -8,7 +8,7 @@ import type { Confirm, Follow } from "../codec/message.ts";
 import type { LogBatch } from "../log/batch.ts";
 import type { EpochEnd, MemoryLog } from "../log/memory-log.ts";
 import type { Outbox } from "./outbox.ts";
-import type { LinkName, Peer, Peers, Session } from "./peers.ts";
+import { type LinkName, type Peer, type Peers, type Session, stepMirror } from "./peers.ts";
 import type { Rules } from "./rules.ts";
 
 /**
@@ -32,6 +32,8 @@ export interface MirrorView {
   readonly out: Outbox[];
   /** The first record that is still on this server's disk. */
   readonly oldestOnDisk: number;
+  /** The registry names it in sync. */
+  isInSync(incarnation: string): boolean;
 }
 
 /** The last record that both logs share; null where that cannot be told, and only a snapshot helps (rule 7). */
@@ -52,7 +54,9 @@ export function agreedSequence(
 /** A server asks to follow. A repeated question of a session that stands gets the same answer again. */
 export function onFollow(peer: Peer, message: Follow, nowMs: number, view: MirrorView): void {
   const answer = { session: message.session, from: view.self, to: message.from };
-  const decline = (reason: "snapshot" | "schema" | "leaving") =>
+  if (peer.session?.id !== message.session) stepMirror(peer, { type: "follow.asked" });
+  const decline = (reason: "snapshot" | "schema" | "leaving") => {
+    stepMirror(peer, { type: "follow.declined" });
     view.out.push({
       type: "send",
       to: peer.name,
@@ -60,6 +64,7 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
       message: { type: "decline", ...answer, reason },
       payload: [],
     });
+  };
   if (message.schema !== view.schema) {
     decline("schema");
     return;
@@ -74,10 +79,15 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
       ? agreedSequence(view.log.epochEnds, message.epochEnds, view.log.closed.sequence, message.last)
       : null;
     if (agreed === null || agreed < message.committed || agreed + 1 < view.oldestOnDisk) {
+      const actions = stepMirror(peer, { type: "snapshot.needed" });
       decline("snapshot");
-      view.out.push({ type: "sendSnapshot", peer: peer.name, session: message.session });
+      if (actions.includes("sendSnapshot"))
+        view.out.push({ type: "sendSnapshot", peer: peer.name, session: message.session });
       return;
     }
+    stepMirror(peer, {
+      type: view.isInSync(message.from) ? "follow.accepted.member" : "follow.accepted.joiner",
+    });
     peer.session = {
       id: message.session,
       incarnation: message.from,

@@ -17,6 +17,7 @@ import {
   linkStep,
   newLink,
 } from "../link.ts";
+import { type MirrorAction, type MirrorEvent, type MirrorSnapshot, mirrorStep, noMirror } from "../mirror.ts";
 
 export type LinkName = "main" | "failsafe";
 
@@ -61,6 +62,8 @@ export interface Peer {
   /** What the peer says it heard of ours over the main link, and when that last grew: a link can be dead one way. */
   echoedBeat: number;
   echoedMs: number;
+  /** On the primary: how far this peer's following is (machines/mirror.ts); it has a session while that is open. */
+  mirror: MirrorSnapshot;
   session: Session | null;
   /** The incarnation that said it leaves: never added again. */
   leaving: string;
@@ -93,6 +96,7 @@ export class Peers {
           mainBeat: 0,
           echoedBeat: 0,
           echoedMs: nowMs,
+          mirror: noMirror,
           session: null,
           leaving: "",
           removedMs: Number.NEGATIVE_INFINITY,
@@ -174,7 +178,8 @@ export class Peers {
     peer.heartbeatMs = nowMs;
     if (before?.incarnation !== heartbeat.incarnation) {
       peer.mainBeat = 0;
-      if (peer.session !== null && peer.session.incarnation !== heartbeat.incarnation) peer.session = null;
+      if (peer.session !== null && peer.session.incarnation !== heartbeat.incarnation)
+        stepMirror(peer, { type: "session.ended" });
     }
     return true;
   }
@@ -255,4 +260,12 @@ export class Peers {
 
 function step(peer: Peer, event: LinkEvent): void {
   peer.links = linkStep(peer.links, event)[0];
+}
+
+/** One step of the peer's mirror. A session that ends is gone; what else is to be done comes back. */
+export function stepMirror(peer: Peer, event: MirrorEvent): readonly MirrorAction[] {
+  const [next, actions] = mirrorStep(peer.mirror, event);
+  peer.mirror = next;
+  if (actions.includes("endSession")) peer.session = null;
+  return actions;
 }

@@ -21,12 +21,13 @@ import {
 } from "../lifecycle.ts";
 import type { LogBatch } from "../log/batch.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
+import { isMirrorComplete, isMirrorStalled } from "../mirror.ts";
 import { type Following, onAccept, onMirror, startFollowing } from "./following.ts";
 import { Intake, type IntakeView, type ReplySink } from "./intake.ts";
 import { type CasAnswer, type KnownRecord, Membership, type Settlement } from "./membership.ts";
 import { type MirrorView, onConfirm, onFollow, onLogRead, pump, sendAgain } from "./mirroring.ts";
 import type { Outbox } from "./outbox.ts";
-import { type LinkName, type Peer, Peers } from "./peers.ts";
+import { type LinkName, type Peer, Peers, stepMirror } from "./peers.ts";
 import type { RequestTable } from "./requests.ts";
 import { type Rules, shippedRules } from "./rules.ts";
 import { consultTable, type Presence, type Verdict } from "./start-table.ts";
@@ -419,7 +420,7 @@ export class Replica implements IntakeView, MirrorView {
     this.intake.clear();
     this.#unconfirmed = [];
     this.#unconfirmedBytes = 0;
-    for (const peer of this.peers) peer.session = null;
+    for (const peer of this.peers) stepMirror(peer, { type: "session.ended" });
     this.outbox.push({ type: "cold" });
     if (this.requests.through > this.committed) {
       this.#loaded = false;
@@ -792,7 +793,7 @@ export class Replica implements IntakeView, MirrorView {
     const { record, open } = this.membership;
     if (!this.hot || record === null || open !== null) return;
     if (record.inSync.some((member) => member.incarnation === peer.leaving)) return;
-    if (peer.session?.incarnation === peer.leaving) peer.session = null;
+    if (peer.session?.incarnation === peer.leaving) stepMirror(peer, { type: "session.ended" });
     const message: PeerMessage = { type: "left", from: this.self, to: peer.leaving, epoch: this.membership.epoch };
     this.outbox.push({ type: "send", to: peer.name, link: this.peers.linkTo(peer), message, payload: [] });
   }
@@ -859,6 +860,9 @@ export class Replica implements IntakeView, MirrorView {
     this.#epochSinceMs = this.#nowMs;
     this.#beatAtRead = this.#beat;
     this.#refresh();
+    for (const peer of this.peers)
+      if (peer.session !== null)
+        stepMirror(peer, { type: this.isInSync(peer.session.incarnation) ? "member.added" : "member.removed" });
     const settled = record.inSync.length === 1 ? "cas.won.alone" : "cas.won.normal";
     if (settlement === "won" && this.membership.isPrimary)
       this.#dispatch({ type: settled }, `won epoch ${record.epoch}`);
@@ -1134,7 +1138,14 @@ export class Replica implements IntakeView, MirrorView {
     const { stalledBackupMs, suspicionMs } = this.limits;
     const session = this.peers.sessionOf(member.incarnation);
     if (session === null) return this.#nowMs - this.#epochSinceMs > stalledBackupMs + suspicionMs;
-    return this.#nowMs - session.progressMs > stalledBackupMs && session.sent > session.confirmed;
+    if (peer?.session !== session) return false;
+    const isStalled = this.#nowMs - session.progressMs > stalledBackupMs && session.sent > session.confirmed;
+    stepMirror(peer, { type: isStalled ? "progress.stopped" : "progress.made" });
+    return isMirrorStalled(peer.mirror);
+  }
+
+  isInSync(incarnation: string): boolean {
+    return this.membership.record?.inSync.some((member) => member.incarnation === incarnation) ?? false;
   }
 
   #considerBackups(record: RegistryRecord, state: string): void {
@@ -1201,15 +1212,13 @@ export class Replica implements IntakeView, MirrorView {
     const { session } = peer;
     if (record === null || open !== null || frozen !== "" || session === null || this.stopping) return;
     if (this.state !== "hot.alone" && this.state !== "hot.normal") return;
-    if (
-      record.inSync.some((member) => member.incarnation === session.incarnation) ||
-      peer.leaving === session.incarnation
-    )
-      return;
+    if (this.isInSync(session.incarnation) || peer.leaving === session.incarnation) return;
     if (!this.rules.mayBeAdded(session.confirmed, this.committed, this.inherited) || session.confirmed < session.start)
       return;
     if (!this.rules.isOfThisEpoch(session.confirmedEpoch, this.membership.epoch)) return;
+    stepMirror(peer, { type: "tail.reached" });
     if (
+      !isMirrorComplete(peer.mirror) ||
       !this.peers.mayRejoin(peer, this.#nowMs) ||
       this.peers.isLost({ server: peer.name, incarnation: session.incarnation })
     )
