@@ -129,6 +129,7 @@ export class Replica implements IntakeView, MirrorView {
   /** Something rare happened: what is due must be looked at. */
   #due = false;
   #readAskedMs = Number.NEGATIVE_INFINITY;
+  #epochSeenAtRead = 0;
   #beatAtRead = 0;
   #verdict: Verdict | null = null;
   #forced = false;
@@ -816,6 +817,7 @@ export class Replica implements IntakeView, MirrorView {
     if (this.#isReading) return;
     this.#isReading = true;
     this.#readAskedMs = this.#nowMs;
+    this.#epochSeenAtRead = this.membership.epochSeen;
     this.outbox.push({ type: "readRegistry" });
   }
 
@@ -826,7 +828,9 @@ export class Replica implements IntakeView, MirrorView {
       if (!this.hot && this.following === null) this.waitingFor = `cannot read the registry: ${answer.reason}`;
       return;
     }
-    this.membership.judge(answer.outcome === "missing" ? null : answer.record.epoch);
+    const frozen = this.membership.frozen;
+    this.membership.judge(answer.outcome === "missing" ? null : answer.record.epoch, this.#epochSeenAtRead);
+    if (this.membership.frozen === "" && this.waitingFor === frozen) this.waitingFor = "";
     if (this.membership.frozen !== "" && !this.#forced) this.waitingFor = this.membership.frozen;
     if (answer.outcome === "missing") {
       if (this.membership.frozen === "" && this.membership.known === null)
