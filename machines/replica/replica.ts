@@ -521,7 +521,7 @@ export class Replica implements IntakeView, MirrorView {
     if (this.hot) {
       const batch = this.log.close();
       if (batch !== null) this.#onBatch(batch);
-      if (!this.fenced) for (const peer of this.peers) pump(peer, nowMs, false, this);
+      if (!this.fenced) for (const peer of this.peers) if (!this.peers.isAway(peer)) pump(peer, nowMs, false, this);
       if (this.#mustSync()) this.outbox.push({ type: "sync", through: this.log.last });
       else if (this.options.confirm === "written" && this.written < this.log.last)
         this.outbox.push({ type: "write", through: this.log.last });
@@ -1021,7 +1021,8 @@ export class Replica implements IntakeView, MirrorView {
     if (this.hot && !this.fenced) {
       for (const peer of this.peers) {
         const { session } = peer;
-        if (session === null) continue;
+        // Whoever is not heard is not mirrored to (claim 31): it would be the same records again and again, for nobody.
+        if (session === null || this.peers.isAway(peer)) continue;
         if (session.sent > session.confirmed && nowMs - session.progressMs > 4 * heartbeatMs) sendAgain(session);
         pump(peer, nowMs, true, this);
         session.quiet = true;

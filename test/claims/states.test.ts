@@ -4,6 +4,7 @@
  */
 import test from "ava";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
+import { until } from "../helpers/until.ts";
 import { readDisk } from "../pair/disk.ts";
 import { type Pair, sharedPair } from "../pair/pair.ts";
 import { isFlushedWhenAnswered, Orders, repliesOnDisk, sameLogs } from "./support.ts";
@@ -311,10 +312,9 @@ test.serial(
     const events = pair.events.length;
     await pair.server(primary).kill();
     await pair.waitForMode("backup-only");
-    const ready = pair.signals.slice(signals);
-    t.is(ready.length, 1);
-    t.like(ready[0], { signal: "ready", server: backup });
-    t.true((ready[0]?.sequence ?? 0) >= sequence);
+    const ready = await until(() => pair.signals[signals], { withinMs: 20_000, waitedFor: "the signal" });
+    t.like(ready, { signal: "ready", server: backup });
+    t.true(ready.sequence >= sequence);
     const takeover = pair.events.slice(events).filter(({ server }) => server === backup);
     t.deepEqual(
       takeover.map(({ event, to }) => [event, to]),

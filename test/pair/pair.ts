@@ -29,7 +29,7 @@ import { ServerProcess } from "./server-process.ts";
  * What most tests want: servers that poll and flush often, and that are never taken for dead while they live, however loaded the
  * machine is. A killed server is found out at once all the same, by what the kernel and NATS say.
  */
-const calmLimits: Partial<Limits> = {
+export const calmLimits: Partial<Limits> = {
   heartbeatMs: 50,
   suspicionMs: 10_000,
   stalledBackupMs: 10_000,
