@@ -193,16 +193,11 @@ export class Peers {
     return linkConclusion(peer.links) === "none";
   }
 
-  /** Gone, or silent on both links. */
-  isAway(peer: Peer): boolean {
-    return isLinkLost(peer.links);
-  }
-
   /** Heard of lately, in any incarnation. */
   isPresent(name: string): boolean {
     const peer = this.#byName.get(name);
     if (peer === undefined || peer.heartbeat === null) return false;
-    return !this.isAway(peer);
+    return !isLinkLost(peer.links);
   }
 
   /** This incarnation is not to be reckoned with: dead, restarted, or silent on both links. */
@@ -210,7 +205,7 @@ export class Peers {
     const peer = this.#byName.get(member.server);
     if (peer === undefined) return true;
     if (peer.heartbeat !== null && peer.heartbeat.incarnation !== member.incarnation) return true;
-    return this.isAway(peer);
+    return isLinkLost(peer.links);
   }
 
   /** Main closed and not heard since: worth asking again and again whether NATS still knows it. */

@@ -129,12 +129,13 @@ export class Replica implements IntakeView, MirrorView {
   /** Something rare happened: what is due must be looked at. */
   #due = false;
   #readAskedMs = Number.NEGATIVE_INFINITY;
-  #epochSeenAtRead = 0;
   #beatAtRead = 0;
   #verdict: Verdict | null = null;
   #forced = false;
   /** Whom the next compare-and-set leaves out, or takes in. */
   #leavingOut: Member[] = [];
+  /** Where the log ended when this server fenced itself: so much must be on the disk before it asks to be alone (rule 2). */
+  #fence: Position = { sequence: 0, hash: 0 };
   #takingIn: Member | null = null;
   /** This incarnation asked to be sent the log: a compare-and-set may name it (clean stop). */
   #mayBeNamed = false;
@@ -266,8 +267,9 @@ export class Replica implements IntakeView, MirrorView {
         this.#readRegistry();
         return;
       case "syncAll":
-        this.log.close();
-        outbox.push({ type: "sync", through: this.log.last });
+        this.#closeBatch();
+        this.#fence = { sequence: this.log.closed.sequence, hash: this.log.closed.hash };
+        outbox.push({ type: "sync", through: this.#fence.sequence });
         this.#checkSynced();
         return;
       case "proposeClaim":
@@ -290,7 +292,10 @@ export class Replica implements IntakeView, MirrorView {
         for (const member of this.#leavingOut) {
           this.peers.noteRemoval(member.server, this.#nowMs);
         }
-        membership.propose(this.#without(this.#leavingOut, position, "primary-only"));
+        // What was appended after the fence was confirmed by nobody, and may not be on the disk yet.
+        membership.propose(
+          this.#without(this.#leavingOut, this.state === "hot.fencing.asking" ? this.#fence : position, "primary-only"),
+        );
         return;
       case "proposeRoles":
         membership.propose({ primary: this.options.self, mode: "normal", durability: "memory" });
@@ -519,9 +524,8 @@ export class Replica implements IntakeView, MirrorView {
     this.#time(nowMs);
     this.#wallMs = wallMs;
     if (this.hot) {
-      const batch = this.log.close();
-      if (batch !== null) this.#onBatch(batch);
-      if (!this.fenced) for (const peer of this.peers) if (!this.peers.isAway(peer)) pump(peer, nowMs, false, this);
+      this.#closeBatch();
+      if (!this.fenced) for (const peer of this.peers) pump(peer, nowMs, false, this);
       if (this.#mustSync()) this.outbox.push({ type: "sync", through: this.log.last });
       else if (this.options.confirm === "written" && this.written < this.log.last)
         this.outbox.push({ type: "write", through: this.log.last });
@@ -529,6 +533,11 @@ export class Replica implements IntakeView, MirrorView {
       this.#announce();
     } else if (this.following !== null) this.#confirm();
     if (this.#due || this.held || this.stopping) this.#consider();
+  }
+
+  #closeBatch(): void {
+    const batch = this.log.close();
+    if (batch !== null) this.#onBatch(batch);
   }
 
   #onBatch(batch: LogBatch): void {
@@ -579,7 +588,7 @@ export class Replica implements IntakeView, MirrorView {
     if (this.following !== null && this.options.confirm === "written") this.following.owesConfirm = true;
   }
   #checkSynced(): void {
-    if (this.rules.isSyncedForCas(this.synced, this.log.last))
+    if (this.rules.isSyncedForCas(this.synced, this.#fence.sequence))
       this.#dispatch({ type: "disk.synced" }, "everything appended is on the disk");
   }
   onEpochSaved(epoch: number): void {
@@ -817,7 +826,6 @@ export class Replica implements IntakeView, MirrorView {
     if (this.#isReading) return;
     this.#isReading = true;
     this.#readAskedMs = this.#nowMs;
-    this.#epochSeenAtRead = this.membership.epochSeen;
     this.outbox.push({ type: "readRegistry" });
   }
 
@@ -828,9 +836,7 @@ export class Replica implements IntakeView, MirrorView {
       if (!this.hot && this.following === null) this.waitingFor = `cannot read the registry: ${answer.reason}`;
       return;
     }
-    const frozen = this.membership.frozen;
-    this.membership.judge(answer.outcome === "missing" ? null : answer.record.epoch, this.#epochSeenAtRead);
-    if (this.membership.frozen === "" && this.waitingFor === frozen) this.waitingFor = "";
+    this.membership.judge(answer.outcome === "missing" ? null : answer.record.epoch);
     if (this.membership.frozen !== "" && !this.#forced) this.waitingFor = this.membership.frozen;
     if (answer.outcome === "missing") {
       if (this.membership.frozen === "" && this.membership.known === null)
@@ -1021,8 +1027,7 @@ export class Replica implements IntakeView, MirrorView {
     if (this.hot && !this.fenced) {
       for (const peer of this.peers) {
         const { session } = peer;
-        // Whoever is not heard is not mirrored to (claim 31): it would be the same records again and again, for nobody.
-        if (session === null || this.peers.isAway(peer)) continue;
+        if (session === null) continue;
         if (session.sent > session.confirmed && nowMs - session.progressMs > 4 * heartbeatMs) sendAgain(session);
         pump(peer, nowMs, true, this);
         session.quiet = true;
@@ -1067,7 +1072,9 @@ export class Replica implements IntakeView, MirrorView {
   }
 
   #leave(): void {
-    if (!this.stopping || this.hot || !this.#mayBeNamed || this.#released) return;
+    // One that handed its role over never asked to follow, and is named all the same.
+    const mayBeNamed = this.#mayBeNamed || this.membership.isNamed;
+    if (!this.stopping || this.hot || !mayBeNamed || this.#released) return;
     const server = this.membership.record?.primary.server ?? "";
     const peer = this.peers.get(server);
     if (peer === undefined) return;
