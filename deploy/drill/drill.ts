@@ -81,7 +81,6 @@ class Drill {
     const names = Array.from({ length: clientCount }, (_, n) => `drill-${clock.randomId().slice(0, 8)}-${n + 1}`);
     const clients = new Set(names);
     const random = randomFrom(seed + 1);
-    const { makeBody, keyOf } = workload;
     const load = new Load({
       service,
       recorder: this.#recorder,
@@ -90,8 +89,7 @@ class Drill {
       clients: names,
       perClient,
       rate,
-      makeBody,
-      keyOf,
+      workload,
       random,
     });
     const startMs = performance.now();

@@ -6,6 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Client, createClient } from "../../actors/client/client.ts";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import { type Recorder, RecordingBus } from "./recorder.ts";
+import type { Workload } from "./workload.ts";
 
 export interface LoadOptions {
   readonly service: string;
@@ -17,9 +18,7 @@ export interface LoadOptions {
   readonly perClient: number;
   /** Of all clients together, in a second. */
   readonly rate: number;
-  /** The body of request number `n`; `unique` is its id. */
-  makeBody(n: number, unique: string): unknown;
-  keyOf(body: unknown): string;
+  readonly workload: Workload;
   readonly random: () => number;
 }
 
@@ -44,17 +43,13 @@ export class Load {
   }
 
   async start(): Promise<void> {
-    const { service, recorder, clock, clients, perClient } = this.#options;
+    const { service, recorder, clock, clients, perClient, workload } = this.#options;
     for (const name of clients) {
       let client: Client<unknown, unknown> | undefined;
       const bus = await this.#options.connect((connected) => client?.onBusState(connected));
-      client = createClient({
-        service,
-        client: name,
-        clock,
-        bus: new RecordingBus(bus, recorder, service),
-        deadlineMs,
-      });
+      const recording = new RecordingBus(bus, recorder, service);
+      const ordered = workload.isOrdered;
+      client = createClient({ service, client: name, clock, bus: recording, deadlineMs, ordered });
       this.#clients.push({ name, client, bus });
     }
     for (const open of this.#clients)
@@ -73,7 +68,7 @@ export class Load {
   }
 
   async #work({ name, client }: OpenClient): Promise<void> {
-    const { clients, perClient, rate, random, clock } = this.#options;
+    const { clients, perClient, rate, random, clock, workload } = this.#options;
     const pauseMs = (1_000 * clients.length * perClient) / rate;
     // Not all of them at once.
     await delay(random() * pauseMs);
@@ -81,8 +76,8 @@ export class Load {
       const sentMs = performance.now();
       this.#made += 1;
       const id = String(this.#made);
-      const body = this.#options.makeBody(this.#made, `${name}-${id}`);
-      const again = { id, key: this.#options.keyOf(body), issuedAt: Math.floor(clock.wallMs()) };
+      const body = workload.makeBody(this.#made, `${name}-${id}`);
+      const again = { id, key: workload.keyOf(body), issuedAt: Math.floor(clock.wallMs()) };
       const isAnswered = await client.request(body, again).then(isTrue, isFalse);
       if (isAnswered && random() < resendShare)
         await client.request(body, { ...again, resend: true, after: null }).then(isTrue, isFalse);

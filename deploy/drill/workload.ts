@@ -7,6 +7,11 @@ import { applications } from "../applications.ts";
 export interface Workload {
   makeBody(n: number, unique: string): unknown;
   keyOf(body: unknown): string;
+  /**
+   * Clients keep their requests in order. Not where a request may have several transactions: requests that began in order
+   * may end in another, and results tell of the end alone.
+   */
+  readonly isOrdered: boolean;
 }
 
 const accounts = 20;
@@ -31,7 +36,7 @@ export function workloadOf(application: string): Workload | undefined {
   const makeBody = bodies[application];
   const definition = applications.get(application);
   if (makeBody === undefined || definition === undefined) return undefined;
-  return { makeBody, keyOf: (body) => definition.key(body as never) };
+  return { makeBody, keyOf: (body) => definition.key(body as never), isOrdered: application === "exchange" };
 }
 
 /** `template`: JSON in which `{id}` and `{n}` stand for what is new in each request. Throws SyntaxError. */
@@ -39,5 +44,5 @@ export function workloadFrom(template: string, key: string): Workload {
   const makeBody = (n: number, unique: string): unknown =>
     JSON.parse(template.replaceAll("{id}", unique).replaceAll("{n}", String(n)));
   makeBody(1, "1");
-  return { makeBody, keyOf: () => key };
+  return { makeBody, keyOf: () => key, isOrdered: false };
 }
