@@ -1,0 +1,237 @@
+/**
+ * Load on a pair of real servers, recorded, and the verdict of the checker at the end: what clients were told, what an
+ * integrator got and what is on the disks of all servers, together, against PROTOCOL.md's invariants and a plain book.
+ *
+ * What always holds: a test that ends without `prove` has proved nothing; after `prove` all servers are stopped.
+ */
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { ExecutionContext } from "ava";
+import { readResults } from "../../actors/client/results.ts";
+import { NatsBus } from "../../actors/world/bus-nats.ts";
+import { openNodeClock } from "../../actors/world/clock-node.ts";
+import { NatsLine } from "../../actors/world/connection-nats.ts";
+import { Load } from "../../deploy/drill/load.ts";
+import { randomFrom } from "../../deploy/drill/plan.ts";
+import { Recorder } from "../../deploy/drill/recorder.ts";
+import { longestGap } from "../../deploy/drill/verdict.ts";
+import type { Workload } from "../../deploy/drill/workload.ts";
+import { type CheckReport, checkHistory } from "../../machines/checker/check.ts";
+import type { CommitEvent, CommittedRecord } from "../../machines/checker/history.ts";
+import { until } from "../helpers/until.ts";
+import { orderFlow } from "../models/flows.ts";
+import type { Pair } from "../pair/pair.ts";
+import { workloads } from "../simulation/workloads.ts";
+import { keptLog } from "../world/silent-log.ts";
+import { readDiskLog } from "./disk-log.ts";
+
+export interface ProofOptions {
+  /** Where clients reach NATS; default: the pair's own. */
+  readonly nats?: string;
+  /** In a second, of all clients. */
+  readonly rate?: number;
+  readonly seed?: number;
+}
+
+export interface Expected {
+  /** All in-sync servers died together: a new history may begin, and says so. */
+  readonly mayBeginHistory?: boolean;
+  /** Servers whose disks count; default: all. */
+  readonly disks?: readonly string[];
+}
+
+const clients = ["anna", "ben", "carla"];
+const endless = 1_000_000_000;
+const withinMs = 40_000;
+
+function orders(seed: number): Workload {
+  const flow = orderFlow(seed, endless);
+  return {
+    makeBody: () => flow.next().value,
+    keyOf: (body) => workloads.exchange.key(body),
+    isOrdered: true,
+  };
+}
+
+export class Proof {
+  readonly recorder = new Recorder(() => performance.now());
+  readonly #t: ExecutionContext;
+  readonly #pair: Pair;
+  readonly #load: Load;
+  readonly #nats: string;
+  #stopReading: () => Promise<void> = () => Promise.resolve();
+  readonly #read = new Map<string, number>();
+
+  private constructor(t: ExecutionContext, pair: Pair, { nats = pair.nats.url, rate = 400, seed = 1 }: ProofOptions) {
+    this.#t = t;
+    this.#pair = pair;
+    this.#nats = nats;
+    this.#load = new Load({
+      service: pair.service,
+      recorder: this.recorder,
+      clock: openNodeClock(),
+      connect: (onState) => this.#connect(onState),
+      clients,
+      perClient: 5,
+      rate,
+      workload: orders(seed),
+      random: randomFrom(seed),
+    });
+  }
+
+  static async begin(t: ExecutionContext, pair: Pair, options: ProofOptions = {}): Promise<Proof> {
+    const proof = new Proof(t, pair, options);
+    await proof.#startReading();
+    await proof.#load.start();
+    t.teardown(() => proof.#end());
+    await proof.answers(20);
+    return proof;
+  }
+
+  async #connect(onState: (connected: boolean) => void): Promise<NatsBus> {
+    const clock = openNodeClock();
+    const bus = new NatsBus(new NatsLine({ nats: { servers: [this.#nats] }, name: "proof", clock, log: keptLog() }));
+    await bus.start(onState);
+    return bus;
+  }
+
+  async #startReading(): Promise<void> {
+    const bus = await this.#connect(() => undefined);
+    const reader = readResults({ service: this.#pair.service, bus, clock: openNodeClock() });
+    const reading = (async () => {
+      for await (const event of reader) {
+        if (event.type !== "result") continue;
+        const { history, result: number, sequence, epoch } = event;
+        this.#read.set(history, number);
+        const bytes = Buffer.from(event.bytes).toString();
+        this.recorder.record({ type: "result", integrator: "i", history, number, sequence, epoch, bytes });
+      }
+    })();
+    this.#stopReading = async () => {
+      reader.close();
+      await reading;
+      await bus.stop();
+    };
+  }
+
+  async #end(): Promise<void> {
+    await this.#load.stop();
+    const stop = this.#stopReading;
+    this.#stopReading = () => Promise.resolve();
+    await stop();
+  }
+
+  /** Times of all answers that a client can use. */
+  get answeredMs(): number[] {
+    return this.recorder.events.flatMap((event) =>
+      event.type === "reply" && !event.bytes.includes('"executed":false') ? [event.atMs] : [],
+    );
+  }
+
+  /** Waits until so many requests more were answered. */
+  async answers(count: number, waitedFor = "answers"): Promise<void> {
+    const before = this.answeredMs.length;
+    await until(() => this.answeredMs.length >= before + count, { withinMs, waitedFor });
+  }
+
+  /** Runs a fault, waits until clients are answered again, and says how long nobody was. */
+  async gap(name: string, fault: () => Promise<unknown> | unknown): Promise<number> {
+    const fromMs = performance.now();
+    this.recorder.record({ type: "note", who: "test", text: name });
+    await fault();
+    const overMs = performance.now();
+    await until(() => (this.answeredMs.at(-1) ?? 0) > overMs, { withinMs, waitedFor: `an answer after ${name}` });
+    await this.answers(10);
+    const gapMs = longestGap(this.answeredMs, fromMs, overMs);
+    this.#t.log(`${name}: ${gapMs.toFixed(0)} ms without an answer`);
+    return gapMs;
+  }
+
+  /** The faults are over: everything is normal, clients are answered, nothing was lost or done twice. */
+  async prove(expected: Expected = {}): Promise<CheckReport> {
+    const t = this.#t;
+    const pair = this.#pair;
+    await pair.normal(withinMs);
+    this.recorder.record({ type: "healed" });
+    await this.answers(50, "answers after the faults");
+    await this.#load.stop();
+    await this.#integrated();
+    const directories = [...pair.settings].map(([name, { dataDirectory }]) => [name, dataDirectory] as const);
+    await Promise.all([...pair.servers.values()].map((server) => server.stop()));
+    await this.#end();
+    const commits: CommitEvent[] = [];
+    for (const [name, directory] of directories)
+      if (expected.disks?.includes(name) ?? true)
+        commits.push(...(await readDiskLog(name, directory, `history-of-${pair.service}`)));
+    const report = checkHistory([...oldestHistoryFirst(commits), ...this.recorder.events], {
+      makeModel: workloads.exchange.makeModel,
+      mayBeginHistory: expected.mayBeginHistory ?? false,
+      mustRecover: true,
+      resultsAreComplete: true,
+    });
+    const { violations: all, ...counts } = report;
+    // What a new history lacks is on no disk: that it was committed once, and published, nobody can show any more.
+    const hasLoss = (expected.mayBeginHistory ?? false) && counts.histories > 1;
+    const violations = all.filter(({ of }) => !(hasLoss && of === "invariant 7"));
+    t.log(JSON.stringify(counts));
+    t.deepEqual(violations.slice(0, 5), [], `${violations.length} violations`);
+    if (expected.mayBeginHistory !== true) t.is(counts.lost, 0);
+    t.is(counts.doubled, 0);
+    t.true(counts.acknowledged > 50);
+    return report;
+  }
+
+  /** The integrator has everything that was committed. */
+  async #integrated(): Promise<void> {
+    const pair = this.#pair;
+    await delay(0);
+    await until(
+      async () => {
+        const hot = pair.hot();
+        if (hot === undefined) return false;
+        const last = Math.max(
+          0,
+          ...this.recorder.events.flatMap((event) =>
+            event.type === "reply" && !event.duplicate ? [sequenceOf(event.bytes)] : [],
+          ),
+        );
+        const read = this.recorder.events.findLast((event) => event.type === "result");
+        return read?.type === "result" && read.sequence >= last;
+      },
+      { withinMs, everyMs: 25, waitedFor: "the integrator to have every result" },
+    );
+  }
+}
+
+function sequenceOf(bytes: string): number {
+  return Number(/"sequence":(\d+),"epoch":\d+\}$/.exec(bytes)?.[1] ?? 0);
+}
+
+/**
+ * Servers may tell different parts of the histories: the checker takes them in the order in which they began. The oldest
+ * records of all may have been dropped where nobody needs them any more (attempts, not replies): they are filled in as such.
+ */
+function oldestHistoryFirst(commits: readonly CommitEvent[]): CommitEvent[] {
+  const sorted = [...commits].sort((one, other) => (one.records[0]?.sequence ?? 0) - (other.records[0]?.sequence ?? 0));
+  const [oldest] = sorted;
+  if (oldest === undefined) return sorted;
+  const first = oldest.records[0]?.sequence ?? 1;
+  const dropped = Array.from({ length: first - 1 }, (_, at): CommittedRecord => {
+    return {
+      sequence: at + 1,
+      epoch: 0,
+      hash: 0,
+      kind: "attempt",
+      client: "",
+      id: "",
+      name: "",
+      resultNumber: 0,
+      reply: "",
+    };
+  });
+  return [{ ...oldest, records: [...dropped, ...oldest.records] }, ...sorted.slice(1)];
+}
+
+export function storeOf(pair: Pair, server: string): string {
+  return join(pair.settings.get(server)?.dataDirectory ?? "", "store");
+}
