@@ -24,7 +24,7 @@ import type { BusMessage, Subscription, World } from "../world/ports.ts";
 import { BodyParser } from "./body.ts";
 import type { Application } from "./define.ts";
 import { parseQuery, parseRequest } from "./front.ts";
-import { answerNotHot, answerReplay } from "./replay.ts";
+import { answerNotHot, answerReplay, ReplayPlaces } from "./replay.ts";
 import { ResultsPublisher } from "./results.ts";
 import { HandlerRunner } from "./runner.ts";
 import { ApplicationState } from "./state.ts";
@@ -53,6 +53,7 @@ export class ApplicationActor implements Actor {
   #door: Subscription[] = [];
   #waiting: { needs: number; resolve: () => void }[] = [];
   #requests = 0;
+  readonly #places = new ReplayPlaces();
 
   constructor(parts: ApplicationParts) {
     this.#parts = parts;
@@ -250,9 +251,10 @@ export class ApplicationActor implements Actor {
       history,
       committed,
       lastResult: () => replica.committedResults,
-      batches: () => committedLog(replica.requests.historyStart + 1),
+      start: replica.requests.historyStart + 1,
+      batches: committedLog,
     };
-    stage.watch(answerReplay(message, world.bus, source), () => {});
+    stage.watch(answerReplay(message, world.bus, source, this.#places), () => {});
   }
 
   // --- turns ------------------------------------------------------------------------------------------------------

@@ -18,15 +18,44 @@ export interface ReplaySource {
   readonly committed: number;
   /** Number of the newest committed result of this history. */
   lastResult(): number;
-  /** Batches of this history in order, from the oldest that is kept through the commit point. */
-  batches(): AsyncIterable<LogBatch>;
+  /** Where this history's log begins, or what is kept of it. */
+  readonly start: number;
+  /** Batches in order, from this sequence, or the oldest that is kept, through the commit point. */
+  batches(from: number): AsyncIterable<LogBatch>;
+}
+
+/** Answers to follow up that are remembered: as many readers page through the log at once without reading it anew. */
+const maxPlaces = 64;
+
+/** Where in the log a result is that an earlier answer ended before: the next page begins there. */
+export class ReplayPlaces {
+  readonly #places = new Map<number, { history: string; sequence: number; oldest: number }>();
+
+  note(number: number, place: { history: string; sequence: number; oldest: number }): void {
+    this.#places.delete(number);
+    this.#places.set(number, place);
+    for (const first of this.#places.keys()) {
+      if (this.#places.size <= maxPlaces) break;
+      this.#places.delete(first);
+    }
+  }
+
+  find(number: number, history: string): { sequence: number; oldest: number } | null {
+    const place = this.#places.get(number);
+    return place?.history === history ? place : null;
+  }
 }
 
 function end(source: ReplaySource, part: { next: number; oldest: number; error?: ReplayEnd["error"] }): ReplayEnd {
   return { history: source.history, current: source.history, last: source.lastResult(), ...part };
 }
 
-export async function answerReplay(message: BusMessage, bus: Bus, source: ReplaySource): Promise<void> {
+export async function answerReplay(
+  message: BusMessage,
+  bus: Bus,
+  source: ReplaySource,
+  places: ReplayPlaces,
+): Promise<void> {
   const finish = (told: ReplayEnd) =>
     bus.publish(message.reply, Buffer.from(JSON.stringify(told)), { [replayHeaders.end]: String(told.next) });
   const request = parse(message.data);
@@ -42,22 +71,29 @@ export async function answerReplay(message: BusMessage, bus: Bus, source: Replay
     return;
   }
   const budget = Math.min(limit, maxReplayResults);
+  const place = places.find(from, history);
   let next = from;
-  let oldest = 0;
+  let oldest = place?.oldest ?? 0;
+  let last = 0;
+  let isFirst = true;
   const reader = new RecordReader(new Uint8Array(0));
-  for await (const batch of source.batches()) {
+  for await (const batch of source.batches(place?.sequence ?? source.start)) {
     const bytes = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
     reader.over(bytes, 0);
     do {
       if (reader.kind !== recordKinds.final) continue;
-      if (oldest === 0) oldest = reader.resultNumber;
+      // What a place pointed to may have been forgotten since.
+      if (isFirst && (place === null || reader.resultNumber > from)) oldest = reader.resultNumber;
+      isFirst = false;
       if (reader.resultNumber !== next || next - from >= budget) continue;
       const subject = subjects.result(source.service, reader.key, reader.client);
       bus.publish(message.reply, reader.reply, { ...resultHeaders(reader, history), [replayHeaders.subject]: subject });
       next += 1;
+      last = reader.sequence;
     } while (reader.next());
     if (next - from >= budget) break;
   }
+  if (last > 0) places.note(next, { history, sequence: last + 1, oldest });
   const isForgotten = next === from && from < oldest;
   const error = { code: "FORGOTTEN", message: `results before ${oldest} are no longer remembered` } as const;
   finish(end(source, { next, oldest: Math.max(oldest, 1), ...(isForgotten ? { error } : {}) }));
