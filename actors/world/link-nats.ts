@@ -106,6 +106,8 @@ export class NatsLink implements Link {
   }
 
   #onMessage({ data }: BusMessage): void {
+    // An operator's question to the actor, not a frame.
+    if (data.length === 0) return;
     const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
     const frameAt = fixedBytes + (bytes[5] ?? 0);
     if (bytes.length < frameAt || crc32(bytes.subarray(4)) !== bytes.readUInt32LE(0)) {

@@ -165,7 +165,7 @@ export class MemoryLog implements LogSource {
       throw new Error(`records from ${from}; memory begins at ${this.#base.sequence + 1}`);
     for (let at = this.#find(from); at < this.#batches.length; at += 1) {
       let batch = this.#batches[at] as LogBatch;
-      if (batch.first > through) return;
+      if (batch.first > through || from > through) return;
       if (batch.last > through) batch = sliceThrough(batch, through);
       if (batch.first < from) batch = sliceFrom(batch, from);
       yield batch;
@@ -179,13 +179,6 @@ export class MemoryLog implements LogSource {
     if (sequence < this.#base.sequence || sequence > this.#closed.sequence) return undefined;
     const batch = this.#batches[this.#find(sequence)] as LogBatch;
     return batch.last === sequence ? batch.lastHash : hashAt(batch, sequence);
-  }
-
-  /** Epoch of the record at a sequence in memory's range; 0 for sequence 0; undefined if it is not known any more. */
-  epochAt(sequence: number): number | undefined {
-    if (sequence === 0) return 0;
-    const end = this.#epochEnds.find(({ last }) => last >= sequence);
-    return end !== undefined && sequence <= this.#last ? end.epoch : undefined;
   }
 
   /** Drops everything above `after` (rule 7). */

@@ -157,12 +157,15 @@ export class Membership {
     return isMine ? "won" : "superseded";
   }
 
-  /** What the registry says about itself: older than what was seen here freezes mode changes until it is not. */
-  judge(epoch: number | null): void {
+  /**
+   * What the registry says about itself: older than what was seen here when it was asked freezes mode changes until it is
+   * not. What was seen since proves nothing: an answer may come after a compare-and-set that it knows nothing of.
+   */
+  judge(epoch: number | null, seenWhenAsked: number): void {
     if (epoch === null)
       this.frozen = this.#epochSeen > 0 ? "the registry's record is gone; restore it, or recover by force" : "";
-    else if (this.#rules.wentBack(epoch, this.#epochSeen))
-      this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${this.#epochSeen}; restore it, or recover by force`;
+    else if (this.#rules.wentBack(epoch, seenWhenAsked))
+      this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${seenWhenAsked}; restore it, or recover by force`;
     else this.frozen = "";
   }
 

@@ -193,11 +193,16 @@ export class Peers {
     return linkConclusion(peer.links) === "none";
   }
 
+  /** Gone, or silent on both links. */
+  isAway(peer: Peer): boolean {
+    return isLinkLost(peer.links);
+  }
+
   /** Heard of lately, in any incarnation. */
   isPresent(name: string): boolean {
     const peer = this.#byName.get(name);
     if (peer === undefined || peer.heartbeat === null) return false;
-    return !isLinkLost(peer.links);
+    return !this.isAway(peer);
   }
 
   /** This incarnation is not to be reckoned with: dead, restarted, or silent on both links. */
@@ -205,7 +210,7 @@ export class Peers {
     const peer = this.#byName.get(member.server);
     if (peer === undefined) return true;
     if (peer.heartbeat !== null && peer.heartbeat.incarnation !== member.incarnation) return true;
-    return isLinkLost(peer.links);
+    return this.isAway(peer);
   }
 
   /** Main closed and not heard since: worth asking again and again whether NATS still knows it. */

@@ -129,6 +129,7 @@ export class Replica implements IntakeView, MirrorView {
   /** Something rare happened: what is due must be looked at. */
   #due = false;
   #readAskedMs = Number.NEGATIVE_INFINITY;
+  #epochSeenAtRead = 0;
   #beatAtRead = 0;
   #verdict: Verdict | null = null;
   #forced = false;
@@ -525,7 +526,7 @@ export class Replica implements IntakeView, MirrorView {
     this.#wallMs = wallMs;
     if (this.hot) {
       this.#closeBatch();
-      if (!this.fenced) for (const peer of this.peers) pump(peer, nowMs, false, this);
+      if (!this.fenced) for (const peer of this.peers) if (!this.peers.isAway(peer)) pump(peer, nowMs, false, this);
       if (this.#mustSync()) this.outbox.push({ type: "sync", through: this.log.last });
       else if (this.options.confirm === "written" && this.written < this.log.last)
         this.outbox.push({ type: "write", through: this.log.last });
@@ -826,6 +827,7 @@ export class Replica implements IntakeView, MirrorView {
     if (this.#isReading) return;
     this.#isReading = true;
     this.#readAskedMs = this.#nowMs;
+    this.#epochSeenAtRead = this.membership.epochSeen;
     this.outbox.push({ type: "readRegistry" });
   }
 
@@ -836,7 +838,9 @@ export class Replica implements IntakeView, MirrorView {
       if (!this.hot && this.following === null) this.waitingFor = `cannot read the registry: ${answer.reason}`;
       return;
     }
-    this.membership.judge(answer.outcome === "missing" ? null : answer.record.epoch);
+    const frozen = this.membership.frozen;
+    this.membership.judge(answer.outcome === "missing" ? null : answer.record.epoch, this.#epochSeenAtRead);
+    if (this.membership.frozen === "" && this.waitingFor === frozen) this.waitingFor = "";
     if (this.membership.frozen !== "" && !this.#forced) this.waitingFor = this.membership.frozen;
     if (answer.outcome === "missing") {
       if (this.membership.frozen === "" && this.membership.known === null)
@@ -1027,7 +1031,8 @@ export class Replica implements IntakeView, MirrorView {
     if (this.hot && !this.fenced) {
       for (const peer of this.peers) {
         const { session } = peer;
-        if (session === null) continue;
+        // Whoever is not heard is not mirrored to (claim 31): it would be the same records again and again, for nobody.
+        if (session === null || this.peers.isAway(peer)) continue;
         if (session.sent > session.confirmed && nowMs - session.progressMs > 4 * heartbeatMs) sendAgain(session);
         pump(peer, nowMs, true, this);
         session.quiet = true;

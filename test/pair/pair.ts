@@ -29,7 +29,7 @@ import { ServerProcess } from "./server-process.ts";
  * What most tests want: servers that poll and flush often, and that are never taken for dead while they live, however loaded the
  * machine is. A killed server is found out at once all the same, by what the kernel and NATS say.
  */
-const calmLimits: Partial<Limits> = {
+export const calmLimits: Partial<Limits> = {
   heartbeatMs: 50,
   suspicionMs: 10_000,
   stalledBackupMs: 10_000,
@@ -83,7 +83,7 @@ export interface RawReply {
 export interface RawRequest {
   readonly client: string;
   readonly id: string;
-  /** Partition key; default "k". */
+  /** The partition key that the application gives to this body; default: its symbol. */
   readonly key?: string;
   readonly after?: string;
   readonly issuedAt?: number;
@@ -344,7 +344,7 @@ export class Pair {
 
   /** One request in plain NATS, sent once. Rejects as NATS does: no responders, timeout. */
   async ask(body: unknown, request: RawRequest): Promise<RawReply> {
-    const { client, id, key = "k", timeoutMs = 5_000, ...more } = request;
+    const { client, id, key = symbolOf(body), timeoutMs = 5_000, ...more } = request;
     const subject = subjects.request(this.service, key, client);
     const message = await this.raw.request(subject, JSON.stringify({ client, id, body, ...more }), {
       timeout: timeoutMs,
@@ -378,6 +378,11 @@ export class Pair {
   async close(): Promise<void> {
     for (const close of this.#closers.splice(0).reverse()) await close();
   }
+}
+
+function symbolOf(body: unknown): string {
+  const isKeyed = typeof body === "object" && body !== null && "symbol" in body;
+  return isKeyed ? String(body.symbol) : "";
 }
 
 function readReply(message: { string(): string; headers?: { has(name: string): boolean } | undefined }): RawReply {

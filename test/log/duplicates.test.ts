@@ -1,0 +1,197 @@
+/** Replies that are remembered, against a plain list: after any remembering, forgetting and compaction both answer alike (rule 12). */
+import test, { type ExecutionContext } from "ava";
+import * as fc from "fast-check";
+import { DuplicateTable } from "../../machines/log/duplicates.ts";
+
+interface Entry {
+  readonly key: string;
+  readonly bodyHash: number;
+  readonly stampMs: number;
+  readonly sequence: number;
+  readonly reply: string;
+}
+
+/** The plain model: a list in log order; the newest entry of a key counts. */
+class Model {
+  entries: Entry[] = [];
+  floorMs = -1;
+
+  forget(through: number): void {
+    for (const entry of this.entries)
+      if (entry.sequence <= through) this.floorMs = Math.max(this.floorMs, entry.stampMs);
+    this.entries = this.entries.filter(({ sequence }) => sequence > through);
+  }
+
+  find(key: string): Entry | undefined {
+    return this.entries.findLast((entry) => entry.key === key);
+  }
+
+  forgettable(keep: number, beforeMs: number, maxAtOnce: number): number {
+    let through = 0;
+    for (const [index, { sequence, stampMs }] of this.entries.slice(0, maxAtOnce).entries()) {
+      if (this.entries.length - index <= keep && stampMs >= beforeMs) break;
+      through = sequence;
+    }
+    return through;
+  }
+}
+
+const keys = Array.from({ length: 60 }, (_, index) => `client\u0000${index}`);
+
+function compare(t: ExecutionContext, table: DuplicateTable, model: Model): void {
+  t.is(table.count, model.entries.length);
+  t.is(table.floorMs, model.floorMs);
+  const oldest = model.entries[0];
+  t.deepEqual(table.oldest, oldest === undefined ? null : { sequence: oldest.sequence, stampMs: oldest.stampMs });
+  for (const key of keys) {
+    const wanted = model.find(key);
+    const found = table.find(key);
+    t.is(table.sequenceOf(key), wanted?.sequence ?? 0, key);
+    t.deepEqual(
+      found === null ? undefined : { ...found, reply: Buffer.from(found.reply).toString() },
+      wanted === undefined ? undefined : { bodyHash: wanted.bodyHash, sequence: wanted.sequence, reply: wanted.reply },
+      key,
+    );
+  }
+}
+
+type Command =
+  | { type: "remember"; key: number; stampMs: number; bodyHash: number; size: number; skip: number }
+  | { type: "forget"; through: number }
+  | { type: "compact"; through: number }
+  | { type: "clone" };
+
+const command: fc.Arbitrary<Command> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      type: fc.constant("remember" as const),
+      key: fc.nat(keys.length - 1),
+      stampMs: fc.nat(1_000),
+      bodyHash: fc.nat(5),
+      size: fc.nat(30),
+      skip: fc.nat(2),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("forget" as const), through: fc.nat(80) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("compact" as const), through: fc.nat(120) }) },
+  { weight: 1, arbitrary: fc.constant({ type: "clone" as const }) },
+);
+
+/** A reply within a log's bytes, which are wiped once they may be let go. */
+function remember(table: DuplicateTable, entry: Entry): Buffer {
+  const source = Buffer.from(`<<<${entry.reply}>>>`);
+  const { key, bodyHash, stampMs, sequence, reply } = entry;
+  table.remember(key, bodyHash, stampMs, sequence, source, 3, Buffer.byteLength(reply));
+  return source;
+}
+
+test("any remembering, forgetting, compaction and copying is as in the plain list", (t) => {
+  const property = fc.property(fc.array(command, { maxLength: 90 }), (commands) => {
+    let table = new DuplicateTable();
+    const model = new Model();
+    const sources: { sequence: number; bytes: Buffer }[] = [];
+    let sequence = 0;
+    for (const one of commands) {
+      if (one.type === "remember") {
+        sequence += 1 + one.skip;
+        const { stampMs, bodyHash } = one;
+        const entry = {
+          key: keys[one.key] ?? "",
+          bodyHash,
+          stampMs,
+          sequence,
+          reply: `${sequence}`.padEnd(one.size, "."),
+        };
+        sources.push({ sequence, bytes: remember(table, entry) });
+        model.entries.push(entry);
+        const { newest } = table;
+        t.is(Buffer.from(newest.source).subarray(newest.start, newest.end).toString(), entry.reply);
+      } else if (one.type === "forget") {
+        table.forget(one.through);
+        model.forget(one.through);
+      } else if (one.type === "compact") {
+        table.compact(one.through);
+        // The log's bytes of these records are somebody else's from now on.
+        for (const source of sources) if (source.sequence <= one.through) source.bytes.fill(0x21);
+      } else table = table.clone();
+    }
+    compare(t, table, model);
+  });
+  t.notThrows(() => fc.assert(property, { numRuns: 400 }));
+});
+
+test("what can be forgotten is what is too many or too old, and only so much at once", (t) => {
+  const property = fc.property(
+    fc.array(fc.nat(100), { maxLength: 40 }),
+    fc.nat(20),
+    fc.nat(110),
+    fc.nat(45),
+    fc.nat(15),
+    (stamps, keep, beforeMs, maxAtOnce, forgotten) => {
+      const table = new DuplicateTable();
+      const model = new Model();
+      for (const [index, stampMs] of stamps.entries()) {
+        const entry = { key: keys[index] ?? "", bodyHash: 0, stampMs, sequence: 2 * index + 2, reply: "" };
+        remember(table, entry);
+        model.entries.push(entry);
+      }
+      table.forget(forgotten);
+      model.forget(forgotten);
+      const through = table.forgettable(keep, beforeMs, maxAtOnce);
+      t.is(through, model.forgettable(keep, beforeMs, maxAtOnce));
+      table.forget(through);
+      model.forget(through);
+      compare(t, table, model);
+    },
+  );
+  t.notThrows(() => fc.assert(property, { numRuns: 300 }));
+});
+
+test("the floor is the highest stamp ever forgotten, and never falls", (t) => {
+  const table = new DuplicateTable(40);
+  t.is(table.floorMs, 40);
+  for (const [index, stampMs] of [10, 90, 50].entries())
+    remember(table, { key: `k${index}`, bodyHash: 0, stampMs, sequence: index + 1, reply: "" });
+  table.forget(1);
+  t.is(table.floorMs, 40);
+  table.forget(2);
+  t.is(table.floorMs, 90);
+  table.forget(3);
+  t.is(table.floorMs, 90);
+});
+
+test("a table and its copy go on apart", (t) => {
+  const table = new DuplicateTable();
+  const entry = (sequence: number) => ({
+    key: `k${sequence}`,
+    bodyHash: 0,
+    stampMs: 1,
+    sequence,
+    reply: `r${sequence}`,
+  });
+  for (let sequence = 1; sequence <= 20; sequence += 1) remember(table, entry(sequence));
+  table.compact(10);
+  const copy = table.clone();
+  copy.forget(5);
+  remember(copy, entry(21));
+  copy.compact(21);
+  remember(table, { ...entry(21), reply: "other" });
+  table.compact(21);
+  const text = (of: DuplicateTable, key: string) => Buffer.from(of.find(key)?.reply ?? "none").toString();
+  t.deepEqual([table.count, copy.count], [21, 16]);
+  t.deepEqual([text(table, "k3"), text(copy, "k3")], ["r3", "none"]);
+  t.deepEqual([text(table, "k21"), text(copy, "k21")], ["other", "r21"]);
+});
+
+test("replies larger than the arena survive compaction", (t) => {
+  const table = new DuplicateTable();
+  const replies = ["small", "x".repeat(1_500_000), "y".repeat(900_000), "z".repeat(900_000), "last"];
+  for (const [index, reply] of replies.entries()) {
+    const source = remember(table, { key: `k${index}`, bodyHash: 0, stampMs: 1, sequence: index + 1, reply });
+    table.compact(index + 1);
+    source.fill(0x21);
+  }
+  for (const [index, reply] of replies.entries())
+    t.true(Buffer.from(table.find(`k${index}`)?.reply ?? "").equals(Buffer.from(reply)), `reply ${index}`);
+});
