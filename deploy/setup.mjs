@@ -19,6 +19,9 @@ const compilerInputs = ["tsconfig.json", "package.json", "package-lock.json"];
 const builtStamp = join(root, "dist", ".built");
 
 refuseOldNode();
+/** How long an unpacked program may take to be ready. */
+const programWithinMs = 10_000;
+
 if (!isInstalled()) {
   install();
 }
@@ -79,6 +82,7 @@ function install() {
 function build(fingerprint) {
   console.log("twinlog: building (tsc) …");
   const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+  awaitProgram(compiler);
   const { status } = spawnSync(process.execPath, [compiler, "-p", root], { cwd: root, stdio: "inherit" });
   if (status !== 0) {
     fail("The build failed: see the compiler's messages above.");
@@ -86,6 +90,14 @@ function build(fingerprint) {
   removeOrphans();
   mkdirSync(dirname(builtStamp), { recursive: true });
   writeFileSync(builtStamp, fingerprint);
+}
+
+/** A program that was only just unpacked may still be open for writing elsewhere ("text file busy"): waits until it runs. */
+function awaitProgram(compiler) {
+  const deadlineMs = Date.now() + programWithinMs;
+  while (spawnSync(process.execPath, [compiler, "--version"], { stdio: "ignore" }).status !== 0) {
+    if (Date.now() > deadlineMs) return;
+  }
 }
 
 /** What the build depends on: the content of every source and of the compiler's settings. */

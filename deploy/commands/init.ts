@@ -13,13 +13,18 @@ export function initCommand(world: CommandWorld): Command {
   return new Command("init")
     .description("create a service's registry record, once, before its servers are started for the first time")
     .requiredOption("--config <file>", "settings of the server that begins as primary, JSON")
+    .option("--if-missing", "nothing to do, and no error, where the record is there already", false)
     .addHelpText("after", "\nExamples:\n  $ twinlog init --config alpha.json\n")
-    .action(async ({ config }: { config: string }) => {
+    .action(async ({ config, ifMissing }: { config: string; ifMissing: boolean }) => {
       const settings = await readSettings(config);
       const { registry, close } = await openRegistry(settings);
       try {
         const history = openNodeClock().randomId();
         const answer = await registry.create(initialRecord(settings.service, settings.server, history));
+        if (answer.outcome === "lost" && ifMissing) {
+          await world.out(`service ${settings.service} has its registry record already\n`);
+          return;
+        }
         if (answer.outcome === "lost")
           throw new CommandError(`the service ${settings.service} has a registry record already: start its servers`);
         if (answer.outcome === "unknown")

@@ -29,6 +29,8 @@ export function openNodeWorld(): CommandWorld {
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
+  // The terminal is gone.
+  process.on("SIGHUP", onSignal);
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     process.exit(error.code === "EPIPE" ? 0 : 1);
   });

@@ -53,7 +53,7 @@ export function upCommand(world: CommandWorld): Command {
         throw new CommandError("nats-server, alpha and beta need three different ports");
       const servers = names.map((name, index) => ({ name, port: mainPorts[index] ?? 0 }));
       const program = [process.execPath, fileURLToPath(new URL("../twinlog.js", import.meta.url))] as const;
-      const { stopped, environment, out, clock } = world;
+      const { stopped, environment, out } = world;
       const status = await up(
         { service, application, data, natsPort, servers, testService, program: [...program], limits: upLimits },
         {
@@ -61,7 +61,7 @@ export function upCommand(world: CommandWorld): Command {
           environment,
           out,
           connect: (url) => world.connect(url, () => undefined),
-          readRegistry: (settings) => readRegistry(settings, clock),
+          readRegistry,
         },
       );
       if (status !== 0) throw new CommandError("not everything stopped cleanly: see the warning above");

@@ -158,6 +158,10 @@ export function registryConformance(name: string, makeRig: (t: ExecutionContext)
   withRegistry("warnings are sentences for people", async (t, rig) => {
     const registry = rig.make();
     wonRevision(t, await rig.settle(registry.create(recordOf(rig, 1, "w1"))));
-    for (const warning of await rig.settle(registry.warnings())) t.true(warning.length > 20, warning);
+    const warnings = await rig.settle(registry.warnings());
+    t.true(
+      warnings.every((warning) => warning.length > 20),
+      warnings.join("\n"),
+    );
   });
 }

@@ -1,5 +1,6 @@
 /** The simulated Bus: a thin adapter over the process's connection to the simulated broker, with I/O boundaries. */
 import type { Bus, BusHeaders, BusMessage, Subscription } from "../../actors/world/ports.ts";
+import { headerText } from "../../actors/world/publish-buffer.ts";
 import type { SimNatsClient } from "./sim-nats-client.ts";
 import type { SimProcess } from "./sim-process.ts";
 
@@ -31,7 +32,9 @@ export class SimBus implements Bus {
 
   publish(subject: string, data: Uint8Array, headers?: BusHeaders, reply = ""): boolean {
     if (!this.#process.boundary("bus.publish", "before")) return false;
-    const sent = this.#client.publish(subject, data, { headers, reply });
+    const text = headerText(headers);
+    if (data.length + text.length > maxPayloadBytes) return false;
+    const sent = this.#client.publish(subject, data, { headers: text === "" ? undefined : headers, reply });
     return this.#process.boundary("bus.publish", "after") && sent;
   }
 

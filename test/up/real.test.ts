@@ -15,6 +15,7 @@ import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { until } from "../helpers/until.ts";
 
 const twinlog = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));
+const root = fileURLToPath(new URL("../../..", import.meta.url));
 const withinMs = 45_000;
 
 interface Pair {
@@ -29,10 +30,13 @@ interface Place {
   readonly ports: readonly [number, number, number];
 }
 
-async function startPair(t: ExecutionContext, { data, ports }: Place): Promise<Pair> {
+/** `twinlog up` itself, or through npm as a newcomer does it. */
+async function startPair(t: ExecutionContext, { data, ports }: Place, by: "node" | "npm"): Promise<Pair> {
   const [natsPort, alpha, beta] = ports;
-  const words = ["up", "--data", data, "--nats-port", String(natsPort), "--main-ports", `${alpha},${beta}`];
-  const child = spawn(process.execPath, [twinlog, ...words], {
+  const words = ["--data", data, "--nats-port", String(natsPort), "--main-ports", `${alpha},${beta}`];
+  const [program, ...first] = by === "node" ? [process.execPath, twinlog, "up"] : ["npm", "start", "--silent", "--"];
+  const child = spawn(program ?? "", [...first, ...words], {
+    cwd: root,
     env: { ...process.env, TWINLOG_NATS_SERVER: await natsBinary() },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -43,7 +47,7 @@ async function startPair(t: ExecutionContext, { data, ports }: Place): Promise<P
     });
   const ended = new Promise<number | null>((resolve) => child.on("exit", (code) => resolve(code)));
   t.teardown(async () => {
-    child.kill("SIGKILL");
+    child.kill("SIGTERM");
     await ended;
   });
   const waiting = async (pattern: RegExp): Promise<RegExpExecArray> =>
@@ -80,7 +84,7 @@ test("start, order, kill the primary, order, Ctrl-C, start again: everything is 
     data: await temporaryDirectory(t),
     ports: [await freePort(), await freePort(), await freePort()],
   };
-  const pair = await startPair(t, place);
+  const pair = await startPair(t, place, "node");
   await pair.until(/Ctrl-C stops everything/);
   await ask(place, "request", sell("o1", 100));
 
@@ -101,7 +105,7 @@ test("start, order, kill the primary, order, Ctrl-C, start again: everything is 
   t.is(await pair.ended, 0, pair.printed());
   for (const each of [nats, ...Object.values(servers)]) t.false(isAlive(each));
 
-  const again = await startPair(t, place);
+  const again = await startPair(t, place, "npm");
   await again.until(/Ctrl-C stops everything/);
   t.like(await ask(place, "query", { query: "book", symbol: "BTCUSD" }), {
     symbol: "BTCUSD",
@@ -111,6 +115,9 @@ test("start, order, kill the primary, order, Ctrl-C, start again: everything is 
       [101, 10, 1],
     ],
   });
+  const last = pidsIn(place);
+  // npm alone is told, and hands it on.
   again.child.kill("SIGTERM");
   t.is(await again.ended, 0, again.printed());
+  for (const each of [last.up, last.nats, ...Object.values(last.servers)]) t.false(isAlive(each));
 });
