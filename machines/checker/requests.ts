@@ -148,12 +148,15 @@ function checkCommitted(logs: CommittedLogs, story: RequestStory, fail: Fail): v
 export function checkOrder(stories: Map<string, RequestStory>, logs: CommittedLogs): Violation[] {
   const violations: Violation[] = [];
   const starts = new Map<string, number>();
+  const poisoned = new Set<string>();
   let latest: { story: RequestStory; sequence: number } | null = null;
   for (const record of logs.final) {
     const key = storyKey(record.client, record.id);
     const story = stories.get(key);
     if (story === undefined) continue;
-    if (runs(record) && !starts.has(key)) starts.set(key, record.sequence);
+    // A request of several transactions is in its place with the first of them; an attempt runs nothing.
+    if (record.kind !== "attempt" && !starts.has(key)) starts.set(key, record.sequence);
+    if (isPoisoned(record)) poisoned.add(key);
     if (record.kind !== "final") continue;
     if (latest !== null && story.answer !== null && latest.story.firstAtMs > story.answer.atMs)
       violations.push({
@@ -166,7 +169,7 @@ export function checkOrder(stories: Map<string, RequestStory>, logs: CommittedLo
   for (const [key, story] of stories) {
     const sequence = starts.get(key);
     const after = predecessorOf(story, stories);
-    if (sequence === undefined || after === undefined) continue;
+    if (sequence === undefined || after === undefined || poisoned.has(key)) continue;
     const before = starts.get(storyKey(story.client, after));
     if (before === undefined || before > sequence)
       violations.push({
@@ -178,11 +181,9 @@ export function checkOrder(stories: Map<string, RequestStory>, logs: CommittedLo
   return violations;
 }
 
-/** A request of several transactions is in its place with the first of them; an attempt or a refusal runs nothing. */
-function runs(record: CommittedRecord): boolean {
-  return (
-    record.kind === "transaction" || (record.kind === "final" && parseReply(record.reply)?.error?.code !== "POISONED")
-  );
+/** Poisoned: it was not run, so nothing about its place was promised. */
+function isPoisoned(record: CommittedRecord): boolean {
+  return record.kind === "final" && parseReply(record.reply)?.error?.code === "POISONED";
 }
 
 /**

@@ -27,6 +27,7 @@ export interface StartContext {
   readonly process: SimProcess;
   readonly recorder: Recorder;
   readonly moments: Moments;
+  readonly lethal: LethalRequest;
 }
 
 export type StartServer = (context: StartContext) => RunningServer;
@@ -49,6 +50,7 @@ export class Cluster {
   readonly #recorder: Recorder;
   readonly #moments: Moments;
   readonly #servers = new Map<string, SimServer>();
+  readonly lethal = new LethalRequest();
 
   constructor(sim: SimWorld, start: StartServer, recorder: Recorder, moments: Moments) {
     this.#sim = sim;
@@ -144,7 +146,7 @@ export class Cluster {
 
   /** Every incarnation in the registry lives and runs, and nothing hangs over another server: a crash of this one loses nothing. */
   mayCrash(name: string): boolean {
-    const { record } = this;
+    const record = this.#sim.registry.newest;
     if (record === null || this.#inSyncAlive() !== record.inSync.length) return false;
     if (this.names.some((other) => other !== name && this.#isDoomed(other))) return false;
     return record.durability === "disk" || record.inSync.length > 1;
@@ -163,7 +165,7 @@ export class Cluster {
   }
 
   #inSyncAlive(): number {
-    const members = this.record?.inSync ?? [];
+    const members = this.#sim.registry.newest?.inSync ?? [];
     return members.filter(({ server, incarnation }) => {
       const process = this.process(server);
       return process?.state === "running" && isLifeOf(process, incarnation);
@@ -179,6 +181,7 @@ export class Cluster {
       process,
       recorder: this.#recorder,
       moments: this.#moments,
+      lethal: this.lethal,
     });
   }
 
@@ -227,6 +230,31 @@ export class Cluster {
 
   #tell(name: string, text: string): void {
     this.#sim.tell(name, text);
+  }
+}
+
+/** At most one request at a time that kills the server that runs it. */
+export class LethalRequest {
+  #strike: ((server: string) => boolean) | null = null;
+  #request = "";
+
+  /** `strike` kills the server, or says false. */
+  arm(strike: (server: string) => boolean): void {
+    this.#strike = strike;
+    this.#request = "";
+  }
+
+  /** A request that has killed goes on killing; none begins to. */
+  disarm(): void {
+    if (this.#request === "") this.#strike = null;
+  }
+
+  /** A server runs a request. True: it is dead of it. */
+  runs(server: string, request: string): boolean {
+    if (this.#strike === null || (this.#request !== "" && this.#request !== request)) return false;
+    if (!this.#strike(server)) return false;
+    this.#request = request;
+    return true;
   }
 }
 

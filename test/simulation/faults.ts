@@ -4,37 +4,23 @@
  *
  * What always holds: after `healAll` the world is whole: networks free, disks sound, clocks right, everybody running.
  */
-import type { Cluster } from "./cluster.ts";
-import type { Moments } from "./moments.ts";
+import {
+  anyServer,
+  cut,
+  type FaultClass,
+  type FaultContext,
+  type FaultKind,
+  later,
+  mayCrash,
+  mayHarm,
+  outageMs,
+  target,
+  twoServers,
+} from "./fault-context.ts";
+import { combinedFaults } from "./faults-combined.ts";
 import type { Rng } from "./rng.ts";
 import { brokerHost } from "./sim-broker.ts";
 import type { CrashPlan } from "./sim-process.ts";
-import type { SimWorld } from "./sim-world.ts";
-
-/**
- * within: nothing is lost, and it recovers. beyond: it may stop or begin a new history, and never diverges.
- * registry: the registry goes backwards or is lost while no server is: nothing is lost, and an operator may be needed.
- */
-export type FaultClass = "within" | "beyond" | "registry";
-
-export interface FaultContext {
-  readonly sim: SimWorld;
-  readonly cluster: Cluster;
-  readonly moments: Moments;
-  readonly rng: Rng;
-  readonly faultClass: FaultClass;
-  /** Of the servers' settings: pauses and cuts are around it. */
-  readonly suspicionMs: number;
-  /** These kinds and no others; else the seed chooses. */
-  readonly only?: readonly string[] | undefined;
-}
-
-interface FaultKind {
-  readonly name: string;
-  readonly class: FaultClass;
-  readonly meanGapMs: number;
-  run(context: FaultContext): void;
-}
 
 const boundaries = [
   "store.sync",
@@ -48,38 +34,6 @@ const boundaries = [
   "side",
   "side.adopt",
 ] as const;
-
-function mayCrash({ cluster, faultClass }: FaultContext, name: string): boolean {
-  return faultClass === "beyond" || cluster.mayCrash(name);
-}
-
-function mayHarm({ cluster, faultClass }: FaultContext, name: string): boolean {
-  return faultClass === "beyond" || cluster.mayHarmDisk(name);
-}
-
-function later(context: FaultContext, delayMs: number, run: () => void): void {
-  context.sim.scheduler.after(delayMs, null, "fault", run);
-}
-
-function anyServer({ rng, cluster }: FaultContext): string {
-  return rng.pick(cluster.names);
-}
-
-/** The primary more often than the others. */
-function target(context: FaultContext): string {
-  const primary = context.cluster.record?.primary.server;
-  return primary !== undefined && context.rng.chance(0.5) ? primary : anyServer(context);
-}
-
-function twoServers({ rng, cluster }: FaultContext): [string, string] {
-  const [a, b] = rng.shuffle([...cluster.names]);
-  return [a as string, b as string];
-}
-
-/** Around the suspicion time: a little less, or up to three times as much. */
-function outageMs({ rng, suspicionMs }: FaultContext): number {
-  return suspicionMs * rng.between(0.1, 3);
-}
 
 function kill(context: FaultContext): void {
   const name = target(context);
@@ -128,14 +82,6 @@ function pause(context: FaultContext): void {
   moments.count("server paused");
   cluster.pause(name);
   later(context, forMs, () => cluster.resume(name));
-}
-
-function cut(context: FaultContext, ways: readonly (readonly [string, string])[], forMs: number): void {
-  const { network } = context.sim;
-  for (const [from, to] of ways) network.cut(from, to);
-  later(context, forMs, () => {
-    for (const [from, to] of ways) if (network.isCut(from, to)) network.heal(from, to);
-  });
 }
 
 function cutMain(context: FaultContext): void {
@@ -350,10 +296,12 @@ const kinds: readonly FaultKind[] = [
   { name: "rollBackRegistry", class: "registry", meanGapMs: 3_000, run: rollBackRegistry },
   { name: "deleteRegistry", class: "registry", meanGapMs: 20_000, run: deleteRegistry },
   { name: "killAll", class: "beyond", meanGapMs: 5_000, run: killAll },
+  ...combinedFaults,
 ];
 
-/** What may go on while the registry is not to be trusted. */
-const losesNoServer: ReadonlySet<string> = new Set([
+/** What may go on while the registry is not to be trusted: nobody's disk is lost. */
+const keepsDisks: ReadonlySet<string> = new Set([
+  "kill",
   "cutMain",
   "flap",
   "failsafe",
@@ -365,7 +313,7 @@ const losesNoServer: ReadonlySet<string> = new Set([
 function choose(rng: Rng, faultClass: FaultClass): readonly FaultKind[] {
   const possible = kinds.filter((kind) =>
     faultClass === "registry"
-      ? kind.class === "registry" || losesNoServer.has(kind.name)
+      ? kind.class === "registry" || keepsDisks.has(kind.name)
       : kind.class === "within" || kind.class === faultClass,
   );
   const share = rng.pick([0.15, 0.3, 0.6]);
@@ -397,6 +345,9 @@ export class FaultPlan {
 
   healAll(): void {
     this.#isOver = true;
+    this.#context.cluster.lethal.disarm();
+    this.#context.sim.registry.onWritten.clear();
+    this.#context.moments.forgetListeners();
     const { sim, cluster } = this.#context;
     sim.network.healAll();
     Object.assign(sim.failsafeFaults, { lossChance: 0, repeatChance: 0, delayChance: 0 });

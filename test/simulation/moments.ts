@@ -30,6 +30,9 @@ export const momentNames = [
   "joined",
   "new history",
   "three failures in a chain",
+  "both links cut",
+  "killed on a join",
+  "request that kills",
   "duplicate answered",
   "request refused",
   "query answered",
@@ -44,9 +47,23 @@ export type Moment = (typeof momentNames)[number];
 
 export class Moments {
   readonly counts = new Map<string, number>();
+  readonly #listeners = new Map<Moment, Set<() => void>>();
 
   count(moment: Moment, times = 1): void {
-    if (times > 0) this.counts.set(moment, (this.counts.get(moment) ?? 0) + times);
+    if (times === 0) return;
+    this.counts.set(moment, (this.counts.get(moment) ?? 0) + times);
+    for (const run of [...(this.#listeners.get(moment) ?? [])]) run();
+  }
+
+  /** Returns what ends it. */
+  whenCounted(moment: Moment, run: () => void): () => void {
+    const listeners = this.#listeners.get(moment) ?? new Set();
+    this.#listeners.set(moment, listeners.add(run));
+    return () => listeners.delete(run);
+  }
+
+  forgetListeners(): void {
+    this.#listeners.clear();
   }
 
   add(other: Readonly<Record<string, number>>): void {

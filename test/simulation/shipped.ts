@@ -71,11 +71,19 @@ function makeStart(plan: SeedPlan, workload: Workload, rules: Rules): StartServe
         maxRetainedBytes: plan.retainedBytes,
       },
     });
+    const { application } = workload;
+    const lethal: typeof application = {
+      ...application,
+      handle: (body, request) =>
+        context.lethal.runs(server, `${request.client} ${request.id}`)
+          ? new Promise(() => undefined)
+          : application.handle(body, request),
+    };
     let lives = 0;
     let incarnation = incarnationOf(process);
     const handle = startServer({
       settings,
-      application: workload.application,
+      application: lethal,
       world,
       rules,
       process: { pid: 1, version: "simulated" },

@@ -115,6 +115,7 @@ export class SimLinkFailsafe implements Link {
 
   /** The reply subject is for the broker: it says there when nobody listens for the peer. */
   #publish(peer: string, frame: Uint8Array): void {
+    if (this.#client.broker.network.isCut(`failsafe:${this.#server}`, `failsafe:${peer}`)) return;
     const headers = { from: this.#server };
     const reply = `_INBOX.failsafe.${this.#server}.${peer}`;
     this.#client.publish(this.#subject(peer), frame, { headers, reply });

@@ -43,14 +43,23 @@ export class SimRegistryState {
   /** Compare-and-sets on their way: any of them may still land. */
   inFlight = 0;
   #lastRevision = 0;
+  /** Told of every write, with the record before it. */
+  readonly onWritten = new Set<(record: RegistryRecord, before: RegistryRecord | null) => void>();
   #newest: RegistryVersion | null = null;
+
+  /** Of the highest epoch that was ever written, whatever was done to the register since. */
+  get newest(): RegistryRecord | null {
+    return this.#newest?.record ?? null;
+  }
 
   write(record: RegistryRecord): RegistryVersion {
     this.#lastRevision += 1;
     const version = { record: structuredClone(record), revision: this.#lastRevision };
     this.versions.push(version);
+    const before = this.current?.record ?? null;
     this.current = version;
     if (record.epoch >= (this.#newest?.record.epoch ?? 0)) this.#newest = version;
+    for (const tell of [...this.onWritten]) tell(version.record, before);
     return version;
   }
 

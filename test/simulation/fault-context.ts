@@ -1,0 +1,73 @@
+/**
+ * What every kind of fault works with: the world, whom it may strike, and how long. Within the promise, what may cost a
+ * server's memory or disk happens only while every in-sync member lives and nothing hangs over another server.
+ */
+import type { Cluster } from "./cluster.ts";
+import type { Moments } from "./moments.ts";
+import type { Rng } from "./rng.ts";
+import type { SimWorld } from "./sim-world.ts";
+
+/**
+ * within: nothing is lost, and it recovers. beyond: it may stop or begin a new history, and never diverges.
+ * registry: the registry goes backwards or is lost while no server is: nothing is lost, and an operator may be needed.
+ */
+export type FaultClass = "within" | "beyond" | "registry";
+
+export interface FaultContext {
+  readonly sim: SimWorld;
+  readonly cluster: Cluster;
+  readonly moments: Moments;
+  readonly rng: Rng;
+  readonly faultClass: FaultClass;
+  /** Of the servers' settings: pauses and cuts are around it. */
+  readonly suspicionMs: number;
+  /** These kinds and no others; else the seed chooses. */
+  readonly only?: readonly string[] | undefined;
+}
+
+export interface FaultKind {
+  readonly name: string;
+  readonly class: FaultClass;
+  readonly meanGapMs: number;
+  run(context: FaultContext): void;
+}
+
+export function mayCrash({ cluster, faultClass }: FaultContext, name: string): boolean {
+  return faultClass === "beyond" || cluster.mayCrash(name);
+}
+
+export function mayHarm({ cluster, faultClass }: FaultContext, name: string): boolean {
+  return faultClass === "beyond" || cluster.mayHarmDisk(name);
+}
+
+export function later(context: FaultContext, delayMs: number, run: () => void): void {
+  context.sim.scheduler.after(delayMs, null, "fault", run);
+}
+
+export function anyServer({ rng, cluster }: FaultContext): string {
+  return rng.pick(cluster.names);
+}
+
+/** The primary more often than the others. */
+export function target(context: FaultContext): string {
+  const primary = context.cluster.record?.primary.server;
+  return primary !== undefined && context.rng.chance(0.5) ? primary : anyServer(context);
+}
+
+export function twoServers({ rng, cluster }: FaultContext): [string, string] {
+  const [a, b] = rng.shuffle([...cluster.names]);
+  return [a as string, b as string];
+}
+
+/** Around the suspicion time: a little less, or up to three times as much. */
+export function outageMs({ rng, suspicionMs }: FaultContext): number {
+  return suspicionMs * rng.between(0.1, 3);
+}
+
+export function cut(context: FaultContext, ways: readonly (readonly [string, string])[], forMs: number): void {
+  const { network } = context.sim;
+  for (const [from, to] of ways) network.cut(from, to);
+  later(context, forMs, () => {
+    for (const [from, to] of ways) if (network.isCut(from, to)) network.heal(from, to);
+  });
+}

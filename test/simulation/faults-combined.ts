@@ -1,0 +1,169 @@
+/**
+ * Faults that belong together, because single ones seldom meet: both links cut while NATS lives, so that both sides ask
+ * the registry; failures that follow each other; a death just when a member was taken in; a snapshot that is interrupted;
+ * a request that kills whoever runs it. Each is within the promise unless it says otherwise.
+ */
+import type { RegistryRecord } from "../../schemas/registry.ts";
+import { anyServer, cut, type FaultContext, type FaultKind, later, mayCrash, target } from "./fault-context.ts";
+import type { Moment } from "./moments.ts";
+
+type Way = readonly [string, string];
+
+function waysBetween(name: string, peers: readonly string[], kind: "main" | "failsafe", oneWay: boolean): Way[] {
+  return peers.flatMap((peer): Way[] => {
+    const there: Way = [`${kind}:${name}`, `${kind}:${peer}`];
+    return oneWay ? [there] : [there, [`${kind}:${peer}`, `${kind}:${name}`]];
+  });
+}
+
+/** Both links of a server are cut and NATS is not: nobody hears it, and all can ask the registry (rules 2 and 3). */
+function split(context: FaultContext): void {
+  const { sim, cluster, moments, rng, suspicionMs } = context;
+  const name = target(context);
+  const peers = cluster.names.filter((peer) => peer !== name);
+  const forMs = suspicionMs * rng.between(0.8, 3);
+  const oneWay = rng.chance(0.2);
+  moments.count("both links cut");
+  sim.tell(name, `both links are cut${oneWay ? " one way" : ""} for ${forMs.toFixed(0)} ms`);
+  cut(context, [...waysBetween(name, peers, "main", oneWay), ...waysBetween(name, peers, "failsafe", oneWay)], forMs);
+  troubleRegistry(context, forMs);
+  if (rng.chance(0.3)) killAtRegistry(context, name);
+}
+
+/** A compare-and-set of these moments is often unknown to its sender, or lands late. */
+function troubleRegistry(context: FaultContext, forMs: number): void {
+  const { sim, rng, suspicionMs } = context;
+  const { registryFaults: faults } = sim;
+  const before = { ...faults };
+  const kind = rng.pick(["none", "answers", "late", "away"] as const);
+  if (kind === "answers") faults.lostAnswerChance = 0.9;
+  if (kind === "late") Object.assign(faults, { lateChance: 0.7, maxLateMs: 2 * forMs });
+  if (kind === "away") sim.registry.isAvailable = false;
+  if (kind === "none") return;
+  later(context, forMs + suspicionMs * rng.between(0, 2), () => {
+    Object.assign(faults, before);
+    sim.registry.isAvailable = true;
+  });
+}
+
+/** One of those that will ask the registry dies just before it asks, or just after. */
+function killAtRegistry(context: FaultContext, name: string): void {
+  const { rng, cluster } = context;
+  const victim = rng.chance(0.5) ? name : anyServer(context);
+  const process = cluster.process(victim);
+  if (process === null || process.plan !== null || !mayCrash(context, victim)) return;
+  const when = rng.chance(0.7) ? "before" : "after";
+  const plan = { what: "registry.cas", when, countdown: 1, kind: "machine" } as const;
+  process.plan = plan;
+  later(context, 3 * context.suspicionMs, () => {
+    if (process.plan === plan) process.plan = null;
+  });
+}
+
+/** Calls once, with the record before and the new one, at the first write that fits. */
+function onceWritten(
+  { sim }: FaultContext,
+  fits: (record: RegistryRecord, before: RegistryRecord | null) => boolean,
+  run: (record: RegistryRecord) => void,
+): void {
+  const { onWritten } = sim.registry;
+  const listener = (record: RegistryRecord, before: RegistryRecord | null) => {
+    if (!fits(record, before)) return;
+    onWritten.delete(listener);
+    run(record);
+  };
+  onWritten.add(listener);
+}
+
+function killMachine(context: FaultContext, name: string, moment: Moment): boolean {
+  if (!mayCrash(context, name)) return false;
+  context.moments.count(moment);
+  context.cluster.kill(name, context.rng.chance(0.7) ? "machine" : "process");
+  return true;
+}
+
+/** Whoever becomes the primary dies soon, three times in a row (situation 37; rule 2: only what is synced survives). */
+function chase(context: FaultContext, killed = 0): void {
+  const { cluster, moments, rng } = context;
+  const name = cluster.record?.primary.server;
+  if (name === undefined || !killMachine(context, name, "server killed")) return;
+  if (killed === 2) moments.count("three failures in a chain");
+  if (killed >= 2) return;
+  onceWritten(
+    context,
+    () => true,
+    () => later(context, rng.pick([0.05, 0.3, 1, 5, 200]), () => chase(context, killed + 1)),
+  );
+}
+
+/** The primary dies just when it has taken a member in (rule 8). */
+function killOnJoin(context: FaultContext): void {
+  const { rng } = context;
+  onceWritten(
+    context,
+    (record, before) => before !== null && record.inSync.length > before.inSync.length,
+    ({ primary }) =>
+      later(context, rng.pick([0.05, 0.3, 1]), () => killMachine(context, primary.server, "killed on a join")),
+  );
+}
+
+/** A server that is no member dies while it takes a snapshot (situation 25). */
+function interruptSnapshot(context: FaultContext): void {
+  const { cluster, moments, rng } = context;
+  const stop = moments.whenCounted("snapshot asked for", () => {
+    stop();
+    const members = cluster.record?.inSync.map(({ server }) => server) ?? [];
+    for (const name of cluster.names.filter((one) => !members.includes(one))) {
+      const process = cluster.process(name);
+      if (process === null) continue;
+      const when = rng.chance(0.5) ? "before" : "after";
+      const plan = {
+        what: "side",
+        when,
+        countdown: rng.int(1, 4),
+        kind: rng.pick(["process", "machine"] as const),
+      } as const;
+      process.plan = plan;
+      later(context, 200, () => {
+        if (process.plan === plan) process.plan = null;
+      });
+    }
+  });
+}
+
+/** The next request that is run kills its server, each time that it is run (rule 17). */
+function lethalRequest(context: FaultContext): void {
+  context.cluster.lethal.arm((server) => {
+    if (!mayCrash(context, server)) return false;
+    context.moments.count("request that kills");
+    context.sim.tell(server, "dies of a request");
+    context.cluster.kill(server, "process");
+    return true;
+  });
+}
+
+/** Beyond the promise: the only disk that has everything is replaced by an old copy of itself (situation 28). */
+function ageSoleDisk(context: FaultContext): void {
+  const { sim, cluster, moments, rng } = context;
+  const { record } = cluster;
+  if (record === null) return;
+  const { server } = record.primary;
+  const { disk } = sim.host(server);
+  if (record.durability !== "disk" || rng.chance(0.3)) {
+    disk.saveCopy();
+    for (const name of cluster.names) if (name !== server) cluster.kill(name, "process");
+    return;
+  }
+  cluster.kill(server, "process");
+  if (disk.restoreCopy()) moments.count("old disk restored");
+  sim.tell(server, "an old copy of its disk is put in place");
+}
+
+export const combinedFaults: readonly FaultKind[] = [
+  { name: "split", class: "within", meanGapMs: 1_200, run: split },
+  { name: "chase", class: "within", meanGapMs: 2_500, run: (context) => chase(context) },
+  { name: "killOnJoin", class: "within", meanGapMs: 2_000, run: killOnJoin },
+  { name: "interruptSnapshot", class: "within", meanGapMs: 2_000, run: interruptSnapshot },
+  { name: "lethalRequest", class: "within", meanGapMs: 6_000, run: lethalRequest },
+  { name: "ageSoleDisk", class: "beyond", meanGapMs: 1_000, run: ageSoleDisk },
+];
