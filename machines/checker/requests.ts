@@ -94,7 +94,20 @@ function isFirstBody(story: RequestStory, copy: InvokeEvent): boolean {
 export function checkRequests(stories: Map<string, RequestStory>, logs: CommittedLogs, mayLose: boolean): Violation[] {
   const violations: Violation[] = [];
   const finals = new Map<string, CommittedRecord>();
-  for (const record of logs.final) if (record.kind === "final") finals.set(storyKey(record.client, record.id), record);
+  const done = new Set<string>();
+  for (const record of logs.final) {
+    const key = storyKey(record.client, record.id);
+    if (record.kind === "final") finals.set(key, record);
+    if (record.kind === "history" || record.kind === "attempt" || record.name === "") continue;
+    const step = `${key}\u0000${record.name}`;
+    if (done.has(step))
+      violations.push({
+        of: "rule 16",
+        atMs: 0,
+        text: `transaction ${record.name} of ${record.client}/${record.id} was run again at ${record.sequence}`,
+      });
+    done.add(step);
+  }
   for (const [key, story] of stories) {
     const record = finals.get(key);
     const fail = (of: string, text: string, atMs = story.firstAtMs) =>

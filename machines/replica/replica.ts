@@ -1253,9 +1253,9 @@ export class Replica implements IntakeView, MirrorView {
         this.intake.inFlight === 0 &&
         this.membership.isEpochSaved
       );
-    if (this.hot || this.fenced || this.membership.isNamed) return false;
+    if (this.hot || this.fenced) return false;
     const isReleased = this.#released || !this.#mayBeNamed || this.#confirmedEpoch < this.membership.epoch;
-    return this.rules.mayExit(isReleased);
+    return this.rules.mayExit(this.membership.isNamed, isReleased);
   }
 
   // --- operators --------------------------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ export const shippedRules = {
   isPoisoned: (attempts: number): boolean => attempts >= 2,
 
   /** Clean stop: no record, no open CAS and no unseen one may name a server that exits. */
-  mayExit: (isReleased: boolean): boolean => isReleased,
+  mayExit: (isNamed: boolean, isReleased: boolean): boolean => !isNamed && isReleased,
 };
 
 export type Rules = typeof shippedRules;

@@ -51,6 +51,7 @@ export class Cluster {
   readonly #moments: Moments;
   readonly #servers = new Map<string, SimServer>();
   readonly lethal = new LethalRequest();
+  onViolation: (of: string, text: string) => void = () => {};
 
   constructor(sim: SimWorld, start: StartServer, recorder: Recorder, moments: Moments) {
     this.#sim = sim;
@@ -194,9 +195,21 @@ export class Cluster {
 
   #onEnd(server: SimServer | null, process: SimProcess, end: ServerEnd): void {
     if (!process.isAlive) return;
+    if (end === "exit") this.#checkExit(process);
     this.#tell(process.host, `${incarnationOf(process)} ends: ${end}`);
     if (server !== null && end === "fail") server.failedStarts += 1;
     process.kill("process");
+  }
+
+  /** PROTOCOL.md, clean stop: nobody counts on the memory of a server that exits. */
+  #checkExit(process: SimProcess): void {
+    const record = this.#sim.registry.newest;
+    const isNamed = record?.inSync.some(({ incarnation }) => isLifeOf(process, incarnation)) === true;
+    if (isNamed && record?.durability === "memory")
+      this.onViolation(
+        "clean stop",
+        `${incarnationOf(process)} exits while epoch ${record.epoch} counts on its memory`,
+      );
   }
 
   #onDead(server: SimServer, process: SimProcess): void {

@@ -30,6 +30,52 @@ function split(context: FaultContext): void {
   if (rng.chance(0.3)) killAtRegistry(context, name);
 }
 
+/** The primary is paused, and hears nobody for a while after: it still thinks that it is the primary (situation 11). */
+function pauseBehindSplit(context: FaultContext): void {
+  const { sim, cluster, moments, rng, suspicionMs } = context;
+  const name = cluster.record?.primary.server;
+  if (name === undefined) return;
+  const peers = cluster.names.filter((peer) => peer !== name);
+  const forMs = suspicionMs * rng.between(1.1, 2);
+  moments.count("both links cut");
+  moments.count("server paused");
+  sim.tell(name, `is paused for ${forMs.toFixed(0)} ms, and both links are cut for longer`);
+  cluster.pause(name);
+  later(context, forMs, () => cluster.resume(name));
+  const cutMs = forMs + suspicionMs * rng.between(0.2, 2);
+  cut(context, [...waysBetween(name, peers, "main", false), ...waysBetween(name, peers, "failsafe", false)], cutMs);
+}
+
+/** A server is stopped on purpose and started again a little later; a joiner just when it was taken in (situation 48). */
+function stopStart(context: FaultContext): void {
+  const { sim, cluster, moments, rng } = context;
+  const stop = (name: string) => {
+    if (!cluster.isRunning(name)) return;
+    moments.count("server stopped on purpose");
+    sim.tell(name, "is told to stop");
+    cluster.stop(name);
+    later(context, rng.between(300, 2_500), () => cluster.start(name));
+  };
+  if (rng.chance(0.4)) {
+    stop(target(context));
+    return;
+  }
+  onceWritten(
+    context,
+    (record, before) => before !== null && record.inSync.length > before.inSync.length,
+    ({ inSync }) => {
+      const joiner = inSync.at(-1)?.server ?? "";
+      const peers = cluster.names.filter((peer) => peer !== joiner);
+      cut(
+        context,
+        [...waysBetween(joiner, peers, "main", false), ...waysBetween(joiner, peers, "failsafe", false)],
+        200,
+      );
+      stop(joiner);
+    },
+  );
+}
+
 /** A compare-and-set of these moments is often unknown to its sender, or lands late. */
 function troubleRegistry(context: FaultContext, forMs: number): void {
   const { sim, rng, suspicionMs } = context;
@@ -82,11 +128,21 @@ function killMachine(context: FaultContext, name: string, moment: Moment): boole
   return true;
 }
 
+/** What was not asked to be on disk before is not there when the power goes. */
+function slowDisks(context: FaultContext): void {
+  const disks = context.cluster.names.map((name) => context.sim.host(name).disk);
+  for (const disk of disks) disk.slowness = context.rng.pick([20, 200]);
+  later(context, 1_500, () => {
+    for (const disk of disks) disk.slowness = 1;
+  });
+}
+
 /** Whoever becomes the primary dies soon, three times in a row (situation 37; rule 2: only what is synced survives). */
 function chase(context: FaultContext, killed = 0): void {
   const { cluster, moments, rng } = context;
   const name = cluster.record?.primary.server;
   if (name === undefined || !killMachine(context, name, "server killed")) return;
+  if (killed === 0 && rng.chance(0.5)) slowDisks(context);
   if (killed === 2) moments.count("three failures in a chain");
   if (killed >= 2) return;
   onceWritten(
@@ -161,6 +217,8 @@ function ageSoleDisk(context: FaultContext): void {
 
 export const combinedFaults: readonly FaultKind[] = [
   { name: "split", class: "within", meanGapMs: 1_200, run: split },
+  { name: "pauseBehindSplit", class: "within", meanGapMs: 2_500, run: pauseBehindSplit },
+  { name: "stopStart", class: "within", meanGapMs: 2_500, run: stopStart },
   { name: "chase", class: "within", meanGapMs: 2_500, run: (context) => chase(context) },
   { name: "killOnJoin", class: "within", meanGapMs: 2_000, run: killOnJoin },
   { name: "interruptSnapshot", class: "within", meanGapMs: 2_000, run: interruptSnapshot },

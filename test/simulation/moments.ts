@@ -31,6 +31,7 @@ export const momentNames = [
   "new history",
   "three failures in a chain",
   "both links cut",
+  "server stopped on purpose",
   "killed on a join",
   "request that kills",
   "duplicate answered",

@@ -25,7 +25,7 @@ import { runShipped } from "./shipped.ts";
 import type { SeedResult, WorkerTask } from "./worker.ts";
 
 const defaultSeeds = 200;
-const mutationBudget = 400;
+const mutationBudget = 100;
 const maxFailuresShown = 5;
 
 const { values } = parseArgs({

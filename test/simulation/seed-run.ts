@@ -70,6 +70,8 @@ export interface SeedReport {
 }
 
 const names = ["alpha", "beta", "gamma", "delta"] as const;
+/** Of one client. */
+const maxRequests = 300;
 const startWithinMs = 20_000;
 const recoverWithinMs = 90_000;
 const drainWithinMs = 60_000;
@@ -90,7 +92,7 @@ export function planOf(seed: number, fixed: Partial<SeedPlan> = {}): SeedPlan {
     rememberReplies: rng.pick([20, 200, 10_000]),
     retainedBytes: rng.pick([0, 2_000, 1_000_000]),
     confirm: rng.pick(["memory", "memory", "memory", "memory", "written", "synced"]),
-    faultMs: rng.int(3_000, 12_000),
+    faultMs: rng.int(2_000, 8_000),
     clients: rng.int(1, 4),
     isWide: rng.chance(0.15),
     stopsAtEnd: rng.chance(0.3),
@@ -126,6 +128,7 @@ class SeedRun {
     this.#recorder = new Recorder(() => this.#sim.nowMs);
     const start = options.makeStart(plan, this.#workload);
     this.#cluster = new Cluster(this.#sim, start, this.#recorder, this.#moments);
+    this.#cluster.onViolation = (of, text) => this.#fail(of, text);
     this.#watch();
     options.init(this.#sim, plan, this.#workload);
   }
@@ -213,7 +216,7 @@ class SeedRun {
         service,
         name,
         workload: this.#workload,
-        style: styleOf(rng),
+        style: styleOf(rng, this.#plan.faultMs),
         rng: rng.stream(name),
         clock: world.clock,
         bus: new RecordingBus(world.bus, this.#recorder, service),
@@ -316,18 +319,20 @@ class SeedRun {
   }
 }
 
-function styleOf(rng: Rng): ClientStyle {
+/** Requests come as long as faults do: what happens in silence shows nothing. */
+function styleOf(rng: Rng, faultMs: number): ClientStyle {
+  const meanGapMs = rng.pick([10, 40, 150]);
   return {
     ordered: rng.chance(0.5),
     stamps: true,
-    meanGapMs: rng.pick([10, 40, 150]),
+    meanGapMs,
     maxInFlight: rng.pick([1, 4, 32]),
     resendMs: rng.pick([80, 250, 800]),
     twiceChance: rng.pick([0, 0.05, 0.2]),
     lateChance: rng.pick([0, 0.05]),
     reuseChance: rng.pick([0, 0.03]),
     queryChance: rng.pick([0, 0.1, 0.3]),
-    requests: rng.pick([60, 150]),
+    requests: Math.min(maxRequests, 20 + Math.ceil(faultMs / meanGapMs)),
   };
 }
 

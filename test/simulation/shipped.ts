@@ -119,7 +119,7 @@ export async function runShipped(
     init: (sim, plan) => {
       sim.registry.write(initialRecord("sim", plan.servers[0] ?? "alpha", `h${plan.seed}`));
     },
-    ...(task.faults === undefined ? {} : { fixed: { faults: task.faults } }),
+    fixed: { ...mutation?.plan, ...(task.faults === undefined ? {} : { faults: task.faults }) },
   };
   return await runSeed(seed, options);
 }
