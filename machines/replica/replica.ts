@@ -913,8 +913,7 @@ export class Replica implements IntakeView, MirrorView {
       this.#dispatch({ type: "verdict.refuse" }, this.membership.frozen);
       return;
     }
-    if (this.stopping) return;
-    if (this.#forced) {
+    if (this.#forced && !this.stopping) {
       this.#dispatch({ type: "verdict.newHistory" }, "recovered by force: what this server does not have is lost");
       return;
     }
@@ -934,6 +933,8 @@ export class Replica implements IntakeView, MirrorView {
       limits: this.limits,
       rules: this.rules,
     });
+    // One that stops begins nothing more; but where the registry counts on its memory it must give that to its disk first.
+    if (this.stopping && verdict.event !== "verdict.member") return;
     const isNew = verdict.event !== this.#verdict?.event || verdict.why !== this.#verdict.why;
     this.#verdict = verdict;
     if (isNew) this.#dispatch({ type: verdict.event }, verdict.why);

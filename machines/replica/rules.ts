@@ -30,8 +30,11 @@ export const shippedRules = {
   mayConfirm: (fenced: boolean, casIsOpen: boolean): boolean => !fenced && !casIsOpen,
   mayCommit: (fenced: boolean): boolean => !fenced,
 
-  /** Rule 2: everything appended is on disk before the compare-and-set that would leave one member. */
-  isSyncedForCas: (synced: number, last: number): boolean => synced >= last,
+  /**
+   * Rule 2: everything appended up to the fence is on disk before the compare-and-set that would leave one member. What
+   * is appended behind the fence is confirmed and acknowledged by nobody, and under load it would never end.
+   */
+  isSyncedForCas: (synced: number, fencedAt: number): boolean => synced >= fencedAt,
 
   /** Rule 3: from sending a compare-and-set until it is settled, both configurations must be satisfied. */
   configurations: (settled: Configuration, open: Configuration | null): Configuration[] =>

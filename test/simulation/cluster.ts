@@ -17,6 +17,8 @@ export interface RunningServer {
   /** A clean stop. */
   stop(): Promise<void>;
   readonly ended: Promise<ServerEnd>;
+  /** The last record of its log. */
+  last?(): number;
 }
 
 export interface StartContext {
@@ -71,6 +73,10 @@ export class Cluster {
     return this.#sim.registry.current?.record ?? null;
   }
 
+  last(name: string): number {
+    return this.#server(name).running?.last?.() ?? Number.MAX_SAFE_INTEGER;
+  }
+
   process(name: string): SimProcess | null {
     return this.#servers.get(name)?.process ?? null;
   }
@@ -81,8 +87,9 @@ export class Cluster {
 
   start(name: string): void {
     const server = this.#server(name);
-    if (server.process?.isAlive === true) return;
+    // One that is stopping is started again once it has ended.
     server.isOff = false;
+    if (server.process?.isAlive === true) return;
     const process = this.#sim.startProcess(name);
     server.process = process;
     this.#tell(name, `starts as ${incarnationOf(process)}`);

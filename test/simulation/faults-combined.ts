@@ -198,21 +198,28 @@ function lethalRequest(context: FaultContext): void {
   });
 }
 
-/** Beyond the promise: the only disk that has everything is replaced by an old copy of itself (situation 28). */
+/**
+ * Beyond the promise: the only disk that has everything is replaced by an old copy of itself (situation 28). The copy is
+ * older than the registry's base: a younger one cannot be told from the disk itself.
+ */
 function ageSoleDisk(context: FaultContext): void {
   const { sim, cluster, moments, rng } = context;
-  const { record } = cluster;
-  if (record === null) return;
-  const { server } = record.primary;
+  const server = cluster.record?.primary.server;
+  if (server === undefined) return;
   const { disk } = sim.host(server);
-  if (record.durability !== "disk" || rng.chance(0.3)) {
-    disk.saveCopy();
+  const copiedAt = cluster.last(server);
+  disk.saveCopy();
+  later(context, rng.between(200, 800), () => {
     for (const name of cluster.names) if (name !== server) cluster.kill(name, "process");
-    return;
-  }
-  cluster.kill(server, "process");
-  if (disk.restoreCopy()) moments.count("old disk restored");
-  sim.tell(server, "an old copy of its disk is put in place");
+  });
+  later(context, rng.between(400, 1_600), () => {
+    const { record } = cluster;
+    if (record === null || record.durability !== "disk" || record.primary.server !== server) return;
+    if (record.base.sequence <= copiedAt) return;
+    cluster.kill(server, "process");
+    if (disk.restoreCopy()) moments.count("old disk restored");
+    sim.tell(server, "an old copy of its disk is put in place");
+  });
 }
 
 export const combinedFaults: readonly FaultKind[] = [

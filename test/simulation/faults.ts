@@ -214,13 +214,14 @@ function harmDisk(context: FaultContext): void {
   const name = anyServer(context);
   if (!mayHarm(context, name)) return;
   const { disk } = sim.host(name);
-  cluster.kill(name, "process");
   const kind = rng.next();
+  const isNeeded = !cluster.mayHarmDisk(name);
+  cluster.kill(name, "process");
   if (kind < 0.5) {
     const how = disk.damage();
     if (how !== null) moments.count("disk damaged");
     sim.tell(name, `its disk is damaged: ${how ?? "nothing to damage"}`);
-  } else if (kind < 0.75) {
+  } else if (kind < 0.75 && !isNeeded) {
     if (disk.restoreCopy()) moments.count("old disk restored");
     sim.tell(name, "an old copy of its disk is put in place");
   } else {

@@ -39,6 +39,12 @@ export const mutations: readonly Mutation[] = [
     plan: races,
   },
   {
+    name: "acknowledges while fenced",
+    rule: "2",
+    rules: { mayCommit: () => true },
+    plan: { ...pair, faults: ["split", "chase", "slowDisk", "registry", "kill"] },
+  },
+  {
     name: "asks for the sole membership before its log is synced",
     rule: "2",
     rules: { isSyncedForCas: () => true },

@@ -99,6 +99,7 @@ function makeStart(plan: SeedPlan, workload: Workload, rules: Rules): StartServe
         handle.stop();
         await handle.ended;
       },
+      last: () => (handle.life?.hasBegun === true ? handle.life.replica.log.last : Number.MAX_SAFE_INTEGER),
       ended: handle.ended.then((end) => {
         if (end.reason === "failed") world.log.error({}, end.error.message);
         return ends[end.reason];
