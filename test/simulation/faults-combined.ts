@@ -208,7 +208,7 @@ function ageSoleDisk(context: FaultContext): void {
   if (server === undefined) return;
   const { disk } = sim.host(server);
   const copiedAt = cluster.last(server);
-  disk.saveCopy();
+  const copy = disk.main.copy();
   later(context, rng.between(200, 800), () => {
     for (const name of cluster.names) if (name !== server) cluster.kill(name, "process");
   });
@@ -217,7 +217,9 @@ function ageSoleDisk(context: FaultContext): void {
     if (record === null || record.durability !== "disk" || record.primary.server !== server) return;
     if (record.base.sequence <= copiedAt) return;
     cluster.kill(server, "process");
-    if (disk.restoreCopy()) moments.count("old disk restored");
+    disk.main = copy;
+    disk.side = null;
+    moments.count("old disk restored");
     sim.tell(server, "an old copy of its disk is put in place");
   });
 }
