@@ -97,10 +97,11 @@ function withoutSequence(result: unknown, expected: unknown): unknown {
   return rest;
 }
 
-/** The body that was run: of the copies, the first (a reused id with another body is refused). */
+/** The body that was run: of the copies that were not refused, the first (a reused id with another body is refused). */
 function bodyOf(story: RequestStory | undefined): unknown {
-  const [first] = story?.copies.values() ?? [];
-  return first?.body;
+  if (story === undefined) return undefined;
+  const copies = Array.from(story.copies.values());
+  return (copies.find(({ copy }) => !story.refused.has(copy)) ?? copies[0])?.body;
 }
 
 /** A query sees everything acknowledged before it was sent, nothing sent after it was answered, and no less than earlier ones. */

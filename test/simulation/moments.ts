@@ -53,7 +53,7 @@ export class Moments {
   count(moment: Moment, times = 1): void {
     if (times === 0) return;
     this.counts.set(moment, (this.counts.get(moment) ?? 0) + times);
-    for (const run of [...(this.#listeners.get(moment) ?? [])]) run();
+    for (const run of this.#listeners.get(moment) ?? []) run();
   }
 
   /** Returns what ends it. */

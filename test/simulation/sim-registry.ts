@@ -59,7 +59,7 @@ export class SimRegistryState {
     const before = this.current?.record ?? null;
     this.current = version;
     if (record.epoch >= (this.#newest?.record.epoch ?? 0)) this.#newest = version;
-    for (const tell of [...this.onWritten]) tell(version.record, before);
+    for (const tell of this.onWritten) tell(version.record, before);
     return version;
   }
 
