@@ -22,7 +22,8 @@ refuseOldNode();
 /** How long an unpacked program may take to be ready. */
 const programWithinMs = 10_000;
 
-if (!isInstalled()) {
+const justInstalled = !isInstalled();
+if (justInstalled) {
   install();
 }
 const fingerprint = sourcesFingerprint();
@@ -82,7 +83,7 @@ function install() {
 function build(fingerprint) {
   console.log("twinlog: building (tsc) …");
   const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-  awaitProgram(compiler);
+  if (justInstalled) awaitProgram(compiler);
   const { status } = spawnSync(process.execPath, [compiler, "-p", root], { cwd: root, stdio: "inherit" });
   if (status !== 0) {
     fail("The build failed: see the compiler's messages above.");
@@ -95,7 +96,7 @@ function build(fingerprint) {
 /** A program that was only just unpacked may still be open for writing elsewhere ("text file busy"): waits until it runs. */
 function awaitProgram(compiler) {
   const deadlineMs = Date.now() + programWithinMs;
-  while (spawnSync(process.execPath, [compiler, "--version"], { stdio: "ignore" }).status !== 0) {
+  while (spawnSync(process.execPath, [compiler, "--version"], { cwd: root, stdio: "ignore" }).status !== 0) {
     if (Date.now() > deadlineMs) return;
   }
 }

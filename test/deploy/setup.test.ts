@@ -23,7 +23,13 @@ const npm = `
   writeFileSync("node_modules/.package-lock.json", JSON.stringify({ packages: Object.fromEntries(installed) }));
 `;
 const tsc = `
-  const { appendFileSync, cpSync, mkdirSync, readdirSync } = require("node:fs");
+  const { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } = require("node:fs");
+  if (process.argv.includes("--version")) {
+    // Just unpacked: busy when it is asked for the first time.
+    if (existsSync("asked")) process.exit(0);
+    writeFileSync("asked", "");
+    process.exit(1);
+  }
   appendFileSync("log", "tsc\\n");
   mkdirSync("dist/deploy", { recursive: true });
   for (const name of readdirSync("deploy").filter((each) => each.endsWith(".ts"))) {
