@@ -119,7 +119,7 @@ export class Life {
       facts: () => ({
         application: this.#application.process,
         flushed: checkpoint.applied,
-        synced: Math.max(checkpoint.synced, this.replica.synced),
+        synced: Math.max(checkpoint.synced, this.replica.own.synced),
         links: {
           main: this.replica.peers.isAnyUp("main") ? "up" : "down",
           failsafe: this.replica.peers.isAnyUp("failsafe") ? "up" : "down",

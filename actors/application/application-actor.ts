@@ -183,7 +183,7 @@ export class ApplicationActor implements Actor {
   }
 
   onBus(connected: boolean): void {
-    if (!connected) this.#results.rewind(this.#replica.published);
+    if (!connected) this.#results.rewind(this.#replica.own.published);
   }
 
   // --- requests ---------------------------------------------------------------------------------------------------
@@ -250,8 +250,8 @@ export class ApplicationActor implements Actor {
       service: settings.service,
       history,
       committed,
-      lastResult: () => replica.committedResults,
-      start: replica.requests.historyStart + 1,
+      lastResult: () => replica.commitment.results,
+      start: replica.applied.requests.historyStart + 1,
       batches: committedLog,
     };
     stage.watch(answerReplay(message, world.bus, source, this.#places), () => {});

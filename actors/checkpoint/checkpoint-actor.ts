@@ -48,8 +48,8 @@ export class CheckpointActor implements Actor {
   consider(): void {
     const { replica, checkpoint, settings, world } = this.#parts;
     if (this.#flushing !== null || this.isHeld || checkpoint.state !== "idle") return;
-    const { log, committed, requests, hot } = replica();
-    const through = hot ? committed : Math.min(committed, requests.through);
+    const { log, committed, applied, hot } = replica();
+    const through = hot ? committed : Math.min(committed, applied.requests.through);
     const records = through - checkpoint.applied;
     if (records <= 0 && this.#asked.length === 0) return;
     const { flushMs, flushRecords, flushBytes, maxUnsyncedBytes } = settings.limits;
@@ -90,7 +90,9 @@ export class CheckpointActor implements Actor {
 
   async #run(committed: number): Promise<void> {
     const { replica, checkpoint } = this.#parts;
-    const { requests, published, hot, committedResults } = replica();
+    const { applied, own, hot, commitment } = replica();
+    const { requests } = applied;
+    const { published } = own;
     const retainFrom = Math.min(requests.oldestNeeded, published + 1, committed + 1);
     const report = await checkpoint.flush({
       committed,
@@ -98,7 +100,7 @@ export class CheckpointActor implements Actor {
       meta: {
         committed,
         published,
-        resultNumber: hot ? committedResults : requests.resultNumber,
+        resultNumber: hot ? commitment.results : requests.resultNumber,
         forgottenThrough: requests.forgetThrough,
         floorMs: Math.max(0, requests.done.floorMs),
       },

@@ -57,11 +57,12 @@ export class OperatorActor {
   /** $SRV.PING, INFO and STATS answer for this server (DESIGN.md, contracts). */
   #announce(): void {
     const { world, stage, settings, process } = this.#parts;
+    const { schema } = this.#parts.replica().options;
     const announced = world.bus.announceService({
       name: settings.service,
       version: process.version.split("-")[0] ?? process.version,
       description: `${settings.application} on Twinlog, server ${settings.server}`,
-      metadata: { server: settings.server, application: settings.application, schema: this.#parts.replica().schema },
+      metadata: { server: settings.server, application: settings.application, schema },
       stats: () => {
         const { role, state, mode, epoch, sequence, committed, inFlight } = this.status();
         return { role, state, mode, epoch, sequence, committed, inFlight };
@@ -101,7 +102,7 @@ export class OperatorActor {
       incarnation: replica.self,
       epoch: replica.membership.epochSeen,
       history: replica.history,
-      mode: replica.mode,
+      mode: replica.membership.record?.mode ?? null,
       sequence: replica.log.last,
       committed: replica.committed,
       why: replica.why,

@@ -208,7 +208,7 @@ export class SnapshotTransfer {
     const receiving = this.#receiving;
     if (receiving?.isReady === true && !receiving.isBusy) {
       const isOver = this.#nowMs - receiving.movedMs > patience * stalledBackupMs;
-      if (isOver || this.#parts.replica().following?.session !== receiving.session) this.#giveUp(receiving);
+      if (isOver || this.#parts.replica().follower.following?.session !== receiving.session) this.#giveUp(receiving);
       else if (this.#nowMs - receiving.askedMs > 2 * heartbeatMs) this.#ask(receiving);
     }
     const sending = this.#sending;

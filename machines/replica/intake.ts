@@ -9,6 +9,8 @@ import type { ErrorCode } from "../../schemas/errors.ts";
 import type { Limits } from "../../schemas/settings.ts";
 import { recordKinds, requestKey } from "../codec/record.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
+import { OwedReplies, type ReplySink } from "./owed-replies.ts";
+import type { Peers } from "./peers.ts";
 import type { CompletedTransaction, RequestTable, RunningRequest } from "./requests.ts";
 import type { Rules } from "./rules.ts";
 
@@ -26,35 +28,21 @@ export interface Arrival {
   readonly replyTo: string;
 }
 
-/** Called for each reply that may leave now. The bytes are not changed later. */
-export type ReplySink = (to: string, bytes: Uint8Array, duplicate: boolean) => void;
-
-interface Owed {
-  readonly to: string;
-  readonly needs: number;
-  /** 0: no proof is needed. */
-  readonly probe: number;
-  readonly source: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-  readonly duplicate: boolean;
-}
-
 /** The replica's fields that the intake reads. */
 export interface IntakeView {
   readonly log: MemoryLog;
-  readonly requests: RequestTable;
+  readonly applied: { readonly requests: RequestTable };
   readonly rules: Rules;
   readonly limits: Limits;
   readonly epoch: number;
   readonly committed: number;
   /** End of what this server inherited when it went hot. */
   readonly inherited: number;
+  readonly serving: { readonly hotSinceMs: number };
+  readonly nowMs: number;
   readonly alone: boolean;
-  /** Requests are held: paused by an operator, or too much is unconfirmed. */
-  readonly busy: string;
-  readonly cautious: boolean;
-  nextProbe(): number;
+  readonly commitment: { readonly openBytes: number };
+  readonly peers: Peers;
 }
 
 const noBytes = new Uint8Array(0);
@@ -65,24 +53,21 @@ export function refusal(client: string, id: string, code: ErrorCode, message: st
 }
 
 export class Intake {
-  #owed: Owed[] = [];
-  #owedHead = 0;
-  #now: Owed[] = [];
-  #proofs: Owed[] = [];
+  readonly #replies = new OwedReplies();
+  /** By an operator. */
+  isPaused = false;
   #queue: RunningRequest[] = [];
   /** Begun and not done: joined by duplicates. */
   #running = new Map<string, RunningRequest>();
 
   get inFlight(): number {
-    return this.#owed.length - this.#owedHead + this.#running.size;
-  }
-  get waitingForProof(): number {
-    return this.#proofs.length;
+    return this.#replies.waiting + this.#running.size;
   }
 
   /** The request to run now, or null: it is answered, joined, refused, queued behind an attempt record, or dropped. */
   onRequest(arrival: Arrival, nowWallMs: number, view: IntakeView): RunningRequest | null {
-    const { rules, requests } = view;
+    const { rules } = view;
+    const { requests } = view.applied;
     const key = requestKey(arrival.client, arrival.id);
     const doneAt = requests.done.sequenceOf(key);
     if (rules.isDuplicate(doneAt)) {
@@ -97,17 +82,8 @@ export class Intake {
       return null;
     }
     if (arrival.issuedAtMs !== undefined && arrival.issuedAtMs > nowWallMs + view.limits.maxFutureMs) {
-      this.#now.push(
-        owed(
-          arrival.replyTo,
-          refusal(
-            arrival.client,
-            arrival.id,
-            "INVALID_REQUEST",
-            "issuedAt lies too far in the future: check the client's clock",
-          ),
-        ),
-      );
+      const message = "issuedAt lies too far in the future: check the client's clock";
+      this.#replies.oweAtOnce(arrival.replyTo, refusal(arrival.client, arrival.id, "INVALID_REQUEST", message), false);
       return null;
     }
     if (rules.isExpired(arrival.issuedAtMs, requests.done.floorMs)) {
@@ -131,8 +107,9 @@ export class Intake {
       this.refuse(arrival, "OUT_OF_ORDER", `request ${arrival.after} is not known here; send it again first`, view);
       return null;
     }
-    if (view.busy !== "" || this.inFlight >= view.limits.maxInFlight) {
-      this.refuse(arrival, "BUSY", view.busy || "too many requests are in flight", view);
+    const busy = this.#busy(view);
+    if (busy !== "") {
+      this.refuse(arrival, "BUSY", busy, view);
       return null;
     }
     const request: RunningRequest = {
@@ -151,7 +128,14 @@ export class Intake {
       done: false,
       ordinal: begun?.completed.length ?? 0,
     };
-    return this.begin(request, begun?.attempts ?? 0, arrival.resend || view.cautious || begun !== undefined, view);
+    const isEarly = view.nowMs - view.serving.hotSinceMs < view.limits.cautionMs;
+    return this.begin(request, begun?.attempts ?? 0, arrival.resend || isEarly || begun !== undefined, view);
+  }
+
+  #busy({ limits, commitment }: IntakeView): string {
+    if (this.isPaused) return "intake is paused by an operator";
+    if (commitment.openBytes > limits.maxUnconfirmedBytes) return "the backup or the disk does not keep up";
+    return this.inFlight >= limits.maxInFlight ? "too many requests are in flight" : "";
   }
 
   /** Starts a request at once, or behind an attempt record where it may be dangerous (rule 17). */
@@ -209,30 +193,22 @@ export class Intake {
   }
 
   #isKnown(key: string, view: IntakeView): boolean {
-    if (view.requests.done.sequenceOf(key) > 0 || this.#running.has(key)) return true;
-    const begun = view.requests.begun.get(key);
+    if (view.applied.requests.done.sequenceOf(key) > 0 || this.#running.has(key)) return true;
+    const begun = view.applied.requests.begun.get(key);
     return begun !== undefined && begun.completed.length > 0;
   }
 
   #answerAgain(key: string, arrival: Arrival, view: IntakeView): void {
-    const done = view.requests.done.find(key);
+    const done = view.applied.requests.done.find(key);
     if (done === null) return;
     if (view.rules.isReused(arrival.bodyHash, done.bodyHash)) {
       this.refuse(arrival, "ID_REUSED", "this id was used with another body", view);
       return;
     }
     if (arrival.replyTo === "") return;
-    const reply: Owed = {
-      to: arrival.replyTo,
-      needs: done.sequence,
-      probe: 0,
-      source: done.reply,
-      start: 0,
-      end: done.reply.length,
-      duplicate: true,
-    };
-    if (view.rules.mayAnswer(done.sequence, view.committed)) this.#now.push(reply);
-    else this.#owed.push({ ...reply, needs: view.log.last });
+    const { reply } = done;
+    if (view.rules.mayAnswer(done.sequence, view.committed)) this.#replies.oweAtOnce(arrival.replyTo, reply, true);
+    else this.#replies.owe(arrival.replyTo, view.log.last, reply, 0, reply.length, true);
   }
 
   /** A refusal that another server might not repeat: it waits for a proof; too many waiting, and it is dropped. */
@@ -247,17 +223,9 @@ export class Intake {
 
   /** An answer that is true only while this server is the primary: a refusal, or what a query saw at `needs`. */
   answerProven(to: string, bytes: Uint8Array, needs: number, view: IntakeView): void {
-    if (to === "" || this.#proofs.length >= view.limits.maxWaitingRefusals) return;
-    const probe = view.alone ? 0 : view.nextProbe();
-    this.#proofs.push({
-      to,
-      needs: Math.max(needs, view.inherited),
-      probe,
-      source: bytes,
-      start: 0,
-      end: bytes.length,
-      duplicate: false,
-    });
+    if (to === "" || this.#replies.waitingForProof >= view.limits.maxWaitingRefusals) return;
+    const probe = view.alone ? 0 : view.peers.nextProbe();
+    this.#replies.oweProven(to, Math.max(needs, view.inherited), probe, bytes);
   }
 
   #append(
@@ -271,7 +239,8 @@ export class Intake {
     view: IntakeView,
   ): number {
     const sequence = view.log.last + 1;
-    const { requests, log } = view;
+    const { log } = view;
+    const { requests } = view.applied;
     const isFinal = kind === recordKinds.final;
     const start = log.append({
       kind,
@@ -336,49 +305,17 @@ export class Intake {
     );
     request.done = true;
     if (this.#running.size > 0) this.#running.delete(request.requestKey);
-    const at = view.requests.done.newest;
+    const at = view.applied.requests.done.newest;
     for (let index = 0; index < request.replyTo.length; index += 1) {
       const to = request.replyTo[index] as string;
-      this.#owed.push({
-        to,
-        needs: sequence,
-        probe: 0,
-        source: at.source,
-        start: at.start,
-        end: at.end,
-        duplicate: index > 0,
-      });
+      this.#replies.owe(to, sequence, at.source, at.start, at.end, index > 0);
     }
     return sequence;
   }
 
   /** Hands out what may leave now (rule 5). */
   release(committed: number, echoed: number, rules: Rules, sink: ReplySink): void {
-    for (const reply of this.#now) sink(reply.to, reply.source.subarray(reply.start, reply.end), reply.duplicate);
-    this.#now.length = 0;
-    const owed = this.#owed;
-    let head = this.#owedHead;
-    while (head < owed.length) {
-      const reply = owed[head] as Owed;
-      if (!rules.mayAnswer(reply.needs, committed)) break;
-      sink(reply.to, reply.source.subarray(reply.start, reply.end), reply.duplicate);
-      head += 1;
-    }
-    if (head === owed.length) {
-      owed.length = 0;
-      head = 0;
-    } else if (head > 4096 && head * 2 > owed.length) {
-      owed.splice(0, head);
-      head = 0;
-    }
-    this.#owedHead = head;
-    let proven = 0;
-    for (const reply of this.#proofs) {
-      if (!rules.mayAnswer(reply.needs, committed) || !rules.isProven(reply.probe, echoed)) break;
-      sink(reply.to, reply.source.subarray(reply.start, reply.end), reply.duplicate);
-      proven += 1;
-    }
-    if (proven > 0) this.#proofs.splice(0, proven);
+    this.#replies.release(committed, echoed, rules, sink);
   }
 
   /** A request that an earlier server began (rule 16). */
@@ -406,28 +343,8 @@ export class Intake {
 
   /** The role is gone: nothing in flight is spoken of (rule 7). */
   clear(): void {
-    this.#owed = [];
-    this.#owedHead = 0;
-    this.#now = [];
-    this.#proofs = [];
+    this.#replies.clear();
     this.#queue = [];
     this.#running.clear();
   }
-
-  clone(): Intake {
-    const copy = new Intake();
-    copy.#owed = this.#owed.slice(this.#owedHead);
-    copy.#now = [...this.#now];
-    copy.#proofs = [...this.#proofs];
-    const requests = new Map(
-      [...this.#running].map(([key, request]) => [key, { ...request, replyTo: [...request.replyTo] }]),
-    );
-    copy.#running = requests;
-    copy.#queue = this.#queue.map((request) => requests.get(request.requestKey) ?? request);
-    return copy;
-  }
-}
-
-function owed(to: string, bytes: Uint8Array): Owed {
-  return { to, needs: 0, probe: 0, source: bytes, start: 0, end: bytes.length, duplicate: false };
 }

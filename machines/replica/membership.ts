@@ -6,9 +6,11 @@
  * never falls, and a registry that went backwards freezes mode changes (`frozen` says why).
  */
 import type { Member, RegistryRecord } from "../../schemas/registry.ts";
+import type { Heartbeat } from "../codec/message.ts";
 import type { Configuration } from "../log/commit.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Rules } from "./rules.ts";
+import type { RegistryAnswer } from "./types.ts";
 
 export interface KnownRecord {
   readonly record: RegistryRecord;
@@ -41,6 +43,12 @@ export class Membership {
   #epochSeen: number;
   #savedEpoch: number;
   #writes = 0;
+  /** At most one reading of the registry is under way. */
+  #isReading = false;
+  #readMs = Number.NEGATIVE_INFINITY;
+  #seenWhenAsked = 0;
+  /** The registry had no record when it was read last. */
+  isMissing = false;
   frozen = "";
 
   constructor(self: Member, rules: Rules, out: Outbox[], epochSeen: number) {
@@ -73,6 +81,10 @@ export class Membership {
   get isNamed(): boolean {
     return this.#known !== null && this.#rules.isNamed(this.#known.record, this.#self);
   }
+  /** The newest record names this incarnation, whoever it is. */
+  isInSync(incarnation: string): boolean {
+    return this.#known?.record.inSync.some((member) => member.incarnation === incarnation) ?? false;
+  }
   get isPrimary(): boolean {
     return this.#known !== null && this.#rules.isSameMember(this.#known.record.primary, this.#self);
   }
@@ -94,9 +106,16 @@ export class Membership {
     this.#savedEpoch = Math.max(this.#savedEpoch, epoch);
   }
 
-  /** A peer has seen an epoch that this server has not: the registry is asked, its word is not enough. */
-  isBehind(epochSeen: number): boolean {
-    return epochSeen > this.#epochSeen;
+  /** Asks what the registry says, unless that is asked already. */
+  read(nowMs: number): void {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    this.#readMs = nowMs;
+    this.#seenWhenAsked = this.#epochSeen;
+    this.#out.push({ type: "readRegistry" });
+  }
+  onTick(nowMs: number, pollMs: number): void {
+    if (nowMs - this.#readMs >= pollMs || this.mustRead) this.read(nowMs);
   }
 
   /** Asks for the next configuration. The record is the known one with these changes. */
@@ -113,6 +132,20 @@ export class Membership {
     const signed = { ...record, writeId };
     this.#open = { record: signed, expectedRevision, writeIds: [...earlier, writeId], status: "asking" };
     this.#out.push({ type: "compareAndSet", record: signed, expectedRevision });
+  }
+
+  /** The primary tells the record that it won: nobody needs to ask. */
+  onHeartbeat({ record, revision, epochSeen }: Heartbeat, service: string, nowMs: number): Settlement {
+    let settlement: Settlement = null;
+    if (record !== undefined && revision !== undefined && record.service === service) {
+      // A deposed primary that does not know it tells an older record than this server has seen: it is not followed.
+      const { epoch } = record;
+      const isNews = epoch > this.#epochSeen || (this.#known === null && !this.#rules.wentBack(epoch, this.#epochSeen));
+      if (isNews || this.#open !== null) settlement = this.onFound({ record, revision });
+    }
+    // A peer's word that there is a newer epoch is not enough: the registry is asked.
+    if (epochSeen > this.#epochSeen) this.read(nowMs);
+    return settlement;
   }
 
   onCasAnswer(writeId: string, answer: CasAnswer): Settlement {
@@ -140,7 +173,7 @@ export class Membership {
   }
 
   /** The registry still shows the old value while a write of ours may land: a second try of the same forces it. */
-  force(): void {
+  #force(): void {
     const open = this.#open;
     if (open !== null && open.status === "unknown" && this.frozen === "")
       this.#send(open.record, open.expectedRevision, open.writeIds);
@@ -157,25 +190,28 @@ export class Membership {
     return isMine ? "won" : "superseded";
   }
 
+  onRead(answer: RegistryAnswer, nowMs: number): Settlement {
+    this.#isReading = false;
+    if (answer.outcome === "unavailable") return null;
+    this.isMissing = answer.outcome === "missing";
+    this.#judge(answer.outcome === "missing" ? null : answer.record.epoch);
+    if (answer.outcome === "missing") return null;
+    const { record, revision } = answer;
+    const settlement = this.frozen === "" || this.#known === null ? this.onFound({ record, revision }) : null;
+    this.#force();
+    if (this.wasLost) this.read(nowMs);
+    return settlement;
+  }
+
   /**
    * What the registry says about itself: older than what was seen here when it was asked freezes mode changes until it is
    * not. What was seen since proves nothing: an answer may come after a compare-and-set that it knows nothing of.
    */
-  judge(epoch: number | null, seenWhenAsked: number): void {
+  #judge(epoch: number | null): void {
     if (epoch === null)
       this.frozen = this.#epochSeen > 0 ? "the registry's record is gone; restore it, or recover by force" : "";
-    else if (this.#rules.wentBack(epoch, seenWhenAsked))
-      this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${seenWhenAsked}; restore it, or recover by force`;
+    else if (this.#rules.wentBack(epoch, this.#seenWhenAsked))
+      this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${this.#seenWhenAsked}; restore it, or recover by force`;
     else this.frozen = "";
-  }
-
-  clone(out: Outbox[]): Membership {
-    const copy = new Membership(this.#self, this.#rules, out, this.#epochSeen);
-    copy.#known = this.#known;
-    copy.#open = this.#open;
-    copy.#savedEpoch = this.#savedEpoch;
-    copy.#writes = this.#writes;
-    copy.frozen = this.frozen;
-    return copy;
   }
 }

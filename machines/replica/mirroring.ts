@@ -3,13 +3,11 @@
  * confirms say. What always holds: a follower is sent records only in its session and in order; changing links sends
  * again from the last confirmed record (rule 4); what is sent and not confirmed is bounded (rules 10, 15).
  */
-import type { Limits } from "../../schemas/settings.ts";
 import type { Confirm, Follow } from "../codec/message.ts";
 import type { LogBatch } from "../log/batch.ts";
-import type { EpochEnd, MemoryLog } from "../log/memory-log.ts";
-import type { Outbox } from "./outbox.ts";
-import { type LinkName, type Peer, type Peers, type Session, stepMirror } from "./peers.ts";
-import type { Rules } from "./rules.ts";
+import type { EpochEnd } from "../log/memory-log.ts";
+import { type LinkName, type Peer, type Session, stepMirror } from "./peers.ts";
+import type { ReplicaView } from "./view.ts";
 
 /**
  * Mirrors on their way to one follower. Past it records gather into the next one: under load batches grow by themselves,
@@ -17,23 +15,9 @@ import type { Rules } from "./rules.ts";
  */
 const maxMirrorsInFlight = 2;
 
-export interface MirrorView {
-  readonly self: string;
-  readonly epoch: number;
-  readonly history: string;
-  readonly schema: string;
-  readonly log: MemoryLog;
-  readonly committed: number;
-  readonly published: number;
-  readonly probe: number;
-  readonly limits: Limits;
-  readonly rules: Rules;
-  readonly peers: Peers;
-  readonly out: Outbox[];
-  /** The first record that is still on this server's disk. */
-  readonly oldestOnDisk: number;
-  /** The registry names it in sync. */
-  isInSync(incarnation: string): boolean;
+export interface MirrorView extends ReplicaView {
+  /** End of what this server inherited when it went hot. */
+  readonly inherited: number;
 }
 
 /** The last record that both logs share; null where that cannot be told, and only a snapshot helps (rule 7). */
@@ -53,6 +37,7 @@ export function agreedSequence(
 
 /** A server asks to follow. A repeated question of a session that stands gets the same answer again. */
 export function onFollow(peer: Peer, message: Follow, nowMs: number, view: MirrorView): void {
+  const { own } = view;
   const answer = { session: message.session, from: view.self, to: message.from };
   if (peer.session?.id !== message.session) stepMirror(peer, { type: "follow.asked" });
   const decline = (reason: "snapshot" | "schema" | "leaving") => {
@@ -65,7 +50,7 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
       payload: [],
     });
   };
-  if (message.schema !== view.schema) {
+  if (message.schema !== view.options.schema) {
     decline("schema");
     return;
   }
@@ -74,11 +59,11 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
     return;
   }
   if (peer.session?.id !== message.session) {
-    const isSameHistory = message.history === view.history || message.last === 0;
+    const isSameHistory = message.history === own.history || message.last === 0;
     const agreed = isSameHistory
-      ? agreedSequence(view.log.epochEnds, message.epochEnds, view.log.closed.sequence, message.last)
+      ? agreedSequence(own.log.epochEnds, message.epochEnds, own.log.closed.sequence, message.last)
       : null;
-    if (agreed === null || agreed < message.committed || agreed + 1 < view.oldestOnDisk) {
+    if (agreed === null || agreed < message.committed || agreed + 1 < own.oldestOnDisk) {
       const actions = stepMirror(peer, { type: "snapshot.needed" });
       decline("snapshot");
       if (actions.includes("sendSnapshot"))
@@ -86,7 +71,7 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
       return;
     }
     stepMirror(peer, {
-      type: view.isInSync(message.from) ? "follow.accepted.member" : "follow.accepted.joiner",
+      type: view.membership.isInSync(message.from) ? "follow.accepted.member" : "follow.accepted.joiner",
     });
     peer.session = {
       id: message.session,
@@ -106,22 +91,28 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
     };
   }
   const start = peer.session.start;
-  const hash = view.log.hashAt(start) ?? null;
+  const hash = own.log.hashAt(start) ?? null;
   view.out.push({
     type: "send",
     to: peer.name,
     link: view.peers.linkTo(peer),
-    message: { type: "accept", ...answer, epoch: view.epoch, sequence: start, hash },
+    message: { type: "accept", ...answer, epoch: view.membership.epoch, sequence: start, hash },
     payload: [],
   });
 }
 
 /** True when the confirm counted. */
 export function onConfirm(session: Session, message: Confirm, nowMs: number, view: MirrorView): boolean {
-  const { log } = view;
+  const { log } = view.own;
   // Below memory there is nothing to compare with: those records are committed and on both disks' way.
   const hash = message.sequence < log.base.sequence ? message.hash : log.hashAt(message.sequence);
-  const facts = { session: session.id, epoch: view.epoch, self: view.self, follower: session.incarnation, hash };
+  const facts = {
+    session: session.id,
+    epoch: view.membership.epoch,
+    self: view.self,
+    follower: session.incarnation,
+    hash,
+  };
   if (!view.rules.confirmFits(message, facts)) return false;
   session.confirmedEpoch = message.epoch;
   session.echoed = Math.max(session.echoed, message.probe);
@@ -136,14 +127,15 @@ export function onConfirm(session: Session, message: Confirm, nowMs: number, vie
 }
 
 /** From the last confirmed record: after a gap, a change of links, or when no confirm comes. */
-export function sendAgain(session: Session): void {
+function sendAgain(session: Session): void {
   session.sent = Math.max(session.confirmed, session.start);
   session.flight = [];
   session.flightBytes = 0;
 }
 
 function send(peer: Peer, session: Session, link: LinkName, batches: readonly LogBatch[], view: MirrorView): void {
-  const at = { sequence: session.sent, hash: view.log.hashAt(session.sent) ?? 0 };
+  const { own, peers } = view;
+  const at = { sequence: session.sent, hash: own.log.hashAt(session.sent) ?? 0 };
   const last = batches.at(-1);
   const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
   view.out.push({
@@ -153,20 +145,20 @@ function send(peer: Peer, session: Session, link: LinkName, batches: readonly Lo
     message: {
       type: "mirror",
       session: session.id,
-      epoch: view.epoch,
+      epoch: view.membership.epoch,
       from: view.self,
       to: session.incarnation,
       first: session.sent + 1,
       last: last?.last ?? at.sequence,
       previousHash: batches[0]?.previousHash ?? at.hash,
       lastHash: last?.lastHash ?? at.hash,
-      committed: view.committed,
-      published: view.published,
-      probe: view.probe,
+      committed: own.committed,
+      published: own.published,
+      probe: peers.probe,
     },
     payload: batches.map((batch) => batch.bytes),
   });
-  session.probed = view.probe;
+  session.probed = peers.probe;
   session.quiet = false;
   if (last !== undefined) {
     session.sent = last.last;
@@ -175,11 +167,15 @@ function send(peer: Peer, session: Session, link: LinkName, batches: readonly Lo
   }
 }
 
-/** Sends what the follower lacks, as far as the window allows. `mustSpeak`: an empty one if there is nothing. */
+/**
+ * Sends what the follower lacks, as far as the window allows; nothing to one that is not heard at all (claim 31).
+ * `mustSpeak`: an empty one if there is nothing.
+ */
 export function pump(peer: Peer, nowMs: number, mustSpeak: boolean, view: MirrorView): void {
   const { session } = peer;
-  if (session === null || session.isReading) return;
-  const { log, limits } = view;
+  if (session === null || session.isReading || view.peers.isAway(peer)) return;
+  const { limits } = view;
+  const { log } = view.own;
   const link = view.peers.linkTo(peer);
   if (session.link !== link) {
     if (session.link !== null) sendAgain(session);
@@ -195,7 +191,39 @@ export function pump(peer: Peer, nowMs: number, mustSpeak: boolean, view: Mirror
     }
     send(peer, session, link, take(log.batches(session.sent + 1, log.closed.sequence), limits.maxBatchBytes), view);
   }
-  if (session.probed < view.probe || (mustSpeak && session.quiet)) send(peer, session, link, [], view);
+  if (session.probed < view.peers.probe || (mustSpeak && session.quiet)) send(peer, session, link, [], view);
+}
+
+/** At each tick: what is not confirmed for long is sent again, and a silent session says something. */
+export function keepUp(peer: Peer, nowMs: number, view: MirrorView): void {
+  const { session } = peer;
+  if (session === null || view.peers.isAway(peer)) return;
+  const isLate = nowMs - session.progressMs > 4 * view.limits.heartbeatMs;
+  if (session.sent > session.confirmed && isLate) sendAgain(session);
+  pump(peer, nowMs, true, view);
+  session.quiet = true;
+}
+
+/** It confirmed, in this epoch, all that was acknowledged and all that was inherited (rule 8). */
+export function holdsEverything(session: Session, { rules, own, inherited, membership }: MirrorView): boolean {
+  const { confirmed, confirmedEpoch, start } = session;
+  if (!rules.mayBeAdded(confirmed, own.committed, inherited) || confirmed < start) return false;
+  return rules.isOfThisEpoch(confirmedEpoch, membership.epoch);
+}
+
+/** What confirms, and their absence, say of a session: it holds everything, it stalls, it goes on (rules 8, 10). */
+export function judgeSession(peer: Peer, nowMs: number, view: MirrorView): void {
+  const { session } = peer;
+  if (session === null) return;
+  if (holdsEverything(session, view)) stepMirror(peer, { type: "tail.reached" });
+  const isStalled = nowMs - session.progressMs > view.limits.stalledBackupMs && session.sent > session.confirmed;
+  stepMirror(peer, { type: isStalled ? "progress.stopped" : "progress.made" });
+}
+
+/** The registry names it, or does not any more. */
+export function noteMembership(peer: Peer, { membership }: MirrorView): void {
+  if (peer.session !== null)
+    stepMirror(peer, { type: membership.isInSync(peer.session.incarnation) ? "member.added" : "member.removed" });
 }
 
 /** Records for a joiner, read from this server's disk. */

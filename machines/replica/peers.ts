@@ -79,10 +79,13 @@ const maxHoldOffMs = 10_000;
 
 export class Peers {
   readonly #byName: Map<string, Peer>;
-  #suspicionMs: number;
+  readonly #suspicionMs: number;
+  #probe = 0;
+  #lastTickMs: number;
 
   constructor(names: readonly string[], suspicionMs: number, nowMs: number) {
     this.#suspicionMs = suspicionMs;
+    this.#lastTickMs = nowMs;
     this.#byName = new Map(
       names.map((name) => [
         name,
@@ -116,9 +119,30 @@ export class Peers {
     for (const peer of this.#byName.values()) if (peer.heartbeat?.incarnation === incarnation) return peer;
     return undefined;
   }
+  /** What the incarnation confirmed in its session; 0 if it has none. */
+  confirmed(incarnation: string): number {
+    return this.sessionOf(incarnation)?.confirmed ?? 0;
+  }
   sessionOf(incarnation: string): Session | null {
     for (const peer of this.#byName.values()) if (peer.session?.incarnation === incarnation) return peer.session;
     return null;
+  }
+
+  /** The newest probe that is wanted, and one that was not sent yet: what was in flight proves nothing (rule 5). */
+  get probe(): number {
+    return this.#probe;
+  }
+  nextProbe(): number {
+    let sent = 0;
+    for (const { session } of this.#byName.values()) sent = Math.max(sent, session?.probed ?? 0);
+    if (this.#probe <= sent) this.#probe = sent + 1;
+    return this.#probe;
+  }
+  /** The highest probe that came back from all of these incarnations. */
+  echoedBy(incarnations: readonly string[]): number {
+    let echoed = Number.POSITIVE_INFINITY;
+    for (const incarnation of incarnations) echoed = Math.min(echoed, this.sessionOf(incarnation)?.echoed ?? 0);
+    return echoed;
   }
 
   onHeard(name: string, link: LinkName, nowMs: number): void {
@@ -139,8 +163,13 @@ export class Peers {
     if (link === "main") peer.closedMs = nowMs;
   }
 
-  /** Silence is measured here; a link that is open and brings nothing in, or takes nothing out, is not used. */
-  onTick(nowMs: number): void {
+  /**
+   * Silence is measured here; a link that is open and brings nothing in, or takes nothing out, is not used. A tick that
+   * comes late says that this server was paused: what it did not hear says nothing about the others (rule 9).
+   */
+  onTick(nowMs: number, heartbeatMs: number): void {
+    if (nowMs - this.#lastTickMs > Math.max(2 * heartbeatMs, this.#suspicionMs / 2)) this.#restartMeasure(nowMs);
+    this.#lastTickMs = nowMs;
     for (const peer of this.#byName.values()) {
       if (nowMs - peer.heardMs.main > this.#suspicionMs) step(peer, { type: "main.silent" });
       else if (nowMs - peer.echoedMs > this.#suspicionMs) step(peer, { type: "main.mute" });
@@ -148,12 +177,13 @@ export class Peers {
     }
   }
 
-  /** The measure starts again: this server was paused, or has just started. Evidence of closing is dropped too. */
-  restartMeasure(nowMs: number): void {
+  /** Evidence of closing is dropped too. */
+  #restartMeasure(nowMs: number): void {
     for (const peer of this.#byName.values()) {
       peer.heardMs = { main: nowMs, failsafe: nowMs };
       peer.echoedMs = nowMs;
       peer.heartbeatMs = nowMs;
+      if (peer.session !== null) peer.session.progressMs = nowMs;
       step(peer, { type: "self.paused" });
     }
   }
@@ -237,29 +267,19 @@ export class Peers {
     return linkForRecords(peer.links);
   }
 
-  noteRemoval(name: string, nowMs: number): void {
-    const peer = this.#byName.get(name);
-    if (peer === undefined) return;
-    peer.removals = nowMs - peer.removedMs < flappingMs ? peer.removals + 1 : 0;
-    peer.removedMs = nowMs;
+  noteRemovals(members: readonly Member[], nowMs: number): void {
+    for (const { server } of members) {
+      const peer = this.#byName.get(server);
+      if (peer === undefined) continue;
+      peer.removals = nowMs - peer.removedMs < flappingMs ? peer.removals + 1 : 0;
+      peer.removedMs = nowMs;
+    }
   }
 
   /** A peer that keeps being removed waits longer each time before it is added again. */
   mayRejoin(peer: Peer, nowMs: number): boolean {
     if (peer.removals === 0) return true;
     return nowMs - peer.removedMs >= Math.min(maxHoldOffMs, this.#suspicionMs * 2 ** peer.removals);
-  }
-
-  clone(): Peers {
-    const copy = new Peers([], this.#suspicionMs, 0);
-    for (const [name, peer] of this.#byName) {
-      copy.#byName.set(name, {
-        ...peer,
-        heardMs: { ...peer.heardMs },
-        session: peer.session === null ? null : { ...peer.session, flight: [...peer.session.flight] },
-      });
-    }
-    return copy;
   }
 }
 

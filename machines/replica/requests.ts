@@ -160,17 +160,4 @@ export class RequestTable {
     for (const request of this.#begun.values()) oldest = Math.min(oldest, request.firstSequence);
     return oldest;
   }
-
-  clone(): RequestTable {
-    const copy = new RequestTable({
-      through: this.#through,
-      resultNumber: this.#resultNumber,
-      floorMs: this.done.floorMs,
-    });
-    Object.assign(copy, { done: this.done.clone() });
-    copy.#begun = new Map(this.#begun);
-    copy.#historyStart = this.#historyStart;
-    copy.#forgetThrough = this.#forgetThrough;
-    return copy;
-  }
 }

@@ -1,0 +1,57 @@
+/**
+ * How far the request table and the application's state know the log. What always holds: on a server that is not hot they
+ * know what is committed and no more (rule 6); where they know more, because the role is gone, they are built again from
+ * the disk before anything else is applied.
+ */
+import { RecordReader } from "../codec/record.ts";
+import type { Outbox } from "./outbox.ts";
+import type { OwnLog } from "./own-log.ts";
+import type { RequestTable } from "./requests.ts";
+import type { Rules } from "./rules.ts";
+
+export class Applied {
+  requests: RequestTable;
+  /** False while they are being built again. */
+  isLoaded = true;
+  readonly #reader = new RecordReader(new Uint8Array(0));
+
+  constructor(requests: RequestTable) {
+    this.requests = requests;
+  }
+
+  /** The table of requests learns of records through here. */
+  observe(through: number, own: OwnLog): void {
+    const { requests } = this;
+    if (requests.through >= through) return;
+    for (const batch of own.log.batches(requests.through + 1, through)) {
+      const bytes = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
+      this.#reader.over(bytes, 0);
+      do {
+        requests.observe(this.#reader, bytes);
+        if (this.#reader.sequence <= own.committed) requests.forget(this.#reader.forgottenThrough);
+        else requests.expectForget(this.#reader.forgottenThrough);
+      } while (this.#reader.next());
+    }
+  }
+
+  /** A server that is not hot applies what is committed. */
+  follow(own: OwnLog, rules: Rules, out: Outbox[]): void {
+    if (!this.isLoaded) return;
+    const through = rules.mayApply(own.log.last, own.committed);
+    if (through <= this.requests.through) return;
+    this.observe(through, own);
+    out.push({ type: "apply", through });
+  }
+
+  /** The role is gone: what ran ahead of the commit point cannot be taken back. */
+  onCold(own: OwnLog, out: Outbox[]): void {
+    if (this.requests.through <= own.committed) return;
+    this.isLoaded = false;
+    out.push({ type: "reload" });
+  }
+
+  onReloaded(requests: RequestTable): void {
+    this.requests = requests;
+    this.isLoaded = true;
+  }
+}

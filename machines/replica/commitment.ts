@@ -1,0 +1,92 @@
+/**
+ * The primary's commit point as it advances, and what is made and not committed (rules 3, 5, 15; invariant 2). What always
+ * holds: it advances only on a server that is hot, not fenced, whose accepted epoch is on the disk and that has not lost a
+ * compare-and-set; what a batch says to forget is forgotten when that batch is committed, not before.
+ */
+import type { LogBatch } from "../log/batch.ts";
+import type { RequestTable } from "./requests.ts";
+import type { ReplicaView } from "./view.ts";
+
+/** The end of a batch that is not committed. */
+interface OpenBatch {
+  readonly last: number;
+  readonly bytes: number;
+  readonly forget: number;
+  readonly results: number;
+}
+
+export interface CommitView extends ReplicaView {
+  readonly applied: { readonly requests: RequestTable };
+  readonly wallMs: number;
+}
+
+export class Commitment {
+  /** Number of the newest committed result, on a hot server that has committed what it inherited. */
+  results = 0;
+  #open: OpenBatch[] = [];
+  #openBytes = 0;
+
+  /** Bytes of records made here that are not committed. */
+  get openBytes(): number {
+    return this.#openBytes;
+  }
+
+  /** The log's newest batch. What may be forgotten is chosen anew: the next records say it. */
+  onBatch(batch: LogBatch, { applied, limits, wallMs }: CommitView): void {
+    const { requests } = applied;
+    this.#open.push({
+      last: batch.last,
+      bytes: batch.bytes.length,
+      forget: requests.forgetThrough,
+      results: requests.resultNumber,
+    });
+    this.#openBytes += batch.bytes.length;
+    const maxAtOnce = 2 * (batch.last - batch.first + 1) + 16;
+    requests.chooseForgotten(limits.rememberReplies, wallMs - limits.rememberMs, maxAtOnce);
+  }
+
+  advance(view: CommitView): void {
+    const { own, membership } = view;
+    if (!view.hot || !view.rules.mayCommit(view.fenced) || membership.wasLost || !membership.isEpochSaved) return;
+    const point = this.#point(view);
+    if (point <= own.committed) return;
+    own.committed = point;
+    let forget = 0;
+    while (this.#open.length > 0 && (this.#open[0]?.last ?? 0) <= point) {
+      const batch = this.#open.shift();
+      this.#openBytes -= batch?.bytes ?? 0;
+      forget = batch?.forget ?? 0;
+      this.results = batch?.results ?? 0;
+    }
+    if (forget > 0) view.applied.requests.forget(forget);
+  }
+
+  #point(view: CommitView): number {
+    const { own, options } = view;
+    const point = view.rules.commitPoint(view.membership.configurations(), {
+      self: view.self,
+      last: own.log.closed.sequence,
+      synced: own.synced,
+      confirmed: (incarnation) => view.peers.confirmed(incarnation),
+    });
+    if (options.confirm === "synced") return Math.min(point, own.synced);
+    if (options.confirm === "written") return Math.min(point, own.written);
+    return point;
+  }
+
+  /** What the disk must do before more can be committed. */
+  askDisk({ own, options, membership, out }: CommitView): void {
+    const { last } = own.log;
+    if (own.synced >= last) return;
+    const mustSync =
+      options.confirm === "synced" || membership.configurations().some(({ durability }) => durability === "disk");
+    if (mustSync) out.push({ type: "sync", through: last });
+    else if (options.confirm === "written" && own.written < last) out.push({ type: "write", through: last });
+  }
+
+  /** The role is gone. */
+  clear(): void {
+    this.#open = [];
+    this.#openBytes = 0;
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * The facts for the start table, and its newest verdict (PROTOCOL.md, modes and start). What always holds: the table is
+ * asked only by a server that is no member and follows nobody; the presence of another counts as proven only by an echo
+ * of a beat that was sent after the record was read; the same verdict is not said twice.
+ */
+import type { RegistryRecord } from "../../schemas/registry.ts";
+import { consultTable, type Presence, type Verdict } from "./start-table.ts";
+import type { ReplicaView } from "./view.ts";
+
+/** `event` is said to the lifecycle if it is new; `waitsFor`: what an operator is told in the meantime. */
+export interface Advice extends Verdict {
+  readonly isNew: boolean;
+  readonly waitsFor: string;
+}
+
+const nothingThere: Advice = {
+  event: "verdict.refuse",
+  why: "the registry has no record of this service: create it with `twinlog init`",
+  isNew: true,
+  waitsFor: "",
+};
+
+export class Consultation {
+  /** An operator accepted a loss (rule 18). */
+  isForced = false;
+  /** The newest beat of this server when the record was read. */
+  #beatAtRead = 0;
+  #verdict: Verdict | null = null;
+
+  onRecord(beat: number): void {
+    this.#beatAtRead = beat;
+  }
+  /** The state was entered anew: the next verdict is said, whatever it is. */
+  renew(): void {
+    this.#verdict = null;
+  }
+
+  /** Null: nothing can be judged now. */
+  advice(view: ReplicaView): Advice | null {
+    const { record, open, frozen, isMissing } = view.membership;
+    if (open !== null || (view.state !== "consulting" && view.state !== "waiting" && view.state !== "refusing"))
+      return null;
+    if (record === null) return isMissing && frozen === "" ? nothingThere : null;
+    if (frozen !== "" && !this.isForced) return { event: "verdict.refuse", why: frozen, isNew: true, waitsFor: "" };
+    if (this.isForced && !view.stopping) {
+      const why = "recovered by force: what this server does not have is lost";
+      return { event: "verdict.newHistory", why, isNew: true, waitsFor: "" };
+    }
+    const verdict = this.#consult(record, view);
+    // One that stops begins nothing more; but where the registry counts on its memory it must give that to its disk first.
+    if (view.stopping && verdict.event !== "verdict.member") return null;
+    const isNew = verdict.event !== this.#verdict?.event || verdict.why !== this.#verdict.why;
+    this.#verdict = verdict;
+    const waits = verdict.event === "verdict.wait" || verdict.event === "verdict.refuse";
+    return { ...verdict, isNew, waitsFor: waits ? verdict.why : "" };
+  }
+
+  #consult(record: RegistryRecord, view: ReplicaView): Verdict {
+    const { own, options } = view;
+    return consultTable({
+      record,
+      self: options.self,
+      schema: options.schema,
+      disk: {
+        history: own.history,
+        lastEpoch: own.log.lastEpoch,
+        last: own.log.last,
+        hashAtBase: own.hashAtBase(record),
+      },
+      present: this.#present(view),
+      configured: options.servers,
+      afterTotalLoss: options.afterTotalLoss,
+      limits: view.limits,
+      rules: view.rules,
+    });
+  }
+
+  #present(view: ReplicaView): Presence[] {
+    const present: Presence[] = [];
+    for (const peer of view.peers) {
+      const { heartbeat } = peer;
+      if (heartbeat === null || !view.peers.isPresent(peer.name)) continue;
+      const echo = heartbeat.heard[view.options.self.server];
+      const proven = echo?.incarnation === view.self && echo.beat > this.#beatAtRead;
+      const { incarnation, hot, lastEpoch, last, history } = heartbeat;
+      present.push({ server: peer.name, incarnation, hot, lastEpoch, last, history, proven });
+    }
+    return present;
+  }
+}

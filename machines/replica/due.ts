@@ -1,0 +1,149 @@
+/**
+ * What is due: from the facts that hold now to the lifecycle event that they call for (rules 2, 8, 9, 10; claims 15-19).
+ * Pure. What always holds: at most one event is due at a time; while a compare-and-set is open, or the registry went
+ * backwards, nothing is due but the exit of a server that nothing names.
+ */
+import type { Member, RegistryRecord } from "../../schemas/registry.ts";
+import { isMirrorComplete, isMirrorStalled } from "../mirror.ts";
+import type { Following } from "./following.ts";
+import { heirOf } from "./handover.ts";
+import type { Leaving, LeavingView } from "./leaving.ts";
+import { holdsEverything, type MirrorView } from "./mirroring.ts";
+import type { Peer } from "./peers.ts";
+import type { Due, Plans } from "./plans.ts";
+
+export interface DueView extends LeavingView, MirrorView {
+  readonly leaving: Leaving;
+  readonly lifecycle: { readonly isFinal: boolean; readonly isFollowing: boolean };
+  readonly follower: { readonly following: Following | null };
+  readonly bus: { readonly connected: boolean; readonly lostMs: number };
+  readonly plans: Plans;
+}
+
+export function whatIsDue(view: DueView): Due | null {
+  if (view.lifecycle.isFinal) return null;
+  if (view.leaving.mayExit(view))
+    return {
+      event: "exit.allowed",
+      why: "stops: nothing names this server, or it is alone and everything is on its disk",
+    };
+  const { record, open, frozen } = view.membership;
+  if (record === null || open !== null || frozen !== "") return null;
+  return changeOfOthers(record, view) ?? newMember(view) ?? newBase(record, view);
+}
+
+function changeOfOthers(record: RegistryRecord, view: DueView): Due | null {
+  if (view.follower.following !== null && view.lifecycle.isFollowing) return lostPrimary(record, view);
+  switch (view.state) {
+    case "candidate.syncing":
+      if (view.peers.isLost(record.primary)) return null;
+      return { event: "primary.returned", why: `${record.primary.server} is back` };
+    case "hot.normal":
+      return lostBackup(record, view) ?? wantedSwitch(record, view);
+    case "hot.switching":
+      return lostBackup(record, view) ?? failedSwitch(record, view);
+    case "hot.fencing.syncing":
+      if (lostBackups(record, view).length > 0) return null;
+      return { event: "backup.returned", why: "the backup is back" };
+    default:
+      return null;
+  }
+}
+
+function lostPrimary(record: RegistryRecord, view: DueView): Due | null {
+  const { peers } = view;
+  const { primary } = record;
+  if (!peers.isLost(primary)) return null;
+  const others = record.inSync.filter(
+    (member) => member.incarnation !== view.self && !view.rules.isSameMember(member, primary),
+  );
+  const lost = others.filter((member) => peers.isLost(member));
+  return {
+    event: others.length === lost.length ? "primary.lost.alone" : "primary.lost.others",
+    why: `${primary.server} is lost: ${reasonOf(primary, view)}`,
+    leavingOut: [primary, ...lost],
+  };
+}
+
+function lostBackup(record: RegistryRecord, view: DueView): Due | null {
+  const lost = lostBackups(record, view);
+  const [first] = lost;
+  if (first === undefined) return null;
+  const names = lost.map(({ server }) => server).join(", ");
+  return {
+    event: record.inSync.length - lost.length === 1 ? "backup.lost.alone" : "backup.lost.others",
+    why: `without ${names}: ${reasonOf(first, view)}`,
+    leavingOut: lost,
+  };
+}
+
+function lostBackups(record: RegistryRecord, view: DueView): Member[] {
+  return record.inSync.filter((member) => member.incarnation !== view.self && isLostBackup(member, view));
+}
+
+/** Lost, leaving, or stalled for too long (rule 10). */
+function isLostBackup(member: Member, view: DueView): boolean {
+  const { peers, nowMs } = view;
+  if (peers.isLost(member)) return true;
+  const peer = peers.get(member.server);
+  if (peer === undefined || peer.leaving === member.incarnation) return true;
+  if (peer.session?.incarnation === member.incarnation) return isMirrorStalled(peer.mirror);
+  const { stalledBackupMs, suspicionMs } = view.limits;
+  return nowMs - view.plans.epochSinceMs > stalledBackupMs + suspicionMs;
+}
+
+/** For operators. */
+function reasonOf(member: Member, { peers }: DueView): string {
+  const peer = peers.get(member.server);
+  if (peer === undefined) return "not configured";
+  if (peer.heartbeat !== null && peer.heartbeat.incarnation !== member.incarnation) return "it restarted";
+  if (peers.isGone(peer)) return "its connection closed and NATS knows nobody there";
+  if (peer.leaving === member.incarnation) return "it stops";
+  return peers.isSilent(peer) ? "silent on both links" : "it does not confirm";
+}
+
+function wantedSwitch(record: RegistryRecord, view: DueView): Due | null {
+  const { bus, plans, stopping } = view;
+  const busIsLost = !bus.connected && view.nowMs - bus.lostMs > view.limits.suspicionMs;
+  if (heirOf(record, busIsLost || stopping, view) === null) return null;
+  const event = "switch.requested";
+  if (plans.switchWhy !== "") return { event, why: plans.switchWhy };
+  if (stopping) return { event, why: "this server stops" };
+  return busIsLost ? { event, why: "this server lost NATS, the backup has not" } : null;
+}
+
+function failedSwitch(record: RegistryRecord, view: DueView): Due | null {
+  const isLate = view.nowMs - view.plans.switchSinceMs > 4 * view.limits.suspicionMs;
+  if (heirOf(record, false, view) !== null && !isLate) return null;
+  return { event: "switch.failed", why: "nobody took the role over in time" };
+}
+
+function newMember(view: DueView): Due | null {
+  for (const peer of view.peers) {
+    const due = joinerDue(peer, view);
+    if (due !== null) return due;
+  }
+  return null;
+}
+
+/** Rule 8: takes a follower in once it holds everything. */
+export function joinerDue(peer: Peer, view: DueView): Due | null {
+  const { membership, peers } = view;
+  const { record, open, frozen } = membership;
+  const { session } = peer;
+  if (session === null || (view.state !== "hot.alone" && view.state !== "hot.normal")) return null;
+  if (record === null || open !== null || frozen !== "" || view.stopping) return null;
+  const { incarnation } = session;
+  if (peer.leaving === incarnation || membership.isInSync(incarnation)) return null;
+  if (!isMirrorComplete(peer.mirror) || !holdsEverything(session, view)) return null;
+  const joiner = { server: peer.name, incarnation };
+  if (!peers.mayRejoin(peer, view.nowMs) || peers.isLost(joiner)) return null;
+  return { event: "joiner.ready", why: `${peer.name} holds everything`, takingIn: joiner };
+}
+
+function newBase(record: RegistryRecord, view: DueView): Due | null {
+  const { own } = view;
+  if (view.state !== "hot.alone" || view.nowMs - view.plans.baseMs < view.limits.baseMs) return null;
+  if (own.synced <= record.base.sequence || own.log.hashAt(own.synced) === undefined) return null;
+  return { event: "base.due", why: "moves the base forward" };
+}

@@ -1,0 +1,55 @@
+/**
+ * The planned switch (PROTOCOL.md, rule 9 and planned switch): the primary, having stopped its intake and committed
+ * everything, offers its role; the backup takes it over by a compare-and-set. What always holds: an offer names the log's
+ * end, all of it committed; it is taken only in its epoch by a member in sync whose log ends there with the same hash.
+ */
+import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { Handover } from "../codec/message.ts";
+import type { Following } from "./following.ts";
+import type { Peer } from "./peers.ts";
+import type { ReplicaView } from "./view.ts";
+
+/** Who may take the role over now: in session, not stopping, and, where that is asked for, connected to NATS. */
+export function heirOf(record: RegistryRecord, needsBus: boolean, view: ReplicaView): Peer | null {
+  for (const member of record.inSync) {
+    const peer = view.peers.get(member.server);
+    if (
+      peer?.session?.incarnation === member.incarnation &&
+      (!needsBus || peer.heartbeat?.bus) &&
+      !peer.heartbeat?.stopping
+    )
+      return peer;
+  }
+  return null;
+}
+
+/** Offers the role, once everything is committed; again and again, until it is taken or the switch has failed. */
+export function offerRole(view: ReplicaView): void {
+  const { own } = view;
+  const { record, open, frozen, epoch } = view.membership;
+  if (record === null || open !== null || frozen !== "" || own.committed < own.log.last) return;
+  const heir = heirOf(record, false, view);
+  if (heir === null || heir.session === null) return;
+  view.out.push({
+    type: "send",
+    to: heir.name,
+    link: view.peers.linkTo(heir),
+    message: { type: "handover", from: view.self, to: heir.session.incarnation, epoch, ...own.position },
+    payload: [],
+  });
+}
+
+export interface HandoverView extends ReplicaView {
+  readonly bus: { readonly connected: boolean };
+  readonly applied: { readonly isLoaded: boolean };
+}
+
+/** Whether an offer may be taken. */
+export function mayTake(offer: Handover, following: Following | null, view: HandoverView): boolean {
+  const { membership } = view;
+  const { log } = view.own;
+  if (view.state !== "following.warm" || view.stopping || !view.bus.connected || !view.applied.isLoaded) return false;
+  if (membership.frozen !== "" || !membership.isEpochSaved || offer.epoch !== membership.epoch) return false;
+  if (!following?.accepted || following.primary.incarnation !== offer.from || offer.to !== view.self) return false;
+  return log.last === offer.sequence && log.hashAt(offer.sequence) === offer.hash;
+}

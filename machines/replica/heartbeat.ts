@@ -1,0 +1,53 @@
+/**
+ * What a server tells every other one, over both links, every `heartbeatMs` and at once when it matters. What always
+ * holds: beats are counted, so that an echo proves when it was heard; the primary tells the record that it has won.
+ */
+import type { Heartbeat } from "../codec/message.ts";
+import type { ReplicaView } from "./view.ts";
+
+/** Main is closed and NATS has not said yet that nobody listens: ask again after this time. */
+const doubtMs = 2;
+
+export interface HeartbeatView extends ReplicaView {
+  readonly life: number;
+  readonly bus: { readonly connected: boolean };
+}
+
+export class Heartbeats {
+  /** The newest beat that was sent. */
+  beat = 0;
+
+  send(view: HeartbeatView): void {
+    this.beat += 1;
+    const message = heartbeat(this.beat, view);
+    for (const peer of view.peers) view.out.push({ type: "send", to: peer.name, link: "both", message, payload: [] });
+    if (view.peers.anyInDoubt(view.nowMs)) view.out.push({ type: "wake", afterMs: doubtMs });
+  }
+}
+
+function heartbeat(beat: number, view: HeartbeatView): Heartbeat {
+  const { own, membership } = view;
+  const { known } = membership;
+  const heard: Heartbeat["heard"] = {};
+  for (const { name, heartbeat, mainBeat } of view.peers) {
+    if (heartbeat !== null) heard[name] = { incarnation: heartbeat.incarnation, beat: heartbeat.beat, mainBeat };
+  }
+  return {
+    type: "heartbeat",
+    incarnation: view.self,
+    life: view.life,
+    beat,
+    heard,
+    state: view.state,
+    hot: view.hot,
+    stopping: view.stopping,
+    bus: view.bus.connected,
+    epochSeen: membership.epochSeen,
+    history: own.history,
+    lastEpoch: own.log.lastEpoch,
+    last: own.log.last,
+    committed: own.committed,
+    schema: view.options.schema,
+    ...(view.hot && known !== null ? { record: known.record, revision: known.revision } : {}),
+  };
+}

@@ -1,0 +1,75 @@
+/**
+ * The clean stop: a server exits only when no registry record, and no compare-and-set under way or unseen, can name its
+ * incarnation, or when it is alone and everything is on its disk (PROTOCOL.md, clean stop). What always holds: a server
+ * that never asked to follow was never offered to anybody; one that confirmed nothing in an epoch is not named after it.
+ */
+import { type Peer, stepMirror } from "./peers.ts";
+import type { ReplicaView } from "./view.ts";
+
+export interface LeavingView extends ReplicaView {
+  readonly intake: { readonly inFlight: number };
+}
+
+export class Leaving {
+  /** This incarnation asked to be sent the log: a compare-and-set may name it. */
+  #mayBeNamed = false;
+  /** The newest epoch in which this incarnation confirmed anything: a compare-and-set on a later record cannot name it. */
+  #confirmedEpoch = 0;
+  /** The primary said that nothing names it. */
+  #isReleased = false;
+
+  onAsked(): void {
+    this.#mayBeNamed = true;
+    this.#isReleased = false;
+  }
+  onConfirmed(epoch: number): void {
+    this.#confirmedEpoch = epoch;
+  }
+  onReleased(): void {
+    this.#isReleased = true;
+  }
+
+  /** Asks the primary to let this server go. Its name, or "" where nobody needs to be asked, or nobody can. */
+  ask(view: LeavingView): string {
+    // One that handed its role over never asked to follow, and is named all the same.
+    const mayBeNamed = this.#mayBeNamed || view.membership.isNamed;
+    if (!view.stopping || view.hot || !mayBeNamed || this.#isReleased) return "";
+    const primary = view.peers.get(view.membership.record?.primary.server ?? "");
+    if (primary === undefined) return "";
+    view.out.push({
+      type: "send",
+      to: primary.name,
+      link: view.peers.linkTo(primary),
+      message: { type: "leave", from: view.self },
+      payload: [],
+    });
+    return primary.name;
+  }
+
+  mayExit(view: LeavingView): boolean {
+    const { own, membership } = view;
+    if (!view.stopping || membership.open !== null) return false;
+    if (view.state === "hot.alone") {
+      const { last } = own.log;
+      return own.committed >= last && own.synced >= last && view.intake.inFlight === 0 && membership.isEpochSaved;
+    }
+    if (view.hot || view.fenced) return false;
+    const isReleased = this.#isReleased || !this.#mayBeNamed || this.#confirmedEpoch < membership.epoch;
+    return view.rules.mayExit(membership.isNamed, isReleased);
+  }
+}
+
+/** The primary's answer: a server that leaves may go when neither the record nor an open compare-and-set names it. */
+export function answerLeave(peer: Peer, view: ReplicaView): void {
+  const { record, open, epoch } = view.membership;
+  if (!view.hot || record === null || open !== null) return;
+  if (view.membership.isInSync(peer.leaving)) return;
+  if (peer.session?.incarnation === peer.leaving) stepMirror(peer, { type: "session.ended" });
+  view.out.push({
+    type: "send",
+    to: peer.name,
+    link: view.peers.linkTo(peer),
+    message: { type: "left", from: view.self, to: peer.leaving, epoch },
+    payload: [],
+  });
+}

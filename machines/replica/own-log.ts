@@ -1,0 +1,75 @@
+/**
+ * The log that this server holds, the history it belongs to, and how far it has come: written, synced, committed,
+ * published. What always holds: committed never falls; written and synced never pass the log's end.
+ */
+import type { Position, RegistryRecord } from "../../schemas/registry.ts";
+import type { MemoryLog } from "../log/memory-log.ts";
+import type { Outbox } from "./outbox.ts";
+import type { RequestTable } from "./requests.ts";
+import type { Recovered } from "./types.ts";
+
+export class OwnLog {
+  readonly log: MemoryLog;
+  history: string;
+  committed: number;
+  synced: number;
+  written: number;
+  /** Results of records up to here reached NATS, as far as this server knows. */
+  published: number;
+  /** The first record that is still on this server's disk. */
+  oldestOnDisk: number;
+
+  constructor(recovered: Recovered) {
+    this.log = recovered.log;
+    this.history = recovered.history;
+    this.committed = Math.max(recovered.committed, recovered.requests.through);
+    this.synced = recovered.log.last;
+    this.written = recovered.log.last;
+    this.published = recovered.published;
+    this.oldestOnDisk = recovered.oldestOnDisk;
+  }
+
+  /** The end of the last closed batch. */
+  get position(): Position {
+    return { sequence: this.log.closed.sequence, hash: this.log.closed.hash };
+  }
+
+  onSynced(sequence: number): void {
+    this.synced = Math.max(this.synced, Math.min(sequence, this.log.last));
+    this.written = Math.max(this.written, this.synced);
+  }
+  onWritten(sequence: number): void {
+    this.written = Math.max(this.written, Math.min(sequence, this.log.last));
+  }
+  onPublished(sequence: number): void {
+    this.published = Math.max(this.published, sequence);
+  }
+
+  /** The log was cut: what the disk holds above its end does not count, and is dropped (rule 7). */
+  onCut(out: Outbox[]): void {
+    out.push({ type: "truncate", after: this.log.last });
+    this.synced = Math.min(this.synced, this.log.last);
+    this.written = Math.min(this.written, this.log.last);
+  }
+
+  /** The log belongs to this history from now on. */
+  adopt(history: string, out: Outbox[]): void {
+    if (history !== this.history) out.push({ type: "saveHistory", history });
+    this.history = history;
+  }
+
+  /** Tables are on disk through `applied`, records from `oldestOnDisk` on: memory may drop what nobody needs from it. */
+  onFlushed(applied: number, oldestOnDisk: number, requests: RequestTable, maxRetainedBytes: number): void {
+    this.oldestOnDisk = oldestOnDisk;
+    const through = Math.min(applied, this.committed, requests.through, this.published);
+    requests.done.compact(through);
+    this.log.trim(through, maxRetainedBytes);
+  }
+
+  /** Below what memory holds the log was checked when the disk was opened: it is dense and of this history. */
+  hashAtBase(record: RegistryRecord): number | undefined {
+    if (record.base.sequence < this.log.base.sequence)
+      return this.history === record.history ? record.base.hash : undefined;
+    return this.log.hashAt(record.base.sequence);
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * What this server is about to do with the configuration, and since when: set by what was due, read by what is proposed.
+ * What always holds: it is plain memory; nothing here is decided, and nothing here is a reason to acknowledge.
+ */
+import type { Member, Position } from "../../schemas/registry.ts";
+import type { LifecycleEvent } from "../lifecycle.ts";
+
+/** A lifecycle event that the facts call for. */
+export interface Due {
+  readonly event: LifecycleEvent["type"];
+  /** For operators. */
+  readonly why: string;
+  /** Whom the compare-and-set that follows leaves out, or takes in. */
+  readonly leavingOut?: readonly Member[];
+  readonly takingIn?: Member;
+}
+
+export class Plans {
+  leavingOut: readonly Member[] = [];
+  takingIn: Member | null = null;
+  /** Where the log ended when this server fenced itself: so much must be on the disk before it asks to be alone (rule 2). */
+  fence: Position = { sequence: 0, hash: 0 };
+  /** Why a switch was asked for, "" if none was; and when the role was first offered. */
+  switchWhy = "";
+  switchSinceMs = 0;
+  /** When the present epoch was settled, or this server went hot. */
+  epochSinceMs = 0;
+  /** When the base was moved last. */
+  baseMs = 0;
+
+  onHot(nowMs: number): void {
+    this.epochSinceMs = nowMs;
+    this.baseMs = nowMs;
+    this.switchWhy = "";
+  }
+
+  onDue({ event, leavingOut, takingIn }: Due): void {
+    if (leavingOut !== undefined) this.leavingOut = leavingOut;
+    if (takingIn !== undefined) this.takingIn = takingIn;
+    if (event === "switch.failed") this.switchWhy = "";
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * What a settled registry record means to this server: the lifecycle events that follow from it (rules 1, 3, 7). Pure.
+ * What always holds: only a record that this server won as the primary makes it one; any other deposes it, or loses its
+ * compare-and-set, and whether it keeps its memory depends on whether the record names it.
+ */
+import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { LifecycleEvent } from "../lifecycle.ts";
+import type { Following } from "./following.ts";
+import type { Settlement } from "./membership.ts";
+import type { ReplicaView } from "./view.ts";
+
+interface Said {
+  readonly event: LifecycleEvent["type"];
+  readonly why: string;
+}
+
+/** `following`: whom this server follows, if anybody. */
+export function meaningOf(
+  settlement: Exclude<Settlement, null>,
+  record: RegistryRecord,
+  following: Following | null,
+  view: ReplicaView,
+): Said[] {
+  const { isNamed, isPrimary } = view.membership;
+  if (settlement === "won" && isPrimary) {
+    const event = record.inSync.length === 1 ? "cas.won.alone" : "cas.won.normal";
+    return [{ event, why: `won epoch ${record.epoch}` }];
+  }
+  const why = `epoch ${record.epoch}: ${record.primary.server} is the primary`;
+  if (view.hot) return [{ event: isNamed ? "deposed.named" : "deposed.unnamed", why }];
+  if (view.fenced) return [{ event: isNamed ? "cas.lost.named" : "cas.lost.unnamed", why }];
+  if (following === null) return [];
+  const membership: Said = isNamed
+    ? { event: "record.named", why: `epoch ${record.epoch}: in sync` }
+    : { event: "record.dropped", why: `epoch ${record.epoch}: no longer in sync` };
+  const isSame = view.rules.isSameMember(following.primary, record.primary);
+  return isSame ? [membership] : [{ event: "record.primaryChanged", why }, membership];
+}

@@ -1,0 +1,42 @@
+/**
+ * What a replica is made with and answered with: its options, what its disk gave, what the registry said. What always
+ * holds: values only; nothing here knows the replica.
+ */
+import type { Member, RegistryRecord } from "../../schemas/registry.ts";
+import type { Limits, Settings } from "../../schemas/settings.ts";
+import type { MemoryLog } from "../log/memory-log.ts";
+import type { RequestTable } from "./requests.ts";
+import type { Rules } from "./rules.ts";
+
+export interface ReplicaOptions {
+  readonly self: Member;
+  readonly service: string;
+  /** Names of all configured servers, this one included. */
+  readonly servers: readonly string[];
+  /** Digest of application and schemas (claim 12). */
+  readonly schema: string;
+  readonly limits: Limits;
+  readonly confirm: Settings["confirm"];
+  readonly afterTotalLoss: Settings["afterTotalLoss"];
+  readonly rules?: Rules;
+}
+
+/** What this server's disk gave. */
+export interface Recovered {
+  /** Starts of this server so far, this one included. */
+  readonly life: number;
+  readonly history: string;
+  readonly epochSeen: number;
+  readonly log: MemoryLog;
+  /** Applied through the same record as the tables. */
+  readonly requests: RequestTable;
+  readonly committed: number;
+  /** Results of records up to here reached NATS, as far as the disk knows. */
+  readonly published: number;
+  readonly oldestOnDisk: number;
+}
+
+export type RegistryAnswer =
+  | { outcome: "found"; record: RegistryRecord; revision: number }
+  | { outcome: "missing" }
+  | { outcome: "unavailable"; reason: string };
