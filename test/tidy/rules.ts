@@ -7,7 +7,7 @@ import type { SourceFile } from "./sources.ts";
 
 type Rule = (file: SourceFile) => string[];
 
-export const maxLines = 1400;
+export const maxLines = 500;
 export const wantedLines = 400;
 
 const asksTheWorld = [
