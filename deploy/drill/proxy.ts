@@ -1,6 +1,6 @@
 /**
- * A TCP proxy that tests put between two programs, to take their connection away: cut (both kernels say so), frozen
- * (nobody says anything), or with bytes changed on the way.
+ * A TCP proxy between two programs, for tests and drills, to take their connection away: cut (both kernels say so), frozen
+ * (nobody says anything, or one side alone), slow, or with bytes changed on the way.
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
 
@@ -9,7 +9,9 @@ export class TcpProxy {
   readonly #target: () => number;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #port = 0;
-  #frozen = false;
+  readonly #frozen = { forth: false, back: false };
+  /** Each chunk takes so long on its way, as on a longer line. Set it before a connection is made. */
+  delayMs = 0;
   /** Changes what the dialler sends, on its way. */
   tamper: (chunk: Buffer) => Buffer = (chunk) => chunk;
 
@@ -38,16 +40,17 @@ export class TcpProxy {
       near.destroy();
       far.destroy();
     };
-    for (const [from, to] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      if (this.#frozen) from.pause();
+    for (const way of ["forth", "back"] as const) {
+      const [from, to] = way === "forth" ? [near, far] : [far, near];
+      if (this.#frozen[way]) from.pause();
       from.on("data", (chunk) => {
-        if (!to.write(from === near ? this.tamper(chunk) : chunk)) from.pause();
+        const given = way === "forth" ? this.tamper(chunk) : chunk;
+        if (this.delayMs === 0) {
+          if (!to.write(given)) from.pause();
+        } else setTimeout(() => to.write(given), this.delayMs);
       });
       to.on("drain", () => {
-        if (!this.#frozen) from.resume();
+        if (!this.#frozen[way]) from.resume();
       });
       from.on("error", end);
       from.on("close", end);
@@ -76,17 +79,19 @@ export class TcpProxy {
     await closed;
   }
 
-  /** Silence: connections stay and carry nothing, new ones too. */
-  freeze(): void {
-    this.#frozen = true;
+  /** Silence: connections stay and carry nothing, new ones too. forth: what the dialler sends; back: what it is sent. */
+  freeze(way: "both" | "forth" | "back" = "both"): void {
+    if (way !== "back") this.#frozen.forth = true;
+    if (way !== "forth") this.#frozen.back = true;
     for (const [near, far] of this.#pairs) {
-      near.pause();
-      far.pause();
+      if (this.#frozen.forth) near.pause();
+      if (this.#frozen.back) far.pause();
     }
   }
 
   thaw(): void {
-    this.#frozen = false;
+    this.#frozen.forth = false;
+    this.#frozen.back = false;
     for (const [near, far] of this.#pairs) {
       near.resume();
       far.resume();

@@ -4,8 +4,6 @@
  *
  * What always holds: a test that ends without `prove` has proved nothing; after `prove` all servers are stopped.
  */
-import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import type { ExecutionContext } from "ava";
 import { readResults } from "../../actors/client/results.ts";
 import { NatsBus } from "../../actors/world/bus-nats.ts";
@@ -184,7 +182,6 @@ export class Proof {
   /** The integrator has everything that was committed. */
   async #integrated(): Promise<void> {
     const pair = this.#pair;
-    await delay(0);
     await until(
       async () => {
         const hot = pair.hot();
@@ -230,8 +227,4 @@ function oldestHistoryFirst(commits: readonly CommitEvent[]): CommitEvent[] {
     };
   });
   return [{ ...oldest, records: [...dropped, ...oldest.records] }, ...sorted.slice(1)];
-}
-
-export function storeOf(pair: Pair, server: string): string {
-  return join(pair.settings.get(server)?.dataDirectory ?? "", "store");
 }

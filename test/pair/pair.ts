@@ -61,6 +61,8 @@ export interface PairOptions {
   /** The main link goes through `pair.mainLink`, where it can be cut, frozen and tampered with. Two servers only. */
   readonly proxied?: boolean;
   readonly nats?: TestNatsOptions;
+  /** Where the servers are listened to, where it is not the pair's own nats-server. */
+  readonly watchOn?: string;
   /** Which servers are started, and waited for until all of them are in sync. Default: all. */
   readonly start?: readonly string[];
 }
@@ -143,7 +145,11 @@ export class Pair {
       closers.push(() => ports.release());
       const nats = await TestNats.start(join(directory.path, "nats"), { port: await ports.reserve(), ...options.nats });
       closers.push(() => nats.stop());
-      const raw = await connectNats({ servers: nats.url, maxReconnectAttempts: -1, reconnectTimeWait: 20 });
+      const raw = await connectNats({
+        servers: options.watchOn ?? nats.url,
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: 20,
+      });
       closers.push(() => raw.close());
       let proxy: TcpProxy | null = null;
       const { settings, listens } = await makeSettings(options, nats.url, directory.path, ports, async (target) => {
