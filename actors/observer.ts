@@ -23,6 +23,7 @@ export class Watcher {
   readonly #observer: Observer;
   #made: number;
   #committed: number;
+  readonly #links = new Map<string, string>();
 
   constructor(observer: Observer, replica: Replica) {
     this.#observer = observer;
@@ -46,6 +47,12 @@ export class Watcher {
     else if (entry.type === "truncate") event("uncommitted tail dropped");
     else if (entry.type === "hot" && replica.inherited > replica.committed) event("inherited tail");
     else if (entry.type === "receiveSnapshot") event("snapshot asked for");
+    else if (entry.type === "send" && entry.message.type === "mirror") {
+      const { session } = entry.message;
+      const before = this.#links.get(entry.to);
+      this.#links.set(entry.to, `${session} ${entry.link}`);
+      if (before?.startsWith(`${session} `) && before !== `${session} ${entry.link}`) event("mirror changed links");
+    }
   }
 
   onEpoch(epoch: number): void {

@@ -38,6 +38,8 @@ export const momentNames = [
   "request refused",
   "query answered",
   "clean stop of all",
+  "duplicate of a pending request",
+  "mirror changed links",
   "snapshot asked for",
   "snapshot interrupted",
   "inherited tail",

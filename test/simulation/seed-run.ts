@@ -291,6 +291,22 @@ class SeedRun {
     this.#errors.push({ of, text, atMs: this.#sim.nowMs });
   }
 
+  /** Answered copies that were sent before any copy was answered. */
+  #pendingDuplicates(): number {
+    const sentAtMs = new Map<string, number>();
+    const answeredAtMs = new Map<string, number>();
+    let count = 0;
+    for (const event of this.#recorder.events) {
+      if (event.type === "invoke") sentAtMs.set(`${event.client} ${event.id} ${event.copy}`, event.atMs);
+      if (event.type !== "reply") continue;
+      const request = `${event.client} ${event.id}`;
+      const first = answeredAtMs.get(request);
+      if (first === undefined) answeredAtMs.set(request, event.atMs);
+      else if (event.duplicate && (sentAtMs.get(`${request} ${event.copy}`) ?? first) < first) count += 1;
+    }
+    return count;
+  }
+
   #report(): SeedReport {
     const isWithin = this.#plan.faultClass === "within";
     const { violations, ...check } = checkHistory(this.#recorder.events, {
@@ -300,6 +316,7 @@ class SeedRun {
       resultsAreComplete: isWithin && this.#integrator?.forgotten === 0,
     });
     this.#moments.count("duplicate answered", check.duplicates);
+    this.#moments.count("duplicate of a pending request", this.#pendingDuplicates());
     this.#moments.count("request refused", check.refused);
     this.#moments.count("query answered", this.#recorder.events.filter((event) => event.type === "answer").length);
     const { scheduler } = this.#sim;

@@ -30,7 +30,7 @@ function recordsOf(batch: LogBatch): CommittedRecord[] {
   return records;
 }
 
-const watched = ["uncommitted tail dropped", "inherited tail", "snapshot asked for"] as const;
+const watched = ["uncommitted tail dropped", "inherited tail", "snapshot asked for", "mirror changed links"] as const;
 
 function observerOf({ server, recorder, moments }: StartContext, incarnation: () => string): Observer {
   const of = () => ({ server, incarnation: incarnation() });

@@ -1,0 +1,14 @@
+/**
+ * Seeds that once showed a violation in the code that ships, or that come to moments that few seeds come to. They are run
+ * first in every CI run. What a seed does depends on the mix of faults: when that grows, some of these lose their story,
+ * and the rule that was mended has its mutation or its unit test besides.
+ */
+export const seedsToKeep: readonly { readonly seed: number; readonly once: string }[] = [
+  { seed: 33, once: "results of an old history were published and replayed as the new one's" },
+  { seed: 648, once: "a restarted sole member joined a deposed primary and dropped acknowledged records" },
+  { seed: 2136, once: "a stopping server that was counted on neither took over nor exited" },
+  { seed: 2172, once: "the same, with three servers" },
+  { seed: 2179, once: "a primary that lost its backup under load never finished its sync" },
+  { seed: 2163, once: "an old copy of the only disk was put in place" },
+  { seed: 2318, once: "all four servers died, and one of them had an old disk" },
+];
