@@ -14,13 +14,18 @@ export function startToy(workload: Workload): StartServer {
     const isHot = server === servers[0];
     let sequence = 0;
     let hash = 0;
-    const done = new Map<string, string>();
+    const done = new Map<string, { body: string; reply: string }>();
     const model = workload.makeModel();
     const onRequest = (data: Uint8Array, replyTo: string) => {
       const { client, id, body } = JSON.parse(Buffer.from(data).toString()) as Envelope;
       const stored = done.get(`${client} ${id}`);
+      if (stored !== undefined && stored.body === JSON.stringify(body)) {
+        world.bus.publish(replyTo, Buffer.from(stored.reply), { "Twinlog-Duplicate": "1" });
+        return;
+      }
       if (stored !== undefined) {
-        world.bus.publish(replyTo, Buffer.from(stored), { "Twinlog-Duplicate": "1" });
+        const error = { code: "ID_REUSED", message: "another body", executed: false };
+        world.bus.publish(replyTo, Buffer.from(JSON.stringify({ client, id, ok: false, error })));
         return;
       }
       sequence += 1;
@@ -37,7 +42,7 @@ export function startToy(workload: Workload): StartServer {
       };
       const reply = JSON.stringify({ client, id, ok: true, result: model.run(draft, body), sequence, epoch: 1 });
       hash = crc32(reply, hash);
-      done.set(`${client} ${id}`, reply);
+      done.set(`${client} ${id}`, { body: JSON.stringify(body), reply });
       recorder.record({ type: "commit", server, incarnation, history: "toy", records: [{ ...draft, hash, reply }] });
       world.bus.publish(replyTo, Buffer.from(reply));
     };

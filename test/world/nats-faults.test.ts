@@ -257,12 +257,7 @@ test("link-nats: damaged, foreign and strange messages are dropped and logged, n
     bad[at] = (bad[at] ?? 0) ^ 1;
     return bad;
   };
-  const bad = [
-    Buffer.alloc(0),
-    Buffer.alloc(5),
-    good.subarray(0, good.length - 1),
-    ...Array.from(good.keys(), flipped),
-  ];
+  const bad = [Buffer.alloc(5), good.subarray(0, good.length - 1), ...Array.from(good.keys(), flipped)];
   for (const message of bad) t.true(bus.publish("test.server.beta.replication", message));
   await until(() => log.lines.length === bad.length, "each to be logged");
   t.deepEqual(frames, ["alpha a record"]);
