@@ -58,6 +58,7 @@ test.serial(
     // Backup-only: what only the primary's and the backup's memory held is there, then each message is flushed.
     pair.server(backup).start();
     await pair.normal();
+    await flushBoth(pair);
     const inMemory = await orders.send(7);
     t.is(repliesOnDisk(await readDisk(pair, backup, exchange), "claim1").has(inMemory.at(-1)?.reply.id ?? ""), false);
     await pair.server(primary).kill();

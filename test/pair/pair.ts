@@ -27,7 +27,8 @@ import { ServerProcess } from "./server-process.ts";
 
 /**
  * What most tests want: servers that poll and flush often, and that are never taken for dead while they live, however loaded the
- * machine is. A killed server is found out at once all the same, by what the kernel and NATS say.
+ * machine is. A killed server is found out at once all the same, by what the kernel and NATS say. A request is one record from the
+ * first moment on (no caution after a takeover), so that tests may count.
  */
 export const calmLimits: Partial<Limits> = {
   heartbeatMs: 50,
@@ -35,12 +36,18 @@ export const calmLimits: Partial<Limits> = {
   stalledBackupMs: 10_000,
   registryPollMs: 50,
   flushMs: 50,
-  cautionMs: 100,
+  cautionMs: 0,
   statusMs: 25,
 };
 
 /** For tests of silence: quick to suspect. On a loaded machine a living server may be suspected, and must not suffer from it. */
-const nervousLimits: Partial<Limits> = { ...calmLimits, heartbeatMs: 25, suspicionMs: 300, stalledBackupMs: 400 };
+const nervousLimits: Partial<Limits> = {
+  ...calmLimits,
+  cautionMs: 100,
+  heartbeatMs: 25,
+  suspicionMs: 300,
+  stalledBackupMs: 400,
+};
 
 const paces = { calm: calmLimits, nervous: nervousLimits, shipped: { statusMs: 25 } } as const;
 
