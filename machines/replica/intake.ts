@@ -57,6 +57,12 @@ export class Intake {
   /** By an operator. */
   isPaused = false;
   #queue: RunningRequest[] = [];
+  /**
+   * The one request with an attempt on record before this server's that has its turn: a server died of it, or of another
+   * that ran beside it. The others wait until it is done, so that only the one that kills is given up (rule 17).
+   */
+  #dangerous: RunningRequest | null = null;
+  #waiting: { readonly request: RunningRequest; readonly attempts: number }[] = [];
   /** Begun and not done: joined by duplicates. */
   #running = new Map<string, RunningRequest>();
 
@@ -153,17 +159,12 @@ export class Intake {
       );
       return null;
     }
-    if (isSuspect) {
-      request.startsAfter = this.#append(
-        request,
-        recordKinds.attempt,
-        attempts,
-        "",
-        noBytes,
-        "",
-        JSON.stringify(request.body),
-        view,
-      );
+    if (isSuspect && attempts > 0 && this.#dangerous !== null) {
+      request.startsAfter = Number.POSITIVE_INFINITY;
+      this.#waiting.push({ request, attempts });
+    } else if (isSuspect) {
+      if (attempts > 0) this.#dangerous = request;
+      request.startsAfter = this.#attempt(request, attempts, view);
     } else if (this.#queue.length === 0) {
       request.started = true;
       return request;
@@ -171,6 +172,18 @@ export class Intake {
     this.#running.set(request.requestKey, request);
     this.#queue.push(request);
     return null;
+  }
+
+  #attempt(request: RunningRequest, attempts: number, view: IntakeView): number {
+    const body = JSON.stringify(request.body);
+    return this.#append(request, recordKinds.attempt, attempts, "", noBytes, "", body, view);
+  }
+
+  /** The next of those that were in flight at a death gets its turn, alone. */
+  #onDangerOver(view: IntakeView): void {
+    const next = this.#waiting.shift();
+    this.#dangerous = next?.request ?? null;
+    if (next !== undefined) next.request.startsAfter = this.#attempt(next.request, next.attempts, view);
   }
 
   /** The next queued request whose attempt record is committed; null if the first must still wait. */
@@ -310,6 +323,7 @@ export class Intake {
       const to = request.replyTo[index] as string;
       this.#replies.owe(to, sequence, at.source, at.start, at.end, index > 0);
     }
+    if (request === this.#dangerous) this.#onDangerOver(view);
     return sequence;
   }
 
@@ -346,5 +360,7 @@ export class Intake {
     this.#replies.clear();
     this.#queue = [];
     this.#running.clear();
+    this.#dangerous = null;
+    this.#waiting = [];
   }
 }
