@@ -85,6 +85,7 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
       echoed: 0,
       probed: 0,
       progressMs: nowMs,
+      resentMs: Number.NEGATIVE_INFINITY,
       quiet: true,
       link: null,
       isReading: false,
@@ -122,12 +123,13 @@ export function onConfirm(session: Session, message: Confirm, nowMs: number, vie
     while (session.flight.length > 0 && (session.flight[0]?.last ?? 0) <= message.sequence)
       session.flightBytes -= session.flight.shift()?.bytes ?? 0;
   }
-  if (message.gap) sendAgain(session);
+  if (message.gap) sendAgain(session, nowMs);
   return true;
 }
 
 /** From the last confirmed record: after a gap, a change of links, or when no confirm comes. */
-function sendAgain(session: Session): void {
+function sendAgain(session: Session, nowMs: number): void {
+  if (session.sent > session.confirmed) session.resentMs = nowMs;
   session.sent = Math.max(session.confirmed, session.start);
   session.flight = [];
   session.flightBytes = 0;
@@ -178,10 +180,11 @@ export function pump(peer: Peer, nowMs: number, mustSpeak: boolean, view: Mirror
   const { log } = view.own;
   const link = view.peers.linkTo(peer);
   if (session.link !== link) {
-    if (session.link !== null) sendAgain(session);
+    if (session.link !== null) sendAgain(session, nowMs);
     session.link = link;
   }
-  if (session.sent <= session.confirmed) session.progressMs = nowMs;
+  // Level: nothing is owed. What is only about to be sent again still is.
+  if (session.sent <= session.confirmed && session.resentMs <= session.progressMs) session.progressMs = nowMs;
   while (session.sent < log.closed.sequence && session.flightBytes < limits.maxUnconfirmedBytes) {
     if (session.flight.length >= maxMirrorsInFlight) break;
     if (session.sent < log.base.sequence) {
@@ -198,8 +201,8 @@ export function pump(peer: Peer, nowMs: number, mustSpeak: boolean, view: Mirror
 export function keepUp(peer: Peer, nowMs: number, view: MirrorView): void {
   const { session } = peer;
   if (session === null || view.peers.isAway(peer)) return;
-  const isLate = nowMs - session.progressMs > 4 * view.limits.heartbeatMs;
-  if (session.sent > session.confirmed && isLate) sendAgain(session);
+  const isLate = nowMs - Math.max(session.progressMs, session.resentMs) > 4 * view.limits.heartbeatMs;
+  if (session.sent > session.confirmed && isLate) sendAgain(session, nowMs);
   pump(peer, nowMs, true, view);
   session.quiet = true;
 }

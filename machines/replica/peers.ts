@@ -40,6 +40,8 @@ export interface Session {
   probed: number;
   /** When confirmed last moved, or was level with sent. */
   progressMs: number;
+  /** When unconfirmed records were sent again last: that is no progress. */
+  resentMs: number;
   /** Nothing was sent since the last tick. */
   quiet: boolean;
   link: LinkName | null;

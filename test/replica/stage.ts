@@ -1,0 +1,504 @@
+/**
+ * A stage for replicas: two or three of them, a registry, disks and links that do only what a test says, and a transcript of what the
+ * replicas wanted done, in their order. No timers, no threads: `run` performs everything that is not held until nothing is left,
+ * `tick` lets a heartbeat's time pass.
+ *
+ * What always holds: a disk has what was synced and nothing else; a message crosses as bytes; what is held stays undone until the test
+ * lets it go; the transcript leaves out only heartbeats, mirrors, confirms and reads.
+ */
+import { decodeMessage, encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
+import { MemoryLog } from "../../machines/log/memory-log.ts";
+import { initialRecord } from "../../machines/replica/initial-record.ts";
+import type { CasAnswer, KnownRecord } from "../../machines/replica/membership.ts";
+import type { Outbox } from "../../machines/replica/outbox.ts";
+import type { LinkName } from "../../machines/replica/peers.ts";
+import { Replica } from "../../machines/replica/replica.ts";
+import { RequestTable, type RunningRequest } from "../../machines/replica/requests.ts";
+import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
+import type { ReplicaOptions } from "../../machines/replica/types.ts";
+import type { RegistryRecord } from "../../schemas/registry.ts";
+import { Limits } from "../../schemas/settings.ts";
+
+/** The limits that the stage runs by; requests need no attempt records unless they are sent again. */
+export const limits = Limits.parse({ cautionMs: 0 });
+
+interface Disk {
+  life: number;
+  history: string;
+  epochSeen: number;
+  log: MemoryLog;
+  committed: number;
+}
+
+export interface Given {
+  readonly server: string;
+  readonly to: string;
+  readonly text: string;
+  readonly duplicate: boolean;
+}
+
+interface Frame {
+  readonly from: string;
+  readonly to: string;
+  readonly link: LinkName;
+  readonly bytes: Uint8Array;
+}
+
+export interface StageOptions {
+  readonly servers?: readonly string[];
+  readonly replica?: Partial<Pick<ReplicaOptions, "confirm" | "afterTotalLoss" | "limits">>;
+  readonly rules?: Partial<Rules>;
+}
+
+export interface Ask {
+  readonly client?: string;
+  readonly bodyHash?: number;
+  readonly issuedAtMs?: number;
+  readonly after?: string;
+  readonly resend?: boolean;
+  /** The handler has not come to its end when the turn is over: `Server.finish` ends it. */
+  readonly isSlow?: boolean;
+}
+
+const emptyDisk = (): Disk => ({ life: 0, history: "", epochSeen: 0, log: new MemoryLog(), committed: 0 });
+const noEffects = new Uint8Array(0);
+const untold = new Set(["heartbeat", "mirror", "confirm"]);
+
+export class Server {
+  readonly name: string;
+  disk = emptyDisk();
+  /** Null while it is down. */
+  replica: Replica | null = null;
+  /** Kinds of entries that are not performed until the test says so, and those that wait. */
+  readonly held = new Set<Outbox["type"]>();
+  readonly waiting: Outbox[] = [];
+  /** Requests that began and have not ended. */
+  readonly slow = new Map<string, RunningRequest>();
+  /** Handlers that start never end: the request kills, or is slow. */
+  isStuck = false;
+  hasInput = false;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  get up(): Replica {
+    if (this.replica === null) throw new Error(`${this.name} is down`);
+    return this.replica;
+  }
+}
+
+export class Stage {
+  nowMs = 10_000;
+  wallMs = 1_000_000;
+  registry: KnownRecord | null;
+  readonly servers = new Map<string, Server>();
+  readonly given: Given[] = [];
+  readonly transcript: string[] = [];
+  /** `alpha>beta`, or `alpha>beta main`: what is sent there is lost. */
+  readonly cuts = new Set<string>();
+  /** Every message that was sent, whether or not it arrived. */
+  readonly sent: { from: string; to: string; link: LinkName; message: PeerMessage }[] = [];
+  readonly #options: StageOptions;
+  #frames: Frame[] = [];
+
+  constructor(options: StageOptions = {}) {
+    this.#options = options;
+    const names = options.servers ?? ["alpha", "beta"];
+    for (const name of names) this.servers.set(name, new Server(name));
+    this.registry = { record: initialRecord("stage", names[0] ?? "", "h1"), revision: 1 };
+  }
+
+  /** A stage on which all servers are in sync, the first is the primary, and the transcript begins anew. */
+  static normal(options: StageOptions = {}): Stage {
+    const stage = new Stage(options);
+    for (const name of stage.servers.keys()) {
+      stage.start(name);
+      stage.tick(3);
+    }
+    stage.tick(3);
+    stage.take();
+    return stage;
+  }
+
+  server(name: string): Server {
+    const found = this.servers.get(name);
+    if (found === undefined) throw new Error(`there is no server ${name}`);
+    return found;
+  }
+  replica(name: string): Replica {
+    return this.server(name).up;
+  }
+  get record(): RegistryRecord {
+    if (this.registry === null) throw new Error("the registry has no record");
+    return this.registry.record;
+  }
+  /** Everybody's state, in order. */
+  states(): string[] {
+    return [...this.servers.values()].map(({ replica }) => replica?.state ?? "down");
+  }
+  /** The transcript since the last call. */
+  take(): string[] {
+    return this.transcript.splice(0);
+  }
+
+  // --- servers ----------------------------------------------------------------------------------------------------
+
+  /** Begins a new life from the disk. */
+  start(name: string): void {
+    const server = this.server(name);
+    const { disk } = server;
+    disk.life += 1;
+    const rules = this.#options.rules === undefined ? {} : { rules: { ...shippedRules, ...this.#options.rules } };
+    const options: ReplicaOptions = {
+      self: { server: name, incarnation: `${name}.${disk.life}` },
+      service: "stage",
+      servers: [...this.servers.keys()],
+      schema: "s",
+      limits,
+      confirm: "memory",
+      afterTotalLoss: "longest",
+      ...this.#options.replica,
+      ...rules,
+    };
+    const { life, history, epochSeen, committed } = disk;
+    const recovered = {
+      life,
+      history,
+      epochSeen,
+      log: disk.log.clone(),
+      requests: new RequestTable({ through: 0, resultNumber: 0, floorMs: -1 }),
+      committed,
+      published: 0,
+      oldestOnDisk: 1,
+    };
+    server.replica = new Replica(options, recovered, this.nowMs);
+    server.hasInput = true;
+    server.replica.onBus(true, this.nowMs);
+    server.replica.start(this.nowMs);
+    for (const other of this.servers.values()) {
+      if (other === server || other.replica === null) continue;
+      other.replica.onLink(name, "main", true, this.nowMs);
+      server.replica.onLink(other.name, "main", true, this.nowMs);
+      other.hasInput = true;
+    }
+    this.run();
+  }
+
+  /** The process is gone; what was not synced is too. Others see nothing of it yet. */
+  kill(name: string): void {
+    const server = this.server(name);
+    server.replica = null;
+    server.waiting.length = 0;
+    server.slow.clear();
+    this.#frames = this.#frames.filter(({ from, to }) => from !== name && to !== name);
+  }
+
+  /** The kernel and NATS tell the others that nobody is there (rule 9). */
+  tellGone(name: string): void {
+    for (const { replica } of this.servers.values()) {
+      replica?.onLink(name, "main", false, this.nowMs);
+      replica?.onLink(name, "failsafe", false, this.nowMs);
+    }
+    this.#touch();
+    // What the broker says of it is heard with the next tick at the latest.
+    this.tick();
+  }
+
+  stop(name: string): void {
+    this.replica(name).onStop(this.nowMs);
+    this.server(name).hasInput = true;
+    this.run();
+  }
+
+  // --- time and work ----------------------------------------------------------------------------------------------
+
+  tick(times = 1): void {
+    for (let tick = 0; tick < times; tick += 1) {
+      this.nowMs += limits.heartbeatMs;
+      this.wallMs += limits.heartbeatMs;
+      for (const { replica } of this.servers.values()) replica?.onTick(this.nowMs, this.wallMs);
+      this.#touch();
+      this.run();
+    }
+  }
+
+  #touch(): void {
+    for (const server of this.servers.values()) server.hasInput = true;
+  }
+
+  /** Performs what is not held and delivers what is not cut, until nothing is left. */
+  run(): void {
+    for (let steps = 0; steps < 20_000; steps += 1) {
+      let isIdle = true;
+      for (const server of this.servers.values()) if (this.#step(server)) isIdle = false;
+      const frame = this.#frames.shift();
+      if (frame !== undefined) this.#deliver(frame);
+      else if (isIdle) return;
+    }
+    throw new Error(`no end of it:\n${this.transcript.slice(-30).join("\n")}`);
+  }
+
+  #step(server: Server): boolean {
+    const { replica } = server;
+    if (replica === null) return false;
+    let moved = false;
+    if (server.hasInput) {
+      server.hasInput = false;
+      replica.endTurn(this.nowMs, this.wallMs);
+      moved = true;
+    }
+    for (const entry of replica.outbox.splice(0)) {
+      moved = true;
+      if (server.held.has(entry.type)) server.waiting.push(entry);
+      else this.perform(server, entry);
+    }
+    if (server.replica !== replica) return true;
+    for (;;) {
+      const next = replica.hot ? replica.intake.nextToStart(replica.committed) : null;
+      if (next === null) break;
+      this.#runHandler(server, next, server.isStuck);
+      moved = true;
+    }
+    replica.release((to, bytes, duplicate) =>
+      this.given.push({ server: server.name, to, text: Buffer.from(bytes).toString(), duplicate }),
+    );
+    return moved;
+  }
+
+  #deliver({ from, to, link, bytes }: Frame): void {
+    const server = this.servers.get(to);
+    if (server === undefined || server.replica === null) return;
+    if (this.cuts.has(`${from}>${to}`) || this.cuts.has(`${from}>${to} ${link}`)) return;
+    const { message, payload } = decodeMessage(bytes);
+    server.replica.onMessage(from, link, message, payload, this.nowMs);
+    server.hasInput = true;
+  }
+
+  // --- what a replica wants done ----------------------------------------------------------------------------------
+
+  /** Lets go of the oldest entry of a kind that was held back. */
+  let(name: string, type: Outbox["type"]): void {
+    const server = this.server(name);
+    const at = server.waiting.findIndex((entry) => entry.type === type);
+    const [entry] = at < 0 ? [] : server.waiting.splice(at, 1);
+    if (entry === undefined) throw new Error(`${name} does not wait for ${type}`);
+    this.perform(server, entry);
+    this.run();
+  }
+
+  /** No longer held: what waits is performed, and what comes too. */
+  unhold(name: string, type: Outbox["type"]): void {
+    const server = this.server(name);
+    server.held.delete(type);
+    while (server.waiting.some((entry) => entry.type === type)) this.let(name, type);
+  }
+
+  perform(server: Server, entry: Outbox): void {
+    const { up: replica, disk, name } = server;
+    server.hasInput = true;
+    switch (entry.type) {
+      case "send":
+        this.#send(name, entry);
+        return;
+      case "sync":
+        this.#tell(`${name} syncs through ${entry.through}`);
+        disk.log = replica.log.clone();
+        disk.log.truncate(Math.min(entry.through, disk.log.last));
+        disk.committed = Math.min(Math.max(disk.committed, replica.committed), disk.log.last);
+        replica.onSynced(entry.through, this.nowMs);
+        return;
+      case "write":
+        replica.onWritten(entry.through, this.nowMs);
+        return;
+      case "saveEpoch":
+        disk.epochSeen = Math.max(disk.epochSeen, entry.epoch);
+        replica.onEpochSaved(entry.epoch);
+        return;
+      case "saveHistory":
+        disk.history = entry.history;
+        return;
+      case "compareAndSet": {
+        this.#tell(`${name} asks for ${describeRecord(entry.record)}`);
+        const answer = this.compareAndSet(entry);
+        replica.onCasAnswer(entry.record.writeId, answer, this.nowMs);
+        return;
+      }
+      case "readRegistry":
+        replica.onRegistryRead(
+          this.registry === null ? { outcome: "missing" } : { outcome: "found", ...this.registry },
+          this.nowMs,
+        );
+        return;
+      case "reload":
+        this.#tell(`${name} reloads`);
+        replica.onReloaded(new RequestTable({ through: 0, resultNumber: 0, floorMs: -1 }), this.nowMs);
+        return;
+      case "truncate":
+        this.#tell(`${name} truncates to ${entry.after}`);
+        if (disk.log.last > entry.after) disk.log.truncate(entry.after);
+        return;
+      case "event":
+        this.#tell(entry.from === entry.to ? `${name}: ${entry.event}` : `${name}: ${entry.event} -> ${entry.to}`);
+        return;
+      case "apply":
+        this.#tell(`${name} applies through ${entry.through}`);
+        return;
+      case "hot":
+        this.#tell(`${name} is hot in epoch ${entry.epoch}`);
+        return;
+      case "ready":
+        this.#tell(`${name} is ready at ${entry.signal.sequence}`);
+        return;
+      case "sendSnapshot":
+      case "receiveSnapshot":
+      case "cold":
+        this.#tell(`${name}: ${entry.type}`);
+        return;
+      case "exit":
+      case "restart":
+      case "fail":
+        this.#tell(`${name}: ${entry.type}`);
+        this.kill(name);
+        return;
+      default:
+    }
+  }
+
+  #tell(line: string): void {
+    this.transcript.push(line);
+  }
+
+  /** What the registry makes of it; the sender is not told. */
+  compareAndSet(entry: Extract<Outbox, { type: "compareAndSet" }>): CasAnswer {
+    if (this.registry === null || this.registry.revision !== entry.expectedRevision) return { outcome: "lost" };
+    this.registry = { record: entry.record, revision: entry.expectedRevision + 1 };
+    return { outcome: "won", revision: this.registry.revision };
+  }
+
+  /** The oldest compare-and-set that was held back. It lands when the test says so; nothing is answered yet. */
+  heldCas(name: string): Extract<Outbox, { type: "compareAndSet" }> {
+    const server = this.server(name);
+    const at = server.waiting.findIndex((entry) => entry.type === "compareAndSet");
+    const [entry] = at < 0 ? [] : server.waiting.splice(at, 1);
+    if (entry?.type !== "compareAndSet") throw new Error(`${name} has no compare-and-set held back`);
+    return entry;
+  }
+
+  answerCas(name: string, writeId: string, answer: CasAnswer): void {
+    this.replica(name).onCasAnswer(writeId, answer, this.nowMs);
+    this.server(name).hasInput = true;
+    this.run();
+  }
+
+  #send(from: string, entry: Extract<Outbox, { type: "send" }>): void {
+    const { to, message, payload } = entry;
+    if (!untold.has(message.type)) this.#tell(`${from} says ${message.type} to ${to}`);
+    const bytes = Buffer.concat([encodeMessage(message), ...payload]);
+    for (const link of entry.link === "both" ? (["main", "failsafe"] as const) : [entry.link]) {
+      this.sent.push({ from, to, link, message });
+      this.#frames.push({ from, to, link, bytes });
+    }
+  }
+
+  /** A message out of nowhere: late, repeated or forged. */
+  forge(from: string, to: string, message: PeerMessage, payload: Uint8Array = noEffects): void {
+    this.replica(to).onMessage(from, "main", message, payload, this.nowMs);
+    this.server(to).hasInput = true;
+    this.run();
+  }
+
+  /** The newest message of a kind that was sent. */
+  lastSent<T extends PeerMessage["type"]>(from: string, type: T): Extract<PeerMessage, { type: T }> {
+    const found = this.sent.findLast((one) => one.from === from && one.message.type === type);
+    if (found === undefined) throw new Error(`${from} never sent ${type}`);
+    return found.message as Extract<PeerMessage, { type: T }>;
+  }
+
+  // --- clients ----------------------------------------------------------------------------------------------------
+
+  /** A request at a server's door; its handler ends at once unless it is slow. */
+  ask(name: string, id: string, ask: Ask = {}): void {
+    const server = this.server(name);
+    const replica = server.up;
+    const { client = "c", bodyHash = 1, issuedAtMs, after, resend = false, isSlow = false } = ask;
+    const arrival = {
+      client,
+      id,
+      key: "k",
+      bodyHash,
+      issuedAtMs,
+      after,
+      resend,
+      body: { id },
+      replyTo: `${client}/${id}`,
+    };
+    const request = replica.intake.onRequest(arrival, this.wallMs, replica);
+    if (request !== null) this.#runHandler(server, request, isSlow || server.isStuck);
+    server.hasInput = true;
+  }
+
+  /** The same, and all that follows from it. */
+  do(name: string, id: string, ask: Ask = {}): void {
+    this.ask(name, id, ask);
+    this.run();
+  }
+
+  #runHandler(server: Server, request: RunningRequest, isSlow: boolean): void {
+    if (isSlow) {
+      server.slow.set(request.id, request);
+      server.up.intake.keepRunning(request);
+    } else this.#finish(server, request);
+  }
+
+  #finish(server: Server, request: RunningRequest): void {
+    const done = request.completed.map(({ value }) => value).join("+");
+    const result = JSON.stringify(done === "" ? `result of ${request.id}` : `${done} and result of ${request.id}`);
+    const part = { name: "main", effects: noEffects, outcome: `"ok":true,"result":${result}` };
+    server.up.intake.finish(request, part, server.up);
+    server.hasInput = true;
+  }
+
+  /** One of several transactions of a slow request. */
+  transaction(name: string, id: string, value: string): void {
+    const server = this.server(name);
+    const part = { name: "part", effects: noEffects, value: JSON.stringify(value) };
+    server.up.intake.transaction(this.slow(name, id), part, server.up);
+    server.hasInput = true;
+    this.run();
+  }
+
+  finish(name: string, id: string): void {
+    const server = this.server(name);
+    const request = this.slow(name, id);
+    server.slow.delete(id);
+    this.#finish(server, request);
+    this.run();
+  }
+
+  slow(name: string, id: string): RunningRequest {
+    const request = this.server(name).slow.get(id);
+    if (request === undefined) throw new Error(`${name} does not run ${id}`);
+    return request;
+  }
+
+  /** Replies since the last call: `id: result` or `id: CODE`, with ` again` for a duplicate. */
+  replies(): string[] {
+    return this.given.splice(0).map(({ text, duplicate }) => {
+      const { id, ok, error, sequence } = JSON.parse(text) as {
+        id: string;
+        ok: boolean;
+        error?: { code: string };
+        sequence?: number;
+      };
+      return `${id}: ${ok ? `ok at ${sequence}` : error?.code}${duplicate ? " again" : ""}`;
+    });
+  }
+}
+
+function describeRecord({ epoch, mode, primary, inSync, durability, base, history }: RegistryRecord): string {
+  const members = inSync.map(({ incarnation }) => incarnation).join(" ");
+  const where = durability === "disk" ? ` on disk from ${base.sequence}` : "";
+  const isNew = history === "h1" ? "" : ` in history ${history}`;
+  return `${epoch} ${mode} ${primary.incarnation} of [${members}]${where}${isNew}`;
+}

@@ -1,0 +1,308 @@
+/** Takeovers as transcripts: what a server wants done, in which order, when its peer is lost or comes back (rules 2, 3, 5, 7). */
+import test from "ava";
+import { limits, Stage } from "./stage.ts";
+
+const silence = Math.ceil(limits.suspicionMs / limits.heartbeatMs) + 1;
+
+test("the primary is gone: fence, sync the tail, win, apply, hot, ready (rule 2, the stated order)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  t.deepEqual(stage.take(), [
+    "beta: primary.lost.alone -> candidate.syncing",
+    "beta syncs through 1",
+    "beta: disk.synced -> candidate.asking",
+    "beta asks for 4 backup-only beta.1 of [beta.1] on disk from 1",
+    "beta: cas.won.alone -> hot.alone",
+    "beta applies through 1",
+    "beta is hot in epoch 4",
+    "beta is ready at 1",
+  ]);
+  stage.replies();
+  stage.do("beta", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1 again"], "what was acknowledged is known (rule 12)");
+});
+
+test("nothing is asked of the registry before the tail is synced, and nothing is hot before it is won (rule 2)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  const beta = stage.server("beta");
+  beta.held.add("sync");
+  beta.held.add("compareAndSet");
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.tick(5);
+  t.is(beta.up.state, "candidate.syncing");
+  t.deepEqual(
+    beta.waiting.filter(({ type }) => type === "compareAndSet"),
+    [],
+  );
+  stage.unhold("beta", "sync");
+  t.is(beta.up.state, "candidate.asking");
+  t.false(beta.up.hot);
+  stage.unhold("beta", "compareAndSet");
+  t.is(beta.up.state, "hot.alone");
+});
+
+test("ready and replies wait until the inherited tail is committed and the epoch is saved (rule 5, invariant 8)", (t) => {
+  const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
+  stage.cuts.add("alpha>gamma");
+  stage.ask("alpha", "1");
+  stage.run();
+  t.deepEqual(stage.replies(), [], "gamma did not confirm");
+  stage.cuts.clear();
+  stage.cuts.add("gamma>beta");
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.tick();
+  const hot = stage.replica("beta").hot ? "beta" : "gamma";
+  t.is(hot, "beta", "it is the first that is told");
+  t.is(stage.replica("beta").log.last, 1);
+  t.false(stage.take().some((line) => line.startsWith("beta is ready")));
+  stage.do("beta", "1");
+  t.deepEqual(stage.replies(), [], "the stored reply is of an uncommitted record");
+  stage.cuts.clear();
+  stage.tick(8);
+  t.deepEqual(stage.replies(), ["1: ok at 1 again"]);
+  t.true(stage.take().includes("beta is ready at 1"));
+});
+
+test("an epoch that is not saved acknowledges nothing (invariant 8)", (t) => {
+  const stage = Stage.normal();
+  const beta = stage.server("beta");
+  beta.held.add("saveEpoch");
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  t.is(beta.up.state, "hot.alone");
+  stage.do("beta", "1");
+  stage.tick(2);
+  t.deepEqual(stage.replies(), []);
+  t.false(stage.take().some((line) => line.includes("is ready")));
+  stage.unhold("beta", "saveEpoch");
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+  t.true(stage.take().includes("beta is ready at 1"));
+});
+
+test("a candidate's fence is lifted when its primary is back before the asking (rule 2)", (t) => {
+  const stage = Stage.normal();
+  const beta = stage.server("beta");
+  beta.held.add("sync");
+  stage.do("alpha", "1");
+  stage.cuts.add("alpha>beta");
+  stage.tick(silence);
+  t.is(beta.up.state, "candidate.syncing");
+  stage.cuts.clear();
+  stage.tick(2);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  stage.unhold("beta", "sync");
+  stage.replies();
+  stage.do("alpha", "2");
+  t.deepEqual(stage.replies(), ["2: ok at 2"]);
+  t.is(stage.record.epoch, 3, "nobody asked for anything");
+});
+
+test("a fenced primary acknowledges nothing, and what is confirmed again leaves when the fence is lifted (rule 2)", (t) => {
+  const stage = Stage.normal();
+  const alpha = stage.server("alpha");
+  alpha.held.add("sync");
+  stage.cuts.add("beta>alpha");
+  stage.do("alpha", "1");
+  stage.tick(silence);
+  t.is(alpha.up.state, "hot.fencing.syncing");
+  // A confirm that was on its way comes late: it counts for nothing now.
+  stage.forge("beta", "alpha", { ...stage.lastSent("beta", "confirm"), epoch: 3 });
+  t.deepEqual(stage.replies(), []);
+  t.is(stage.replica("alpha").committed, 0);
+  stage.cuts.clear();
+  stage.tick(3);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+});
+
+test("the backup is gone: fence, sync, win, and only then acknowledge from the disk (rule 2)", (t) => {
+  const stage = Stage.normal();
+  stage.kill("beta");
+  stage.ask("alpha", "1");
+  stage.run();
+  t.deepEqual(stage.replies(), []);
+  stage.tellGone("beta");
+  t.deepEqual(stage.take(), [
+    "alpha: backup.lost.alone -> hot.fencing.syncing",
+    "alpha syncs through 1",
+    "alpha: disk.synced -> hot.fencing.asking",
+    "alpha asks for 4 primary-only alpha.1 of [alpha.1] on disk from 1",
+    "alpha: cas.won.alone -> hot.alone",
+  ]);
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+  const alpha = stage.server("alpha");
+  alpha.held.add("sync");
+  stage.do("alpha", "2");
+  t.deepEqual(stage.replies(), [], "alone, memory is not enough");
+  stage.unhold("alpha", "sync");
+  t.deepEqual(stage.replies(), ["2: ok at 2"]);
+});
+
+test("while the removal is unknown an acknowledgement needs the backup and the disk (rule 3)", (t) => {
+  const stage = Stage.normal();
+  const alpha = stage.server("alpha");
+  alpha.held.add("compareAndSet");
+  stage.cuts.add("beta>alpha");
+  stage.tick(silence);
+  t.is(alpha.up.state, "hot.fencing.asking");
+  stage.cuts.clear();
+  stage.tick();
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1"], "confirmed and synced");
+  alpha.held.add("sync");
+  stage.do("alpha", "2");
+  t.deepEqual(stage.replies(), [], "confirmed alone does not do");
+  stage.unhold("alpha", "sync");
+  t.deepEqual(stage.replies(), ["2: ok at 2"]);
+  stage.cuts.add("beta>alpha");
+  stage.do("alpha", "3");
+  t.is(alpha.up.own.synced, 3);
+  t.deepEqual(stage.replies(), [], "synced alone does not do");
+});
+
+test("a deposed primary that is named keeps its memory and follows (rule 7)", (t) => {
+  const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
+  stage.do("alpha", "1");
+  // Somebody makes beta the primary and counts on alpha's memory.
+  const { record } = stage;
+  stage.take();
+  stage.registry = {
+    record: { ...record, epoch: record.epoch + 1, writeId: "x", primary: { server: "beta", incarnation: "beta.1" } },
+    revision: (stage.registry?.revision ?? 0) + 1,
+  };
+  stage.replies();
+  stage.cuts.add("alpha>beta").add("alpha>gamma").add("beta>alpha").add("gamma>alpha");
+  stage.ask("alpha", "2");
+  stage.tick(5);
+  t.is(stage.replica("alpha").state, "following.warm");
+  t.is(stage.replica("alpha").self, "alpha.1");
+  t.deepEqual(stage.replies(), [], "nothing is said of what was in flight");
+  t.is(stage.replica("alpha").log.last, 2);
+  const lines = stage.take();
+  t.true(lines.includes("alpha: deposed.named -> following.warm"));
+  t.true(lines.includes("alpha: cold"));
+  t.true(lines.includes("alpha reloads"), "its state ran ahead of the commit point (invariant 5)");
+});
+
+test("a deposed primary that is not named syncs what it has and starts again (rule 7)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  // Neither hears the other, and the registry answers beta first.
+  stage.cuts.add("alpha>beta").add("beta>alpha");
+  stage.server("alpha").held.add("compareAndSet");
+  stage.ask("alpha", "2");
+  stage.replies();
+  stage.tick(silence);
+  t.is(stage.replica("beta").state, "hot.alone");
+  stage.take();
+  const { record, expectedRevision } = stage.heldCas("alpha");
+  t.is(expectedRevision, (stage.registry?.revision ?? 0) - 1);
+  stage.answerCas("alpha", record.writeId, { outcome: "lost" });
+  t.deepEqual(stage.take(), [
+    "alpha: deposed.unnamed -> deposed",
+    "alpha: cold",
+    "alpha reloads",
+    "alpha syncs through 2",
+    "alpha: disk.synced -> restarting",
+    "alpha: restart",
+  ]);
+  t.deepEqual(stage.replies(), [], "nothing is said of what was in flight");
+  stage.do("beta", "2");
+  stage.do("beta", "3");
+  t.deepEqual(stage.replies(), ["2: ok at 2", "3: ok at 3"]);
+  stage.cuts.clear();
+  stage.start("alpha");
+  stage.tick(4);
+  t.deepEqual(
+    stage.take().filter((line) => line.startsWith("alpha")),
+    [
+      "alpha applies through 1",
+      "alpha: store.recovered -> consulting",
+      "alpha: verdict.wait -> waiting",
+      "alpha: verdict.join -> following.joining",
+      "alpha says follow to beta",
+      "alpha truncates to 1",
+      "alpha applies through 3",
+      "alpha: record.named -> following.warm",
+    ],
+  );
+  t.is(stage.replica("alpha").log.closed.hash, stage.replica("beta").log.closed.hash);
+});
+
+test("a candidate that loses, named, keeps its memory and follows the winner (rule 7, danger 47)", (t) => {
+  const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
+  stage.do("alpha", "1");
+  stage.server("gamma").held.add("compareAndSet");
+  stage.cuts.add("beta>gamma");
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.tick();
+  t.is(stage.replica("beta").state, "hot.normal");
+  t.is(stage.replica("gamma").state, "candidate.electing");
+  const { record } = stage.heldCas("gamma");
+  stage.answerCas("gamma", record.writeId, { outcome: "lost" });
+  t.is(stage.replica("gamma").state, "following.warm");
+  t.is(stage.replica("gamma").self, "gamma.1");
+  stage.cuts.clear();
+  stage.tick(4);
+  stage.do("beta", "2");
+  t.deepEqual(stage.replies(), ["1: ok at 1", "2: ok at 2"]);
+  t.is(stage.replica("gamma").log.last, 2);
+});
+
+test("a server that was itself paused judges nobody (rule 9)", (t) => {
+  const stage = Stage.normal();
+  stage.nowMs += 60_000;
+  stage.tick(2);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  t.is(stage.record.epoch, 3);
+});
+
+test("a main link that is cut moves the mirror to NATS, and nobody is removed (rule 9)", (t) => {
+  const stage = Stage.normal();
+  stage.cuts.add("alpha>beta main").add("beta>alpha main");
+  stage.tick(silence);
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+  t.is(stage.sent.findLast(({ message }) => message.type === "mirror")?.link, "failsafe");
+  t.is(stage.record.epoch, 3);
+  stage.cuts.clear();
+  stage.tick(4);
+  stage.do("alpha", "2");
+  t.is(stage.sent.findLast(({ message }) => message.type === "mirror")?.link, "main");
+  t.deepEqual(stage.replies(), ["2: ok at 2"]);
+});
+
+test("a main link that is dead one way only is not used for records (danger 42)", (t) => {
+  const stage = Stage.normal();
+  stage.cuts.add("alpha>beta main");
+  stage.tick(silence + 2);
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+  t.is(stage.sent.findLast(({ message }) => message.type === "mirror")?.link, "failsafe");
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+});
+
+test("a backup that is heard and confirms nothing is removed after its time (rule 10)", (t) => {
+  const stage = Stage.normal();
+  stage.server("beta").held.add("send");
+  const { incarnation } = stage.record.primary;
+  stage.do("alpha", "1");
+  const ticks = Math.ceil(limits.stalledBackupMs / limits.heartbeatMs);
+  for (let tick = 0; tick <= ticks; tick += 1) {
+    stage.tick();
+    // Its heartbeats come, its confirms do not.
+    const beta = stage.server("beta");
+    for (const entry of beta.waiting.splice(0))
+      if (entry.type === "send" && entry.message.type === "heartbeat") stage.perform(beta, entry);
+    stage.run();
+  }
+
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+  t.deepEqual([stage.record.mode, stage.record.primary.incarnation], ["primary-only", incarnation]);
+});
