@@ -62,6 +62,8 @@ export interface Ask {
 
 const emptyDisk = (): Disk => ({ life: 0, history: "", epochSeen: 0, log: new MemoryLog(), committed: 0 });
 const noEffects = new Uint8Array(0);
+/** Entries whose doing is told to the replica: an input. */
+const reported = new Set<Outbox["type"]>(["sync", "write", "saveEpoch", "compareAndSet", "readRegistry", "reload"]);
 const untold = new Set(["heartbeat", "mirror", "confirm"]);
 
 export class Server {
@@ -296,7 +298,7 @@ export class Stage {
 
   perform(server: Server, entry: Outbox): void {
     const { up: replica, disk, name } = server;
-    server.hasInput = true;
+    if (reported.has(entry.type)) server.hasInput = true;
     switch (entry.type) {
       case "send":
         this.#send(name, entry);

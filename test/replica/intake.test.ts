@@ -1,0 +1,337 @@
+/** Requests at a server's door, and what may leave when: duplicates, order, limits, proofs, attempts, resumed requests (rules 5, 11, 12, 15, 16, 17). */
+import test from "ava";
+import { limits, Stage } from "./stage.ts";
+
+/** Alpha hears nothing of beta: nothing is confirmed, nothing proved. */
+function unconfirmed(stage: Stage): void {
+  stage.cuts.add("beta>alpha");
+}
+
+test("a duplicate of a done request gets the same bytes and is not run again (rule 12)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.do("alpha", "1", { resend: true });
+  const [first, again] = stage.given;
+  t.is(first?.text, again?.text);
+  t.deepEqual([first?.duplicate, again?.duplicate], [false, true]);
+  t.is(stage.replica("alpha").log.last, 1);
+});
+
+test("a duplicate of a request that is done and not committed waits for the commit (rule 5, danger 6)", (t) => {
+  const stage = Stage.normal();
+  unconfirmed(stage);
+  stage.do("alpha", "1");
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), []);
+  stage.cuts.clear();
+  stage.tick(6);
+  t.deepEqual(stage.replies(), ["1: ok at 1", "1: ok at 1 again"]);
+});
+
+test("a duplicate of a running request joins it and is answered with it (rule 12, danger 10)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1", { isSlow: true });
+  stage.do("alpha", "1");
+  stage.do("alpha", "2");
+  t.deepEqual(stage.replies(), ["2: ok at 1"]);
+  stage.finish("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 2", "1: ok at 2 again"]);
+});
+
+test("a duplicate of a request that waits behind its attempt record joins it (rules 12, 17)", (t) => {
+  const stage = Stage.normal();
+  unconfirmed(stage);
+  stage.do("alpha", "1", { resend: true });
+  stage.do("alpha", "1", { resend: true });
+  t.is(stage.replica("alpha").log.last, 1, "one attempt record");
+  stage.cuts.clear();
+  stage.tick(6);
+  t.deepEqual(stage.replies(), ["1: ok at 2", "1: ok at 2 again"]);
+});
+
+test("another body under a known id is refused, whether that is done, running, queued or begun (rule 12, danger 33)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "done");
+  stage.do("alpha", "running", { isSlow: true });
+  stage.server("alpha").isStuck = true;
+  stage.do("alpha", "queued", { resend: true });
+  stage.do("alpha", "begun", { isSlow: true });
+  stage.transaction("alpha", "begun", "first");
+  stage.replies();
+  for (const id of ["done", "running", "queued", "begun"]) stage.do("alpha", id, { bodyHash: 2 });
+  stage.tick();
+  t.deepEqual(
+    stage.replies(),
+    ["done", "running", "queued", "begun"].map((id) => `${id}: ID_REUSED`),
+  );
+});
+
+test("a begun request that another server took over is known by its body too (rule 12)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1", { isSlow: true });
+  stage.transaction("alpha", "1", "first");
+  stage.server("beta").isStuck = true;
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.do("beta", "1", { bodyHash: 2 });
+  t.deepEqual(stage.replies(), ["1: ID_REUSED"]);
+});
+
+test("clients do not share ids", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1", { client: "a" });
+  stage.do("alpha", "1", { client: "b", bodyHash: 2 });
+  t.deepEqual(stage.replies(), ["1: ok at 1", "1: ok at 2"]);
+});
+
+test("a request runs only when the one that it names is done, running or begun here (rule 11)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "2", { after: "1" });
+  stage.tick();
+  t.deepEqual(stage.replies(), ["2: OUT_OF_ORDER"]);
+  stage.do("alpha", "1", { isSlow: true });
+  stage.do("alpha", "2", { after: "1" });
+  t.deepEqual(stage.replies(), ["2: ok at 1"]);
+  stage.do("alpha", "3", { after: "2" });
+  t.deepEqual(stage.replies(), ["3: ok at 2"]);
+  stage.do("alpha", "4", { after: "3", client: "other" });
+  stage.tick();
+  t.deepEqual(stage.replies(), ["4: OUT_OF_ORDER"], "another client's request is not meant");
+});
+
+test("a request at or below the floor is refused as expired and not run; the floor is the highest stamp forgotten (rule 12, danger 32)", (t) => {
+  const stage = Stage.normal({ replica: { limits: { ...limits, rememberReplies: 10, rememberMs: 30 * 86_400_000 } } });
+  const issuedAtMs = (request: number) => 900_000 + request;
+  for (let request = 1; request <= 40; request += 1)
+    stage.do("alpha", `${request}`, { issuedAtMs: issuedAtMs(request) });
+  stage.replies();
+  for (const name of ["alpha", "beta"]) {
+    const { done } = stage.replica(name).applied.requests;
+    t.true(done.count < 20, name);
+    t.true(done.floorMs >= issuedAtMs(20), name);
+  }
+  stage.tick(2);
+  t.is(
+    stage.replica("alpha").applied.requests.done.floorMs,
+    stage.replica("beta").applied.requests.done.floorMs,
+    "all forget the same",
+  );
+  const { floorMs } = stage.replica("alpha").applied.requests.done;
+  const { last } = stage.replica("alpha").log;
+  stage.do("alpha", "1", { issuedAtMs: issuedAtMs(1) });
+  stage.do("alpha", "new", { issuedAtMs: floorMs });
+  stage.tick();
+  t.deepEqual(stage.replies(), ["1: EXPIRED", "new: EXPIRED"]);
+  t.is(stage.replica("alpha").log.last, last);
+  stage.do("alpha", "newer", { issuedAtMs: floorMs + 1 });
+  stage.do("alpha", "unstamped");
+  t.deepEqual(
+    stage.replies().map((line) => line.split(" ")[1]),
+    ["ok", "ok"],
+  );
+});
+
+test("a stamp too far in the future is refused at once; one within the limit is taken (rule 12, danger 43)", (t) => {
+  const stage = Stage.normal();
+  unconfirmed(stage);
+  const limit = stage.wallMs + limits.maxFutureMs;
+  stage.do("alpha", "1", { issuedAtMs: limit + 1 });
+  t.deepEqual(stage.replies(), ["1: INVALID_REQUEST"], "every server would say it: no proof is needed");
+  stage.cuts.clear();
+  stage.do("alpha", "2", { issuedAtMs: limit });
+  stage.tick(6);
+  t.deepEqual(stage.replies(), ["2: ok at 1"]);
+});
+
+test("past its limits a server is busy, and not once it is less (rule 15)", (t) => {
+  const stage = Stage.normal({ replica: { limits: { ...limits, maxInFlight: 2 } } });
+  for (const id of ["1", "2", "3"]) stage.do("alpha", id, { isSlow: true });
+  stage.tick();
+  t.deepEqual(stage.replies(), ["3: BUSY"]);
+  stage.finish("alpha", "1");
+  stage.do("alpha", "3");
+  t.deepEqual(
+    stage.replies().map((line) => line.split(" ")[0]),
+    ["1:", "3:"],
+  );
+  t.is(stage.replica("alpha").onPause(true), null);
+  stage.do("alpha", "4");
+  stage.do("alpha", "3");
+  stage.tick();
+  t.deepEqual(stage.replies(), ["4: BUSY", "3: ok at 2 again"], "what is known is answered");
+  stage.replica("alpha").onPause(false);
+  stage.do("alpha", "4");
+  t.deepEqual(stage.replies(), ["4: ok at 3"]);
+});
+
+test("too much unconfirmed is busy too (rule 10)", (t) => {
+  const stage = Stage.normal({ replica: { limits: { ...limits, maxUnconfirmedBytes: 200 } } });
+  unconfirmed(stage);
+  for (const id of ["1", "2", "3"]) stage.do("alpha", id);
+  t.true(stage.replica("alpha").log.last < 3);
+  stage.cuts.clear();
+  stage.tick(6);
+  t.true(stage.replies().includes("3: BUSY"));
+  stage.do("alpha", "3");
+  t.deepEqual(
+    stage.replies().map((line) => line.slice(0, 5)),
+    ["3: ok"],
+  );
+});
+
+test("a refusal waits for an echo of something sent after it arrived; what was in flight proves nothing (rule 5, danger 45)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.replies();
+  unconfirmed(stage);
+  const old = stage.lastSent("beta", "confirm");
+  stage.do("alpha", "3", { after: "2" });
+  stage.forge("beta", "alpha", old);
+  t.deepEqual(stage.replies(), [], "an old confirm in flight");
+  const { probe } = stage.lastSent("alpha", "mirror");
+  t.true(probe > old.probe, "an empty probe when idle");
+  stage.forge("beta", "alpha", { ...old, probe: probe - 1 });
+  t.deepEqual(stage.replies(), []);
+  stage.forge("beta", "alpha", { ...old, probe });
+  t.deepEqual(stage.replies(), ["3: OUT_OF_ORDER"]);
+});
+
+test("a refusal needs the echo of every other member (rule 5)", (t) => {
+  const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
+  stage.cuts.add("gamma>alpha");
+  stage.do("alpha", "3", { after: "2" });
+  t.deepEqual(stage.replies(), []);
+  stage.cuts.clear();
+  stage.tick(2);
+  t.deepEqual(stage.replies(), ["3: OUT_OF_ORDER"]);
+});
+
+test("a query's answer and a refusal wait for the inherited log (rule 5, danger 50)", (t) => {
+  const stage = Stage.normal();
+  unconfirmed(stage);
+  stage.do("alpha", "1");
+  const alpha = stage.replica("alpha");
+  alpha.intake.answerProven("q", Buffer.from('{"id":"query","ok":true,"sequence":1}'), 1, alpha);
+  stage.server("alpha").hasInput = true;
+  stage.run();
+  const confirm = {
+    ...stage.lastSent("beta", "confirm"),
+    sequence: 0,
+    hash: 0,
+    probe: stage.lastSent("alpha", "mirror").probe,
+  };
+  stage.forge("beta", "alpha", confirm);
+  t.deepEqual(stage.replies(), [], "echoed, and record 1 not committed");
+  stage.cuts.clear();
+  stage.tick(6);
+  t.deepEqual(stage.replies(), ["1: ok at 1", "query: ok at 1"]);
+});
+
+test("alone no proof is needed (rule 5)", (t) => {
+  const stage = new Stage();
+  stage.start("alpha");
+  stage.tick(2);
+  stage.do("alpha", "2", { after: "1" });
+  t.deepEqual(stage.replies(), ["2: OUT_OF_ORDER"]);
+});
+
+test("refusals that wait are bounded; beyond that they are dropped (rule 5)", (t) => {
+  const stage = Stage.normal({ replica: { limits: { ...limits, maxWaitingRefusals: 2 } } });
+  unconfirmed(stage);
+  for (const id of ["a", "b", "c"]) stage.do("alpha", id, { after: "unknown" });
+  stage.cuts.clear();
+  stage.tick(2);
+  t.deepEqual(stage.replies(), ["a: OUT_OF_ORDER", "b: OUT_OF_ORDER"]);
+});
+
+test("replies leave in the order of the log, not of the arrival", (t) => {
+  const stage = Stage.normal();
+  unconfirmed(stage);
+  stage.do("alpha", "slow", { isSlow: true });
+  stage.do("alpha", "1");
+  stage.finish("alpha", "slow");
+  stage.do("alpha", "2");
+  stage.cuts.clear();
+  stage.tick(6);
+  t.deepEqual(stage.replies(), ["1: ok at 1", "slow: ok at 2", "2: ok at 3"]);
+});
+
+test("nothing is said once the role is gone (rule 7, danger 13)", (t) => {
+  const stage = Stage.normal();
+  unconfirmed(stage);
+  stage.do("alpha", "1");
+  stage.do("alpha", "2", { after: "unknown" });
+  stage.do("alpha", "3", { isSlow: true });
+  stage.replica("alpha").onSwitch(stage.nowMs);
+  const { record } = stage;
+  stage.registry = {
+    record: { ...record, epoch: 4, writeId: "x", primary: { server: "beta", incarnation: "beta.1" } },
+    revision: (stage.registry?.revision ?? 0) + 1,
+  };
+  stage.cuts.add("alpha>beta");
+  stage.tick(5);
+  t.false(stage.replica("alpha").hot);
+  t.is(stage.replica("alpha").intake.inFlight, 0);
+  stage.cuts.clear();
+  stage.tick(1);
+  t.deepEqual(stage.replies(), []);
+});
+
+test("a request that may kill gets an attempt record, committed before it is run (rule 17)", (t) => {
+  const stage = Stage.normal();
+  unconfirmed(stage);
+  stage.do("alpha", "1", { resend: true });
+  stage.do("alpha", "2");
+  t.is(stage.replica("alpha").log.last, 1, "and those behind it wait too: order is kept");
+  stage.cuts.clear();
+  stage.tick(6);
+  t.deepEqual(stage.replies(), ["1: ok at 2", "2: ok at 3"]);
+});
+
+test("soon after going hot every request is suspect (rule 17)", (t) => {
+  const stage = Stage.normal({ replica: { limits: { ...limits, cautionMs: 1_000 } } });
+  stage.tick(10);
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.do("beta", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 2"]);
+  stage.tick(10);
+  stage.do("beta", "2");
+  t.deepEqual(stage.replies(), ["2: ok at 3"]);
+});
+
+test("with two attempts on record and no result a request is poisoned, and a duplicate hears the same (rule 17, danger 34)", (t) => {
+  const stage = Stage.normal();
+  let hot = "alpha";
+  for (const name of ["alpha", "beta"]) stage.server(name).isStuck = true;
+  for (let death = 1; death <= 2; death += 1) {
+    stage.do(hot, "1", { resend: true });
+    t.truthy(stage.slow(hot, "1"));
+    stage.kill(hot);
+    stage.tellGone(hot);
+    stage.start(hot);
+    stage.tick(6);
+    hot = hot === "alpha" ? "beta" : "alpha";
+    t.is(stage.record.primary.server, hot);
+  }
+  stage.do(hot, "1", { resend: true });
+  t.deepEqual(stage.replies(), ["1: POISONED"]);
+  stage.do(hot, "1", { resend: true });
+  t.deepEqual(stage.replies(), ["1: POISONED again"]);
+});
+
+test("a request in several transactions is resumed by the next hot server, from its last completed one (rule 16, danger 14)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1", { isSlow: true });
+  stage.transaction("alpha", "1", "reserved");
+  stage.do("alpha", "never begun", { isSlow: true });
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.do("beta", "1");
+  const [reply] = stage.given;
+  t.is((JSON.parse(reply?.text ?? "{}") as { result: string }).result, '"reserved" and result of 1');
+  t.deepEqual(stage.replies(), ["1: ok at 3 again"], "reserved, attempt, result");
+  stage.do("beta", "after it", { after: "1" });
+  stage.do("beta", "other", { after: "never begun" });
+  t.deepEqual(stage.replies(), ["after it: ok at 4", "other: OUT_OF_ORDER"]);
+});

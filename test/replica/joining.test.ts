@@ -1,0 +1,287 @@
+/** Joining: by the log, across a fork, by a snapshot; when a joiner is taken in, and when it is not (rules 4, 7, 8). */
+import test from "ava";
+import { limits, Stage } from "./stage.ts";
+
+const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
+
+/** Alpha alone with three records, beta not started. */
+function alone(): Stage {
+  const stage = new Stage();
+  stage.start("alpha");
+  stage.tick(2);
+  for (const id of ["1", "2", "3"]) stage.do("alpha", id);
+  stage.replies();
+  stage.take();
+  return stage;
+}
+
+const sameLogs = (stage: Stage): boolean =>
+  stage.replica("alpha").log.closed.hash === stage.replica("beta").log.closed.hash &&
+  stage.replica("alpha").log.last === stage.replica("beta").log.last;
+
+test("a new server gets the log and is taken in by a compare-and-set that names its incarnation (rule 8)", (t) => {
+  const stage = alone();
+  stage.start("beta");
+  stage.tick(3);
+  t.deepEqual(stage.take(), [
+    "beta: store.recovered -> consulting",
+    "beta: verdict.wait -> waiting",
+    "beta: verdict.join -> following.joining",
+    "beta says follow to alpha",
+    "alpha says accept to beta",
+    "beta applies through 3",
+    "alpha: joiner.ready -> hot.adding",
+    "alpha asks for 3 normal alpha.1 of [alpha.1 beta.1]",
+    "alpha: cas.won.normal -> hot.normal",
+    "beta: record.named -> following.warm",
+  ]);
+  t.true(sameLogs(stage));
+});
+
+test("a joiner that lacks a record, or confirmed in an earlier epoch, is not asked for (rule 8, danger 46)", (t) => {
+  const stage = alone();
+  stage.server("beta").held.add("saveEpoch");
+  stage.start("beta");
+  stage.tick(3);
+  const alpha = stage.replica("alpha");
+  t.is(alpha.state, "hot.alone", "an epoch that is not saved confirms nothing");
+  const { session, from, to, epoch } = stage.lastSent("beta", "follow");
+  const confirm = (sequence: number) =>
+    ({
+      type: "confirm",
+      session,
+      from,
+      to,
+      epoch,
+      sequence,
+      hash: alpha.log.hashAt(sequence) ?? 0,
+      probe: 0,
+      gap: false,
+    }) as const;
+  stage.forge("beta", "alpha", confirm(2));
+  stage.tick(1);
+  t.is(alpha.state, "hot.alone");
+  stage.forge("beta", "alpha", { ...confirm(3), epoch: epoch - 1 });
+  stage.tick(1);
+  t.is(alpha.state, "hot.alone");
+  stage.server("alpha").held.add("compareAndSet");
+  stage.forge("beta", "alpha", confirm(3));
+  t.is(alpha.state, "hot.adding");
+});
+
+test("while the adding is unknown an acknowledgement needs the disk and the joiner (rule 3)", (t) => {
+  const stage = alone();
+  const alpha = stage.server("alpha");
+  alpha.held.add("compareAndSet");
+  stage.start("beta");
+  stage.tick(3);
+  t.is(alpha.up.state, "hot.adding");
+  alpha.held.add("sync");
+  stage.do("alpha", "4");
+  t.deepEqual(stage.replies(), []);
+  stage.unhold("alpha", "sync");
+  t.deepEqual(stage.replies(), ["4: ok at 4"]);
+  stage.cuts.add("beta>alpha");
+  stage.do("alpha", "5");
+  t.is(alpha.up.own.synced, 5);
+  t.deepEqual(stage.replies(), []);
+});
+
+test("a joiner whose primary dies goes back to the table with its memory and its incarnation (rule 8, danger 49)", (t) => {
+  const stage = alone();
+  stage.server("alpha").held.add("compareAndSet");
+  stage.start("beta");
+  stage.tick(3);
+  stage.take();
+  const cas = stage.heldCas("alpha");
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.tick(polls);
+  t.is(stage.replica("beta").state, "waiting");
+  t.regex(stage.replica("beta").waitingFor, /waits for alpha: only its disk has everything/);
+  t.is(stage.replica("beta").log.last, 3);
+  // The adding lands unseen: now the registry counts on this very memory.
+  t.is(stage.compareAndSet(cas).outcome, "won");
+  stage.tick(polls + 2);
+  t.is(stage.replica("beta").self, "beta.1");
+  t.is(stage.replica("beta").state, "hot.alone");
+  stage.do("beta", "3");
+  t.deepEqual(stage.replies(), ["3: ok at 3 again"]);
+});
+
+test("an adding that lands after the joiner restarted empty harms nothing (danger 5)", (t) => {
+  const stage = alone();
+  stage.server("alpha").held.add("compareAndSet");
+  stage.start("beta");
+  stage.tick(3);
+  const cas = stage.heldCas("alpha");
+  stage.kill("beta");
+  stage.start("beta");
+  stage.tick(1);
+  stage.server("alpha").held.delete("compareAndSet");
+  stage.answerCas("alpha", cas.record.writeId, stage.compareAndSet(cas));
+  stage.do("alpha", "4");
+  stage.tick(polls + 4);
+  t.deepEqual(stage.replies(), ["4: ok at 4"]);
+  t.deepEqual(
+    stage.record.inSync.map(({ incarnation }) => incarnation),
+    ["alpha.1", "beta.2"],
+  );
+  t.true(sameLogs(stage));
+});
+
+test("after a takeover the old primary joins as backup: roles swapped (claim 26), its unconfirmed tail dropped (rule 7)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.cuts.add("alpha>beta");
+  stage.do("alpha", "lost");
+  stage.replica("alpha").outbox.length = 0;
+  // What alpha alone has is on its disk when it dies.
+  stage.server("alpha").disk.log = stage.replica("alpha").log.clone();
+  stage.kill("alpha");
+  stage.cuts.clear();
+  stage.tellGone("alpha");
+  stage.do("beta", "2");
+  stage.take();
+  stage.start("alpha");
+  stage.tick(4);
+  const lines = stage.take();
+  t.true(lines.includes("alpha truncates to 1"));
+  t.deepEqual(stage.states(), ["following.warm", "hot.normal"]);
+  t.deepEqual(
+    stage.record.inSync.map(({ incarnation }) => incarnation),
+    ["beta.1", "alpha.2"],
+  );
+  t.true(sameLogs(stage));
+  t.is(stage.replica("alpha").log.epochEnds.at(-1)?.epoch, 4);
+  stage.replies();
+  stage.do("beta", "lost");
+  t.deepEqual(stage.replies(), ["lost: ok at 3"], "it was never acknowledged, and is new");
+});
+
+test("a server of another history gets a snapshot, and then joins (rule 7)", (t) => {
+  const stage = alone();
+  const other = alone();
+  other.do("alpha", "x");
+  stage.server("beta").disk = { ...other.server("alpha").disk, history: "strange" };
+  stage.start("beta");
+  stage.tick(2);
+  const lines = stage.take();
+  t.true(lines.includes("alpha says decline to beta"));
+  t.true(lines.includes("alpha: sendSnapshot"));
+  t.true(lines.includes("beta: receiveSnapshot"));
+  t.is(stage.record.inSync.length, 1);
+  // The snapshot came through: another disk, another life.
+  const { disk } = stage.server("alpha");
+  stage.kill("beta");
+  stage.server("beta").disk = { ...disk, log: disk.log.clone(), life: 7, epochSeen: 0 };
+  stage.start("beta");
+  stage.tick(4);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  t.true(sameLogs(stage));
+});
+
+test("a snapshot that did not come through is asked for again", (t) => {
+  const stage = alone();
+  stage.server("beta").disk = { ...alone().server("alpha").disk, history: "strange" };
+  stage.start("beta");
+  stage.tick(2);
+  const first = stage.lastSent("beta", "follow").session;
+  stage.take();
+  stage.replica("beta").onSnapshotEnded(first, stage.nowMs);
+  stage.server("beta").hasInput = true;
+  stage.run();
+  stage.tick(2);
+  t.not(stage.lastSent("beta", "follow").session, first);
+  t.is(stage.take().filter((line) => line === "alpha: sendSnapshot").length, 1);
+});
+
+test("a log with the same names and other bytes is found out, and replaced (rules 4, 7)", (t) => {
+  const stage = alone();
+  const other = alone();
+  const { disk } = other.server("alpha");
+  // The same epochs and sequences, and one reply that differs.
+  const strange = new Stage();
+  strange.start("alpha");
+  strange.tick(2);
+  for (const id of ["1", "2", "x"]) strange.do("alpha", id);
+  stage.server("beta").disk = { ...disk, log: strange.replica("alpha").log.clone(), life: 1, history: "h1" };
+  t.is(stage.replica("alpha").log.lastEpoch, strange.replica("alpha").log.lastEpoch);
+  stage.start("beta");
+  stage.tick(6);
+  t.true(stage.take().includes("beta: receiveSnapshot"));
+  t.is(stage.record.inSync.length, 1);
+});
+
+test("a server with another application or schema is declined (claim 12)", (t) => {
+  const stage = Stage.normal();
+  const confirm = stage.lastSent("beta", "confirm");
+  const follow = { session: "s9", from: confirm.from, to: confirm.to, epoch: confirm.epoch, history: "h1" };
+  const ends = { last: 0, committed: 0, epochEnds: [] };
+  stage.cuts.add("alpha>beta");
+  stage.forge("beta", "alpha", { type: "follow", ...follow, ...ends, schema: "another" });
+  t.is(stage.lastSent("alpha", "decline").reason, "schema");
+  t.not(stage.lastSent("alpha", "accept").session, "s9");
+});
+
+test("confirms of another session, epoch, incarnation or hash count for nothing (rule 4, danger 18)", (t) => {
+  const stage = Stage.normal();
+  stage.cuts.add("beta>alpha");
+  stage.do("alpha", "1");
+  const good = stage.lastSent("beta", "confirm");
+  t.is(good.sequence, 1);
+  for (const wrong of [
+    { session: "old" },
+    { epoch: good.epoch - 1 },
+    { from: "beta.0" },
+    { to: "alpha.0" },
+    { hash: good.hash ^ 1 },
+    { sequence: 2 },
+  ])
+    stage.forge("beta", "alpha", { ...good, ...wrong });
+  t.deepEqual(stage.replies(), []);
+  stage.forge("beta", "alpha", good);
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+});
+
+test("mirrors of another session, epoch or primary, damaged or out of order, are not appended (rule 4, danger 19)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.cuts.add("alpha>beta");
+  stage.do("alpha", "2");
+  stage.replies();
+  const good = stage.lastSent("alpha", "mirror");
+  t.deepEqual([good.first, good.last], [2, 2]);
+  const batch = [...stage.replica("alpha").log.batches(2, 2)][0];
+  const bytes = Buffer.from(batch?.bytes ?? "");
+  const damaged = Buffer.from(bytes);
+  damaged[100] = (damaged[100] ?? 0) ^ 1;
+  for (const wrong of [
+    { session: "old" },
+    { epoch: good.epoch - 1 },
+    { from: "alpha.0" },
+    { to: "beta.0" },
+    { first: 3, last: 3 },
+  ])
+    stage.forge("alpha", "beta", { ...good, ...wrong }, bytes);
+  stage.forge("alpha", "beta", good, damaged);
+  t.is(stage.replica("beta").log.last, 1);
+  stage.forge("alpha", "beta", good, bytes);
+  stage.forge("alpha", "beta", good, bytes);
+  t.is(stage.replica("beta").log.last, 2, "once, however often it comes");
+  stage.cuts.clear();
+  stage.tick(6);
+  t.deepEqual(stage.replies(), ["2: ok at 2"]);
+});
+
+test("records that were lost on the way are sent again, in order (rule 4)", (t) => {
+  const stage = Stage.normal();
+  stage.cuts.add("alpha>beta");
+  stage.do("alpha", "1");
+  stage.cuts.clear();
+  stage.do("alpha", "2");
+  stage.tick(6);
+  t.deepEqual(stage.replies(), ["1: ok at 1", "2: ok at 2"]);
+  t.true(sameLogs(stage));
+  t.is(stage.record.epoch, 3);
+});

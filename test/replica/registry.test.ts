@@ -1,0 +1,197 @@
+/** The registry seen from one server: answers that are late, unknown, lost or older than what was seen (rule 3, the registry's section). */
+import test from "ava";
+import { limits, Stage } from "./stage.ts";
+
+const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
+const silence = Math.ceil(limits.suspicionMs / limits.heartbeatMs) + 1;
+
+/** Alpha has asked to be alone; the asking is held back. */
+function removing(): Stage {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.replies();
+  stage.server("alpha").held.add("compareAndSet");
+  stage.kill("beta");
+  stage.tellGone("beta");
+  stage.do("alpha", "2");
+  stage.take();
+  return stage;
+}
+
+test("an unknown answer is won when the registry shows the write (rule 3)", (t) => {
+  const stage = removing();
+  const cas = stage.heldCas("alpha");
+  stage.compareAndSet(cas);
+  stage.answerCas("alpha", cas.record.writeId, { outcome: "unknown", reason: "timeout" });
+  t.is(stage.replica("alpha").state, "hot.alone", "it reads at once");
+  t.deepEqual(stage.replies(), ["2: ok at 2"]);
+  t.is(stage.record.epoch, 4);
+});
+
+test("an unknown answer is forced when the registry shows the old value: that proves nothing (rule 3)", (t) => {
+  const stage = removing();
+  const first = stage.heldCas("alpha");
+  stage.answerCas("alpha", first.record.writeId, { outcome: "unknown", reason: "timeout" });
+  stage.tick();
+  t.is(stage.replica("alpha").state, "hot.fencing.asking");
+  t.deepEqual(stage.replies(), []);
+  const second = stage.heldCas("alpha");
+  t.not(second.record.writeId, first.record.writeId, "another write");
+  t.deepEqual(
+    [second.expectedRevision, second.record.epoch, second.record.inSync],
+    [first.expectedRevision, first.record.epoch, first.record.inSync],
+    "of the same",
+  );
+  stage.answerCas("alpha", second.record.writeId, stage.compareAndSet(second));
+  t.is(stage.replica("alpha").state, "hot.alone");
+  t.deepEqual(stage.replies(), ["2: ok at 2"]);
+});
+
+test("the first try lands late, after a second one was sent: that one's clear loss is still won (rule 3, danger 4)", (t) => {
+  const stage = removing();
+  const first = stage.heldCas("alpha");
+  stage.answerCas("alpha", first.record.writeId, { outcome: "unknown", reason: "timeout" });
+  const second = stage.heldCas("alpha");
+  t.is(stage.compareAndSet(first).outcome, "won");
+  const answer = stage.compareAndSet(second);
+  t.is(answer.outcome, "lost");
+  stage.answerCas("alpha", second.record.writeId, answer);
+  stage.tick();
+  t.is(stage.replica("alpha").state, "hot.alone");
+  t.is(stage.record.writeId, first.record.writeId);
+  t.deepEqual(stage.replies(), ["2: ok at 2"]);
+});
+
+test("a clear loss on the first try: nothing more is acknowledged, the winner is read and followed (rules 3, 7)", (t) => {
+  const stage = Stage.normal();
+  const alpha = stage.server("alpha");
+  alpha.held.add("compareAndSet").add("readRegistry");
+  stage.cuts.add("alpha>beta").add("beta>alpha");
+  stage.tick(silence);
+  t.is(stage.record.primary.server, "beta");
+  stage.do("alpha", "1");
+  const cas = stage.heldCas("alpha");
+  const answer = stage.compareAndSet(cas);
+  t.is(answer.outcome, "lost");
+  stage.answerCas("alpha", cas.record.writeId, answer);
+  t.true(alpha.up.hot, "to whom it lost is not known yet");
+  stage.do("alpha", "2");
+  t.deepEqual(stage.replies(), []);
+  stage.unhold("alpha", "readRegistry");
+  t.is(alpha.replica, null, "not named: it starts again");
+  t.deepEqual(stage.replies(), []);
+});
+
+test("a write of a dead life lands late: the servers follow what the registry says (danger 4)", (t) => {
+  const stage = removing();
+  const late = stage.heldCas("alpha");
+  stage.kill("alpha");
+  stage.start("alpha");
+  stage.tick(polls);
+  // Every in-sync incarnation is gone, and beta is absent: alpha waits.
+  t.is(stage.replica("alpha").state, "waiting");
+  t.is(stage.compareAndSet(late).outcome, "won");
+  stage.tick(polls);
+  t.is(stage.replica("alpha").state, "claiming.asking", "now it is the sole member, and its disk holds the base");
+  stage.unhold("alpha", "compareAndSet");
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1 again"]);
+});
+
+test("an answer to a write that nobody waits for any more changes nothing", (t) => {
+  const stage = Stage.normal();
+  const { record } = stage;
+  stage.answerCas("alpha", "alpha.1.77", { outcome: "won", revision: 99 });
+  stage.answerCas("alpha", record.writeId, { outcome: "lost" });
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  t.is(stage.replica("alpha").membership.record?.epoch, record.epoch);
+});
+
+test("a registry that went backwards freezes changes of mode, and the running mode goes on (danger 7)", (t) => {
+  const stage = Stage.normal();
+  const now = stage.registry;
+  stage.registry = { record: { ...stage.record, epoch: 2, writeId: "old" }, revision: 2 };
+  stage.tick(polls);
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+  t.regex(stage.replica("alpha").membership.frozen, /went back to epoch 2, this server has seen 3/);
+  stage.kill("beta");
+  stage.tellGone("beta");
+  stage.tick(polls);
+  t.is(stage.replica("alpha").state, "hot.normal", "no change of mode");
+  stage.registry = now;
+  stage.tick(polls);
+  t.is(stage.replica("alpha").state, "hot.alone", "until it is right again");
+});
+
+test("a server that starts refuses a registry older than what its disk has seen (danger 7)", (t) => {
+  const stage = Stage.normal();
+  const old = { record: { ...stage.record, epoch: 2, writeId: "old" }, revision: 2 };
+  stage.kill("alpha");
+  stage.kill("beta");
+  const now = stage.registry;
+  stage.registry = old;
+  stage.start("alpha");
+  stage.tick(polls);
+  t.is(stage.replica("alpha").state, "refusing");
+  t.regex(stage.replica("alpha").waitingFor, /went back/);
+  stage.registry = now;
+  stage.tick(polls);
+  t.is(stage.replica("alpha").state, "waiting", "for beta, which may hold more");
+});
+
+test("a missing registry record is not a first start: it is refused, and a server that runs goes on (danger 8)", (t) => {
+  const stage = Stage.normal();
+  stage.registry = null;
+  stage.tick(polls);
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+  t.regex(stage.replica("alpha").membership.frozen, /gone/);
+  const fresh = new Stage();
+  fresh.registry = null;
+  fresh.start("alpha");
+  fresh.tick(polls);
+  t.is(fresh.replica("alpha").state, "refusing");
+  t.false(fresh.take().some((line) => line.includes("asks for")));
+});
+
+test("a told record of an older epoch than the one seen is not followed (rule 3)", (t) => {
+  const stage = Stage.normal();
+  const heartbeat = stage.lastSent("alpha", "heartbeat");
+  stage.cuts.add("alpha>beta").add("beta>alpha");
+  stage.server("alpha").held.add("compareAndSet").add("readRegistry");
+  stage.tick(silence);
+  t.is(stage.replica("beta").state, "hot.alone");
+  stage.forge("alpha", "beta", { ...heartbeat, beat: heartbeat.beat + 1_000 });
+  t.is(stage.replica("beta").state, "hot.alone");
+  t.is(stage.replica("beta").membership.epoch, 4);
+});
+
+test("a peer's word that there is a newer epoch is not enough, but makes a server read (rule 3)", (t) => {
+  const stage = Stage.normal();
+  const beta = stage.server("beta");
+  beta.held.add("readRegistry");
+  const { record: _record, revision: _revision, ...heartbeat } = stage.lastSent("alpha", "heartbeat");
+  t.false(beta.waiting.some(({ type }) => type === "readRegistry"));
+  stage.forge("alpha", "beta", { ...heartbeat, beat: heartbeat.beat + 1_000, epochSeen: 9 });
+  t.true(beta.waiting.some(({ type }) => type === "readRegistry"));
+  t.is(beta.up.state, "following.warm");
+});
+
+test("the base is moved forward by a server that is alone, to what its disk holds (the registry record)", (t) => {
+  const stage = new Stage({ replica: { limits: { ...limits, baseMs: 500 } } });
+  stage.start("alpha");
+  stage.tick(2);
+  stage.do("alpha", "1");
+  stage.do("alpha", "2");
+  stage.take();
+  stage.tick(6);
+  t.deepEqual(stage.take(), [
+    "alpha: base.due -> hot.rebasing",
+    "alpha asks for 3 primary-only alpha.1 of [alpha.1] on disk from 2",
+    "alpha: cas.won.alone -> hot.alone",
+  ]);
+  t.deepEqual(stage.record.base, stage.replica("alpha").log.closed);
+  stage.tick(20);
+  t.deepEqual(stage.take(), [], "nothing new, nothing to move");
+});

@@ -1,0 +1,313 @@
+/** The start table, row by row, and what servers make of it after a total loss (modes and start; rules 1 and 18). */
+import test from "ava";
+import { shippedRules } from "../../machines/replica/rules.ts";
+import { consultTable, type Presence, type StartFacts } from "../../machines/replica/start-table.ts";
+import type { RegistryRecord } from "../../schemas/registry.ts";
+import { limits, Stage } from "./stage.ts";
+
+const member = (server: string, life = 1) => ({ server, incarnation: `${server}.${life}` });
+const alone = (server: string): RegistryRecord => ({
+  service: "stage",
+  history: "h1",
+  epoch: 5,
+  mode: "primary-only",
+  writeId: "w",
+  previousWriteId: "v",
+  primary: member(server),
+  inSync: [member(server)],
+  durability: "disk",
+  base: { sequence: 4, hash: 44 },
+  schema: "s",
+});
+const pair: RegistryRecord = {
+  ...alone("alpha"),
+  mode: "normal",
+  durability: "memory",
+  inSync: [member("alpha"), member("beta")],
+};
+const peer = (server: string, change: Partial<Presence> = {}): Presence => ({
+  server,
+  incarnation: `${server}.1`,
+  hot: false,
+  lastEpoch: 5,
+  last: 9,
+  history: "h1",
+  proven: true,
+  ...change,
+});
+/** Alpha in its second life, with a disk that holds the base. */
+const facts: StartFacts = {
+  record: alone("alpha"),
+  self: member("alpha", 2),
+  schema: "s",
+  disk: { history: "h1", lastEpoch: 5, last: 9, hashAtBase: 44 },
+  present: [],
+  configured: ["alpha", "beta"],
+  afterTotalLoss: "longest",
+  limits,
+  rules: shippedRules,
+};
+const restarted = (server: string, change: Partial<Presence> = {}) =>
+  peer(server, { incarnation: `${server}.2`, ...change });
+
+const rows: readonly [what: string, change: Partial<StartFacts>, verdict: string][] = [
+  ["sole member, the disk holds the base", {}, "claim"],
+  ["sole member, the disk ends exactly at the base", { disk: { ...facts.disk, last: 4 } }, "claim"],
+  ["sole member, the disk ends before the base", { disk: { ...facts.disk, last: 3, hashAtBase: undefined } }, "refuse"],
+  ["sole member, another hash at the base", { disk: { ...facts.disk, hashAtBase: 45 } }, "refuse"],
+  ["sole member, an empty disk", { disk: { history: "", lastEpoch: 0, last: 0, hashAtBase: undefined } }, "refuse"],
+  [
+    "sole member, another history that does not have the base",
+    { disk: { ...facts.disk, history: "h0", hashAtBase: 45 } },
+    "refuse",
+  ],
+  ["sole member, the history before this one, which has the base", { disk: { ...facts.disk, history: "h0" } }, "claim"],
+  [
+    "sole member of an empty service, an empty disk",
+    {
+      record: { ...alone("alpha"), base: { sequence: 0, hash: 0 } },
+      disk: { history: "", lastEpoch: 0, last: 0, hashAtBase: 0 },
+    },
+    "claim",
+  ],
+  [
+    "sole member of an empty service, a strange disk",
+    {
+      record: { ...alone("alpha"), base: { sequence: 0, hash: 0 } },
+      disk: { history: "h0", lastEpoch: 2, last: 7, hashAtBase: 0 },
+    },
+    "refuse",
+  ],
+  ["another application or schema", { schema: "t" }, "refuse"],
+  ["a record that names no schema yet", { record: { ...alone("alpha"), schema: "" }, schema: "t" }, "claim"],
+  ["another one is sole member and silent", { record: alone("beta") }, "wait"],
+  ["another one is sole member and hot", { record: alone("beta"), present: [peer("beta", { hot: true })] }, "join"],
+  ["another one is sole member and present, not hot yet", { record: alone("beta"), present: [peer("beta")] }, "wait"],
+  [
+    "another life of the sole member is hot",
+    { record: alone("beta"), present: [restarted("beta", { hot: true })] },
+    "wait",
+  ],
+  ["this very incarnation is named", { record: pair, self: member("alpha") }, "member"],
+  ["this very incarnation is named, whatever else", { record: pair, self: member("alpha"), schema: "t" }, "member"],
+  ["the primary was this server, an in-sync peer lives", { record: pair, present: [peer("beta")] }, "wait"],
+  [
+    "the peer has taken over",
+    { record: { ...alone("beta"), mode: "backup-only" }, present: [peer("beta", { hot: true })] },
+    "join",
+  ],
+  [
+    "a primary of several that is hot",
+    { record: { ...pair, primary: member("beta") }, present: [peer("beta", { hot: true })] },
+    "join",
+  ],
+  ["all restarted, the other absent", { record: pair }, "wait"],
+  [
+    "all restarted, the other present without proof",
+    { record: pair, present: [restarted("beta", { proven: false })] },
+    "wait",
+  ],
+  [
+    "all restarted and present, the other's log ends in an older epoch",
+    { record: pair, present: [restarted("beta", { lastEpoch: 4, last: 99 })] },
+    "newHistory",
+  ],
+  [
+    "all restarted and present, the other's log ends in a newer epoch",
+    { record: pair, present: [restarted("beta", { lastEpoch: 6, last: 1 })] },
+    "wait",
+  ],
+  [
+    "all restarted and present, the other's log is longer",
+    { record: pair, present: [restarted("beta", { last: 10 })] },
+    "wait",
+  ],
+  [
+    "all restarted and present, the other's log is shorter",
+    { record: pair, present: [restarted("beta", { last: 8 })] },
+    "newHistory",
+  ],
+  [
+    "all restarted and present, equal logs, the first by name",
+    { record: pair, present: [restarted("beta")] },
+    "newHistory",
+  ],
+  [
+    "all restarted and present, equal logs, not the first by name",
+    {
+      record: pair,
+      self: member("beta", 2),
+      present: [restarted("alpha")],
+    },
+    "wait",
+  ],
+  [
+    "all restarted and present, an operator is to decide",
+    { record: pair, present: [restarted("beta", { last: 8 })], afterTotalLoss: "wait" },
+    "wait",
+  ],
+  [
+    "all restarted, one of three that was never in sync is absent",
+    { record: pair, configured: ["alpha", "beta", "gamma"], present: [restarted("beta")] },
+    "wait",
+  ],
+  [
+    "all restarted, all of three present",
+    {
+      record: pair,
+      configured: ["alpha", "beta", "gamma"],
+      present: [restarted("beta", { last: 8 }), restarted("gamma", { last: 8 })],
+    },
+    "newHistory",
+  ],
+  [
+    "all restarted, the third has the longest log",
+    {
+      record: pair,
+      configured: ["alpha", "beta", "gamma"],
+      present: [restarted("beta", { last: 8 }), restarted("gamma", { last: 10 })],
+    },
+    "wait",
+  ],
+];
+
+for (const [what, change, wanted] of rows) {
+  test(`start table: ${what}`, (t) => {
+    const verdict = consultTable({ ...facts, ...change });
+    t.is(verdict.event, `verdict.${wanted}` as typeof verdict.event, verdict.why);
+    t.true(verdict.why.length > 0);
+  });
+}
+
+const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
+
+/** Both die in normal mode; alpha's disk has the first record, beta's has both that were acknowledged. */
+function totalLoss(afterTotalLoss: "longest" | "wait" = "longest"): Stage {
+  const stage = Stage.normal({ replica: { afterTotalLoss } });
+  stage.do("alpha", "1");
+  stage.server("alpha").disk.log = stage.replica("alpha").log.clone();
+  stage.do("alpha", "2");
+  stage.server("beta").disk.log = stage.replica("beta").log.clone();
+  stage.kill("alpha");
+  stage.kill("beta");
+  stage.replies();
+  stage.take();
+  return stage;
+}
+
+test("both died: the one that is back waits for the other, and says for whom (danger 23)", (t) => {
+  const stage = totalLoss();
+  stage.start("beta");
+  stage.tick(30);
+  t.is(stage.replica("beta").state, "waiting");
+  t.regex(stage.replica("beta").waitingFor, /waits for alpha/);
+  t.is(stage.record.epoch, 3);
+});
+
+for (const order of [
+  ["alpha", "beta"],
+  ["beta", "alpha"],
+]) {
+  test(`both died, and ${order.join(", then ")} are back: the longest log goes on as a new history (danger 23)`, (t) => {
+    const stage = totalLoss();
+    for (const name of order) {
+      stage.start(name);
+      stage.tick(polls);
+    }
+    stage.tick(8);
+    t.deepEqual(stage.states(), ["following.joining", "hot.alone"]);
+    t.not(stage.record.history, "h1");
+    t.is(stage.replica("beta").log.last, 3, "the history's record comes after the old log");
+    const lines = stage.take();
+    t.true(lines.includes("beta syncs through 2"), "synced before the asking");
+    t.true(lines.includes("alpha: receiveSnapshot"), "a log of the old history is not gone on with");
+    t.true(lines.some((line) => line.includes("primary-only beta.2 of [beta.2] on disk from 2 in history")));
+    stage.do("beta", "2");
+    stage.do("beta", "3");
+    t.deepEqual(stage.replies(), ["2: ok at 2 again", "3: ok at 4"]);
+    const result = stage.replica("beta").log.last;
+    t.is(result, 4);
+    t.is(stage.replica("beta").commitment.results, 1, "results are counted from 1 in each history");
+  });
+}
+
+test("both died, and an operator is to decide: they wait; recover goes on with what that server has (rule 18)", (t) => {
+  const stage = totalLoss("wait");
+  for (const name of ["alpha", "beta"]) stage.start(name);
+  stage.tick(30);
+  t.deepEqual(stage.states(), ["waiting", "waiting"]);
+  t.is(stage.replica("alpha").onRecover(stage.nowMs), null);
+  stage.server("alpha").hasInput = true;
+  stage.run();
+  stage.tick(polls + 4);
+  t.is(stage.replica("alpha").state.split(".")[0], "hot");
+  t.not(stage.record.history, "h1");
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1 again"]);
+});
+
+test("at confirm level synced a total loss starts no new history: nothing is missing (modes and start)", (t) => {
+  const stage = Stage.normal({ replica: { confirm: "synced" } });
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+  stage.kill("alpha");
+  stage.kill("beta");
+  stage.start("alpha");
+  stage.start("beta");
+  stage.tick(polls + 8);
+  t.is(stage.record.history, "h1");
+  const hot = stage.record.primary.server;
+  stage.do(hot, "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1 again"]);
+});
+
+test("recover is refused where nothing is waited for, and where there is no record (rule 18)", (t) => {
+  const stage = Stage.normal();
+  t.regex(stage.replica("alpha").onRecover(stage.nowMs) ?? "", /not waiting or refusing/);
+  const empty = new Stage();
+  empty.registry = null;
+  empty.start("alpha");
+  t.regex(empty.replica("alpha").onRecover(empty.nowMs) ?? "", /twinlog init/);
+});
+
+test("a primary that is back within the suspicion time is another incarnation: its peer takes over (danger 1, rule 1)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.kill("alpha");
+  stage.start("alpha");
+  stage.tick(polls);
+  t.deepEqual(stage.states(), ["following.warm", "hot.normal"]);
+  stage.replies();
+  stage.do("beta", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1 again"]);
+});
+
+test("an old copy of the sole member's disk is refused (danger 28)", (t) => {
+  const stage = new Stage();
+  stage.start("alpha");
+  stage.tick(2);
+  const old = { ...stage.server("alpha").disk, log: stage.server("alpha").disk.log.clone() };
+  for (const id of ["1", "2"]) stage.do("alpha", id);
+  stage.kill("alpha");
+  stage.start("alpha");
+  stage.tick(2);
+  t.is(stage.record.base.sequence, 2);
+  stage.kill("alpha");
+  stage.server("alpha").disk = { ...old, life: 10 };
+  stage.start("alpha");
+  stage.tick(polls);
+  t.is(stage.replica("alpha").state, "refusing");
+  t.regex(stage.replica("alpha").waitingFor, /older|went back|ends at record 0/);
+});
+
+test("a disk error ends the life, whatever it was doing (rule 14)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.replies();
+  stage.ask("alpha", "2");
+  stage.replica("alpha").onDiskFailed("no space");
+  stage.run();
+  t.is(stage.server("alpha").replica, null);
+  t.deepEqual(stage.replies(), []);
+  t.true(stage.take().includes("alpha: fail"));
+});

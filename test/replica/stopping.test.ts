@@ -1,0 +1,202 @@
+/** Planned switches and clean stops, in either order and at once: no degraded moment, nothing lost, and nobody left behind (claim 26, clean stop). */
+import test from "ava";
+import { limits, Stage } from "./stage.ts";
+
+const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
+
+test("a switch: intake stops, all commits, the roles change by one compare-and-set, ready on the other side", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.replies();
+  t.is(stage.replica("alpha").onSwitch(stage.nowMs), null);
+  stage.server("alpha").hasInput = true;
+  t.false(stage.replica("alpha").takesRequests);
+  stage.run();
+  stage.tick(2);
+  const lines = stage.take().filter((line) => !line.includes("handover to"));
+  const of = (name: string) => lines.filter((line) => line.startsWith(name));
+  t.deepEqual(of("alpha"), [
+    "alpha: switch.requested -> hot.switching",
+    "alpha: deposed.named -> following.warm",
+    "alpha: cold",
+    "alpha says follow to beta",
+  ]);
+  t.deepEqual(of("beta"), [
+    "beta applies through 1",
+    "beta: handover.offered -> receiving",
+    "beta asks for 4 normal beta.1 of [alpha.1 beta.1]",
+    "beta: cas.won.normal -> hot.normal",
+    "beta applies through 1",
+    "beta is hot in epoch 4",
+    "beta is ready at 1",
+    "beta says accept to alpha",
+  ]);
+  t.deepEqual(stage.states(), ["following.warm", "hot.normal"]);
+  stage.do("beta", "2");
+  t.deepEqual(stage.replies(), ["2: ok at 2"]);
+});
+
+test("no handover is offered while a record is not committed (planned switch)", (t) => {
+  const stage = Stage.normal();
+  stage.cuts.add("beta>alpha");
+  stage.do("alpha", "1");
+  stage.replica("alpha").onSwitch(stage.nowMs);
+  stage.server("alpha").hasInput = true;
+  stage.run();
+  t.is(stage.replica("alpha").state, "hot.switching");
+  t.throws(() => stage.lastSent("alpha", "handover"));
+  stage.cuts.clear();
+  stage.tick(4);
+  t.is(stage.lastSent("alpha", "handover").sequence, 1);
+  t.deepEqual(stage.states(), ["following.warm", "hot.normal"]);
+});
+
+test("a handover of another epoch, primary or log is not taken (rule 4)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  const { sequence, hash } = stage.replica("alpha").log.closed;
+  const good = { type: "handover", from: "alpha.1", to: "beta.1", epoch: 3, sequence, hash } as const;
+  for (const wrong of [
+    { from: "alpha.0" },
+    { to: "beta.0" },
+    { epoch: 2 },
+    { sequence: 0, hash: 0 },
+    { hash: hash ^ 1 },
+    { sequence: 2 },
+  ])
+    stage.forge("alpha", "beta", { ...good, ...wrong });
+  t.is(stage.replica("beta").state, "following.warm");
+  stage.server("beta").held.add("compareAndSet");
+  stage.forge("alpha", "beta", good);
+  t.is(stage.replica("beta").state, "receiving");
+});
+
+test("a switch that nobody takes fails in time, and the primary goes on", (t) => {
+  const stage = Stage.normal();
+  stage.replica("beta").onBus(false, stage.nowMs);
+  stage.tick(2);
+  stage.replica("alpha").onSwitch(stage.nowMs);
+  stage.tick((4 * limits.suspicionMs) / limits.heartbeatMs + 2);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+});
+
+test("a switch is refused, with the reason, where it cannot be", (t) => {
+  const stage = new Stage();
+  stage.start("alpha");
+  stage.tick(2);
+  t.regex(stage.replica("alpha").onSwitch(stage.nowMs) ?? "", /a backup must be in sync/);
+  stage.start("beta");
+  stage.tick(4);
+  t.regex(stage.replica("beta").onSwitch(stage.nowMs) ?? "", /not the primary/);
+});
+
+test("the primary alone loses NATS: it hands its role over through the main link (danger 44)", (t) => {
+  const stage = Stage.normal();
+  stage.replica("alpha").onBus(false, stage.nowMs);
+  stage.tick(Math.ceil(limits.suspicionMs / limits.heartbeatMs) + 4);
+  t.deepEqual(stage.states(), ["following.warm", "hot.normal"]);
+  t.is(stage.record.mode, "normal");
+});
+
+test("both lose NATS: nobody moves, and the same primary goes on (danger 31)", (t) => {
+  const stage = Stage.normal();
+  stage.replica("alpha").onBus(false, stage.nowMs);
+  stage.replica("beta").onBus(false, stage.nowMs);
+  stage.tick(30);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  t.is(stage.record.epoch, 3);
+});
+
+/** Stops both in turn; then both start again, and nothing is missing. */
+function stopBoth(stage: Stage, order: readonly string[], between: number): void {
+  for (const id of ["1", "2"]) stage.do("alpha", id);
+  for (const name of order) {
+    stage.stop(name);
+    stage.tick(between);
+  }
+  stage.tick(30);
+}
+
+for (const order of [
+  ["alpha", "beta"],
+  ["beta", "alpha"],
+]) {
+  for (const [how, between] of [
+    ["one after the other", 30],
+    ["at once", 0],
+    ["almost at once", 1],
+  ] as const) {
+    test(`${order.join(", then ")} stop, ${how}: the last one out leaves everything on its disk (danger 24, 48)`, (t) => {
+      const stage = Stage.normal();
+      stopBoth(stage, order, between);
+      t.deepEqual(stage.states(), ["down", "down"]);
+      t.is(stage.record.durability, "disk");
+      t.is(stage.record.inSync.length, 1);
+      const { server } = stage.record.primary;
+      t.is(stage.server(server).disk.log.last, 2);
+      stage.replies();
+      for (const name of order) stage.start(name);
+      stage.tick(polls + 6);
+      t.deepEqual(stage.states().filter((state) => state === "hot.normal").length, 1);
+      const hot = stage.record.primary.server;
+      for (const id of ["1", "2"]) stage.do(hot, id);
+      t.deepEqual(stage.replies(), ["1: ok at 1 again", "2: ok at 2 again"]);
+    });
+  }
+}
+
+test("the last server exits only when its log is committed and synced and nothing runs (clean stop)", (t) => {
+  const stage = new Stage();
+  stage.start("alpha");
+  stage.tick(2);
+  const alpha = stage.server("alpha");
+  stage.do("alpha", "1", { isSlow: true });
+  stage.stop("alpha");
+  t.truthy(alpha.replica, "a handler runs");
+  alpha.held.add("sync");
+  stage.finish("alpha", "1");
+  stage.tick();
+  t.truthy(alpha.replica, "its record is not synced");
+  stage.unhold("alpha", "sync");
+  stage.tick();
+  t.is(alpha.replica, null);
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+});
+
+test("a backup exits only when the primary has let it go (clean stop)", (t) => {
+  const stage = Stage.normal();
+  stage.server("alpha").held.add("compareAndSet");
+  stage.stop("beta");
+  stage.tick(3);
+  t.is(stage.replica("beta").state, "following.warm");
+  stage.unhold("alpha", "compareAndSet");
+  stage.tick(2);
+  t.is(stage.server("beta").replica, null);
+  t.deepEqual(
+    stage.record.inSync.map(({ server }) => server),
+    ["alpha"],
+  );
+});
+
+test("a joiner that stops while its adding is open waits until it is settled (danger 48)", (t) => {
+  const stage = new Stage();
+  stage.start("alpha");
+  stage.tick(2);
+  stage.server("alpha").held.add("compareAndSet");
+  stage.start("beta");
+  stage.tick(3);
+  const cas = stage.heldCas("alpha");
+  stage.stop("beta");
+  stage.tick(3);
+  t.truthy(stage.server("beta").replica, "a record may name it yet");
+  stage.server("alpha").held.delete("compareAndSet");
+  stage.answerCas("alpha", cas.record.writeId, stage.compareAndSet(cas));
+  stage.tick(6);
+  t.is(stage.server("beta").replica, null);
+  t.deepEqual(
+    stage.record.inSync.map(({ server }) => server),
+    ["alpha"],
+  );
+});
