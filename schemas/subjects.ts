@@ -70,3 +70,11 @@ export function parseClientSubject(subject: string): { key: string; client: stri
   const client = decodeToken(tokens[3] ?? "");
   return key === null || client === null ? null : { key, client };
 }
+
+/**
+ * Whether an answer may be published there: "" (none is wanted) or a subject of the asker's own. Never one on which the
+ * broker or a server acts, since the broker does not ask whether whoever named it might publish there himself.
+ */
+export function mayAnswerTo(service: string, reply: string): boolean {
+  return !reply.startsWith("$") && !reply.startsWith(`${service}.`) && !/(^|\.)[*>](\.|$)/.test(reply);
+}

@@ -18,7 +18,7 @@ import type { RunningRequest } from "../../machines/replica/requests.ts";
 import { stateName } from "../../machines/step.ts";
 import { duplicateHeaders } from "../../schemas/envelope.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { subjects } from "../../schemas/subjects.ts";
+import { mayAnswerTo, subjects } from "../../schemas/subjects.ts";
 import type { Actor, Stage } from "../actor.ts";
 import type { BusMessage, Subscription, World } from "../world/ports.ts";
 import { BodyParser } from "./body.ts";
@@ -142,8 +142,8 @@ export class ApplicationActor implements Actor {
   // --- hot and cold -----------------------------------------------------------------------------------------------
 
   start(): void {
-    const { world, stage, settings } = this.#parts;
-    const replay = (message: BusMessage) => stage.input(() => this.#onReplay(message));
+    const { world, settings } = this.#parts;
+    const replay = this.#heard((message) => this.#onReplay(message));
     this.#subscriptions.push(world.bus.subscribe(subjects.replay(settings.service), replay));
   }
 
@@ -167,10 +167,23 @@ export class ApplicationActor implements Actor {
     this.#closeDoor();
   }
 
+  /** One input a message; whoever wants the answer where it would do harm gets none, and nothing is done for him. */
+  #heard(handle: (message: BusMessage) => void): (message: BusMessage) => void {
+    const { stage, settings, world } = this.#parts;
+    return (message) => {
+      if (mayAnswerTo(settings.service, message.reply)) stage.input(() => handle(message));
+      else
+        world.log.warn(
+          { subject: message.subject },
+          "a message with a reply subject that is not the sender's was dropped",
+        );
+    };
+  }
+
   #openDoor(): void {
-    const { world, stage, settings } = this.#parts;
-    const onRequest = (message: BusMessage) => stage.input(() => this.#onRequest(message));
-    const onQuery = (message: BusMessage) => stage.input(() => this.#onQuery(message));
+    const { world, settings } = this.#parts;
+    const onRequest = this.#heard((message) => this.#onRequest(message));
+    const onQuery = this.#heard((message) => this.#onQuery(message));
     this.#door = [
       world.bus.subscribe(subjects.requests(settings.service), onRequest),
       world.bus.subscribe(subjects.queries(settings.service), onQuery),

@@ -13,7 +13,7 @@ import {
   type ServerEvent,
   type ServerStatus,
 } from "../../schemas/status.ts";
-import { subjects } from "../../schemas/subjects.ts";
+import { mayAnswerTo, subjects } from "../../schemas/subjects.ts";
 import type { Actor, Stage } from "../actor.ts";
 import type { BusMessage, Subscription, Timer, World } from "../world/ports.ts";
 
@@ -42,7 +42,11 @@ export class OperatorActor {
     const { world, stage, settings, actors } = this.#parts;
     const { service, server } = settings;
     const listen = (subject: string, handle: (message: BusMessage) => void) =>
-      this.#subscriptions.push(world.bus.subscribe(subject, (message) => stage.input(() => handle(message))));
+      this.#subscriptions.push(
+        world.bus.subscribe(subject, (message) => {
+          if (mayAnswerTo(service, message.reply)) stage.input(() => handle(message));
+        }),
+      );
     listen(subjects.controls(service, server), (message) => this.#onControl(message));
     for (const actor of actors) {
       // Records on the failsafe link come on the same subject; a question is empty.

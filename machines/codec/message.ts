@@ -173,14 +173,14 @@ export function decodeMessage(frame: Uint8Array): { message: PeerMessage; payloa
     throw new MessageError(`a message of version ${bytes[0]}; this program knows ${messageVersion}`);
   const end = prefixBytes + bytes.readUInt32LE(4);
   if (end > bytes.length) throw new MessageError("a message is cut off");
+  let header: unknown;
   try {
-    return {
-      message: JSON.parse(bytes.toString("utf8", prefixBytes, end)) as PeerMessage,
-      payload: bytes.subarray(end),
-    };
+    header = JSON.parse(bytes.toString("utf8", prefixBytes, end));
   } catch {
     throw new MessageError("a message's header is not JSON");
   }
+  if (typeof header !== "object" || header === null) throw new MessageError("a message's header is not an object");
+  return { message: header as PeerMessage, payload: bytes.subarray(end) };
 }
 
 export function sameMember(one: Member, other: Member): boolean {

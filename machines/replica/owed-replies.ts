@@ -41,6 +41,7 @@ export class OwedReplies {
     this.#owed.push({ to, needs, probe: 0, source, start, end, duplicate });
   }
   oweAtOnce(to: string, source: Uint8Array, duplicate: boolean): void {
+    if (to === "") return;
     this.#atOnce.push({ to, needs: 0, probe: 0, source, start: 0, end: source.length, duplicate });
   }
   oweProven(to: string, needs: number, probe: number, source: Uint8Array): void {

@@ -83,6 +83,15 @@ test("a header that is not JSON, or longer than the frame, is refused", (t) => {
   t.throws(() => decodeMessage(long), { instanceOf: MessageError, message: "a message is cut off" });
 });
 
+test("a header that is JSON and no object is refused", (t) => {
+  for (const header of ["null", "1", '"text"', "true"]) {
+    const frame = Buffer.alloc(8 + header.length);
+    frame.writeUInt32LE(messageVersion, 0);
+    frame.writeUInt32LE(frame.write(header, 8), 4);
+    t.throws(() => decodeMessage(frame), { instanceOf: MessageError }, header);
+  }
+});
+
 test("a member is an incarnation of a server, not a server (rule 1)", (t) => {
   const alpha = { server: "alpha", incarnation: "a1" };
   t.true(sameMember(alpha, { ...alpha }));

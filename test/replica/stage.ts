@@ -7,7 +7,6 @@
  * lets it go; the transcript leaves out only heartbeats, mirrors, confirms and reads.
  */
 import { decodeMessage, encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
-import { MemoryLog } from "../../machines/log/memory-log.ts";
 import { initialRecord } from "../../machines/replica/initial-record.ts";
 import type { CasAnswer, KnownRecord } from "../../machines/replica/membership.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
@@ -18,17 +17,10 @@ import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 import type { ReplicaOptions } from "../../machines/replica/types.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { Limits } from "../../schemas/settings.ts";
+import { describeRecord, Server } from "./staged-server.ts";
 
 /** The limits that the stage runs by; requests need no attempt records unless they are sent again. */
 export const limits = Limits.parse({ cautionMs: 0 });
-
-interface Disk {
-  life: number;
-  history: string;
-  epochSeen: number;
-  log: MemoryLog;
-  committed: number;
-}
 
 export interface Given {
   readonly server: string;
@@ -60,35 +52,10 @@ export interface Ask {
   readonly isSlow?: boolean;
 }
 
-const emptyDisk = (): Disk => ({ life: 0, history: "", epochSeen: 0, log: new MemoryLog(), committed: 0 });
 const noEffects = new Uint8Array(0);
 /** Entries whose doing is told to the replica: an input. */
 const reported = new Set<Outbox["type"]>(["sync", "write", "saveEpoch", "compareAndSet", "readRegistry", "reload"]);
 const untold = new Set(["heartbeat", "mirror", "confirm"]);
-
-export class Server {
-  readonly name: string;
-  disk = emptyDisk();
-  /** Null while it is down. */
-  replica: Replica | null = null;
-  /** Kinds of entries that are not performed until the test says so, and those that wait. */
-  readonly held = new Set<Outbox["type"]>();
-  readonly waiting: Outbox[] = [];
-  /** Requests that began and have not ended. */
-  readonly slow = new Map<string, RunningRequest>();
-  /** Handlers that start never end: the request kills, or is slow. */
-  isStuck = false;
-  hasInput = false;
-
-  constructor(name: string) {
-    this.name = name;
-  }
-
-  get up(): Replica {
-    if (this.replica === null) throw new Error(`${this.name} is down`);
-    return this.replica;
-  }
-}
 
 export class Stage {
   nowMs = 10_000;
@@ -496,11 +463,4 @@ export class Stage {
       return `${id}: ${ok ? `ok at ${sequence}` : error?.code}${duplicate ? " again" : ""}`;
     });
   }
-}
-
-function describeRecord({ epoch, mode, primary, inSync, durability, base, history }: RegistryRecord): string {
-  const members = inSync.map(({ incarnation }) => incarnation).join(" ");
-  const where = durability === "disk" ? ` on disk from ${base.sequence}` : "";
-  const isNew = history === "h1" ? "" : ` in history ${history}`;
-  return `${epoch} ${mode} ${primary.incarnation} of [${members}]${where}${isNew}`;
 }
