@@ -1,7 +1,8 @@
 /**
  * From a server's disk to its memory: the application's state, the table of requests and the log (rule 14: proved while it
  * is read). Used when a life begins and when a demoted server's state must be built again. What always holds: rows, queues
- * and requests end at the same record; records above it are in the log only.
+ * and requests end at the same record; records above it are in the log only, and so are those whose results NATS may not
+ * have got.
  */
 
 import { KeyedHash } from "../machines/checkpoint/keyed-hash.ts";
@@ -32,6 +33,8 @@ class Reading implements RecoveryVisitor {
   log = new MemoryLog();
   epochEnds: EpochEnd[] = [];
   #meta: CheckpointMeta | null = null;
+  /** Memory holds the log above this: what is not in the tables, and what NATS may not have got (rule 13). */
+  #below = 0;
   #tail: LogBatch[] = [];
   #items = new Map<number, number>();
   readonly #reader = new RecordReader(new Uint8Array(0));
@@ -42,7 +45,8 @@ class Reading implements RecoveryVisitor {
 
   onMeta(meta: CheckpointMeta): void {
     this.#meta = meta;
-    const { applied, resultNumber, floorMs } = meta;
+    const { applied, published, resultNumber, floorMs } = meta;
+    this.#below = Math.min(applied.sequence, published);
     this.requests = new RequestTable({
       through: applied.sequence,
       resultNumber,
@@ -67,7 +71,8 @@ class Reading implements RecoveryVisitor {
   onBatch(batch: LogBatch): void {
     const applied = this.#meta?.applied.sequence ?? 0;
     if (batch.first <= applied) this.#observe(batch.last <= applied ? batch : sliceThrough(batch, applied));
-    if (batch.last > applied) this.#tail.push(batch.first > applied ? batch : sliceFrom(batch, applied + 1));
+    if (batch.last > this.#below)
+      this.#tail.push(batch.first > this.#below ? batch : sliceFrom(batch, this.#below + 1));
   }
 
   #observe(batch: LogBatch): void {
@@ -76,6 +81,7 @@ class Reading implements RecoveryVisitor {
     reader.over(bytes, 0);
     do {
       this.requests.observe(reader, bytes);
+      if (reader.sequence > this.#below) continue;
       const end = { epoch: reader.epoch, last: reader.sequence };
       if (this.epochEnds.at(-1)?.epoch === end.epoch) this.epochEnds[this.epochEnds.length - 1] = end;
       else this.epochEnds.push(end);
@@ -87,9 +93,12 @@ class Reading implements RecoveryVisitor {
     if (meta === null) return null;
     const { applied } = meta;
     this.requests.forget(meta.forgottenThrough);
-    if (applied.sequence > 0 && this.epochEnds.at(-1)?.last !== applied.sequence)
+    const [first] = this.#tail;
+    const isBelow = first !== undefined && first.first <= applied.sequence;
+    const base = isBelow ? { sequence: first.first - 1, hash: first.previousHash } : applied;
+    if (!isBelow && applied.sequence > 0 && this.epochEnds.at(-1)?.last !== applied.sequence)
       this.epochEnds.push({ epoch: applied.epoch, last: applied.sequence });
-    this.log = new MemoryLog({ sequence: applied.sequence, hash: applied.hash }, this.epochEnds);
+    this.log = new MemoryLog({ sequence: base.sequence, hash: base.hash }, this.epochEnds);
     for (const batch of this.#tail) {
       const fault = this.log.appendBatch(batch);
       if (fault !== null) throw new Error(`the log on disk does not fit at record ${batch.first}: ${fault}`);

@@ -242,7 +242,10 @@ export class ApplicationActor implements Actor {
     const sequence = replica.log.last;
     const answer = this.#runner.query(body, sequence);
     if (!answer.ok) {
-      world.bus.publish(message.reply, refusal(client, id, answer.code, answer.message));
+      const told = refusal(client, id, answer.code, answer.message);
+      // An error that the application threw may say what it saw: it waits like an answer.
+      if (answer.code === "INVALID_REQUEST") world.bus.publish(message.reply, told);
+      else replica.intake.answerProven(message.reply, told, sequence, replica);
       return;
     }
     const head = `{"client":${JSON.stringify(client)},"id":${JSON.stringify(id)},"ok":true,`;
@@ -307,7 +310,12 @@ export class ApplicationActor implements Actor {
   /** Now and then: asks NATS what it has got, so that the watermark can move. */
   onTick(): void {
     if (!this.#replica.hot) return;
-    const { stage } = this.#parts;
+    const { stage, settings } = this.#parts;
+    if (!settings.publishResults) {
+      // Nobody waits for them: nothing is kept for them.
+      this.#replica.onPublished(this.#replica.committed);
+      return;
+    }
     stage.watch(this.#results.confirm(), (published) => {
       if (published !== null && this.#replica.hot) this.#replica.onPublished(published);
     });

@@ -136,7 +136,7 @@ class Reader {
     this.#subscriptions = [
       bus.subscribe(`${this.#inbox}*`, (message) => this.#onAnswer(message)),
       bus.subscribe(subjects.signal(service), (message) => {
-        if (ReadySignal.safeParse(readJson(message.data)).success) this.#askSoon();
+        if (ReadySignal.safeParse(readJson(message.data)).success) this.#onReady();
       }),
     ];
     if (options.follow ?? true)
@@ -155,6 +155,13 @@ class Reader {
   #fail(error: Error): void {
     this.close();
     this.queue.fail(error);
+  }
+
+  /** Another server answers now: what was asked of the one before it may never be answered, however patient one is. */
+  #onReady(): void {
+    this.#isAsking = false;
+    this.#vain = 0;
+    this.#askSoon();
   }
 
   #onLive(message: BusMessage): void {

@@ -73,11 +73,13 @@ function checkDense(
   }
 }
 
-/** The results of one history by their number. */
+/** The results of one history by their number; what it took over from those before it was numbered there. */
 function resultsOf(logs: CommittedLogs, history: string): Map<number, CommittedRecord> {
   const results = new Map<number, CommittedRecord>();
   const log = logs.histories.find((one) => one.history === history);
-  for (const record of log?.records.values() ?? [])
-    if (record.kind === "final") results.set(record.resultNumber, record);
+  const records = [...(log?.records.values() ?? [])];
+  const start = records.find(({ kind, name }) => kind === "history" && name === history)?.sequence ?? 0;
+  for (const record of records)
+    if (record.kind === "final" && record.sequence > start) results.set(record.resultNumber, record);
   return results;
 }

@@ -1,0 +1,133 @@
+/**
+ * One life of a real server in a world that moves only when a test says so: a clock and a bus driven by hand, a store in
+ * memory, a registry that answers at once, and peers that say what the test puts into their mouths.
+ */
+import type { Application } from "../../actors/application/define.ts";
+import { Life, type LifeEnd } from "../../actors/life.ts";
+import type { Link, LinkKind, Registry, World } from "../../actors/world/ports.ts";
+import { decodeMessage, encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
+import { initialRecord } from "../../machines/replica/initial-record.ts";
+import type { RegistryRecord } from "../../schemas/registry.ts";
+import { Settings } from "../../schemas/settings.ts";
+import { MemoryDisk, MemoryStore } from "../checkpoint/memory-store.ts";
+import { TestBus, TestClock } from "../client/world.ts";
+
+export const service = "exchange";
+
+export class MemoryRegistry implements Registry {
+  record: RegistryRecord;
+  revision = 1;
+  constructor(primary: string) {
+    this.record = initialRecord(service, primary, "h1");
+  }
+  async read() {
+    return { outcome: "found", record: this.record, revision: this.revision } as const;
+  }
+  async compareAndSet(record: RegistryRecord, expectedRevision: number) {
+    if (expectedRevision !== this.revision) return { outcome: "lost" } as const;
+    this.record = record;
+    this.revision += 1;
+    return { outcome: "won", revision: this.revision } as const;
+  }
+  async create() {
+    return { outcome: "lost" } as const;
+  }
+  async warnings() {
+    return [];
+  }
+}
+
+export class OneServer {
+  readonly clock = new TestClock(1);
+  readonly bus = new TestBus(this.clock);
+  readonly store: MemoryStore;
+  readonly registry: MemoryRegistry;
+  readonly life: Life;
+  /** What was sent to peers, oldest first; the same message over both links stands there twice. */
+  readonly sent: PeerMessage[] = [];
+  end: LifeEnd | null = null;
+
+  constructor(options: {
+    application: Application;
+    server?: string;
+    disk?: MemoryDisk;
+    registry?: MemoryRegistry;
+    settings?: Record<string, unknown>;
+    incarnation?: string;
+  }) {
+    const { server = "alpha", incarnation = `${server}-1` } = options;
+    this.store = new MemoryStore(options.disk ?? new MemoryDisk());
+    this.registry = options.registry ?? new MemoryRegistry("alpha");
+    const say = () => {};
+    const world: World = {
+      clock: this.clock,
+      bus: this.bus,
+      registry: this.registry,
+      store: this.store,
+      main: this.#link("main"),
+      failsafe: this.#link("failsafe"),
+      log: { debug: say, info: say, warn: say, error: say },
+    };
+    const settings = Settings.parse({
+      service,
+      server,
+      servers: [
+        { name: "alpha", port: 1 },
+        { name: "beta", port: 2 },
+      ],
+      dataDirectory: "/nowhere",
+      ...options.settings,
+    });
+    this.life = new Life({
+      settings,
+      application: options.application,
+      world,
+      process: { pid: 1, version: "0.0.0" },
+      nameIncarnation: () => incarnation,
+    });
+    void this.bus.start((connected) => this.life.onBus(connected));
+    void this.life.begin().then((end) => {
+      this.end = end;
+    });
+  }
+
+  #link(kind: LinkKind): Link {
+    return {
+      kind,
+      start: async () => {},
+      stop: async () => {},
+      send: (_peer, [header]) => {
+        if (header !== undefined) this.sent.push(decodeMessage(header).message);
+        return true;
+      },
+      bufferedBytes: () => 0,
+      maxFrameBytes: () => 16 * 1024 * 1024,
+    };
+  }
+
+  /** Lets time pass, and the store's promises with it. */
+  async run(forMs: number): Promise<void> {
+    for (let leftMs = forMs; leftMs > 0; leftMs -= 10) {
+      await new Promise((resolve) => setImmediate(resolve));
+      await this.clock.run(Math.min(10, leftMs));
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** A message from a peer, over the main link. */
+  hear(peer: string, message: PeerMessage, payload: readonly Uint8Array[] = []): void {
+    this.life.onFrame("main", peer, Buffer.concat([encodeMessage(message), ...payload]));
+  }
+
+  /** The newest message of a kind that was sent. */
+  lastSent<T extends PeerMessage["type"]>(type: T): Extract<PeerMessage, { type: T }> {
+    const found = this.sent.findLast((message) => message.type === type);
+    if (found === undefined) throw new Error(`${type} was never sent`);
+    return found as Extract<PeerMessage, { type: T }>;
+  }
+
+  /** Texts published to a subject. */
+  published(subject: string): string[] {
+    return this.bus.published.filter((one) => one.subject === subject).map(({ data }) => Buffer.from(data).toString());
+  }
+}
