@@ -77,6 +77,17 @@ test("a begun request that another server took over is known by its body too (ru
   t.deepEqual(stage.replies(), ["1: ID_REUSED"]);
 });
 
+test("a request that was only attempted is known by its body too (rules 12, 17)", (t) => {
+  const stage = Stage.normal();
+  stage.server("alpha").isStuck = true;
+  stage.do("alpha", "1", { resend: true });
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.do("beta", "1", { bodyHash: 2 });
+  stage.do("beta", "1");
+  t.deepEqual(stage.replies(), ["1: ID_REUSED", "1: ok at 3"]);
+});
+
 test("clients do not share ids", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "1", { client: "a" });
@@ -141,6 +152,20 @@ test("a stamp too far in the future is refused at once; one within the limit is 
   stage.do("alpha", "2", { issuedAtMs: limit });
   stage.tick(6);
   t.deepEqual(stage.replies(), ["2: ok at 1"]);
+});
+
+test("nobody is answered who gave no subject for it, whatever is said of the request", (t) => {
+  const stage = Stage.normal();
+  const quiet = { replyTo: "" };
+  stage.do("alpha", "1", quiet);
+  stage.do("alpha", "1", quiet);
+  stage.do("alpha", "1", { ...quiet, bodyHash: 2 });
+  stage.do("alpha", "2", { ...quiet, issuedAtMs: stage.wallMs + limits.maxFutureMs + 1_000 });
+  stage.do("alpha", "3", { ...quiet, after: "unknown" });
+  stage.tick(2);
+  t.deepEqual(stage.given, []);
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1 again"]);
 });
 
 test("past its limits a server is busy, and not once it is less (rule 15)", (t) => {

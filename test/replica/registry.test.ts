@@ -55,7 +55,10 @@ test("the first try lands late, after a second one was sent: that one's clear lo
   t.is(stage.compareAndSet(first).outcome, "won");
   const answer = stage.compareAndSet(second);
   t.is(answer.outcome, "lost");
+  stage.server("alpha").held.add("readRegistry");
   stage.answerCas("alpha", second.record.writeId, answer);
+  t.false(stage.replica("alpha").membership.wasLost, "after a retry nothing is clear");
+  stage.unhold("alpha", "readRegistry");
   stage.tick();
   t.is(stage.replica("alpha").state, "hot.alone");
   t.is(stage.record.writeId, first.record.writeId);
@@ -99,6 +102,9 @@ test("a write of a dead life lands late: the servers follow what the registry sa
 });
 
 test("an answer to a write that nobody waits for any more changes nothing", (t) => {
+  const asking = removing();
+  asking.answerCas("alpha", "alpha.1.77", { outcome: "won", revision: 99 });
+  t.is(asking.replica("alpha").state, "hot.fencing.asking");
   const stage = Stage.normal();
   const { record } = stage;
   stage.answerCas("alpha", "alpha.1.77", { outcome: "won", revision: 99 });

@@ -48,6 +48,8 @@ export interface Ask {
   readonly issuedAtMs?: number;
   readonly after?: string;
   readonly resend?: boolean;
+  /** Default: a subject named for client and id. */
+  readonly replyTo?: string;
   /** The handler has not come to its end when the turn is over: `Server.finish` ends it. */
   readonly isSlow?: boolean;
 }
@@ -390,7 +392,15 @@ export class Stage {
   ask(name: string, id: string, ask: Ask = {}): void {
     const server = this.server(name);
     const replica = server.up;
-    const { client = "c", bodyHash = 1, issuedAtMs, after, resend = false, isSlow = false } = ask;
+    const {
+      client = "c",
+      bodyHash = 1,
+      issuedAtMs,
+      after,
+      resend = false,
+      isSlow = false,
+      replyTo = `${client}/${id}`,
+    } = ask;
     const arrival = {
       client,
       id,
@@ -400,7 +410,7 @@ export class Stage {
       after,
       resend,
       body: { id },
-      replyTo: `${client}/${id}`,
+      replyTo,
     };
     const request = replica.intake.onRequest(arrival, this.wallMs, replica);
     if (request !== null) this.#runHandler(server, request, isSlow || server.isStuck);

@@ -222,6 +222,7 @@ for (const order of [
     t.true(lines.includes("beta syncs through 2"), "synced before the asking");
     t.true(lines.includes("alpha: receiveSnapshot"), "a log of the old history is not gone on with");
     t.true(lines.some((line) => line.includes("primary-only beta.2 of [beta.2] on disk from 2 in history")));
+    t.is(stage.replica("beta").commitment.results, 0);
     stage.do("beta", "2");
     stage.do("beta", "3");
     t.deepEqual(stage.replies(), ["2: ok at 2 again", "3: ok at 4"]);

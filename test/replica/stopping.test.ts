@@ -78,6 +78,7 @@ test("a switch that nobody takes fails in time, and the primary goes on", (t) =>
   stage.replica("alpha").onSwitch(stage.nowMs);
   stage.tick((4 * limits.suspicionMs) / limits.heartbeatMs + 2);
   t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  t.is(stage.record.epoch, 3, "not even for a moment");
   stage.do("alpha", "1");
   t.deepEqual(stage.replies(), ["1: ok at 1"]);
 });
@@ -199,4 +200,18 @@ test("a joiner that stops while its adding is open waits until it is settled (da
     stage.record.inSync.map(({ server }) => server),
     ["alpha"],
   );
+});
+
+test("a primary lets nobody go whom the record still names, even before it has asked (clean stop)", (t) => {
+  const stage = Stage.normal();
+  stage.server("alpha").held.add("sync");
+  stage.do("alpha", "1");
+  stage.stop("beta");
+  stage.tick(3);
+  t.is(stage.replica("alpha").state, "hot.fencing.syncing");
+  t.throws(() => stage.lastSent("alpha", "left"));
+  t.truthy(stage.server("beta").replica);
+  stage.unhold("alpha", "sync");
+  stage.tick(3);
+  t.is(stage.server("beta").replica, null);
 });

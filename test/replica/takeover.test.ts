@@ -306,3 +306,21 @@ test("a backup that is heard and confirms nothing is removed after its time (rul
   t.deepEqual(stage.replies(), ["1: ok at 1"]);
   t.deepEqual([stage.record.mode, stage.record.primary.incarnation], ["primary-only", incarnation]);
 });
+
+for (const [confirm, kind] of [
+  ["synced", "sync"],
+  ["written", "write"],
+] as const) {
+  test(`at confirm level ${confirm} an acknowledgement needs both disks`, (t) => {
+    const stage = Stage.normal({ replica: { confirm } });
+    for (const [index, name] of ["alpha", "beta"].entries()) {
+      stage.server(name).held.add(kind);
+      stage.do("alpha", `${index + 1}`);
+      stage.tick();
+      t.deepEqual(stage.replies(), [], name);
+      stage.unhold(name, kind);
+      stage.tick();
+      t.deepEqual(stage.replies(), [`${index + 1}: ok at ${index + 1}`], name);
+    }
+  });
+}
