@@ -73,11 +73,12 @@ function checkDense(
   }
 }
 
-/** The results of one history by their number; what it took over from those before it was numbered there. */
+/** The results of one history by their number. */
 function resultsOf(logs: CommittedLogs, history: string): Map<number, CommittedRecord> {
   const results = new Map<number, CommittedRecord>();
   const log = logs.histories.find((one) => one.history === history);
-  const records = [...(log?.records.values() ?? [])];
+  const records = Array.from(log?.records.values() ?? []);
+  // A joiner that was far behind may commit older records under the history's name: numbers begin where it began.
   const start = records.find(({ kind, name }) => kind === "history" && name === history)?.sequence ?? 0;
   for (const record of records)
     if (record.kind === "final" && record.sequence > start) results.set(record.resultNumber, record);
