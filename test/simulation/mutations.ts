@@ -84,7 +84,7 @@ export const mutations: readonly Mutation[] = [
     name: "reads and refusals need no echo",
     rule: "5",
     rules: { isProven: () => true },
-    plan: { ...within, faults: ["split", "pauseBehindSplit"] },
+    plan: { ...pair, faults: ["pauseBehindSplit"], faultMs: 10_000 },
   },
   { name: "tables take what is not committed", rule: "6", rules: { mayApply: (last) => last }, plan: deposals },
   {
