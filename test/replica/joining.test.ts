@@ -1,5 +1,9 @@
 /** Joining: by the log, across a fork, by a snapshot; when a joiner is taken in, and when it is not (rules 4, 7, 8). */
 import test from "ava";
+import { MemoryLog } from "../../machines/log/memory-log.ts";
+import { onAccept, startFollowing } from "../../machines/replica/following.ts";
+import { shippedRules } from "../../machines/replica/rules.ts";
+import { batchOf, fieldsOf } from "../log/records.ts";
 import { limits, Stage } from "./stage.ts";
 
 const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
@@ -284,4 +288,45 @@ test("records that were lost on the way are sent again, in order (rule 4)", (t) 
   t.deepEqual(stage.replies(), ["1: ok at 1", "2: ok at 2"]);
   t.true(sameLogs(stage));
   t.is(stage.record.epoch, 3);
+});
+
+test("a hole is told at once, and filled without waiting for a tick (rule 4)", (t) => {
+  const stage = Stage.normal();
+  stage.cuts.add("alpha>beta");
+  stage.do("alpha", "1");
+  stage.cuts.clear();
+  stage.do("alpha", "2");
+  t.deepEqual(stage.replies(), ["1: ok at 1", "2: ok at 2"]);
+});
+
+test("what nobody confirms is sent again after some heartbeats, though nothing new comes (rule 4)", (t) => {
+  const stage = Stage.normal();
+  stage.cuts.add("alpha>beta");
+  stage.do("alpha", "1");
+  stage.cuts.clear();
+  stage.tick(6);
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+});
+
+test("a follower drops nothing that it knows to be committed, whatever a primary agrees to (rule 7)", (t) => {
+  const primary = { server: "alpha", incarnation: "alpha.1" };
+  const log = new MemoryLog();
+  log.appendBatch(batchOf([fieldsOf({ sequence: 1 }), fieldsOf({ sequence: 2 })], 0));
+  const accept = { type: "accept", session: "s", from: "alpha.1", to: "beta.1", epoch: 3, sequence: 1 } as const;
+  const hash = log.hashAt(1) ?? null;
+  t.is(onAccept(startFollowing(primary, "s", 0), { ...accept, hash }, log, 2, shippedRules), "differs");
+  t.is(log.last, 2);
+  t.is(onAccept(startFollowing(primary, "s", 0), { ...accept, hash }, log, 1, shippedRules), "taken");
+  t.is(log.last, 1);
+});
+
+test("a late heartbeat of an older life is not believed (rule 1)", (t) => {
+  const stage = Stage.normal();
+  const old = stage.lastSent("beta", "heartbeat");
+  stage.kill("beta");
+  stage.start("beta");
+  stage.tick();
+  t.is(stage.replica("alpha").peers.get("beta")?.heartbeat?.incarnation, "beta.2");
+  stage.forge("beta", "alpha", { ...old, beat: old.beat + 1_000 });
+  t.is(stage.replica("alpha").peers.get("beta")?.heartbeat?.incarnation, "beta.2");
 });
