@@ -1,7 +1,7 @@
 /**
  * The registry as this server knows it, and its own open compare-and-set (PROTOCOL.md, the registry record; rule 3).
  *
- * What always holds: `known` is a settled record and its revision never falls; at most one compare-and-set is open, and
+ * What always holds: `known` is a settled record and its epoch never falls; at most one compare-and-set is open, and
  * it stays open until a revision beyond the expected one was seen: seeing the old value proves nothing. The epoch seen
  * never falls, and a registry that went backwards freezes mode changes (`frozen` says why).
  */
@@ -47,6 +47,7 @@ export class Membership {
   #isReading = false;
   #readMs = Number.NEGATIVE_INFINITY;
   #seenWhenAsked = 0;
+  #wasLostWhenAsked = false;
   /** The registry had no record when it was read last. */
   isMissing = false;
   frozen = "";
@@ -112,6 +113,7 @@ export class Membership {
     this.#isReading = true;
     this.#readMs = nowMs;
     this.#seenWhenAsked = this.#epochSeen;
+    this.#wasLostWhenAsked = this.wasLost;
     this.#out.push({ type: "readRegistry" });
   }
   onTick(nowMs: number, pollMs: number): void {
@@ -168,8 +170,22 @@ export class Membership {
       if (this.#rules.isSettled(found.revision, open.expectedRevision)) return this.#settle(found);
       return null;
     }
-    if (this.#known !== null && found.revision <= this.#known.revision) return null;
+    if (this.#known !== null && !isNewer(found, this.#known)) return null;
     return this.#settle(found);
+  }
+
+  /**
+   * The very record that is known, where it cannot be by itself: under another revision, or after a compare-and-set on it
+   * was clearly lost. The registry was restored. That is no news, and what is open is asked for again, where it is now.
+   */
+  #noteRestored({ record, revision }: KnownRecord): void {
+    const known = this.#known;
+    const open = this.#open;
+    if (known === null || record.writeId !== known.record.writeId || open?.status === "asking") return;
+    const isBack = this.wasLost && this.#wasLostWhenAsked;
+    if (!isBack && revision === (open?.expectedRevision ?? known.revision)) return;
+    this.#known = { record: known.record, revision };
+    if (open !== null) this.#open = { ...open, expectedRevision: revision, status: "unknown" };
   }
 
   /** The registry still shows the old value while a write of ours may land: a second try of the same forces it. */
@@ -197,6 +213,7 @@ export class Membership {
     this.#judge(answer.outcome === "missing" ? null : answer.record.epoch);
     if (answer.outcome === "missing") return null;
     const { record, revision } = answer;
+    if (this.frozen === "") this.#noteRestored(answer);
     const settlement = this.frozen === "" || this.#known === null ? this.onFound({ record, revision }) : null;
     this.#force();
     if (this.wasLost) this.read(nowMs);
@@ -214,4 +231,10 @@ export class Membership {
       this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${this.#seenWhenAsked}; restore it, or recover by force`;
     else this.frozen = "";
   }
+}
+
+/** A settled record that replaces the known one. Epochs only rise; a registry that was restored counts revisions anew. */
+function isNewer(found: KnownRecord, known: KnownRecord): boolean {
+  if (found.record.writeId === known.record.writeId) return false;
+  return found.revision > known.revision || found.record.epoch > known.record.epoch;
 }
