@@ -20,6 +20,7 @@ import { Follower, type FollowerView } from "./follower.ts";
 import { mayTake, offerRole } from "./handover.ts";
 import { Heartbeats } from "./heartbeat.ts";
 import { Intake, type IntakeView } from "./intake.ts";
+import { Invariants } from "./invariants.ts";
 import { answerLeave, Leaving } from "./leaving.ts";
 import { type CasAnswer, Membership, type Settlement } from "./membership.ts";
 import { judgeSession, keepUp, noteMembership, onConfirm, onFollow, onLogRead, pump } from "./mirroring.ts";
@@ -58,6 +59,7 @@ export class Replica implements IntakeView, ServingView, FollowerView, DueView, 
   readonly lifecycle = new RunningLifecycle((transition) => this.#onTransition(transition));
   readonly consultation = new Consultation();
   readonly plans = new Plans();
+  readonly #invariants = new Invariants();
   readonly #heartbeats = new Heartbeats();
 
   /** No other server can have gone on without this one (commit.ts). */
@@ -233,6 +235,7 @@ export class Replica implements IntakeView, ServingView, FollowerView, DueView, 
     if (this.lifecycle.hot) this.#endHotTurn();
     else if (this.follower.following !== null) this.follower.confirm(this);
     if (this.#mustLook || this.lifecycle.held || this.stopping) this.#look();
+    this.#invariants.check(this);
   }
 
   #endHotTurn(): void {

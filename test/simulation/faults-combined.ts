@@ -36,7 +36,7 @@ function pauseBehindSplit(context: FaultContext): void {
   const name = cluster.record?.primary.server;
   if (name === undefined) return;
   const peers = cluster.names.filter((peer) => peer !== name);
-  const forMs = suspicionMs * rng.between(1.1, 2);
+  const forMs = suspicionMs * rng.between(1.2, 4);
   moments.count("both links cut");
   moments.count("server paused");
   sim.tell(name, `is paused for ${forMs.toFixed(0)} ms, and both links are cut for longer`);
