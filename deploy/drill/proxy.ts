@@ -62,6 +62,7 @@ export class TcpProxy {
     return new Promise((resolve, reject) => {
       this.#server.once("error", reject);
       this.#server.listen(this.#port, "127.0.0.1", () => {
+        this.#server.off("error", reject);
         const address = this.#server.address();
         if (typeof address === "object" && address !== null) this.#port = address.port;
         resolve();

@@ -68,9 +68,7 @@ async function fullDisk(t: ExecutionContext, who: "primary" | "backup"): Promise
   await proof.prove();
 }
 
-test.serial("the primary's disk is full: it stops with a clear message, the backup takes over", (t) =>
-  fullDisk(t, "primary"),
-);
+full("the primary's disk is full: it stops with a clear message, the backup takes over", (t) => fullDisk(t, "primary"));
 full("the backup's disk is full: it stops with a clear message, the primary goes on alone", (t) =>
   fullDisk(t, "backup"),
 );

@@ -89,6 +89,8 @@ full("the registry goes back by an epoch: mode changes freeze, the running mode 
   await pair.nats.restart();
   await normalAgain(pair);
   t.true((await pair.control(primary, "switch")).ok);
+  await pair.waitFor(backup, ({ role, application }) => role === "primary" && application === "hot");
+  await normalAgain(pair);
   t.deepEqual(await pair.normal(), { primary: backup, backup: primary });
 
   await proof.gap("the registry's store rolled back", async () => {

@@ -84,8 +84,7 @@ async function sideBySide(t: ExecutionContext, change: Change, message: RegExp, 
   await ask(50);
   await pair.server("alpha").kill();
   await ask(51);
-  const { sequence } = await pair.waitFor("beta", ({ state }) => state === "hot.alone");
-  t.true(sequence >= 51);
+  await pair.waitFor("beta", ({ state, sequence }) => state === "hot.alone" && sequence >= 51);
 }
 
 test.serial("a server whose messages have another version", (t) =>
