@@ -82,8 +82,7 @@ export class Intake {
     }
     const running = this.#running.get(key);
     if (running !== undefined) {
-      if (rules.isReused(arrival.bodyHash, running.bodyHash))
-        this.refuse(arrival, "ID_REUSED", "this id was used with another body", view);
+      if (rules.isReused(arrival.bodyHash, running.bodyHash)) this.#refuseReused(arrival, view);
       else if (arrival.replyTo !== "") running.replyTo.push(arrival.replyTo);
       return null;
     }
@@ -103,7 +102,7 @@ export class Intake {
     }
     const begun = requests.begun.get(key);
     if (begun !== undefined && rules.isReused(arrival.bodyHash, begun.bodyHash)) {
-      this.refuse(arrival, "ID_REUSED", "this id was used with another body", view);
+      this.#refuseReused(arrival, view);
       return null;
     }
     if (
@@ -150,7 +149,7 @@ export class Intake {
       const error = {
         code: "POISONED",
         message: "this request was started twice and a server died each time",
-        executed: false,
+        executed: request.ordinal > 0,
       };
       this.finish(
         request,
@@ -215,7 +214,7 @@ export class Intake {
     const done = view.applied.requests.done.find(key);
     if (done === null) return;
     if (view.rules.isReused(arrival.bodyHash, done.bodyHash)) {
-      this.refuse(arrival, "ID_REUSED", "this id was used with another body", view);
+      this.#refuseReused(arrival, view);
       return;
     }
     if (arrival.replyTo === "") return;
@@ -225,6 +224,12 @@ export class Intake {
   }
 
   /** A refusal that another server might not repeat: it waits for a proof; too many waiting, and it is dropped. */
+  #refuseReused(arrival: Arrival, view: IntakeView): void {
+    const bytes = refusal(arrival.client, arrival.id, "ID_REUSED", "this id was used with another body");
+    // It speaks of a record: it leaves when that is committed.
+    this.answerProven(arrival.replyTo, bytes, view.log.last, view);
+  }
+
   refuse(
     arrival: Pick<Arrival, "client" | "id" | "replyTo">,
     code: ErrorCode,

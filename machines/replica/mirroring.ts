@@ -4,7 +4,7 @@
  * again from the last confirmed record (rule 4); what is sent and not confirmed is bounded (rules 10, 15).
  */
 import type { Confirm, Follow } from "../codec/message.ts";
-import type { LogBatch } from "../log/batch.ts";
+import { type LogBatch, sliceThrough } from "../log/batch.ts";
 import type { EpochEnd } from "../log/memory-log.ts";
 import { type LinkName, type Peer, type Session, stepMirror } from "./peers.ts";
 import type { ReplicaView } from "./view.ts";
@@ -234,7 +234,11 @@ export function onLogRead(peer: Peer, sessionId: string, batches: readonly LogBa
   const { session } = peer;
   if (session === null || session.id !== sessionId) return;
   session.isReading = false;
-  const fitting = batches.filter((batch) => batch.last > session.sent);
+  // Above what memory begins with, memory is the truth: a cut of the disk may still be under way.
+  const { sequence } = view.own.log.base;
+  const settled = batches.filter((batch) => batch.first <= sequence);
+  const fitting = settled.map((batch) => (batch.last > sequence ? sliceThrough(batch, sequence) : batch));
+  while ((fitting[0]?.last ?? session.sent + 1) <= session.sent) fitting.shift();
   if (fitting[0]?.first === session.sent + 1) send(peer, session, view.peers.linkTo(peer), fitting, view);
 }
 

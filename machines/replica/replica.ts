@@ -253,7 +253,7 @@ export class Replica implements IntakeView, ServingView, FollowerView, DueView, 
 
   /** Replies that may leave now. */
   release(sink: ReplySink): void {
-    if (!this.lifecycle.hot || this.membership.wasLost) return;
+    if (!this.lifecycle.hot || this.membership.wasLost || !this.membership.isEpochSaved) return;
     const others = this.rules.otherMembers(this.membership.configurations(), this.self);
     this.intake.release(this.own.committed, this.peers.echoedBy(others), this.rules, sink);
   }
@@ -299,6 +299,8 @@ export class Replica implements IntakeView, ServingView, FollowerView, DueView, 
   }
   /** Log below this was dropped from the disk, and memory may drop it too. */
   onFlushed(applied: number, oldestOnDisk: number): void {
+    // What is being built again starts from an earlier flush, and needs the log from there.
+    if (!this.applied.isLoaded) return;
     this.own.onFlushed(applied, oldestOnDisk, this.applied.requests, this.limits.maxRetainedBytes);
   }
   onDiskFailed(why: string): void {

@@ -152,6 +152,9 @@ export class RequestTable {
   forget(through: number): void {
     this.#forgetThrough = Math.max(this.#forgetThrough, through);
     this.done.forget(through);
+    // Tried and never finished, and nobody asks any more: it must not hold the log on the disk for ever.
+    for (const [key, request] of this.#begun)
+      if (request.completed.length === 0 && request.firstSequence <= through) this.#begun.delete(key);
   }
 
   /** The oldest record that is still needed to rebuild this table; `through + 1` if none is. */
