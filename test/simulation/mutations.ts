@@ -12,6 +12,8 @@ export interface Mutation {
   /** Of PROTOCOL.md. */
   readonly rule: string;
   readonly rules: Partial<Rules>;
+  /** The unit test in test/replica/ that asserts the rule itself, where seeds seldom come to it or others back it up. */
+  readonly asserted?: string;
   /** Where the rule matters: the rest of the plan is the seed's. */
   readonly plan?: Partial<SeedPlan>;
 }
@@ -36,12 +38,15 @@ export const mutations: readonly Mutation[] = [
     name: "confirms while its compare-and-set is open",
     rule: "2",
     rules: { mayConfirm: () => true },
+    asserted: "a candidate's fence is lifted when its primary is back before the asking (rule 2)",
     plan: races,
   },
   {
     name: "acknowledges while fenced",
     rule: "2",
     rules: { mayCommit: () => true },
+    asserted:
+      "a fenced primary acknowledges nothing, and what is confirmed again leaves when the fence is lifted (rule 2)",
     plan: { ...pair, faults: ["split", "chase", "slowDisk", "registry", "kill"] },
   },
   {
@@ -71,12 +76,15 @@ export const mutations: readonly Mutation[] = [
     name: "records are appended from any epoch and session, confirms fit any hash",
     rule: "4",
     rules: { mirrorFits: (message, facts) => message.to === facts.self, confirmFits: () => true },
+    asserted:
+      "mirrors of another session, epoch or primary, damaged or out of order, are not appended (rule 4, danger 19)",
     plan: { ...deposals, faults: ["split", "failsafe", "pause", "isolate"] },
   },
   {
     name: "confirms of any session, epoch and hash count",
     rule: "4",
     rules: { confirmFits: () => true },
+    asserted: "confirms of another session, epoch, incarnation or hash count for nothing (rule 4, danger 18)",
     plan: { ...deposals, faults: ["split", "failsafe", "flap", "cutMain", "kill"] },
   },
   { name: "replies leave above the commit point", rule: "5", rules: { mayAnswer: () => true } },
@@ -84,6 +92,8 @@ export const mutations: readonly Mutation[] = [
     name: "reads and refusals need no echo",
     rule: "5",
     rules: { isProven: () => true },
+    asserted:
+      "a refusal waits for an echo of something sent after it arrived; what was in flight proves nothing (rule 5, danger 45)",
     plan: { ...pair, faults: ["pauseBehindSplit"], faultMs: 10_000 },
   },
   { name: "tables take what is not committed", rule: "6", rules: { mayApply: (last) => last }, plan: deposals },
@@ -114,6 +124,7 @@ export const mutations: readonly Mutation[] = [
     name: "a joiner is added without the inherited log",
     rule: "8",
     rules: { mayBeAdded: (confirmed, committed) => confirmed >= committed },
+    asserted: "a joiner that lacks a record, or confirmed in an earlier epoch, is not asked for (rule 8, danger 46)",
     plan: {
       ...within,
       servers: ["alpha", "beta", "gamma", "delta"],
@@ -186,6 +197,7 @@ export const mutations: readonly Mutation[] = [
     name: "a joiner exits while its adding may have landed unseen",
     rule: "clean stop",
     rules: { mayExit: (isNamed) => !isNamed },
+    asserted: "a joiner that stops while its adding is open waits until it is settled (danger 48)",
     plan: { ...within, faults: ["stopStart", "kill"] },
   },
 ];
