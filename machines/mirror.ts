@@ -62,8 +62,8 @@ export const mirrorMachine = setup({
       states: {
         catchingUp: { on: { "tail.reached": "streaming", "member.added": "inSync" } },
         streaming: { on: { "member.added": "inSync" } },
-        inSync: { tags: ["member"], on: { "member.removed": "catchingUp", "progress.stopped": "stalled" } },
-        stalled: { tags: ["member"], on: { "member.removed": "catchingUp", "progress.made": "inSync" } },
+        inSync: { tags: ["member"], on: { "member.removed": "#mirror.none", "progress.stopped": "stalled" } },
+        stalled: { tags: ["member"], on: { "member.removed": "#mirror.none", "progress.made": "inSync" } },
       },
     },
   },

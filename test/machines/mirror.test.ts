@@ -76,8 +76,8 @@ test("a story: a joiner needs a snapshot, comes back for the rest, is added, sta
     ["progress.stopped", "open.stalled", []],
     ["progress.made", "open.inSync", []],
     ["progress.stopped", "open.stalled", []],
-    ["member.removed", "open.catchingUp", []],
-    ["follow.asked", "asked", ["endSession"]],
+    ["member.removed", "none", ["endSession"]],
+    ["follow.asked", "asked", []],
     ["follow.declined", "none", []],
   ];
   let mirror = noMirror;

@@ -241,19 +241,10 @@ export class Pair {
     return [...this.#statuses.values()];
   }
 
-  /** A status of the server that was sent after this call. */
-  async newStatus(name: string, withinMs = waitMs): Promise<ServerStatus> {
-    const old = this.#statuses.get(name);
-    await until(() => this.#statuses.get(name) !== old && this.#statuses.has(name), {
-      withinMs,
-      waitedFor: `a new status of ${name}`,
-    });
-    const older = this.#statuses.get(name);
-    // The first that comes may have been on its way already.
-    return await until(() => (this.#statuses.get(name) === older ? undefined : this.#statuses.get(name)), {
-      withinMs,
-      waitedFor: `a new status of ${name}`,
-    });
+  /** A status that the server made after this call; both read the same clock. */
+  newStatus(name: string, withinMs = waitMs): Promise<ServerStatus> {
+    const sinceMs = Date.now();
+    return this.waitFor(name, ({ atMs }) => atMs > sinceMs, { withinMs, waitedFor: "a new status" });
   }
 
   /** Waits until a server's status is as wanted, and returns it. */
