@@ -117,6 +117,8 @@ const rows: Row[] = [];
 try {
   await startBare();
   await startPair();
+  // Compilers warm up first: what is measured is a server that has run for a while.
+  for (const service of ["bare", "pair"]) await load(service, 256);
   for (const level of levels) rows.push(await measure(level));
 } finally {
   for (const child of children) child.kill("SIGTERM");
