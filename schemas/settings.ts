@@ -42,6 +42,11 @@ export const Limits = z.strictObject({
   /** How long an answer of the registry is waited for before it is unknown. */
   registryTimeoutMs: ms(1_000, 20, 60_000),
   registryPollMs: ms(500, 10, 60_000),
+  /**
+   * A primary that the registry does not answer for so long hands its role over to a backup that it answers. Longer than a
+   * NATS cluster that is split takes to find out which side has the registry (about 10 s).
+   */
+  registryLostMs: ms(15_000, 100, 3_600_000),
   /** How often a sole member moves the registry's `base` forward. */
   baseMs: ms(10_000, 100, 3_600_000),
   restartMs: ms(500, 10, 60_000),

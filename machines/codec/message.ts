@@ -23,6 +23,8 @@ export interface Heartbeat {
   stopping: boolean;
   /** Connected to NATS. */
   bus: boolean;
+  /** The registry answered when it was asked last. */
+  registry: boolean;
   epochSeen: number;
   history: string;
   lastEpoch: number;

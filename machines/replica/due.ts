@@ -6,7 +6,7 @@
 import type { Member, RegistryRecord } from "../../schemas/registry.ts";
 import { isMirrorComplete, isMirrorStalled } from "../mirror.ts";
 import type { Following } from "./following.ts";
-import { heirOf } from "./handover.ts";
+import { type HeirNeeds, heirOf } from "./handover.ts";
 import type { Leaving, LeavingView } from "./leaving.ts";
 import { holdsEverything, type MirrorView } from "./mirroring.ts";
 import type { Peer } from "./peers.ts";
@@ -105,16 +105,30 @@ function reasonOf(member: Member, { peers }: DueView): string {
 function wantedSwitch(record: RegistryRecord, view: DueView): Due | null {
   const { bus, plans, stopping } = view;
   const busIsLost = !bus.connected && view.nowMs - bus.lostMs > view.limits.suspicionMs;
-  if (heirOf(record, busIsLost || stopping, view) === null) return null;
+  const has = (needs: HeirNeeds) => heirOf(record, needs, view) !== null;
   const event = "switch.requested";
-  if (plans.switchWhy !== "") return { event, why: plans.switchWhy };
-  if (stopping) return { event, why: "this server stops" };
-  return busIsLost ? { event, why: "this server lost NATS, the backup has not" } : null;
+  if (has(busIsLost || stopping ? "bus" : "session")) {
+    if (plans.switchWhy !== "") return { event, why: plans.switchWhy };
+    if (stopping) return { event, why: "this server stops" };
+    if (busIsLost) return { event, why: "this server lost NATS, the backup has not" };
+  }
+  if (!registryIsLost(view) || !has("registry")) return null;
+  return { event, why: "the registry does not answer this server, it answers the backup" };
+}
+
+/**
+ * Core NATS without the registry: this server is on the wrong side of a split cluster (rule 9, dangers 30 and 38). Where the
+ * registry is away for all, there is no heir, and nobody moves. A switch that failed is not tried again at once: clients on
+ * this side are served meanwhile.
+ */
+function registryIsLost({ membership: { silentSinceMs }, plans, limits, nowMs }: DueView): boolean {
+  if (silentSinceMs === null) return false;
+  return nowMs - Math.max(silentSinceMs, plans.switchFailedMs) > limits.registryLostMs;
 }
 
 function failedSwitch(record: RegistryRecord, view: DueView): Due | null {
   const isLate = view.nowMs - view.plans.switchSinceMs > 4 * view.limits.suspicionMs;
-  if (heirOf(record, false, view) !== null && !isLate) return null;
+  if (heirOf(record, "session", view) !== null && !isLate) return null;
   return { event: "switch.failed", why: "nobody took the role over in time" };
 }
 

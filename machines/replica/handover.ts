@@ -9,13 +9,17 @@ import type { Following } from "./following.ts";
 import type { Peer } from "./peers.ts";
 import type { ReplicaView } from "./view.ts";
 
-/** Who may take the role over now: in session, not stopping, and, where that is asked for, connected to NATS. */
-export function heirOf(record: RegistryRecord, needsBus: boolean, view: ReplicaView): Peer | null {
+/** What an heir must have beyond a session: a connection to NATS, and answers from the registry too. */
+export type HeirNeeds = "session" | "bus" | "registry";
+
+/** Who may take the role over now: in session, not stopping, and with what is asked for. */
+export function heirOf(record: RegistryRecord, needs: HeirNeeds, view: ReplicaView): Peer | null {
   for (const member of record.inSync) {
     const peer = view.peers.get(member.server);
     if (
       peer?.session?.incarnation === member.incarnation &&
-      (!needsBus || peer.heartbeat?.bus) &&
+      (needs === "session" || peer.heartbeat?.bus) &&
+      (needs !== "registry" || peer.heartbeat?.registry) &&
       !peer.heartbeat?.stopping
     )
       return peer;
@@ -28,7 +32,7 @@ export function offerRole(view: ReplicaView): void {
   const { own } = view;
   const { record, open, frozen, epoch } = view.membership;
   if (record === null || open !== null || frozen !== "" || own.committed < own.log.last) return;
-  const heir = heirOf(record, false, view);
+  const heir = heirOf(record, "session", view);
   if (heir === null || heir.session === null) return;
   view.out.push({
     type: "send",
@@ -49,6 +53,8 @@ export function mayTake(offer: Handover, following: Following | null, view: Hand
   const { membership } = view;
   const { log } = view.own;
   if (view.state !== "following.warm" || view.stopping || !view.bus.connected || !view.applied.isLoaded) return false;
+  // A compare-and-set that cannot be settled would leave this server confirming nothing.
+  if (!membership.isAnswered) return false;
   if (membership.frozen !== "" || !membership.isEpochSaved || offer.epoch !== membership.epoch) return false;
   if (!following?.accepted || following.primary.incarnation !== offer.from || offer.to !== view.self) return false;
   return log.last === offer.sequence && log.hashAt(offer.sequence) === offer.hash;

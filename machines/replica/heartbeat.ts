@@ -42,6 +42,7 @@ function heartbeat(beat: number, view: HeartbeatView): Heartbeat {
     hot: view.hot,
     stopping: view.stopping,
     bus: view.bus.connected,
+    registry: membership.isAnswered,
     epochSeen: membership.epochSeen,
     history: own.history,
     lastEpoch: own.log.lastEpoch,

@@ -51,6 +51,10 @@ export class Membership {
   /** The registry had no record when it was read last. */
   isMissing = false;
   frozen = "";
+  /** The last reading was answered, be it by "missing". */
+  isAnswered = false;
+  /** When the first of the readings failed that have failed one after another since; null: the last one was answered. */
+  silentSinceMs: number | null = null;
 
   constructor(self: Member, rules: Rules, out: Outbox[], epochSeen: number) {
     this.#self = self;
@@ -208,6 +212,8 @@ export class Membership {
 
   onRead(answer: RegistryAnswer, nowMs: number): Settlement {
     this.#isReading = false;
+    this.isAnswered = answer.outcome !== "unavailable";
+    this.silentSinceMs = this.isAnswered ? null : (this.silentSinceMs ?? nowMs);
     if (answer.outcome === "unavailable") return null;
     this.isMissing = answer.outcome === "missing";
     this.#judge(answer.outcome === "missing" ? null : answer.record.epoch);

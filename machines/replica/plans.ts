@@ -23,6 +23,8 @@ export class Plans {
   /** Why a switch was asked for, "" if none was; and when the role was first offered. */
   switchWhy = "";
   switchSinceMs = 0;
+  /** When a switch failed last. */
+  switchFailedMs = 0;
   /** When the present epoch was settled, or this server went hot. */
   epochSinceMs = 0;
   /** When the base was moved last. */
@@ -34,9 +36,11 @@ export class Plans {
     this.switchWhy = "";
   }
 
-  onDue({ event, leavingOut, takingIn }: Due): void {
+  onDue({ event, leavingOut, takingIn }: Due, nowMs: number): void {
     if (leavingOut !== undefined) this.leavingOut = leavingOut;
     if (takingIn !== undefined) this.takingIn = takingIn;
-    if (event === "switch.failed") this.switchWhy = "";
+    if (event !== "switch.failed") return;
+    this.switchWhy = "";
+    this.switchFailedMs = nowMs;
   }
 }

@@ -14,7 +14,7 @@ export function whyNoSwitch(view: ReplicaView): string | null {
   if (!view.hot) return whyNotPrimary(view);
   if (view.state !== "hot.normal" || record === null)
     return `no switch in state ${view.state}: a backup must be in sync`;
-  return heirOf(record, false, view) === null ? "no backup is ready to take the role" : null;
+  return heirOf(record, "session", view) === null ? "no backup is ready to take the role" : null;
 }
 
 export function whyNoRecovery({ state, membership }: ReplicaView): string | null {

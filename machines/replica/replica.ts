@@ -268,7 +268,7 @@ export class Replica implements IntakeView, ServingView, FollowerView, DueView, 
   }
 
   #onDue(due: Due): void {
-    this.plans.onDue(due);
+    this.plans.onDue(due, this.nowMs);
     this.lifecycle.dispatch(due.event, due.why);
   }
 

@@ -14,7 +14,7 @@ import type { LinkName } from "../../machines/replica/peers.ts";
 import { Replica } from "../../machines/replica/replica.ts";
 import { RequestTable, type RunningRequest } from "../../machines/replica/requests.ts";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
-import type { ReplicaOptions } from "../../machines/replica/types.ts";
+import type { RegistryAnswer, ReplicaOptions } from "../../machines/replica/types.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { Limits } from "../../schemas/settings.ts";
 import { describeRecord, Server } from "./staged-server.ts";
@@ -68,6 +68,8 @@ export class Stage {
   readonly transcript: string[] = [];
   /** `alpha>beta`, or `alpha>beta main`: what is sent there is lost. */
   readonly cuts = new Set<string>();
+  /** Servers that the registry does not answer, though NATS is there. */
+  readonly unanswered = new Set<string>();
   /** Every message that was sent, whether or not it arrived. */
   readonly sent: { from: string; to: string; link: LinkName; message: PeerMessage }[] = [];
   readonly #options: StageOptions;
@@ -296,10 +298,7 @@ export class Stage {
         return;
       }
       case "readRegistry":
-        replica.onRegistryRead(
-          this.registry === null ? { outcome: "missing" } : { outcome: "found", ...this.registry },
-          this.nowMs,
-        );
+        replica.onRegistryRead(this.#readRegistry(name), this.nowMs);
         return;
       case "reload":
         this.#tell(`${name} reloads`);
@@ -338,6 +337,11 @@ export class Stage {
 
   #tell(line: string): void {
     this.transcript.push(line);
+  }
+
+  #readRegistry(name: string): RegistryAnswer {
+    if (this.unanswered.has(name)) return { outcome: "unavailable", reason: "timeout" };
+    return this.registry === null ? { outcome: "missing" } : { outcome: "found", ...this.registry };
   }
 
   /** What the registry makes of it; the sender is not told. */

@@ -110,6 +110,58 @@ test("both lose NATS: nobody moves, and the same primary goes on (danger 31)", (
   t.is(stage.record.epoch, 3);
 });
 
+const untilRegistryIsLost = Math.ceil((limits.registryLostMs + limits.registryPollMs) / limits.heartbeatMs) + 1;
+
+test("the registry answers the backup alone: the primary hands its role over through the main link (danger 38)", (t) => {
+  const stage = Stage.normal();
+  stage.unanswered.add("alpha");
+  stage.tick(untilRegistryIsLost - polls - 2);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"], "not before a split cluster has settled");
+  stage.tick(polls + 6);
+  t.deepEqual(stage.states(), ["following.warm", "hot.normal"]);
+  t.is(stage.record.mode, "normal");
+});
+
+test("the registry answers nobody: nobody moves, whoever asks for it (dangers 30 and 31)", (t) => {
+  const stage = Stage.normal();
+  for (const name of ["alpha", "beta"]) stage.unanswered.add(name);
+  stage.tick(untilRegistryIsLost + 20);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  // An offer is not taken where the compare-and-set could not be settled: beta would confirm nothing from then on.
+  stage.replica("alpha").onSwitch(stage.nowMs);
+  stage.tick((4 * limits.suspicionMs) / limits.heartbeatMs + 2);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  t.false(stage.transcript.some((line) => line.startsWith("beta asks for")));
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+});
+
+test("the registry is back in time: the measure begins again, and nobody moves", (t) => {
+  const stage = Stage.normal();
+  for (let round = 0; round < 3; round += 1) {
+    stage.unanswered.add("alpha");
+    stage.tick(untilRegistryIsLost - polls - 2);
+    stage.unanswered.clear();
+    stage.tick(polls);
+  }
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+});
+
+test("a primary without the registry whose switch failed serves on before it tries again", (t) => {
+  const stage = Stage.normal();
+  stage.unanswered.add("alpha");
+  stage.tick(untilRegistryIsLost - polls - 2);
+  // Beta says that the registry answers, but takes nothing: it applies its log.
+  stage.server("beta").held.add("compareAndSet");
+  stage.tick(polls + 6);
+  t.is(stage.replica("alpha").state, "hot.switching");
+  const switches = () => stage.transcript.filter((line) => line.includes("-> hot.switching")).length;
+  t.is(switches(), 1);
+  stage.tick((4 * limits.suspicionMs) / limits.heartbeatMs + 2);
+  t.not(stage.replica("alpha").state, "hot.switching");
+  t.is(switches(), 1);
+});
+
 /** Stops both in turn; then both start again, and nothing is missing. */
 function stopBoth(stage: Stage, order: readonly string[], between: number): void {
   for (const id of ["1", "2"]) stage.do("alpha", id);

@@ -64,6 +64,7 @@ class Alpha {
       hot: true,
       stopping: false,
       bus: true,
+      registry: true,
       epochSeen: this.record.epoch,
       history: this.record.history,
       lastEpoch: this.log.lastEpoch,
