@@ -33,8 +33,9 @@ const runner = spawn(process.execPath, [ava, "--tap", ...process.argv.slice(2)],
   env: { ...process.env, TWINLOG_NATS_SERVER: nats.path },
   stdio: ["ignore", "pipe", "inherit"],
 });
+// AVA ends its test files, and they their servers, on SIGINT alone.
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, () => runner.kill(signal));
+  process.on(signal, () => runner.kill("SIGINT"));
 }
 const exited = new Promise<number>((resolve) => runner.on("close", (code) => resolve(code ?? 1)));
 for await (const line of createInterface({ input: runner.stdout })) {

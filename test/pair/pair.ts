@@ -167,7 +167,8 @@ export class Pair {
       if (proxy !== null) closers.push(() => (proxy as TcpProxy).close());
       const service = options.service ?? "pair";
       const pair = new Pair({ service, folder: directory.path, nats, raw, settings }, options, proxy);
-      pair.#closers.push(...closers);
+      pair.#closers.push(...closers.splice(0));
+      closers.push(() => pair.close());
       await pair.#begin(options, listens);
       return pair;
     } catch (error) {
