@@ -39,7 +39,7 @@ export interface CheckReport {
 
 export function checkHistory(events: readonly HistoryEvent[], options: CheckOptions): CheckReport {
   const logs = readCommittedLogs(events, { isSparse: options.isSparse ?? false });
-  const { stories, violations: fromReplies } = readRequests(events);
+  const { stories, violations: fromReplies } = readRequests(events, logs);
   const isNewHistory = logs.histories.length > 1;
   const hasLog = logs.histories.length > 0;
   const violations = [

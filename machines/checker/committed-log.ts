@@ -22,6 +22,13 @@ export interface CommittedLogs {
   readonly violations: Violation[];
   /** The newest history's records in sequence, with what it took over from those before it. */
   readonly final: readonly CommittedRecord[];
+  /** Where new histories began: each may lack what was committed before it from this sequence on. */
+  readonly starts: readonly HistoryStart[];
+}
+
+export interface HistoryStart {
+  readonly sequence: number;
+  readonly epoch: number;
 }
 
 /** `isSparse`: not every record was told, so that a gap says nothing. */
@@ -37,7 +44,24 @@ export function readCommittedLogs(
     else if (event.type === "made") checkMaker(event, makers, violations);
   }
   const inOrder = [...histories.values()];
-  return { histories: inOrder, violations, final: finalLog(inOrder, violations, isSparse) };
+  return { histories: inOrder, violations, final: finalLog(inOrder, violations, isSparse), starts: startsOf(inOrder) };
+}
+
+/** A history whose first record was never told may lack everything that was committed before it. */
+function startsOf(histories: readonly HistoryLog[]): HistoryStart[] {
+  return histories.slice(1).flatMap(({ records, first }) => {
+    const start = records.get(first);
+    if (start === undefined) return [];
+    return { sequence: start.kind === "history" ? first : 0, epoch: start.epoch };
+  });
+}
+
+/** A new history may have begun without this record: it may be missing, and its request may be run again there. */
+export function isDropped(
+  { sequence = 0, epoch = 0 }: { readonly sequence?: number; readonly epoch?: number },
+  { starts }: CommittedLogs,
+): boolean {
+  return starts.some((start) => epoch < start.epoch && sequence >= start.sequence);
 }
 
 function addCommit(

@@ -4,7 +4,7 @@
  * What always holds: only an answer binds; a request without one may be in the log or not. A refusal binds only when
  * every copy of the request was refused with `executed: false`.
  */
-import type { CommittedLogs } from "./committed-log.ts";
+import { type CommittedLogs, isDropped } from "./committed-log.ts";
 import type { CommittedRecord, HistoryEvent, InvokeEvent, ReplyEvent, Violation } from "./history.ts";
 
 export interface ParsedReply {
@@ -23,7 +23,7 @@ export interface RequestStory {
   readonly id: string;
   readonly copies: Map<number, InvokeEvent>;
   readonly refused: Set<number>;
-  /** The first answer that is a record's: ok, or a failure that was logged. */
+  /** The first answer that is a record's: ok, or a failure that was logged. One that a new history dropped gives way. */
   answer: { readonly bytes: string; readonly reply: ParsedReply; readonly atMs: number } | null;
   readonly firstAtMs: number;
 }
@@ -41,7 +41,10 @@ export function storyKey(client: string, id: string): string {
   return `${client}\u0000${id}`;
 }
 
-export function readRequests(events: readonly HistoryEvent[]): {
+export function readRequests(
+  events: readonly HistoryEvent[],
+  logs: CommittedLogs,
+): {
   stories: Map<string, RequestStory>;
   violations: Violation[];
 } {
@@ -57,12 +60,17 @@ export function readRequests(events: readonly HistoryEvent[]): {
         stories.set(key, story);
       }
       story.copies.set(event.copy, event);
-    } else if (event.type === "reply") readReply(event, stories, violations);
+    } else if (event.type === "reply") readReply(event, stories, logs, violations);
   }
   return { stories, violations };
 }
 
-function readReply(event: ReplyEvent, stories: Map<string, RequestStory>, violations: Violation[]): void {
+function readReply(
+  event: ReplyEvent,
+  stories: Map<string, RequestStory>,
+  logs: CommittedLogs,
+  violations: Violation[],
+): void {
   const story = stories.get(storyKey(event.client, event.id));
   const reply = parseReply(event.bytes);
   const fail = (of: string, text: string) =>
@@ -76,13 +84,25 @@ function readReply(event: ReplyEvent, stories: Map<string, RequestStory>, violat
     else if (reply.error?.executed === false) story.refused.add(event.copy);
     return;
   }
+  const answer = { bytes: event.bytes, reply, atMs: event.atMs };
+  const before = story.answer;
+  if (before !== null && before.bytes !== event.bytes && isAnotherHistory(before.reply, reply, logs)) {
+    if ((reply.epoch ?? 0) > (before.reply.epoch ?? 0)) story.answer = answer;
+    return;
+  }
   const copy = story.copies.get(event.copy);
   // Another body under the same id, sent after the first was answered: it may not get that answer.
   if (copy !== undefined && story.answer !== null && story.answer.atMs < copy.atMs && !isFirstBody(story, copy))
     fail("rule 12", `another body under the same id was answered with a record: ${event.bytes}`);
-  if (story.answer === null) story.answer = { bytes: event.bytes, reply, atMs: event.atMs };
+  if (story.answer === null) story.answer = answer;
   else if (story.answer.bytes !== event.bytes)
     fail("invariant 6", `two different answers: ${story.answer.bytes} and ${event.bytes}`);
+}
+
+/** A new history lost the one answer, and gave the other. */
+function isAnotherHistory(one: ParsedReply, other: ParsedReply, logs: CommittedLogs): boolean {
+  const [older, newer] = (one.epoch ?? 0) < (other.epoch ?? 0) ? [one, other] : [other, one];
+  return isDropped(older, logs) && !isDropped(newer, logs);
 }
 
 function isFirstBody(story: RequestStory, copy: InvokeEvent): boolean {
@@ -115,9 +135,11 @@ export function checkRequests(stories: Map<string, RequestStory>, logs: Committe
     if (story.answer !== null) {
       const { bytes, reply, atMs } = story.answer;
       if (record === undefined) {
-        if (!mayLose) fail("invariant 4", `acknowledged at sequence ${reply.sequence} and not in the log: lost`, atMs);
+        if (!(mayLose && isDropped(reply, logs)))
+          fail("invariant 4", `acknowledged at sequence ${reply.sequence} and not in the log: lost`, atMs);
       } else if (record.reply !== bytes) {
-        if (!mayLose) fail("invariant 6", `was answered ${bytes}, the log has ${record.reply}`, atMs);
+        if (!(mayLose && isDropped(reply, logs)))
+          fail("invariant 6", `was answered ${bytes}, the log has ${record.reply}`, atMs);
       } else checkNames(record, reply, fail);
       checkCommitted(logs, story, fail);
     } else if (record !== undefined && story.refused.size === story.copies.size) {

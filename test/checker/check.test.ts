@@ -271,12 +271,45 @@ for (const [title, { of, text, lie }] of Object.entries(lies)) {
   });
 }
 
+const newHistory = (sequence: number): CommittedRecord => ({
+  ...final("", sequence, 0, { epoch: 2, hash: 77, resultNumber: 0 }),
+  kind: "history",
+  client: "",
+  name: "h2",
+});
+
+test("what a new history dropped may be run and answered again in it; what it took over may not", (t) => {
+  const again = final("b", 3, 12, { epoch: 2, resultNumber: 1, reply: reply("b", 3, 12, 2) });
+  const check = (begins: number) => {
+    const events = [
+      ...honest,
+      commit(20, [newHistory(begins), again], "beta", "h2"),
+      answered(21, "b", again.reply, 2),
+    ];
+    return checkHistory(events, { ...strict, mayBeginHistory: true, resultsAreComplete: false }).violations;
+  };
+  t.deepEqual(check(2), []);
+  t.true(check(3).some(({ of, text }) => of === "invariant 6" && /two different answers/.test(text)));
+});
+
+test("a new history may not lack what it took over", (t) => {
+  const events = [
+    ...honest.filter((event) => event.type !== "commit"),
+    commit(3, [a]),
+    commit(20, [newHistory(3)], "beta", "h2"),
+  ];
+  const report = checkHistory(events, { ...strict, mayBeginHistory: true, resultsAreComplete: false });
+  t.true(
+    report.violations.some(({ of, text }) => of === "invariant 4" && /c\/b: acknowledged at sequence 2/.test(text)),
+  );
+});
+
 test("beyond the promise a new history may lack what was acknowledged, and says so by its name", (t) => {
   const events = [
     ...honest.map((event) =>
       event.type === "commit" ? { ...event, records: [a, b].slice(0, event.records.length) } : event,
     ),
-    commit(20, [{ ...final("h2", 2, 0), kind: "history", name: "h2", hash: 77 }], "beta", "h2"),
+    commit(20, [newHistory(2)], "beta", "h2"),
   ];
   const report = checkHistory(events, { ...strict, mayBeginHistory: true, resultsAreComplete: false });
   t.deepEqual(report.violations, []);
