@@ -9,7 +9,7 @@
 import { chainHash, encodeRecord, type RecordFields, RecordReader, recordBound } from "../codec/record.ts";
 import { hashAt, type LogBatch, type LogSource, sliceFrom, sliceThrough } from "./batch.ts";
 
-const arenaBytes = 1024 * 1024;
+const usualArenaBytes = 1024 * 1024;
 /** How many changes of epoch the log remembers for finding a fork; older ones need a snapshot. */
 export const maxEpochEnds = 256;
 
@@ -38,8 +38,15 @@ export class MemoryLog implements LogSource {
   #openFirst = 0;
   #last: number;
 
-  /** An empty log that continues from a position. */
-  constructor(base: LogPosition = { sequence: 0, hash: 0 }, epochEnds: readonly EpochEnd[] = []) {
+  readonly #arenaBytes: number;
+
+  /** An empty log that continues from a position. `arenaBytes`: what is allocated at a time for own records. */
+  constructor(
+    base: LogPosition = { sequence: 0, hash: 0 },
+    epochEnds: readonly EpochEnd[] = [],
+    arenaBytes = usualArenaBytes,
+  ) {
+    this.#arenaBytes = arenaBytes;
     this.#base = base;
     this.#closed = base;
     this.#last = base.sequence;
@@ -81,7 +88,7 @@ export class MemoryLog implements LogSource {
     const bound = recordBound(fields);
     if (this.#openEnd + bound > this.#arena.length) {
       this.close();
-      this.#arena = Buffer.allocUnsafeSlow(Math.max(arenaBytes, bound));
+      this.#arena = Buffer.allocUnsafeSlow(Math.max(this.#arenaBytes, bound));
       this.#openAt = 0;
       this.#openEnd = 0;
     }
@@ -223,14 +230,20 @@ export class MemoryLog implements LogSource {
     if (drop > 0) this.#batches.splice(0, drop);
   }
 
-  /** A copy that shares the records' bytes, which never change. */
+  /** A copy that shares the closed batches' bytes, which never change; what is open is copied, for both go on writing. */
   clone(): MemoryLog {
-    this.close();
-    const copy = new MemoryLog(this.#base, this.#epochEnds);
+    const copy = new MemoryLog(this.#base, this.#epochEnds, this.#arenaBytes);
     copy.#batches = [...this.#batches];
     copy.#closed = this.#closed;
     copy.#last = this.#last;
     copy.#retainedBytes = this.#retainedBytes;
+    if (this.#openEnd > this.#openAt) {
+      copy.#arena = Buffer.allocUnsafeSlow(this.#arena.length);
+      this.#arena.copy(copy.#arena, this.#openAt, this.#openAt, this.#openEnd);
+      copy.#openAt = this.#openAt;
+      copy.#openEnd = this.#openEnd;
+      copy.#openFirst = this.#openFirst;
+    }
     return copy;
   }
 }

@@ -19,6 +19,12 @@ export class Applied {
     this.requests = requests;
   }
 
+  clone(): Applied {
+    const copy = new Applied(this.requests.clone());
+    copy.isLoaded = this.isLoaded;
+    return copy;
+  }
+
   /** The table of requests learns of records through here. */
   observe(through: number, own: OwnLog): void {
     const { requests } = this;

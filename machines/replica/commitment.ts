@@ -31,6 +31,18 @@ export class Commitment {
     return this.#openBytes;
   }
 
+  clone(): Commitment {
+    const copy = new Commitment();
+    copy.results = this.results;
+    copy.#open = [...this.#open];
+    copy.#openBytes = this.#openBytes;
+    return copy;
+  }
+  /** What decides how this goes on and is not told otherwise, as values. */
+  get facts() {
+    return { open: this.#open };
+  }
+
   /** The log's newest batch. What may be forgotten is chosen anew: the next records say it. */
   onBatch(batch: LogBatch, { applied, limits, wallMs }: CommitView): void {
     const { requests } = applied;

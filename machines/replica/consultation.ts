@@ -27,6 +27,18 @@ export class Consultation {
   #beatAtRead = 0;
   #verdict: Verdict | null = null;
 
+  clone(): Consultation {
+    const copy = new Consultation();
+    copy.isForced = this.isForced;
+    copy.#beatAtRead = this.#beatAtRead;
+    copy.#verdict = this.#verdict;
+    return copy;
+  }
+  /** What decides how this goes on and is not told otherwise, as values. */
+  get facts() {
+    return { beatAtRead: this.#beatAtRead, verdict: this.#verdict };
+  }
+
   onRecord(beat: number): void {
     this.#beatAtRead = beat;
   }

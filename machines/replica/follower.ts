@@ -22,6 +22,12 @@ export interface FollowerView extends ReplicaView {
 export class Follower {
   following: Following | null = null;
 
+  clone(): Follower {
+    const copy = new Follower();
+    copy.following = this.following === null ? null : { ...this.following };
+    return copy;
+  }
+
   /** Keeps the session of a primary that is followed already. */
   follow(view: FollowerView): void {
     const { record } = view.membership;

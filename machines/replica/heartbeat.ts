@@ -18,6 +18,12 @@ export class Heartbeats {
   /** The newest beat that was sent. */
   beat = 0;
 
+  clone(): Heartbeats {
+    const copy = new Heartbeats();
+    copy.beat = this.beat;
+    return copy;
+  }
+
   send(view: HeartbeatView): void {
     this.beat += 1;
     const message = heartbeat(this.beat, view);

@@ -53,7 +53,7 @@ export function refusal(client: string, id: string, code: ErrorCode, message: st
 }
 
 export class Intake {
-  readonly #replies = new OwedReplies();
+  #replies = new OwedReplies();
   /** By an operator. */
   isPaused = false;
   #queue: RunningRequest[] = [];
@@ -65,6 +65,30 @@ export class Intake {
   #waiting: { readonly request: RunningRequest; readonly attempts: number }[] = [];
   /** Begun and not done: joined by duplicates. */
   #running = new Map<string, RunningRequest>();
+
+  /** What runs is copied too: the handlers of the original finish the original's requests alone. */
+  clone(): Intake {
+    const copies = new Map<RunningRequest, RunningRequest>();
+    const copyOf = (request: RunningRequest): RunningRequest => {
+      const known = copies.get(request) ?? { ...request, replyTo: [...request.replyTo] };
+      copies.set(request, known);
+      return known;
+    };
+    const copy = new Intake();
+    copy.#replies = this.#replies.clone();
+    copy.isPaused = this.isPaused;
+    copy.#queue = this.#queue.map(copyOf);
+    copy.#dangerous = this.#dangerous === null ? null : copyOf(this.#dangerous);
+    copy.#waiting = this.#waiting.map(({ request, attempts }) => ({ request: copyOf(request), attempts }));
+    for (const [key, request] of this.#running) copy.#running.set(key, copyOf(request));
+    return copy;
+  }
+  /** What decides how this goes on and is not told otherwise, as values. */
+  get facts() {
+    const dangerous = this.#dangerous?.requestKey;
+    const running = [...this.#running.values()];
+    return { replies: this.#replies.facts, queue: this.#queue, dangerous, waiting: this.#waiting, running };
+  }
 
   get inFlight(): number {
     return this.#replies.waiting + this.#running.size;

@@ -29,6 +29,13 @@ export class Invariants {
   #committed = 0;
   #epochSeen = 0;
 
+  clone(): Invariants {
+    const copy = new Invariants();
+    copy.#committed = this.#committed;
+    copy.#epochSeen = this.#epochSeen;
+    return copy;
+  }
+
   check({ hot, own, membership, peers, applied }: InvariantView): void {
     const { committed, synced, log } = own;
     assert(committed >= this.#committed, `the commit point fell from ${this.#committed} to ${committed}`);

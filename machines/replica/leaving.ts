@@ -18,6 +18,18 @@ export class Leaving {
   /** The primary said that nothing names it. */
   #isReleased = false;
 
+  clone(): Leaving {
+    const copy = new Leaving();
+    copy.#mayBeNamed = this.#mayBeNamed;
+    copy.#confirmedEpoch = this.#confirmedEpoch;
+    copy.#isReleased = this.#isReleased;
+    return copy;
+  }
+  /** What decides how this goes on and is not told otherwise, as values. */
+  get facts() {
+    return { mayBeNamed: this.#mayBeNamed, confirmedEpoch: this.#confirmedEpoch, isReleased: this.#isReleased };
+  }
+
   onAsked(): void {
     this.#mayBeNamed = true;
     this.#isReleased = false;

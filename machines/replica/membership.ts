@@ -64,6 +64,29 @@ export class Membership {
     this.#savedEpoch = epochSeen;
   }
 
+  /** What the copy wants done it says in `out`. */
+  clone(out: Outbox[]): Membership {
+    const copy = new Membership(this.#self, this.#rules, out, this.#epochSeen);
+    copy.#known = this.#known;
+    copy.#open = this.#open;
+    copy.#savedEpoch = this.#savedEpoch;
+    copy.#writes = this.#writes;
+    copy.#isReading = this.#isReading;
+    copy.#readMs = this.#readMs;
+    copy.#seenWhenAsked = this.#seenWhenAsked;
+    copy.#wasLostWhenAsked = this.#wasLostWhenAsked;
+    copy.isMissing = this.isMissing;
+    copy.isAnswered = this.isAnswered;
+    copy.silentSinceMs = this.silentSinceMs;
+    copy.frozen = this.frozen;
+    return copy;
+  }
+  /** What decides how this goes on and is not told otherwise, as values. */
+  get facts() {
+    const reading = this.#isReading && [this.#seenWhenAsked, this.#wasLostWhenAsked];
+    return { savedEpoch: this.#savedEpoch, reading, writes: this.#writes, readMs: this.#readMs };
+  }
+
   get known(): KnownRecord | null {
     return this.#known;
   }

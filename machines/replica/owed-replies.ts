@@ -28,6 +28,23 @@ export class OwedReplies {
   #atOnce: Owed[] = [];
   #proven: Owed[] = [];
 
+  clone(): OwedReplies {
+    const copy = new OwedReplies();
+    copy.#owed = this.#owed.slice(this.#head);
+    copy.#atOnce = [...this.#atOnce];
+    copy.#proven = [...this.#proven];
+    return copy;
+  }
+  /** What decides how this goes on and is not told otherwise, as values. */
+  get facts() {
+    const facts = ({ to, needs, probe, source, start, end, duplicate }: Owed) => {
+      const text = Buffer.from(source.subarray(start, end)).toString("latin1");
+      return { to, needs, probe, duplicate, text };
+    };
+    const owed = this.#owed.slice(this.#head).map(facts);
+    return { owed, atOnce: this.#atOnce.map(facts), proven: this.#proven.map(facts) };
+  }
+
   /** Replies that wait for their record to be committed. */
   get waiting(): number {
     return this.#owed.length - this.#head;

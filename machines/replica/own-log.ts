@@ -29,6 +29,10 @@ export class OwnLog {
     this.oldestOnDisk = recovered.oldestOnDisk;
   }
 
+  clone(): OwnLog {
+    return Object.assign(Object.create(OwnLog.prototype) as OwnLog, this, { log: this.log.clone() });
+  }
+
   /** The end of the last closed batch. */
   get position(): Position {
     return { sequence: this.log.closed.sequence, hash: this.log.closed.hash };

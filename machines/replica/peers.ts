@@ -113,6 +113,17 @@ export class Peers {
     );
   }
 
+  clone(): Peers {
+    const copy = new Peers([], this.#suspicionMs, this.#lastTickMs);
+    copy.#probe = this.#probe;
+    for (const [name, peer] of this.#byName) copy.#byName.set(name, clonePeer(peer));
+    return copy;
+  }
+  /** When this server looked at the time last. */
+  get lastTickMs(): number {
+    return this.#lastTickMs;
+  }
+
   get(name: string): Peer | undefined {
     return this.#byName.get(name);
   }
@@ -295,6 +306,15 @@ export class Peers {
     if (peer.removals === 0) return true;
     return nowMs - peer.removedMs >= Math.min(maxHoldOffMs, this.#suspicionMs * 2 ** peer.removals);
   }
+}
+
+function clonePeer(peer: Peer): Peer {
+  const { session } = peer;
+  return {
+    ...peer,
+    heardMs: { ...peer.heardMs },
+    session: session === null ? null : { ...session, flight: [...session.flight] },
+  };
 }
 
 function step(peer: Peer, event: LinkEvent): void {

@@ -30,6 +30,10 @@ export class Plans {
   /** When the base was moved last. */
   baseMs = 0;
 
+  clone(): Plans {
+    return Object.assign(new Plans(), this);
+  }
+
   onHot(nowMs: number): void {
     this.epochSinceMs = nowMs;
     this.baseMs = nowMs;

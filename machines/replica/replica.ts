@@ -12,55 +12,34 @@ import type { Handover, Heartbeat, PeerMessage } from "../codec/message.ts";
 import type { LifecycleAction } from "../lifecycle.ts";
 import type { LogBatch } from "../log/batch.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
-import { Applied } from "./applied.ts";
-import { Commitment } from "./commitment.ts";
-import { Consultation } from "./consultation.ts";
 import { type DueView, joinerDue, whatIsDue } from "./due.ts";
-import { Follower, type FollowerView } from "./follower.ts";
+import type { FollowerView } from "./follower.ts";
 import { mayTake, offerRole } from "./handover.ts";
-import { Heartbeats } from "./heartbeat.ts";
-import { Intake, type IntakeView } from "./intake.ts";
-import { Invariants } from "./invariants.ts";
-import { answerLeave, Leaving } from "./leaving.ts";
-import { type CasAnswer, Membership, type Settlement } from "./membership.ts";
+import type { IntakeView } from "./intake.ts";
+import { answerLeave } from "./leaving.ts";
+import type { CasAnswer, Settlement } from "./membership.ts";
 import { judgeSession, keepUp, noteMembership, onConfirm, onFollow, onLogRead, pump } from "./mirroring.ts";
 import type { Outbox } from "./outbox.ts";
 import type { ReplySink } from "./owed-replies.ts";
-import { OwnLog } from "./own-log.ts";
-import { type LinkName, type Peer, Peers, stepMirror } from "./peers.ts";
-import { type Due, Plans } from "./plans.ts";
+import { Parts } from "./parts.ts";
+import { type LinkName, type Peer, stepMirror } from "./peers.ts";
+import type { Due } from "./plans.ts";
 import { type ProposalView, proposed } from "./proposals.ts";
 import { whyNoRecovery, whyNoSwitch, whyNotPrimary } from "./refusals.ts";
 import type { RequestTable } from "./requests.ts";
 import { type Rules, shippedRules } from "./rules.ts";
 import { RunningLifecycle, type Transition } from "./running-lifecycle.ts";
-import { Serving, type ServingView } from "./serving.ts";
+import type { ServingView } from "./serving.ts";
 import { meaningOf } from "./settled.ts";
 import type { Recovered, RegistryAnswer, ReplicaOptions } from "./types.ts";
 
-export class Replica implements IntakeView, ServingView, FollowerView, DueView, ProposalView {
-  readonly outbox: Outbox[] = [];
+export class Replica extends Parts implements IntakeView, ServingView, FollowerView, DueView, ProposalView {
   readonly out: Outbox[] = this.outbox;
   readonly options: ReplicaOptions;
   readonly rules: Rules;
   readonly limits: Limits;
   readonly self: string;
-  readonly life: number;
-
-  readonly own: OwnLog;
-  readonly applied: Applied;
-  readonly membership: Membership;
-  readonly peers: Peers;
-  readonly intake = new Intake();
-  readonly commitment = new Commitment();
-  readonly serving = new Serving();
-  readonly follower = new Follower();
-  readonly leaving = new Leaving();
   readonly lifecycle = new RunningLifecycle((transition) => this.#onTransition(transition));
-  readonly consultation = new Consultation();
-  readonly plans = new Plans();
-  readonly #invariants = new Invariants();
-  readonly #heartbeats = new Heartbeats();
 
   /** No other server can have gone on without this one (commit.ts). */
   alone = false;
@@ -75,19 +54,32 @@ export class Replica implements IntakeView, ServingView, FollowerView, DueView, 
   /** Something rare happened: what is due must be looked at. */
   #mustLook = false;
 
-  constructor(options: ReplicaOptions, recovered: Recovered, nowMs: number) {
+  constructor(options: ReplicaOptions, start: Recovered | Parts, nowMs: number) {
+    super(options, start, nowMs);
     this.options = options;
     this.rules = options.rules ?? shippedRules;
     this.limits = options.limits;
     this.self = options.self.incarnation;
-    this.life = recovered.life;
     this.nowMs = nowMs;
-    const others = options.servers.filter((name) => name !== options.self.server);
-    this.peers = new Peers(others, options.limits.suspicionMs, nowMs);
-    this.membership = new Membership(options.self, this.rules, this.outbox, recovered.epochSeen);
-    this.own = new OwnLog(recovered);
-    this.applied = new Applied(recovered.requests);
-    this.applied.follow(this.own, this.rules, this.outbox);
+  }
+
+  /** In the same state, and on its own from here on. Between inputs; records' bytes, which never change, are shared. */
+  clone(): Replica {
+    const copy = new Replica(this.options, this, this.nowMs);
+    copy.lifecycle.goOnFrom(this.lifecycle);
+    copy.alone = this.alone;
+    copy.stopping = this.stopping;
+    copy.why = this.why;
+    copy.waitingFor = this.waitingFor;
+    Object.assign(copy.bus, this.bus);
+    copy.wallMs = this.wallMs;
+    copy.#ids = this.#ids;
+    copy.#mustLook = this.#mustLook;
+    return copy;
+  }
+  /** Something rare happened, and `endTurn` is still to look at what follows. */
+  get mustLook(): boolean {
+    return this.#mustLook;
   }
 
   // --- what others read -------------------------------------------------------------------------------------------
@@ -206,7 +198,7 @@ export class Replica implements IntakeView, ServingView, FollowerView, DueView, 
     this.plans.onHot(this.nowMs);
     this.serving.onHot(this);
     if (this.applied.isLoaded) this.serving.begin(this);
-    this.#heartbeats.send(this);
+    this.heartbeats.send(this);
   }
 
   #becomeCold(): void {
@@ -235,7 +227,7 @@ export class Replica implements IntakeView, ServingView, FollowerView, DueView, 
     if (this.lifecycle.hot) this.#endHotTurn();
     else if (this.follower.following !== null) this.follower.confirm(this);
     if (this.#mustLook || this.lifecycle.held || this.stopping) this.#look();
-    this.#invariants.check(this);
+    this.invariants.check(this);
   }
 
   #endHotTurn(): void {
@@ -372,7 +364,7 @@ export class Replica implements IntakeView, ServingView, FollowerView, DueView, 
   onLink(peer: string, link: LinkName, isUp: boolean, nowMs: number): void {
     this.nowMs = nowMs;
     if (!isUp) this.peers.onLinkClosed(peer, link, nowMs);
-    if (link === "main") this.#heartbeats.send(this);
+    if (link === "main") this.heartbeats.send(this);
     this.#mustLook = true;
   }
 
@@ -414,13 +406,13 @@ export class Replica implements IntakeView, ServingView, FollowerView, DueView, 
     const { record } = this.membership;
     if (settlement === null || record === null) return;
     this.plans.epochSinceMs = this.nowMs;
-    this.consultation.onRecord(this.#heartbeats.beat);
+    this.consultation.onRecord(this.heartbeats.beat);
     this.#judgeAlone();
     for (const peer of this.peers) noteMembership(peer, this);
     for (const { event, why } of meaningOf(settlement, record, this.follower.following, this))
       this.lifecycle.dispatch(event, why);
     this.follower.owesConfirm();
-    if (this.hot) this.#heartbeats.send(this);
+    if (this.hot) this.heartbeats.send(this);
   }
 
   /** Asks the start table, where it has a say. */
@@ -445,7 +437,7 @@ export class Replica implements IntakeView, ServingView, FollowerView, DueView, 
     this.wallMs = wallMs;
     this.peers.onTick(nowMs, this.limits.heartbeatMs);
     this.membership.onTick(nowMs, this.limits.registryPollMs);
-    this.#heartbeats.send(this);
+    this.heartbeats.send(this);
     if (this.hot && !this.fenced) for (const peer of this.peers) keepUp(peer, nowMs, this);
     this.follower.onTick(this);
     this.#consult();
@@ -463,7 +455,7 @@ export class Replica implements IntakeView, ServingView, FollowerView, DueView, 
   onStop(nowMs: number): void {
     this.nowMs = nowMs;
     this.stopping = true;
-    this.#heartbeats.send(this);
+    this.heartbeats.send(this);
     this.#leave();
     this.#look();
   }

@@ -58,11 +58,23 @@ export class RequestTable {
   #forgetThrough = 0;
   readonly #reader = new RecordReader(new Uint8Array(0));
 
-  constructor(start: { through: number; resultNumber: number; floorMs: number }) {
-    this.done = new DuplicateTable(start.floorMs);
+  constructor(
+    start: { through: number; resultNumber: number; floorMs: number },
+    done: DuplicateTable = new DuplicateTable(start.floorMs),
+  ) {
+    this.done = done;
     this.#begun = new Map();
     this.#resultNumber = start.resultNumber;
     this.#through = start.through;
+  }
+
+  clone(): RequestTable {
+    const start = { through: this.#through, resultNumber: this.#resultNumber, floorMs: this.done.floorMs };
+    const copy = new RequestTable(start, this.done.clone());
+    copy.#begun = new Map(this.#begun);
+    copy.#historyStart = this.#historyStart;
+    copy.#forgetThrough = this.#forgetThrough;
+    return copy;
   }
 
   /** The newest result's number in this history. */

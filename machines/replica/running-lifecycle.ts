@@ -42,6 +42,11 @@ export class RunningLifecycle {
     this.#onTransition = onTransition;
   }
 
+  /** As a copy, which tells its own transitions. Between events. */
+  goOnFrom(original: RunningLifecycle): void {
+    this.#take(original.#snapshot);
+  }
+
   /** `why`: for operators. An event that is said while another is being worked out waits for its turn. */
   dispatch(event: LifecycleEvent["type"], why: string): void {
     this.#said.push({ event, why });
@@ -55,6 +60,11 @@ export class RunningLifecycle {
   #step({ event, why }: Said): void {
     const from = this.state;
     const [snapshot, actions] = lifecycleStep(this.#snapshot, { type: event } as LifecycleEvent);
+    this.#take(snapshot);
+    if (from !== this.state || actions.length > 0) this.#onTransition({ event, from, to: this.state, why, actions });
+  }
+
+  #take(snapshot: LifecycleSnapshot): void {
     this.#snapshot = snapshot;
     this.state = stateName(snapshot);
     this.hot = snapshot.hasTag("hot");
@@ -62,6 +72,5 @@ export class RunningLifecycle {
     this.held = snapshot.hasTag("held");
     this.isFollowing = snapshot.hasTag("following");
     this.isFinal = snapshot.status === "done";
-    if (from !== this.state || actions.length > 0) this.#onTransition({ event, from, to: this.state, why, actions });
   }
 }

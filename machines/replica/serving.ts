@@ -22,6 +22,18 @@ export class Serving {
   hotSinceMs = 0;
   #isReady = false;
 
+  clone(): Serving {
+    const copy = new Serving();
+    copy.inherited = this.inherited;
+    copy.hotSinceMs = this.hotSinceMs;
+    copy.#isReady = this.#isReady;
+    return copy;
+  }
+  /** What decides how this goes on and is not told otherwise, as values. */
+  get facts() {
+    return { isReady: this.#isReady };
+  }
+
   onHot({ own, nowMs }: ServingView): void {
     this.hotSinceMs = nowMs;
     this.#isReady = false;

@@ -167,7 +167,6 @@ function perform(log: MemoryLog, model: Model, one: Command): MemoryLog {
       return log;
     }
     case "clone":
-      model.closed = model.records.length;
       return log.clone();
   }
 }
@@ -209,8 +208,7 @@ test("a clone and its origin go on apart", (t) => {
   const model = newModel();
   perform(log, model, { type: "append", records: [1, 2, 3], raise: 0 });
   const copy = log.clone();
-  const other: Model = { records: [...model.records], closed: 3, base: 0 };
-  model.closed = 3;
+  const other: Model = { ...model, records: [...model.records] };
   perform(log, model, { type: "append", records: [4, 5], raise: 1 });
   perform(copy, other, { type: "append", records: [6], raise: 2 });
   perform(copy, other, { type: "append", records: [7], raise: 0 });

@@ -1,0 +1,77 @@
+/**
+ * What a replica is made of: the parts that remember anything, new ones or copies of another replica's. What always holds:
+ * a part holds on to no other part; only the membership holds on to the outbox, in which it says what it wants done. So a
+ * replica is copied part by part.
+ */
+import { Applied } from "./applied.ts";
+import { Commitment } from "./commitment.ts";
+import { Consultation } from "./consultation.ts";
+import { Follower } from "./follower.ts";
+import { Heartbeats } from "./heartbeat.ts";
+import { Intake } from "./intake.ts";
+import { Invariants } from "./invariants.ts";
+import { Leaving } from "./leaving.ts";
+import { Membership } from "./membership.ts";
+import type { Outbox } from "./outbox.ts";
+import { OwnLog } from "./own-log.ts";
+import { Peers } from "./peers.ts";
+import { Plans } from "./plans.ts";
+import { shippedRules } from "./rules.ts";
+import { Serving } from "./serving.ts";
+import type { Recovered, ReplicaOptions } from "./types.ts";
+
+export abstract class Parts {
+  readonly outbox: Outbox[];
+  readonly life: number;
+  readonly own: OwnLog;
+  readonly applied: Applied;
+  readonly membership: Membership;
+  readonly peers: Peers;
+  readonly intake: Intake;
+  readonly commitment: Commitment;
+  readonly serving: Serving;
+  readonly follower: Follower;
+  readonly leaving: Leaving;
+  readonly consultation: Consultation;
+  readonly plans: Plans;
+  readonly invariants: Invariants;
+  readonly heartbeats: Heartbeats;
+
+  constructor(options: ReplicaOptions, start: Recovered | Parts, nowMs: number) {
+    this.life = start.life;
+    if (start instanceof Parts) {
+      this.outbox = [...start.outbox];
+      this.own = start.own.clone();
+      this.applied = start.applied.clone();
+      this.membership = start.membership.clone(this.outbox);
+      this.peers = start.peers.clone();
+      this.intake = start.intake.clone();
+      this.commitment = start.commitment.clone();
+      this.serving = start.serving.clone();
+      this.follower = start.follower.clone();
+      this.leaving = start.leaving.clone();
+      this.consultation = start.consultation.clone();
+      this.plans = start.plans.clone();
+      this.invariants = start.invariants.clone();
+      this.heartbeats = start.heartbeats.clone();
+      return;
+    }
+    const { self, servers, limits, rules = shippedRules } = options;
+    const others = servers.filter((name) => name !== self.server);
+    this.outbox = [];
+    this.own = new OwnLog(start);
+    this.applied = new Applied(start.requests);
+    this.membership = new Membership(self, rules, this.outbox, start.epochSeen);
+    this.peers = new Peers(others, limits.suspicionMs, nowMs);
+    this.intake = new Intake();
+    this.commitment = new Commitment();
+    this.serving = new Serving();
+    this.follower = new Follower();
+    this.leaving = new Leaving();
+    this.consultation = new Consultation();
+    this.plans = new Plans();
+    this.invariants = new Invariants();
+    this.heartbeats = new Heartbeats();
+    this.applied.follow(this.own, rules, this.outbox);
+  }
+}

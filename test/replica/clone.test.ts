@@ -1,0 +1,199 @@
+/** A clone of a replica: the same state, the same answers to the same inputs, and neither touches the other. */
+import { readdirSync, readFileSync } from "node:fs";
+import test from "ava";
+import type { Replica } from "../../machines/replica/replica.ts";
+import { factsOf } from "../simulation/explore-facts.ts";
+import { Stage } from "./stage.ts";
+
+/** What a replica did with an input, and where it stands then. The names of what it makes are the same too. */
+function after(replica: Replica, input: (replica: Replica) => void, nowMs: number): string {
+  const replies: string[] = [];
+  input(replica);
+  replica.endTurn(nowMs, 0);
+  replica.release((to, bytes) => replies.push(`${to} ${Buffer.from(bytes)}`));
+  return JSON.stringify([replica.outbox, replies, factsOf(replica, nowMs), replica.heartbeats.beat]);
+}
+
+const arrival = {
+  client: "c",
+  key: "k",
+  bodyHash: 1,
+  issuedAtMs: undefined,
+  after: undefined,
+  resend: false,
+  body: {},
+  replyTo: "r",
+};
+
+function request(id: string, resend = false): (replica: Replica) => void {
+  return (replica) => {
+    if (!replica.takesRequests) return;
+    const running = replica.intake.onRequest({ ...arrival, id, resend }, 0, replica);
+    if (running !== null)
+      replica.intake.finish(
+        running,
+        { name: "t", effects: new Uint8Array(0), outcome: '"ok":true,"result":0' },
+        replica,
+      );
+  };
+}
+
+/** What may come to any server, in every state. */
+function inputs(stage: Stage, server: string): Record<string, (replica: Replica) => void> {
+  const other = server === "alpha" ? "beta" : "alpha";
+  const record = { ...stage.record, epoch: stage.record.epoch + 1, writeId: "other.1" };
+  const named = { outcome: "found", record, revision: 99 } as const;
+  const unnamed = { ...named, record: { ...record, inSync: [{ server: "gamma", incarnation: "gamma.1" }] } };
+  const all: Record<string, (replica: Replica) => void> = {
+    tick: (replica) => replica.onTick(stage.nowMs + 100, 0),
+    silence: (replica) => {
+      for (let ms = 100; ms <= 700; ms += 100) replica.onTick(stage.nowMs + ms, 0);
+    },
+    gone: (replica) => {
+      replica.onLink(other, "main", false, stage.nowMs);
+      replica.onLink(other, "failsafe", false, stage.nowMs);
+    },
+    request: request("new"),
+    "a request that may kill": request("new", true),
+    "a duplicate": request("1"),
+    query: (replica) =>
+      replica.takesRequests && replica.intake.answerProven("q", Buffer.from("seen"), replica.log.last, replica),
+    "everything synced": (replica) => replica.onSynced(replica.log.last, stage.nowMs),
+    "the disk fails": (replica) => replica.onDiskFailed("full"),
+    "a record that names it": (replica) => replica.onRegistryRead(named, stage.nowMs),
+    "a record that does not": (replica) => replica.onRegistryRead(unnamed, stage.nowMs),
+    "its question is answered": (replica) => {
+      const open = replica.membership.open?.writeIds.at(-1) ?? "";
+      replica.onCasAnswer(open, { outcome: "won", revision: 99 }, stage.nowMs);
+    },
+    stop: (replica) => replica.onStop(stage.nowMs),
+    switch: (replica) => void replica.onSwitch(stage.nowMs),
+    pause: (replica) => void replica.onPause(true),
+  };
+  for (const type of ["heartbeat", "follow", "accept", "mirror", "confirm"] as const) {
+    const found = stage.sent.findLast((one) => one.to === server && one.message.type === type);
+    if (found !== undefined)
+      all[type] = (replica) => replica.onMessage(found.from, "failsafe", found.message, new Uint8Array(0), stage.nowMs);
+  }
+  return all;
+}
+
+/** Stages in the middle of something. */
+const moments: Record<string, () => Stage> = {
+  "just started": () => new Stage(),
+  "in sync": () => {
+    const stage = Stage.normal();
+    stage.do("alpha", "1");
+    return stage;
+  },
+  "unconfirmed records, and a request that runs": () => {
+    const stage = Stage.normal();
+    stage.do("alpha", "1");
+    stage.cuts.add("beta>alpha");
+    stage.ask("alpha", "2", { isSlow: true });
+    stage.transaction("alpha", "2", "part");
+    stage.do("alpha", "3", { resend: true });
+    stage.do("alpha", "4");
+    return stage;
+  },
+  "the backup asks to be alone": () => {
+    const stage = Stage.normal();
+    stage.do("alpha", "1");
+    stage.server("beta").held.add("compareAndSet");
+    stage.kill("alpha");
+    stage.tellGone("alpha");
+    stage.tick(6);
+    return stage;
+  },
+  "the primary asks to be alone": () => {
+    const stage = Stage.normal();
+    stage.server("alpha").held.add("compareAndSet");
+    stage.do("alpha", "1");
+    stage.kill("beta");
+    stage.tick(6);
+    return stage;
+  },
+  "the role is handed over": () => {
+    const stage = Stage.normal();
+    stage.do("alpha", "1");
+    stage.server("beta").held.add("compareAndSet");
+    stage.replica("alpha").onSwitch(stage.nowMs);
+    stage.run();
+    stage.tick();
+    return stage;
+  },
+};
+
+for (const [moment, stageAt] of Object.entries(moments))
+  test(`a clone goes on as its original, and neither touches the other: ${moment}`, (t) => {
+    const stage = stageAt();
+    if (moment === "just started") stage.start("alpha");
+    for (const { name, replica } of stage.servers.values()) {
+      if (replica === null) continue;
+      const standing = JSON.stringify(factsOf(replica, stage.nowMs));
+      for (const [what, input] of Object.entries(inputs(stage, name))) {
+        const clone = replica.clone();
+        t.is(JSON.stringify(factsOf(clone, stage.nowMs)), standing, `${name}, before ${what}`);
+        const first = after(clone.clone(), input, stage.nowMs);
+        t.is(JSON.stringify(factsOf(clone, stage.nowMs)), standing, `${name}: ${what} to a clone's clone`);
+        t.is(JSON.stringify(factsOf(replica, stage.nowMs)), standing, `${name}: ${what} to a clone`);
+        t.is(after(clone, input, stage.nowMs), first, `${name}: ${what}`);
+      }
+      // The original last: what its clones did was all its own.
+      const untouched = replica.clone();
+      after(replica, request("last"), stage.nowMs);
+      t.is(JSON.stringify(factsOf(untouched, stage.nowMs)), standing, `${name}: the original goes on`);
+    }
+  });
+
+test("what is open in a log is copied: both go on writing", (t) => {
+  const stage = Stage.normal();
+  const replica = stage.replica("alpha");
+  request("open")(replica);
+  const clone = replica.clone();
+  t.is(clone.log.last, 1);
+  t.is(clone.log.closed.sequence, 0, "the clone's batch is as open as the original's");
+  request("another")(clone);
+  request("other")(replica);
+  const text = ({ log }: Replica) => Buffer.from(log.close()?.bytes ?? []).toString("latin1");
+  t.regex(text(replica), /open.*other/s);
+  t.regex(text(clone), /open.*another/s);
+});
+
+/** Fields that a clone gets without being told: set by the constructor, or by copying all that is public. */
+const given: Record<string, readonly string[]> = {
+  "applied.ts": ["requests"],
+  "own-log.ts": ["history", "committed", "synced", "written", "published", "oldestOnDisk"],
+  "plans.ts": [
+    "leavingOut",
+    "takingIn",
+    "fence",
+    "switchWhy",
+    "switchSinceMs",
+    "switchFailedMs",
+    "epochSinceMs",
+    "baseMs",
+  ],
+  "membership.ts": ["#epochSeen"],
+  "owed-replies.ts": ["#head"],
+  "peers.ts": ["#lastTickMs"],
+  "replica.ts": ["nowMs"],
+  "requests.ts": ["#resultNumber", "#through"],
+};
+
+test("no field that can change is forgotten in a clone", (t) => {
+  const folder = new URL("../../../machines/replica/", import.meta.url);
+  for (const file of readdirSync(folder)) {
+    const source = readFileSync(new URL(file, folder), "utf8");
+    const body = /\n {2}clone\([\s\S]*?\n {2}\}/.exec(source)?.[0];
+    if (body === undefined) continue;
+    const fields = [
+      ...source
+        .slice(source.indexOf("export class"))
+        .matchAll(/^ {2}(?!readonly |private )(#?\w+)(?:: [^(]+?)?(?: = .*)?;$/gm),
+    ].map(([, name]) => name as string);
+    t.true(fields.length > 0, file);
+    const forgotten = fields.filter((name) => !body.includes(`copy.${name}`) && !given[file]?.includes(name));
+    t.deepEqual(forgotten, [], file);
+  }
+});
