@@ -51,7 +51,11 @@ export async function connect<A extends ApplicationDefinition = ApplicationDefin
   const line = new NatsLine({ nats, name: `twinlog ${service} ${name}`, clock, log: options.log ?? silence });
   const bus = new NatsBus(line);
   const client = createClient({ ...options, clock, bus });
-  await bus.start(client.onBusState);
+  const readers = new Set<ResultsReader>();
+  await bus.start((connected) => {
+    client.onBusState(connected);
+    for (const reader of readers) reader.onBusState(connected);
+  });
   const disconnect = async () => {
     client.close();
     await bus.stop();
@@ -60,5 +64,11 @@ export async function connect<A extends ApplicationDefinition = ApplicationDefin
     await disconnect();
     throw new Error(`cannot reach NATS at ${nats.servers.join(", ")}: ${line.lastReason}`);
   }
-  return { ...client, results: (wanted) => readResults({ ...wanted, service, clock, bus }), disconnect };
+  const results = (wanted?: Omit<ResultsOptions, "service" | "bus" | "clock">): ResultsReader => {
+    for (const reader of readers) if (reader.isClosed) readers.delete(reader);
+    const reader = readResults({ ...wanted, service, clock, bus });
+    readers.add(reader);
+    return reader;
+  };
+  return { ...client, results, disconnect };
 }

@@ -7,6 +7,8 @@ import type { Outbox } from "../machines/replica/outbox.ts";
 import type { Replica } from "../machines/replica/replica.ts";
 
 export interface Observer {
+  /** A life begins, with this replica: to look at, not to touch. */
+  onLife?(replica: Replica): void;
   /** Records of the current epoch were made by this server, up to this sequence. */
   onMade?(epoch: number, sequence: number): void;
   /** These records are committed, as far as this server knows. */
@@ -29,6 +31,7 @@ export class Watcher {
     this.#observer = observer;
     this.#made = replica.log.last;
     this.#committed = replica.committed;
+    observer.onLife?.(replica);
   }
 
   onTurn(replica: Replica): void {

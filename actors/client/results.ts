@@ -95,6 +95,10 @@ const defaults: ResultsLimits = {
 const maxDoublings = 5;
 
 export interface ResultsReader extends AsyncIterable<ResultEvent | HistoryEvent> {
+  /** Nothing comes any more: closed, failed, or read to its end. */
+  readonly isClosed: boolean;
+  /** To be told what `Bus.start` tells: what was asked over a connection that is gone is asked again over the new one. */
+  onBusState(connected: boolean): void;
   close(): void;
 }
 
@@ -102,6 +106,10 @@ export interface ResultsReader extends AsyncIterable<ResultEvent | HistoryEvent>
 export function readResults(options: ResultsOptions): ResultsReader {
   const reader = new Reader(options);
   return {
+    get isClosed() {
+      return reader.isClosed;
+    },
+    onBusState: (connected) => reader.onBusState(connected),
     close: () => reader.close(),
     [Symbol.asyncIterator]: () => reader.queue.iterator(() => reader.close()),
   };
@@ -119,7 +127,7 @@ class Reader {
   #next: number;
   #askNumber = 0;
   #isAsking = false;
-  #isClosed = false;
+  isClosed = false;
   /** The next ask: a missing number, a page, silence, or only to be sure. */
   #timer: { readonly atMs: number; readonly timer: Timer } | undefined = undefined;
   /** Asks in a row that brought nothing new. */
@@ -136,7 +144,7 @@ class Reader {
     this.#subscriptions = [
       bus.subscribe(`${this.#inbox}*`, (message) => this.#onAnswer(message)),
       bus.subscribe(subjects.signal(service), (message) => {
-        if (ReadySignal.safeParse(readJson(message.data)).success) this.#onReady();
+        if (ReadySignal.safeParse(readJson(message.data)).success) this.#askAnew();
       }),
     ];
     if (options.follow ?? true)
@@ -146,10 +154,14 @@ class Reader {
   }
 
   close(): void {
-    this.#isClosed = true;
+    this.isClosed = true;
     this.#timer?.timer.cancel();
     for (const subscription of this.#subscriptions) subscription.stop();
     this.queue.end();
+  }
+
+  onBusState(connected: boolean): void {
+    if (connected && !this.isClosed) this.#askAnew();
   }
 
   #fail(error: Error): void {
@@ -157,8 +169,11 @@ class Reader {
     this.queue.fail(error);
   }
 
-  /** Another server answers now: what was asked of the one before it may never be answered, however patient one is. */
-  #onReady(): void {
+  /**
+   * Another server answers now, or another connection carries: what was asked before may never be answered, however
+   * patient one is.
+   */
+  #askAnew(): void {
     this.#isAsking = false;
     this.#vain = 0;
     this.#askSoon();
@@ -172,7 +187,7 @@ class Reader {
   }
 
   #onAnswer(message: BusMessage): void {
-    if (this.#isClosed) return;
+    if (this.isClosed) return;
     const isCurrent = Number(message.subject.slice(this.#inbox.length)) === this.#askNumber;
     if (message.status === noRespondersStatus) {
       if (isCurrent) this.#onVainAnswer();
@@ -284,7 +299,7 @@ class Reader {
 
   /** Asks then, or earlier if it was to be earlier already; `later` puts it off. */
   #askIn(delayMs: number, later = false): void {
-    if (this.#isClosed) return;
+    if (this.isClosed) return;
     const { clock } = this.#options;
     const atMs = clock.nowMs() + delayMs;
     if (this.#timer !== undefined && !later && this.#timer.atMs <= atMs) return;

@@ -3,7 +3,7 @@
  * failovers. A new history is a line of its own. Exit status 0 only if nothing was missed.
  */
 import type { Command } from "commander";
-import { type HistoryEvent, type ResultEvent, readResults } from "../../actors/client/results.ts";
+import { type HistoryEvent, type ResultEvent, type ResultsReader, readResults } from "../../actors/client/results.ts";
 import { type CommandWorld, type CommonOptions, serviceCommand, wholeNumber } from "./world.ts";
 
 interface ResultsFlags extends CommonOptions {
@@ -26,9 +26,10 @@ export function resultsCommand(world: CommandWorld): Command {
     .option("--follow", "go on with what is to come, until Ctrl-C", false)
     .action(async (flags: ResultsFlags) => {
       const { clock } = world;
-      const bus = await world.connect(flags.nats, () => undefined);
+      let reader: ResultsReader | null = null;
+      const bus = await world.connect(flags.nats, (connected) => reader?.onBusState(connected));
       const { service, from, follow, history, key, client } = flags;
-      const reader = readResults({
+      reader = readResults({
         service,
         clock,
         bus,

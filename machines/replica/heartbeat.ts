@@ -1,7 +1,6 @@
 /**
  * What a server tells every other one, over both links, every `heartbeatMs` and at once when it matters. What always
- * holds: beats are counted, so that an echo proves when it was heard; the primary tells the record that it has won; what a
- * peer's silence calls for is looked at when it is long enough, not at the heartbeat after that.
+ * holds: beats are counted, so that an echo proves when it was heard; the primary tells the record that it has won.
  */
 import type { Heartbeat } from "../codec/message.ts";
 import type { ReplicaView } from "./view.ts";
@@ -29,8 +28,6 @@ export class Heartbeats {
     const message = heartbeat(this.beat, view);
     for (const peer of view.peers) view.out.push({ type: "send", to: peer.name, link: "both", message, payload: [] });
     if (view.peers.anyInDoubt(view.nowMs)) view.out.push({ type: "wake", afterMs: doubtMs });
-    const silentInMs = view.peers.silentInMs(view.nowMs);
-    if (silentInMs < view.limits.heartbeatMs) view.out.push({ type: "wake", afterMs: silentInMs });
   }
 }
 

@@ -76,8 +76,6 @@ export interface Peer {
 
 /** Removals within this time of each other count as flapping. */
 const flappingMs = 60_000;
-/** Silence has lasted longer than the time of suspicion. */
-const leastMs = 1;
 /** The longest that a flapping peer is kept waiting. */
 const maxHoldOffMs = 10_000;
 
@@ -190,16 +188,6 @@ export class Peers {
       else if (nowMs - peer.echoedMs > this.#suspicionMs) step(peer, { type: "main.mute" });
       if (nowMs - peer.heardMs.failsafe > this.#suspicionMs) step(peer, { type: "failsafe.silent" });
     }
-  }
-
-  /** How long until a link that is up counts as silent, if nothing is heard on it: waiting for a tick would take longer. */
-  silentInMs(nowMs: number): number {
-    let sinceMs = Number.POSITIVE_INFINITY;
-    for (const { links, heardMs } of this.#byName.values()) {
-      if (isLinkUp(links, "main")) sinceMs = Math.min(sinceMs, heardMs.main);
-      if (isLinkUp(links, "failsafe")) sinceMs = Math.min(sinceMs, heardMs.failsafe);
-    }
-    return sinceMs + this.#suspicionMs + leastMs - nowMs;
   }
 
   /** Evidence of closing is dropped too. */

@@ -6,6 +6,7 @@ import type { World } from "../../actors/world/ports.ts";
 import type { Recorder } from "../../deploy/drill/recorder.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { Moments } from "./moments.ts";
+import type { Oracle } from "./oracle.ts";
 import type { Rng } from "./rng.ts";
 import type { KillKind, SimProcess } from "./sim-process.ts";
 import type { SimWorld } from "./sim-world.ts";
@@ -29,6 +30,7 @@ export interface StartContext {
   readonly process: SimProcess;
   readonly recorder: Recorder;
   readonly moments: Moments;
+  readonly oracle: Oracle;
   readonly lethal: LethalRequest;
 }
 
@@ -51,16 +53,18 @@ export class Cluster {
   readonly #start: StartServer;
   readonly #recorder: Recorder;
   readonly #moments: Moments;
+  readonly #oracle: Oracle;
   readonly #servers = new Map<string, SimServer>();
   readonly lethal = new LethalRequest();
   onViolation: (of: string, text: string) => void = () => {};
 
-  constructor(sim: SimWorld, start: StartServer, recorder: Recorder, moments: Moments) {
+  constructor(sim: SimWorld, start: StartServer, recorder: Recorder, moments: Moments, oracle: Oracle) {
     this.#sim = sim;
     this.#rng = sim.rng.stream("cluster");
     this.#start = start;
     this.#recorder = recorder;
     this.#moments = moments;
+    this.#oracle = oracle;
     for (const name of sim.options.servers)
       this.#servers.set(name, { name, process: null, running: null, isOff: true, failedStarts: 0 });
   }
@@ -189,6 +193,7 @@ export class Cluster {
       process,
       recorder: this.#recorder,
       moments: this.#moments,
+      oracle: this.#oracle,
       lethal: this.lethal,
     });
   }

@@ -1,5 +1,5 @@
 /** A simulated integrator: the shipped results reader, every event of which goes into the history. */
-import { readResults } from "../../actors/client/results.ts";
+import { type ResultsReader, readResults } from "../../actors/client/results.ts";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import type { Recorder } from "../../deploy/drill/recorder.ts";
 
@@ -11,7 +11,8 @@ export class Integrator {
   readonly #name: string;
   readonly #recorder: Recorder;
   readonly #bus: Bus;
-  readonly #open: () => ReturnType<typeof readResults>;
+  readonly #open: () => ResultsReader;
+  #reader: ResultsReader | null = null;
 
   constructor(options: { service: string; name: string; bus: Bus; clock: Clock; recorder: Recorder }) {
     this.#name = options.name;
@@ -21,14 +22,15 @@ export class Integrator {
   }
 
   async start(): Promise<void> {
-    await this.#bus.start(() => undefined);
-    this.#read().catch(() => {
+    await this.#bus.start((connected) => this.#reader?.onBusState(connected));
+    this.#reader = this.#open();
+    this.#read(this.#reader).catch(() => {
       this.forgotten += 1;
     });
   }
 
-  async #read(): Promise<void> {
-    for await (const event of this.#open()) {
+  async #read(reader: ResultsReader): Promise<void> {
+    for await (const event of reader) {
       if (event.type !== "result") continue;
       const { history, result: number, sequence, epoch } = event;
       this.last.set(history, number);

@@ -14,6 +14,7 @@ import { FaultPlan } from "./faults.ts";
 import { Integrator } from "./integrator.ts";
 import { LibraryClient } from "./library-client.ts";
 import { Moments } from "./moments.ts";
+import { Oracle } from "./oracle.ts";
 import { type ClientStyle, RawClient } from "./raw-client.ts";
 import { Rng } from "./rng.ts";
 import { SimBus } from "./sim-bus.ts";
@@ -105,6 +106,7 @@ class SeedRun {
   readonly #sim: SimWorld;
   readonly #recorder: Recorder;
   readonly #moments = new Moments();
+  readonly #oracle: Oracle;
   readonly #cluster: Cluster;
   readonly #workload: Workload;
   readonly #rng: Rng;
@@ -127,13 +129,21 @@ class SeedRun {
     this.#rng = this.#sim.rng.stream("run");
     this.#recorder = new Recorder(() => this.#sim.nowMs);
     const start = options.makeStart(plan, this.#workload);
-    this.#cluster = new Cluster(this.#sim, start, this.#recorder, this.#moments);
+    this.#oracle = new Oracle(
+      () => this.#sim.registry.newest,
+      // Beyond the promise a copy of a disk may be put in place that nobody can tell from the right one.
+      (of, text) => this.#mustHold && this.#fail(of, text),
+    );
+    this.#cluster = new Cluster(this.#sim, start, this.#recorder, this.#moments, this.#oracle);
     this.#cluster.onViolation = (of, text) => this.#fail(of, text);
     this.#watch();
     options.init(this.#sim, plan, this.#workload);
   }
 
   get #mustRecover(): boolean {
+    return this.#plan.faultClass !== "beyond";
+  }
+  get #mustHold(): boolean {
     return this.#plan.faultClass !== "beyond";
   }
 
@@ -276,6 +286,7 @@ class SeedRun {
         primary = record.primary.server;
         history = record.history;
         inSync = record.inSync.length;
+        this.#oracle.onRecord(record);
       },
       onRegistryAnswerLost: () => moments.count("compare-and-set answer lost"),
     };

@@ -32,11 +32,15 @@ function recordsOf(batch: LogBatch): CommittedRecord[] {
 
 const watched = ["uncommitted tail dropped", "inherited tail", "snapshot asked for", "mirror changed links"] as const;
 
-function observerOf({ server, recorder, moments }: StartContext, incarnation: () => string): Observer {
+function observerOf({ server, recorder, moments, oracle }: StartContext, incarnation: () => string): Observer {
   const of = () => ({ server, incarnation: incarnation() });
   return {
+    onLife: (replica) => oracle.onLife(replica),
     onMade: (epoch, sequence) => recorder.record({ type: "made", ...of(), epoch, sequence }),
-    onCommitted: (history, batch) => recorder.record({ type: "commit", ...of(), history, records: recordsOf(batch) }),
+    onCommitted: (history, batch) => {
+      recorder.record({ type: "commit", ...of(), history, records: recordsOf(batch) });
+      oracle.onCommitted(incarnation(), history, batch);
+    },
     onEpoch: (epoch) => recorder.record({ type: "epoch", ...of(), epoch }),
     onDigest: (history, sequence, digest) => recorder.record({ type: "digest", ...of(), history, sequence, digest }),
     onEvent: (event) => {
