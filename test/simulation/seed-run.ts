@@ -132,7 +132,7 @@ class SeedRun {
     this.#oracle = new Oracle(
       () => this.#sim.registry.newest,
       // Beyond the promise a copy of a disk may be put in place that nobody can tell from the right one.
-      (of, text) => this.#mustHold && this.#fail(of, text),
+      (of, text) => this.#mustRecover && this.#fail(of, text),
     );
     this.#cluster = new Cluster(this.#sim, start, this.#recorder, this.#moments, this.#oracle);
     this.#cluster.onViolation = (of, text) => this.#fail(of, text);
@@ -141,9 +141,6 @@ class SeedRun {
   }
 
   get #mustRecover(): boolean {
-    return this.#plan.faultClass !== "beyond";
-  }
-  get #mustHold(): boolean {
     return this.#plan.faultClass !== "beyond";
   }
 
