@@ -101,7 +101,7 @@ export class CheckpointActor implements Actor {
         committed,
         published,
         resultNumber: hot ? commitment.results : requests.resultNumber,
-        forgottenThrough: requests.forgetThrough,
+        forgottenThrough: requests.forgotten,
         floorMs: Math.max(0, requests.done.floorMs),
       },
     });

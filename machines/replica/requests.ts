@@ -56,6 +56,7 @@ export class RequestTable {
   #historyStart = 0;
   #through: number;
   #forgetThrough = 0;
+  #forgotten = 0;
   readonly #reader = new RecordReader(new Uint8Array(0));
 
   constructor(
@@ -152,6 +153,10 @@ export class RequestTable {
   get forgetThrough(): number {
     return this.#forgetThrough;
   }
+  /** What committed records say to forget: this, and nothing that was only chosen, outlives this server. */
+  get forgotten(): number {
+    return this.#forgotten;
+  }
   /** Looks for replies that are too many or too old. `beforeMs`: wall clock, ms since 1970. */
   chooseForgotten(keep: number, beforeMs: number, maxAtOnce: number): void {
     this.#forgetThrough = Math.max(this.#forgetThrough, this.done.forgettable(keep, beforeMs, maxAtOnce));
@@ -163,6 +168,7 @@ export class RequestTable {
   /** A record that says so is committed. */
   forget(through: number): void {
     this.#forgetThrough = Math.max(this.#forgetThrough, through);
+    this.#forgotten = Math.max(this.#forgotten, through);
     this.done.forget(through);
     // Tried and never finished, and nobody asks any more: it must not hold the log on the disk for ever.
     for (const [key, request] of this.#begun)

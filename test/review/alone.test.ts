@@ -108,3 +108,25 @@ test("rule 13: what was committed and flushed and did not reach NATS is publishe
   t.is(next.published(subjects.result(service, "k", "alice")).length, 4);
   t.is(next.life.replica.log.lastEpoch, next.life.replica.epoch);
 });
+
+test("rule 12: what a server chose to forget, and no committed record says, is remembered by its next life", async (t) => {
+  const first = new OneServer({ application: tattler, settings: quiet });
+  await first.run(2_000);
+  for (let number = 1; number <= 11; number += 1) {
+    request(first, `r${number}`, 1);
+    await first.run(20);
+  }
+  await first.run(1_000);
+  t.is(first.life.replica.applied.requests.forgetThrough, 1, "chosen, and said by the next record");
+  t.is(first.life.checkpoint.applied, 11);
+
+  const { disk } = first.store;
+  disk.isOpen = false;
+  const { registry } = first;
+  const next = new OneServer({ application: tattler, settings: quiet, disk, registry, incarnation: "alpha-2" });
+  await next.run(2_000);
+  request(next, "r1", 1);
+  await next.run(1_000);
+  t.is(next.life.replica.log.last, 11, "it is not run again");
+  t.regex(next.published("inbox").join(), /"value":1}/, "its reply is stored");
+});
