@@ -49,9 +49,9 @@ export class Applied {
     out.push({ type: "apply", through });
   }
 
-  /** The role is gone: what ran ahead of the commit point cannot be taken back. */
+  /** The role is gone: what ran ahead of the commit point cannot be taken back. One building again at a time. */
   onCold(own: OwnLog, out: Outbox[]): void {
-    if (this.requests.through <= own.committed) return;
+    if (!this.isLoaded || this.requests.through <= own.committed) return;
     this.isLoaded = false;
     out.push({ type: "reload" });
   }

@@ -63,8 +63,15 @@ export class OwnLog {
   }
 
   /** Tables are on disk through `applied`, records from `oldestOnDisk` on: memory may drop what nobody needs from it. */
-  onFlushed(applied: number, oldestOnDisk: number, requests: RequestTable, maxRetainedBytes: number): void {
+  onFlushed(
+    applied: number,
+    oldestOnDisk: number,
+    { isLoaded, requests }: { readonly isLoaded: boolean; readonly requests: RequestTable },
+    maxRetainedBytes: number,
+  ): void {
     this.oldestOnDisk = oldestOnDisk;
+    // What is being built again starts from an earlier flush, and needs the log from there.
+    if (!isLoaded) return;
     const through = Math.min(applied, this.committed, requests.through, this.published);
     requests.done.compact(through);
     this.log.trim(through, maxRetainedBytes);

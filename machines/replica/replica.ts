@@ -291,9 +291,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
   }
   /** Log below this was dropped from the disk, and memory may drop it too. */
   onFlushed(applied: number, oldestOnDisk: number): void {
-    // What is being built again starts from an earlier flush, and needs the log from there.
-    if (!this.applied.isLoaded) return;
-    this.own.onFlushed(applied, oldestOnDisk, this.applied.requests, this.limits.maxRetainedBytes);
+    this.own.onFlushed(applied, oldestOnDisk, this.applied, this.limits.maxRetainedBytes);
   }
   onDiskFailed(why: string): void {
     this.lifecycle.dispatch("disk.failed", why);

@@ -189,6 +189,40 @@ test("a deposed primary that is named keeps its memory and follows (rule 7)", (t
   t.true(lines.includes("alpha reloads"), "its state ran ahead of the commit point (invariant 5)");
 });
 
+test("a server that loses the role again while its state is still built again builds it once (rule 7)", (t) => {
+  const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
+  const alpha = stage.server("alpha");
+  alpha.held.add("reload");
+  stage.do("alpha", "1");
+  /** Alpha reads that it is not the primary any more; its memory is counted on. */
+  const depose = (server: string) => {
+    const { record } = stage;
+    const primary = { server, incarnation: `${server}.1` };
+    const revision = (stage.registry?.revision ?? 0) + 1;
+    stage.registry = { record: { ...record, epoch: record.epoch + 1, writeId: `${revision}`, primary }, revision };
+    alpha.up.onRegistryRead({ outcome: "found", ...stage.registry }, stage.nowMs);
+    alpha.hasInput = true;
+    stage.run();
+    t.is(alpha.up.state, "following.warm");
+  };
+  stage.ask("alpha", "2");
+  depose("beta");
+  stage.cuts.add("gamma>alpha");
+  alpha.up.onLink("beta", "main", false, stage.nowMs);
+  alpha.up.onLink("beta", "failsafe", false, stage.nowMs);
+  alpha.hasInput = true;
+  stage.run();
+  t.is(alpha.up.state, "hot.normal");
+  t.false(alpha.up.takesRequests);
+  depose("gamma");
+  stage.cuts.clear();
+  t.is(alpha.waiting.filter(({ type }) => type === "reload").length, 1);
+  stage.unhold("alpha", "reload");
+  stage.tick(6);
+  t.true(alpha.up.applied.isLoaded);
+  t.is(alpha.up.state, "following.warm");
+});
+
 test("a deposed primary that is not named syncs what it has and starts again (rule 7)", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "1");
