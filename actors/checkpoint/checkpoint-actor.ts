@@ -90,7 +90,7 @@ export class CheckpointActor implements Actor {
 
   async #run(committed: number): Promise<void> {
     const { replica, checkpoint } = this.#parts;
-    const { applied, own, hot, commitment } = replica();
+    const { applied, own } = replica();
     const { requests } = applied;
     const { published } = own;
     const retainFrom = Math.min(requests.oldestNeeded, published + 1, committed + 1);
@@ -100,7 +100,6 @@ export class CheckpointActor implements Actor {
       meta: {
         committed,
         published,
-        resultNumber: hot ? commitment.results : requests.resultNumber,
         forgottenThrough: requests.forgotten,
         floorMs: Math.max(0, requests.done.floorMs),
       },

@@ -54,7 +54,7 @@ export async function prepareFlush(
     queues: fold.places(),
     rows,
     retainFrom,
-    patch,
+    patch: fold.resultNumber === null ? patch : { ...patch, resultNumber: fold.resultNumber },
   };
 }
 

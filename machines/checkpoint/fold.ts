@@ -8,7 +8,7 @@
  */
 
 import type { LogEnd, QueuePlace } from "../../schemas/checkpoint.ts";
-import { RecordReader } from "../codec/record.ts";
+import { RecordReader, recordKinds } from "../codec/record.ts";
 import type { LogBatch } from "../log/batch.ts";
 import { type EffectOffsets, walkEffects } from "./effect-walk.ts";
 import { FoldQueue } from "./fold-queue.ts";
@@ -24,6 +24,7 @@ export class Fold {
   readonly #visitor: EffectOffsets;
   #bytes: Buffer = Buffer.alloc(0);
   #end: LogEnd | null = null;
+  #resultNumber: number | null = null;
 
   /** `places`: where the queues stand on disk. */
   constructor(hash: KeyedHash, places: Iterable<QueuePlace>) {
@@ -54,6 +55,8 @@ export class Fold {
     this.#rows.use(bytes);
     const reader = new RecordReader(bytes);
     do {
+      if (reader.kind === recordKinds.final) this.#resultNumber = reader.resultNumber;
+      else if (reader.kind === recordKinds.history) this.#resultNumber = 0;
       const { effects } = reader;
       if (effects.length === 0) continue;
       const at = effects.byteOffset - bytes.byteOffset;
@@ -65,6 +68,11 @@ export class Fold {
   /** The last record folded; null when there was none. */
   get end(): LogEnd | null {
     return this.#end;
+  }
+
+  /** Number of the newest result folded, 0 where a history begins after it; null when there was neither. */
+  get resultNumber(): number | null {
+    return this.#resultNumber;
   }
 
   /** Adds about `limit` writes; call it until it returns false. The ledger then has the new digest. */

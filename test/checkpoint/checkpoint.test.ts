@@ -93,7 +93,7 @@ test("written is not synced; a sync of what is only written is a synced write of
 test("a flush puts tables at the commit point, and the log above it apart", async (t) => {
   const { store, log, checkpoint } = await begun();
   log.append([[put("a", "1"), push("x")], [put("b", "2")], [remove("a"), push("y"), shift(1)]]);
-  const report = await checkpoint.flush({ committed: 2, through: 3, retainFrom: 1, meta: { resultNumber: 2 } });
+  const report = await checkpoint.flush({ committed: 2, through: 3, retainFrom: 1 });
   t.deepEqual(report, { records: 2, writes: 3, applied: 2 });
   t.is(checkpoint.synced, 3);
   const read = await readBack(new MemoryStore(store.disk.after(99)));
