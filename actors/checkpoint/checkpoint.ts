@@ -234,7 +234,7 @@ export class Checkpoint {
       await receiver.verify(own);
       this.#send("snapshot.verified");
       await this.#writer?.drained();
-      await receiver.adopt();
+      await receiver.adopt(this.meta?.epoch ?? 0);
     });
     this.#receiver = null;
     this.#writer = null;

@@ -111,13 +111,20 @@ export class SnapshotReceiver {
   async verify(own: OwnMeta): Promise<void> {
     if (!this.#isComplete) throw new RangeError("a snapshot was verified before its last chunk came");
     if (this.#meta === null) throw new SnapshotError("damaged", "the snapshot has no meta record");
-    const meta: CheckpointMeta = { ...this.#meta, ...own, epoch: Math.max(this.#meta.epoch, own.epoch) };
-    await this.#side.write([{ type: "put", key: metaKey, value: metaValue(meta) }]);
+    await this.#sign({ ...this.#meta, ...own, epoch: Math.max(this.#meta.epoch, own.epoch) });
     await scanEntries(this.#side.image(), this.#identity, this.#hash, {});
   }
 
-  adopt(): Promise<void> {
-    return this.#side.adopt();
+  async #sign(meta: CheckpointMeta): Promise<void> {
+    this.#meta = meta;
+    await this.#side.write([{ type: "put", key: metaKey, value: metaValue(meta) }]);
+  }
+
+  /** `epochSaved`: what the old store knows by now; it may have risen while this was proved (invariant 8). */
+  async adopt(epochSaved: number): Promise<void> {
+    const meta = this.#meta;
+    if (meta !== null && epochSaved > meta.epoch) await this.#sign({ ...meta, epoch: epochSaved });
+    await this.#side.adopt();
   }
 
   async drop(): Promise<void> {

@@ -103,13 +103,13 @@ test("what the sender writes while it sends is not in the snapshot", async (t) =
   const to = await receiver();
   await to.checkpoint.beginSnapshot();
   for (let chunk = await source.next(), at = 0; chunk !== null; chunk = await source.next(), at += 1) {
-    if (at === 1) await from.checkpoint.flush({ committed: 40, retainFrom: 41, meta: { resultNumber: 40 } });
+    if (at === 1) await from.checkpoint.flush({ committed: 40, retainFrom: 41 });
     await to.checkpoint.takeChunk(chunk);
   }
   await to.checkpoint.adoptSnapshot(own);
   const read = await readBack(new MemoryStore(to.store.disk.after(99)), beta);
   t.deepEqual(read?.state, from.log.modelAt(30).plain());
-  t.is(read?.recovered.meta.resultNumber, 0);
+  t.is(read?.recovered.meta.resultNumber, 30);
 });
 
 test("an empty server takes a snapshot, and is empty again when it is given up", async (t) => {
@@ -264,7 +264,7 @@ test("a snapshot dropped while it is being adopted leaves the store as it was, a
   await isUnmoved(t, to);
 });
 
-test("meta that is being saved is in the old store before the new one takes its place", async (t) => {
+test("meta that is being saved is in the old store before the new one takes its place, and its epoch goes along (invariant 8)", async (t) => {
   const from = await sender();
   const to = await receiver();
   await to.checkpoint.beginSnapshot();
@@ -273,14 +273,14 @@ test("meta that is being saved is in the old store before the new one takes its 
   to.store.gate = new Promise((resolve) => {
     open = resolve;
   });
-  const saved = to.checkpoint.saveMeta({ resultNumber: 77 });
+  const saved = to.checkpoint.saveMeta({ resultNumber: 77, epoch: 9 });
   const adopted = to.checkpoint.adoptSnapshot(own);
   await until(() => to.checkpoint.state === "adopting", { withinMs: 10_000, everyMs: 1 });
   for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
   t.is(to.checkpoint.state, "adopting");
   open();
   await Promise.all([saved, adopted]);
-  t.like((await to.checkpoint.open({}))?.meta, { resultNumber: 0, incarnation: "b2" });
+  t.like((await to.checkpoint.open({}))?.meta, { resultNumber: 30, incarnation: "b2", epoch: 9 });
 });
 
 test("a sender whose store is damaged is found before the old store is given up", async (t) => {
