@@ -120,9 +120,11 @@ export function onConfirm(session: Session, message: Confirm, nowMs: number, vie
   if (message.sequence > session.confirmed) {
     session.confirmed = message.sequence;
     session.progressMs = nowMs;
-    while (session.flight.length > 0 && (session.flight[0]?.last ?? 0) <= message.sequence)
-      session.flightBytes -= session.flight.shift()?.bytes ?? 0;
   }
+  // What was sent again may have been confirmed before: it is not on its way, and not sent a third time.
+  session.sent = Math.max(session.sent, session.confirmed);
+  while (session.flight.length > 0 && (session.flight[0]?.last ?? 0) <= session.confirmed)
+    session.flightBytes -= session.flight.shift()?.bytes ?? 0;
   if (message.gap) sendAgain(session, nowMs);
   return true;
 }

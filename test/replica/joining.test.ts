@@ -308,6 +308,31 @@ test("what nobody confirms is sent again after some heartbeats, though nothing n
   t.deepEqual(stage.replies(), ["1: ok at 1"]);
 });
 
+test("a confirm that comes while what it confirms is to be sent again leaves nothing on its way for ever (rule 4)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  const first = stage.lastSent("beta", "confirm");
+  stage.cuts.add("beta>alpha");
+  stage.do("alpha", "2");
+  stage.do("alpha", "3");
+  const last = stage.lastSent("beta", "confirm");
+  t.deepEqual([first.sequence, last.sequence], [1, 3]);
+  const before = stage.sent.length;
+  // Both in one turn: beta misses something, and had it all the same.
+  const alpha = stage.replica("alpha");
+  alpha.onMessage("beta", "main", { ...first, gap: true }, new Uint8Array(0), stage.nowMs);
+  stage.forge("beta", "alpha", last);
+  t.deepEqual(stage.replies(), ["1: ok at 1", "2: ok at 2", "3: ok at 3"]);
+  const records = stage.sent
+    .slice(before)
+    .filter(({ message }) => message.type === "mirror" && message.last >= message.first);
+  t.is(records.length, 0, "nothing is sent a third time");
+  stage.cuts.clear();
+  stage.do("alpha", "4");
+  t.deepEqual(stage.replies(), ["4: ok at 4"]);
+  t.deepEqual(alpha.peers.get("beta")?.session?.flight, []);
+});
+
 test("a follower drops nothing that it knows to be committed, whatever a primary agrees to (rule 7)", (t) => {
   const primary = { server: "alpha", incarnation: "alpha.1" };
   const log = new MemoryLog();

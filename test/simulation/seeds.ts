@@ -11,5 +11,6 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
   { seed: 2179, once: "a primary that lost its backup under load never finished its sync" },
   { seed: 2163, once: "an old copy of the only disk was put in place" },
   { seed: 2318, once: "all four servers died, and one of them had an old disk" },
+  { seed: 47, once: "a confirm that crossed a sending again left its mirrors in flight for ever: no service" },
   { seed: 20347, once: "the checker held a new history to an answer that it may have lost" },
 ];
