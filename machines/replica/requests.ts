@@ -75,6 +75,7 @@ export class RequestTable {
     copy.#begun = new Map(this.#begun);
     copy.#historyStart = this.#historyStart;
     copy.#forgetThrough = this.#forgetThrough;
+    copy.#forgotten = this.#forgotten;
     return copy;
   }
 
