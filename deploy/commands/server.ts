@@ -4,6 +4,7 @@
  */
 import process from "node:process";
 import { Command } from "commander";
+import { rehearse } from "../../actors/rehearsal.ts";
 import { startServer } from "../../actors/server.ts";
 import { openRealWorld } from "../../actors/world/real-world.ts";
 import { findApplication } from "../applications.ts";
@@ -20,6 +21,7 @@ export function serverCommand(world: CommandWorld, version: string): Command {
       const settings = await readSettings(config);
       const application = await findApplication(settings.application, config);
       const real = await openRealWorld(settings);
+      rehearse(application, settings);
       const server = startServer({ settings, application, world: real, process: { pid: process.pid, version } });
       endWithParent(() => server.stop());
       stopOnSignals(() => server.stop());

@@ -1,0 +1,127 @@
+/**
+ * A takeover and a first request, done once to nothing when a process starts: code that runs for the first time is slow, and
+ * a backup would run most of a primary's for the first time while clients wait for it. What always holds: it works on a
+ * replica of its own that knows no world; whatever comes of it is thrown away; no handler runs.
+ */
+import { encodeMessage } from "../machines/codec/message.ts";
+import { type LifecycleEvent, lifecycleStep, startingLifecycle } from "../machines/lifecycle.ts";
+import { MemoryLog } from "../machines/log/memory-log.ts";
+import { initialRecord } from "../machines/replica/initial-record.ts";
+import type { Arrival } from "../machines/replica/intake.ts";
+import type { Outbox } from "../machines/replica/outbox.ts";
+import { Replica } from "../machines/replica/replica.ts";
+import { RequestTable } from "../machines/replica/requests.ts";
+import type { Settings } from "../schemas/settings.ts";
+import { subjects } from "../schemas/subjects.ts";
+import { BodyParser } from "./application/body.ts";
+import { type Application, schemaDigest } from "./application/define.ts";
+import { parseQuery, parseRequest } from "./application/front.ts";
+
+/** Steps are worked out once and remembered (machines/step.ts). */
+const ways: readonly (readonly LifecycleEvent["type"][])[] = [
+  ["store.recovered", "verdict.member", "primary.lost.alone", "disk.synced", "cas.won.alone", "joiner.ready"],
+  ["store.recovered", "verdict.member", "handover.offered", "cas.won.normal", "switch.requested", "deposed.named"],
+  ["store.recovered", "verdict.member", "handover.offered", "cas.won.normal", "backup.lost.alone", "disk.synced"],
+];
+const client = "rehearsal";
+const noBytes = new Uint8Array(0);
+const maxTurns = 100;
+
+/** The replies that nobody gets, for those who want to see that it went all the way. */
+export function rehearse(application: Application, settings: Settings): string[] {
+  for (const way of ways) {
+    let snapshot = startingLifecycle;
+    for (const type of way) [snapshot] = lifecycleStep(snapshot, { type } as LifecycleEvent);
+  }
+  parseSomething(application, settings);
+  const replica = makeReplica(settings, schemaDigest(application));
+  replica.onBus(true, 0);
+  replica.start(0);
+  settle(replica, settings.service);
+  return ["1", "2"].flatMap((id) => serve(replica, settings.service, id));
+}
+
+/** What the door makes of bytes: the schemas are made ready when they parse for the first time. */
+function parseSomething(application: Application, { service, limits }: Settings): void {
+  const parser = new BodyParser(application);
+  const read = (subject: string, fields: object) => ({
+    subject,
+    reply: "",
+    data: Buffer.from(JSON.stringify({ client, id: "1", body: {}, ...fields })),
+  });
+  const isSent = { issuedAt: 1, after: "0", resend: true };
+  parseRequest(read(subjects.request(service, "", client), isSent), parser, limits.maxRequestBytes);
+  parseQuery(read(subjects.query(service, "", client), {}), limits.maxRequestBytes);
+}
+
+function makeReplica({ service, server, servers, limits, confirm, afterTotalLoss }: Settings, schema: string): Replica {
+  const names = servers.map(({ name }) => name);
+  const self = { server, incarnation: client };
+  const requests = new RequestTable({ through: 0, resultNumber: 0, floorMs: -1 });
+  const recovered = { life: 1, history: "", epochSeen: 0, committed: 0, published: 0, oldestOnDisk: 1 };
+  return new Replica(
+    { self, service, servers: names, schema, limits, confirm, afterTotalLoss },
+    { ...recovered, log: new MemoryLog(), requests },
+    0,
+  );
+}
+
+/** Turns until nothing is to be done any more; all that is asked of the world succeeds at once. */
+function settle(replica: Replica, service: string): void {
+  for (let turn = 0; turn < maxTurns; turn += 1) {
+    replica.endTurn(0, 0);
+    const entries = replica.outbox.splice(0);
+    if (entries.length === 0) return;
+    for (const entry of entries) answer(entry, replica, service);
+  }
+}
+
+function answer(entry: Outbox, replica: Replica, service: string): void {
+  switch (entry.type) {
+    case "send":
+      encodeMessage(entry.message);
+      return;
+    case "sync":
+      replica.onSynced(entry.through, 0);
+      return;
+    case "write":
+      replica.onWritten(entry.through, 0);
+      return;
+    case "saveEpoch":
+      replica.onEpochSaved(entry.epoch);
+      return;
+    case "readRegistry": {
+      const record = initialRecord(service, replica.options.self.server, client);
+      replica.onRegistryRead({ outcome: "found", record, revision: 1 }, 0);
+      return;
+    }
+    case "compareAndSet":
+      replica.onCasAnswer(entry.record.writeId, { outcome: "won", revision: entry.expectedRevision + 1 }, 0);
+      return;
+    default:
+  }
+}
+
+/** From a request, behind its attempt record, to its reply. */
+function serve(replica: Replica, service: string, id: string): string[] {
+  const arrival: Arrival = {
+    client,
+    id,
+    key: "",
+    bodyHash: 0,
+    issuedAtMs: undefined,
+    after: undefined,
+    resend: true,
+    body: {},
+    replyTo: client,
+  };
+  replica.intake.onRequest(arrival, 0, replica);
+  settle(replica, service);
+  const request = replica.intake.nextToStart(replica.committed);
+  if (request === null) return [];
+  replica.intake.finish(request, { name: "", effects: noBytes, outcome: '"ok":true,"result":null' }, replica);
+  settle(replica, service);
+  const replies: string[] = [];
+  replica.release((_, bytes) => replies.push(Buffer.from(bytes).toString()));
+  return replies;
+}
