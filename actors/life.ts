@@ -263,6 +263,7 @@ export class Life {
         return;
       case "hot":
         this.#application.goHot(entry.publishAfter);
+        this.#flushes.onHot();
         stage.touch();
         return;
       case "cold":

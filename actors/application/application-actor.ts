@@ -157,6 +157,8 @@ export class ApplicationActor implements Actor {
   goHot(publishAfter: number): void {
     this.#send({ type: "role.hot" });
     if (this.#parts.settings.publishResults) this.#results.start(publishAfter);
+    // Not only when a turn ends: clients wait, and results that are still to be published would go first.
+    this.#judgeDoor();
   }
 
   goCold(): void {
@@ -178,6 +180,12 @@ export class ApplicationActor implements Actor {
           "a message with a reply subject that is not the sender's was dropped",
         );
     };
+  }
+
+  #judgeDoor(): void {
+    const isOpen = this.#replica.takesRequests && this.process === "hot";
+    if (isOpen && this.#door.length === 0) this.#openDoor();
+    if (!isOpen && this.#door.length > 0) this.#closeDoor();
   }
 
   #openDoor(): void {
@@ -278,9 +286,7 @@ export class ApplicationActor implements Actor {
   /** Before the end of a turn: what waits for an attempt record; whether the door is open. */
   beforeTurnEnd(): void {
     const replica = this.#replica;
-    const isOpen = replica.takesRequests && this.process === "hot";
-    if (isOpen && this.#door.length === 0) this.#openDoor();
-    if (!isOpen && this.#door.length > 0) this.#closeDoor();
+    this.#judgeDoor();
     if (!replica.hot) return;
     for (let next = replica.intake.nextToStart(replica.committed); next !== null; ) {
       this.#run(next);

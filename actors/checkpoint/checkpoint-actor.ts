@@ -36,6 +36,11 @@ export class CheckpointActor implements Actor {
   start(): void {}
   stop(): void {}
 
+  /** This server has gone hot: its clients' first requests need the disk now, the next flush can wait its usual time. */
+  onHot(): void {
+    this.#flushedMs = this.#parts.world.clock.nowMs();
+  }
+
   /** Resolves when a flush that began after this call is on the disk. */
   flush(): Promise<void> {
     return new Promise((done) => {

@@ -1,0 +1,51 @@
+/** When the checkpoint actor begins a flush of its own accord. */
+import test from "ava";
+import type { CheckpointParts } from "../../actors/checkpoint/checkpoint-actor.ts";
+import { CheckpointActor } from "../../actors/checkpoint/checkpoint-actor.ts";
+import { Limits } from "../../schemas/settings.ts";
+
+const limits = Limits.parse({});
+
+/** An actor with five committed records that no flush has taken; `begun` counts flushes, which never end. */
+function waitingActor(): { actor: CheckpointActor; time: { ms: number }; begun: () => number } {
+  const time = { ms: 0 };
+  let begun = 0;
+  const requests = { through: 5, oldestNeeded: 1, resultNumber: 5, forgetThrough: 0, done: { floorMs: 0 } };
+  const replica = {
+    log: { bytesAbove: () => 100 },
+    committed: 5,
+    hot: true,
+    applied: { requests },
+    own: { published: 5 },
+    commitment: { results: 5 },
+  };
+  const checkpoint = {
+    state: "idle",
+    applied: 0,
+    synced: 0,
+    flush: () => {
+      begun += 1;
+      return new Promise(() => undefined);
+    },
+  };
+  const parts = {
+    settings: { limits },
+    world: { clock: { nowMs: () => time.ms } },
+    stage: { watch: () => undefined },
+    replica: () => replica,
+    checkpoint,
+    onFlushed: () => undefined,
+  };
+  return { actor: new CheckpointActor(parts as unknown as CheckpointParts), time, begun: () => begun };
+}
+
+test("a server that goes hot does not flush at once: clients that wait need the disk first", (t) => {
+  const { actor, time, begun } = waitingActor();
+  time.ms = limits.flushMs;
+  actor.onHot();
+  actor.consider();
+  t.is(begun(), 0);
+  time.ms += limits.flushMs;
+  actor.consider();
+  t.is(begun(), 1, "and then in its usual time");
+});
