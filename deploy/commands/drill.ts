@@ -73,10 +73,13 @@ async function drillOwnPair(world: CommandWorld, flags: DrillFlags): Promise<Dri
     throw new CommandError(
       `--application ${application}: a drill's own pair runs one of ${[...applications.keys()].join(", ")}`,
     );
-  const options = optionsOf(world, flags, drillService, application, flags.faults ?? faultKinds);
+  const faults = flags.faults ?? faultKinds;
+  const options = optionsOf(world, flags, drillService, application, faults);
+  const hasCable = faults.includes("cut");
   await tell(world, flags, `drill on a pair of its own, ${describe(options)}\n`);
   const pair = await DrillPair.start({
     application,
+    hasCable,
     environment: world.environment,
     tell: (line) => void tell(world, flags, `${line}\n`),
   });
@@ -85,7 +88,7 @@ async function drillOwnPair(world: CommandWorld, flags: DrillFlags): Promise<Dri
     const report = await drill(options, {
       ...common(world, flags),
       connect: (onState) => world.connect(pair.url, onState),
-      cable: pair,
+      cable: hasCable ? pair : null,
     });
     isGood = report.passed;
     return report;

@@ -27,6 +27,8 @@ const names = ["alpha", "beta"] as const;
 
 export interface DrillPairOptions {
   readonly application: string;
+  /** The main link leads through a cable that can be cut; it costs time, so only where that is wanted. */
+  readonly hasCable: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly tell: (line: string) => void;
 }
@@ -44,7 +46,7 @@ export class DrillPair {
     this.#servers = servers;
   }
 
-  static async start({ application, environment, tell }: DrillPairOptions): Promise<DrillPair> {
+  static async start({ application, hasCable, environment, tell }: DrillPairOptions): Promise<DrillPair> {
     const folder = mkdtempSync(join(tmpdir(), "twinlog-drill-"));
     const path = [environment.PATH ?? "", cloneBin].join(delimiter);
     const dataFolder = dirname(serviceFilePath);
@@ -58,7 +60,7 @@ export class DrillPair {
       await cable.listen();
       const servers = names.map((name) => {
         // Of a pair the one whose name sorts first dials: its way to the other leads through the cable.
-        const portOf = { alpha: ports[0], beta: name === "alpha" ? cable.port : ports[1] };
+        const portOf = { alpha: ports[0], beta: hasCable && name === "alpha" ? cable.port : ports[1] };
         const settings: z.input<typeof Settings> = {
           service: drillService,
           server: name,
