@@ -6,7 +6,7 @@
 
 import type { Outbox } from "../machines/replica/outbox.ts";
 import { Replica } from "../machines/replica/replica.ts";
-import type { Rules } from "../machines/replica/rules.ts";
+import { type Rules, shippedRules } from "../machines/replica/rules.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { subjects } from "../schemas/subjects.ts";
 import { Stage } from "./actor.ts";
@@ -41,6 +41,7 @@ export class Life {
   readonly ended: Promise<LifeEnd>;
   readonly incarnation: string;
   readonly #options: LifeOptions;
+  readonly #rules: Rules;
   readonly #stage: Stage;
   readonly #loader: Loader;
   readonly #checkpoint: Checkpoint;
@@ -57,6 +58,8 @@ export class Life {
   constructor(options: LifeOptions) {
     const { settings, world, application, process } = options;
     this.#options = options;
+    this.#rules = options.rules ?? shippedRules;
+    const rules = this.#rules;
     this.incarnation = options.nameIncarnation?.() ?? world.clock.randomId();
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
@@ -86,6 +89,7 @@ export class Life {
       world,
       stage,
       replica,
+      rules,
       committedLog: (from) => wholeLog(world.store, this.replica.log, from, this.replica.committed),
     });
     this.#flushes = new CheckpointActor({
@@ -107,7 +111,13 @@ export class Life {
       onAdopted: () => this.#finish({ reason: "restart" }),
     });
     this.#failover = new FailoverActor({ settings, world, stage, replica, onTick: () => this.#onTick() });
-    this.#loader = new Loader({ identity, store: world.store, clock: world.clock, application: this.#application });
+    this.#loader = new Loader({
+      identity,
+      store: world.store,
+      clock: world.clock,
+      application: this.#application,
+      rules,
+    });
     this.#operator = new OperatorActor({
       settings,
       world,
@@ -144,7 +154,7 @@ export class Life {
 
   /** Reads the disk, then takes part. Errors end the life. */
   async begin(): Promise<LifeEnd> {
-    const { settings, world, rules } = this.#options;
+    const { settings, world } = this.#options;
     try {
       const loaded = await this.#loader.open(this.#checkpoint, this.incarnation);
       if (this.#isEnding) return await this.ended;
@@ -158,7 +168,7 @@ export class Life {
           limits: settings.limits,
           confirm: settings.confirm,
           afterTotalLoss: settings.afterTotalLoss,
-          ...(rules === undefined ? {} : { rules }),
+          rules: this.#rules,
         },
         loaded.recovered,
         world.clock.nowMs(),

@@ -11,6 +11,7 @@ import { RecordReader } from "../machines/codec/record.ts";
 import { type LogBatch, sliceFrom, sliceThrough } from "../machines/log/batch.ts";
 import { type EpochEnd, MemoryLog } from "../machines/log/memory-log.ts";
 import { RequestTable } from "../machines/replica/requests.ts";
+import type { Rules } from "../machines/replica/rules.ts";
 import type { Recovered } from "../machines/replica/types.ts";
 import type { CheckpointMeta } from "../schemas/checkpoint.ts";
 import type { ApplicationActor } from "./application/application-actor.ts";
@@ -24,6 +25,7 @@ export interface LoaderParts {
   readonly store: Store;
   readonly clock: Clock;
   readonly application: ApplicationActor;
+  readonly rules: Rules;
 }
 
 /** Collects one reading of the store. */
@@ -39,8 +41,11 @@ class Reading implements RecoveryVisitor {
   #items = new Map<number, number>();
   readonly #reader = new RecordReader(new Uint8Array(0));
 
-  constructor(state: ApplicationState) {
+  readonly isAsFlushed: Rules["isAsFlushed"];
+
+  constructor(state: ApplicationState, rules: Rules) {
     this.state = state;
+    this.isAsFlushed = rules.isAsFlushed;
   }
 
   onMeta(meta: CheckpointMeta): void {
@@ -120,8 +125,8 @@ export class Loader {
 
   /** Opens the store for a new life; an empty one is made this server's. The life is on the disk when it resolves. */
   async open(checkpoint: Checkpoint, incarnation: string): Promise<{ state: ApplicationState; recovered: Recovered }> {
-    const { identity, application } = this.#parts;
-    const reading = new Reading(application.beginLoad());
+    const { identity, application, rules } = this.#parts;
+    const reading = new Reading(application.beginLoad(), rules);
     const found = await checkpoint.open(reading);
     const meta = reading.finish();
     const life = (meta?.life ?? 0) + 1;
@@ -159,8 +164,8 @@ export class Loader {
 
   /** Reads the open store again, as it is now. */
   async again(): Promise<{ state: ApplicationState; requests: RequestTable }> {
-    const { identity, store, clock, application } = this.#parts;
-    const reading = new Reading(application.beginLoad());
+    const { identity, store, clock, application, rules } = this.#parts;
+    const reading = new Reading(application.beginLoad(), rules);
     await scanEntries(store.image(), identity, new KeyedHash(clock.randomId()), reading);
     reading.finish();
     return { state: reading.state, requests: reading.requests };

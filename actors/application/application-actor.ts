@@ -15,6 +15,7 @@ import type { LogBatch } from "../../machines/log/batch.ts";
 import { refusal } from "../../machines/replica/intake.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { RunningRequest } from "../../machines/replica/requests.ts";
+import type { Rules } from "../../machines/replica/rules.ts";
 import { stateName } from "../../machines/step.ts";
 import { duplicateHeaders } from "../../schemas/envelope.ts";
 import type { Settings } from "../../schemas/settings.ts";
@@ -35,6 +36,7 @@ export interface ApplicationParts {
   readonly world: World;
   readonly stage: Stage;
   readonly replica: () => Replica;
+  readonly rules: Rules;
   /** The committed log, oldest first: from disk, then from memory. */
   readonly committedLog: (from: number) => AsyncIterable<LogBatch>;
 }
@@ -83,12 +85,13 @@ export class ApplicationActor implements Actor {
   }
 
   #makeRunner(): HandlerRunner<RunningRequest> {
-    const { application, settings, world, stage } = this.#parts;
+    const { application, settings, world, stage, rules } = this.#parts;
+    const { handlerMs, maxRecordBytes } = settings.limits;
     return new HandlerRunner<RunningRequest>({
       application,
       state: this.#state,
       clock: world.clock,
-      limits: settings.limits,
+      limits: { handlerMs, maxRecordBytes: rules.recordRoom(maxRecordBytes) },
       sink: {
         transaction: (request, record) => {
           this.#replica.intake.transaction(request, record, this.#replica);
@@ -302,7 +305,8 @@ export class ApplicationActor implements Actor {
     replica.release((to, bytes, isDuplicate) => {
       world.bus.publish(to, bytes, isDuplicate ? duplicateHeaders : undefined);
     });
-    if (this.#results.publish(replica.log, replica.committed, replica.history)) stage.touch();
+    const publishable = replica.rules.mayPublish(replica.log.closed.sequence, replica.committed);
+    if (this.#results.publish(replica.log, publishable, replica.history)) stage.touch();
     if (this.#waiting.length > 0) this.#resolveCommitted(replica.committed);
     if (replica.intake.hasStartable(replica.committed)) stage.touch();
   }

@@ -109,8 +109,8 @@ export class CheckpointActor implements Actor {
         floorMs: Math.max(0, requests.done.floorMs),
       },
     });
-    const { digest, queues } = checkpoint.meta ?? {};
-    this.#parts.onFlushed(report.applied, JSON.stringify([digest, queues]));
+    const { digest, queues, floorMs } = checkpoint.meta ?? {};
+    this.#parts.onFlushed(report.applied, JSON.stringify([digest, queues, floorMs]));
     replica().onFlushed(report.applied, checkpoint.meta?.firstRetained ?? 1);
   }
 

@@ -26,7 +26,7 @@ export class Applied {
   }
 
   /** The table of requests learns of records through here. */
-  observe(through: number, own: OwnLog): void {
+  observe(through: number, own: OwnLog, rules: Rules): void {
     const { requests } = this;
     if (requests.through >= through) return;
     for (const batch of own.log.batches(requests.through + 1, through)) {
@@ -34,8 +34,9 @@ export class Applied {
       this.#reader.over(bytes, 0);
       do {
         requests.observe(this.#reader, bytes);
-        if (this.#reader.sequence <= own.committed) requests.forget(this.#reader.forgottenThrough);
-        else requests.expectForget(this.#reader.forgottenThrough);
+        const { sequence, forgottenThrough } = this.#reader;
+        if (sequence <= own.committed) requests.forget(rules.forgetsThrough(forgottenThrough, sequence));
+        else requests.expectForget(sequence, forgottenThrough);
       } while (this.#reader.next());
     }
   }
@@ -45,7 +46,7 @@ export class Applied {
     if (!this.isLoaded) return;
     const through = rules.mayApply(own.log.last, own.committed);
     if (through <= this.requests.through) return;
-    this.observe(through, own);
+    this.observe(through, own, rules);
     out.push({ type: "apply", through });
   }
 

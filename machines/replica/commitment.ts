@@ -70,7 +70,9 @@ export class Commitment {
       forget = batch?.forget ?? 0;
       this.results = batch?.results ?? 0;
     }
-    if (forget > 0) view.applied.requests.forget(forget);
+    const { requests } = view.applied;
+    requests.onCommitted(point);
+    if (forget > 0) requests.forget(forget);
   }
 
   #point(view: CommitView): number {

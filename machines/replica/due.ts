@@ -104,7 +104,7 @@ function reasonOf(member: Member, { peers }: DueView): string {
 
 function wantedSwitch(record: RegistryRecord, view: DueView): Due | null {
   const { bus, plans, stopping } = view;
-  const busIsLost = !bus.connected && view.nowMs - bus.lostMs > view.limits.suspicionMs;
+  const busIsLost = !bus.connected && view.rules.mustHandOver(view.nowMs - bus.lostMs, view.limits.suspicionMs);
   const has = (needs: HeirNeeds) => heirOf(record, needs, view) !== null;
   const event = "switch.requested";
   if (has(busIsLost || stopping ? "bus" : "session")) {
@@ -121,9 +121,9 @@ function wantedSwitch(record: RegistryRecord, view: DueView): Due | null {
  * registry is away for all, there is no heir, and nobody moves. A switch that failed is not tried again at once: clients on
  * this side are served meanwhile.
  */
-function registryIsLost({ membership: { silentSinceMs }, plans, limits, nowMs }: DueView): boolean {
+function registryIsLost({ membership: { silentSinceMs }, plans, limits, nowMs, rules }: DueView): boolean {
   if (silentSinceMs === null) return false;
-  return nowMs - Math.max(silentSinceMs, plans.switchFailedMs) > limits.registryLostMs;
+  return rules.mustHandOver(nowMs - Math.max(silentSinceMs, plans.switchFailedMs), limits.registryLostMs);
 }
 
 function failedSwitch(record: RegistryRecord, view: DueView): Due | null {

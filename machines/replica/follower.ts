@@ -129,7 +129,7 @@ export class Follower {
     const facts = { session, epoch: view.membership.epoch, self: view.self, primary: primary.incarnation };
     if (!view.rules.mirrorFits(message, facts)) return;
     following.heardMs = view.nowMs;
-    const outcome = onMirror(following, message, payload, own.log);
+    const outcome = onMirror(following, message, payload, own.log, view.rules);
     if (outcome === "differs") {
       this.#onDifference(following, view);
       return;

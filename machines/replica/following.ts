@@ -71,6 +71,7 @@ export function onMirror(
   message: Mirror,
   payload: Uint8Array,
   log: MemoryLog,
+  rules: Rules,
 ): "appended" | "nothing" | "differs" {
   following.probe = Math.max(following.probe, message.probe);
   following.owesConfirm = true;
@@ -86,7 +87,8 @@ export function onMirror(
     following.gap = true;
     return "nothing";
   }
-  const fault = log.appendBatch(message.first === log.last + 1 ? batch : sliceFrom(batch, log.last + 1));
+  const next = message.first === log.last + 1 ? batch : sliceFrom(batch, log.last + 1);
+  const fault = log.appendBatch(rules.asMade(next, log.closed.hash));
   if (fault === "hash") return "differs";
   if (fault === null) following.verified = true;
   else following.gap = true;

@@ -31,7 +31,7 @@ export function heirOf(record: RegistryRecord, needs: HeirNeeds, view: ReplicaVi
 export function offerRole(view: ReplicaView): void {
   const { own } = view;
   const { record, open, frozen, epoch } = view.membership;
-  if (record === null || open !== null || frozen !== "" || own.committed < own.log.last) return;
+  if (record === null || open !== null || frozen !== "" || !view.rules.mayOffer(own.committed, own.log.last)) return;
   const heir = heirOf(record, "session", view);
   if (heir === null || heir.session === null) return;
   view.out.push({
@@ -57,5 +57,5 @@ export function mayTake(offer: Handover, following: Following | null, view: Hand
   if (!membership.isAnswered) return false;
   if (membership.frozen !== "" || !membership.isEpochSaved || offer.epoch !== membership.epoch) return false;
   if (!following?.accepted || following.primary.incarnation !== offer.from || offer.to !== view.self) return false;
-  return log.last === offer.sequence && log.hashAt(offer.sequence) === offer.hash;
+  return view.rules.holdsOffer(offer, log.last, log.hashAt(offer.sequence));
 }

@@ -65,6 +65,8 @@ export class Intake {
   #waiting: { readonly request: RunningRequest; readonly attempts: number }[] = [];
   /** Begun and not done: joined by duplicates. */
   #running = new Map<string, RunningRequest>();
+  /** Copies that wait for the answer of one that runs. */
+  #joined = 0;
 
   /** What runs is copied too: the handlers of the original finish the original's requests alone. */
   clone(): Intake {
@@ -77,6 +79,7 @@ export class Intake {
     const copy = new Intake();
     copy.#replies = this.#replies.clone();
     copy.isPaused = this.isPaused;
+    copy.#joined = this.#joined;
     copy.#queue = this.#queue.map(copyOf);
     copy.#dangerous = this.#dangerous === null ? null : copyOf(this.#dangerous);
     copy.#waiting = this.#waiting.map(({ request, attempts }) => ({ request: copyOf(request), attempts }));
@@ -91,7 +94,7 @@ export class Intake {
   }
 
   get inFlight(): number {
-    return this.#replies.waiting + this.#running.size;
+    return this.#replies.waiting + this.#running.size + this.#joined;
   }
 
   /** The request to run now, or null: it is answered, joined, refused, queued behind an attempt record, or dropped. */
@@ -107,10 +110,11 @@ export class Intake {
     const running = this.#running.get(key);
     if (running !== undefined) {
       if (rules.isReused(arrival.bodyHash, running.bodyHash)) this.#refuseReused(arrival, view);
-      else if (arrival.replyTo !== "") running.replyTo.push(arrival.replyTo);
+      else if (this.#isFull(view)) this.refuse(arrival, "BUSY", "too many requests are in flight", view);
+      else if (arrival.replyTo !== "") this.#join(running, arrival.replyTo);
       return null;
     }
-    if (arrival.issuedAtMs !== undefined && arrival.issuedAtMs > nowWallMs + view.limits.maxFutureMs) {
+    if (rules.isFromFuture(arrival.issuedAtMs, nowWallMs + view.limits.maxFutureMs)) {
       const message = "issuedAt lies too far in the future: check the client's clock";
       this.#replies.oweAtOnce(arrival.replyTo, refusal(arrival.client, arrival.id, "INVALID_REQUEST", message), false);
       return null;
@@ -150,6 +154,7 @@ export class Intake {
       stampMs: begun?.stampMs ?? arrival.issuedAtMs ?? nowWallMs,
       body: arrival.body,
       replyTo: arrival.replyTo === "" ? [] : [arrival.replyTo],
+      joined: 0,
       completed: begun === undefined ? [] : rules.completed(begun.completed),
       resumed: begun !== undefined && begun.completed.length > 0,
       startsAfter: 0,
@@ -158,13 +163,25 @@ export class Intake {
       ordinal: begun?.completed.length ?? 0,
     };
     const isEarly = view.nowMs - view.serving.hotSinceMs < view.limits.cautionMs;
-    return this.begin(request, begun?.attempts ?? 0, arrival.resend || isEarly || begun !== undefined, view);
+    const isSuspect = rules.needsAttempt(arrival.resend || isEarly || begun !== undefined);
+    return this.begin(request, begun?.attempts ?? 0, isSuspect, view);
   }
 
-  #busy({ limits, commitment }: IntakeView): string {
+  #busy({ rules, limits, commitment }: IntakeView): string {
     if (this.isPaused) return "intake is paused by an operator";
-    if (commitment.openBytes > limits.maxUnconfirmedBytes) return "the backup or the disk does not keep up";
-    return this.inFlight >= limits.maxInFlight ? "too many requests are in flight" : "";
+    if (rules.isFull(commitment.openBytes, limits.maxUnconfirmedBytes))
+      return "the backup or the disk does not keep up";
+    return this.#isFull({ rules, limits }) ? "too many requests are in flight" : "";
+  }
+
+  #isFull({ rules, limits }: Pick<IntakeView, "rules" | "limits">): boolean {
+    return rules.isFull(this.inFlight, limits.maxInFlight);
+  }
+
+  #join(running: RunningRequest, replyTo: string): void {
+    running.replyTo.push(replyTo);
+    running.joined += 1;
+    this.#joined += 1;
   }
 
   /** Starts a request at once, or behind an attempt record where it may be dangerous (rule 17). */
@@ -244,6 +261,7 @@ export class Intake {
     if (arrival.replyTo === "") return;
     const { reply } = done;
     if (view.rules.mayAnswer(done.sequence, view.committed)) this.#replies.oweAtOnce(arrival.replyTo, reply, true);
+    else if (this.#isFull(view)) this.refuse(arrival, "BUSY", "too many requests are in flight", view);
     else this.#replies.owe(arrival.replyTo, view.log.last, reply, 0, reply.length, true);
   }
 
@@ -267,7 +285,7 @@ export class Intake {
   answerProven(to: string, bytes: Uint8Array, needs: number, view: IntakeView): void {
     if (to === "" || this.#replies.waitingForProof >= view.limits.maxWaitingRefusals) return;
     const probe = view.alone ? 0 : view.peers.nextProbe();
-    this.#replies.oweProven(to, Math.max(needs, view.inherited), probe, bytes);
+    this.#replies.oweProven(to, view.rules.answerNeeds(needs, view.inherited), probe, bytes);
   }
 
   #append(
@@ -352,6 +370,7 @@ export class Intake {
       const to = request.replyTo[index] as string;
       this.#replies.owe(to, sequence, at.source, at.start, at.end, index > 0);
     }
+    this.#joined -= request.joined;
     if (request === this.#dangerous) this.#onDangerOver(view);
     return sequence;
   }
@@ -375,6 +394,7 @@ export class Intake {
       stampMs: begun.stampMs,
       body: JSON.parse(begun.body),
       replyTo: [],
+      joined: 0,
       completed,
       resumed: true,
       startsAfter: 0,
@@ -389,6 +409,7 @@ export class Intake {
     this.#replies.clear();
     this.#queue = [];
     this.#running.clear();
+    this.#joined = 0;
     this.#dangerous = null;
     this.#waiting = [];
   }

@@ -184,7 +184,7 @@ export class Membership {
     if (answer.outcome === "won")
       return this.#settle({ record: { ...open.record, writeId }, revision: answer.revision });
     if (isLatest) {
-      const isClear = answer.outcome === "lost" && open.writeIds.length === 1;
+      const isClear = this.#rules.isClearlyLost(answer.outcome, open.writeIds.length);
       this.#open = { ...open, status: isClear ? "lost" : "unknown" };
     }
     return null;

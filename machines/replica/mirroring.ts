@@ -221,7 +221,9 @@ export function judgeSession(peer: Peer, nowMs: number, view: MirrorView): void 
   const { session } = peer;
   if (session === null) return;
   if (holdsEverything(session, view)) stepMirror(peer, { type: "tail.reached" });
-  const isStalled = nowMs - session.progressMs > view.limits.stalledBackupMs && session.sent > session.confirmed;
+  const { stalledBackupMs } = view.limits;
+  const isStalled =
+    view.rules.isStalled(nowMs - session.progressMs, stalledBackupMs) && session.sent > session.confirmed;
   stepMirror(peer, { type: isStalled ? "progress.stopped" : "progress.made" });
 }
 

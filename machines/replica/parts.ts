@@ -61,8 +61,8 @@ export abstract class Parts {
     this.outbox = [];
     this.own = new OwnLog(start);
     this.applied = new Applied(start.requests);
-    this.membership = new Membership(self, rules, this.outbox, start.epochSeen);
-    this.peers = new Peers(others, limits.suspicionMs, nowMs);
+    this.membership = new Membership(self, rules, this.outbox, rules.epochAtStart(start.epochSeen));
+    this.peers = new Peers(others, limits.suspicionMs, nowMs, rules);
     this.intake = new Intake();
     this.commitment = new Commitment();
     this.serving = new Serving();

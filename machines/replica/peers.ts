@@ -18,6 +18,7 @@ import {
   newLink,
 } from "../link.ts";
 import { type MirrorAction, type MirrorEvent, type MirrorSnapshot, mirrorStep, noMirror } from "../mirror.ts";
+import type { Rules } from "./rules.ts";
 
 export type LinkName = "main" | "failsafe";
 
@@ -82,10 +83,12 @@ const maxHoldOffMs = 10_000;
 export class Peers {
   readonly #byName: Map<string, Peer>;
   readonly #suspicionMs: number;
+  readonly #rules: Rules;
   #probe = 0;
   #lastTickMs: number;
 
-  constructor(names: readonly string[], suspicionMs: number, nowMs: number) {
+  constructor(names: readonly string[], suspicionMs: number, nowMs: number, rules: Rules) {
+    this.#rules = rules;
     this.#suspicionMs = suspicionMs;
     this.#lastTickMs = nowMs;
     this.#byName = new Map(
@@ -112,7 +115,7 @@ export class Peers {
   }
 
   clone(): Peers {
-    const copy = new Peers([], this.#suspicionMs, this.#lastTickMs);
+    const copy = new Peers([], this.#suspicionMs, this.#lastTickMs, this.#rules);
     copy.#probe = this.#probe;
     for (const [name, peer] of this.#byName) copy.#byName.set(name, clonePeer(peer));
     return copy;
@@ -148,7 +151,7 @@ export class Peers {
   nextProbe(): number {
     let sent = 0;
     for (const { session } of this.#byName.values()) sent = Math.max(sent, session?.probed ?? 0);
-    if (this.#probe <= sent) this.#probe = sent + 1;
+    if (!this.#rules.isFreshProbe(this.#probe, sent)) this.#probe = sent + 1;
     return this.#probe;
   }
   /** The highest probe that came back from all of these incarnations. */
@@ -181,7 +184,8 @@ export class Peers {
    * comes late says that this server was paused: what it did not hear says nothing about the others (rule 9).
    */
   onTick(nowMs: number, heartbeatMs: number): void {
-    if (nowMs - this.#lastTickMs > Math.max(2 * heartbeatMs, this.#suspicionMs / 2)) this.#restartMeasure(nowMs);
+    const limitMs = Math.max(2 * heartbeatMs, this.#suspicionMs / 2);
+    if (this.#rules.wasPaused(nowMs - this.#lastTickMs, limitMs)) this.#restartMeasure(nowMs);
     this.#lastTickMs = nowMs;
     for (const peer of this.#byName.values()) {
       if (nowMs - peer.heardMs.main > this.#suspicionMs) step(peer, { type: "main.silent" });
@@ -292,7 +296,8 @@ export class Peers {
   /** A peer that keeps being removed waits longer each time before it is added again. */
   mayRejoin(peer: Peer, nowMs: number): boolean {
     if (peer.removals === 0) return true;
-    return nowMs - peer.removedMs >= Math.min(maxHoldOffMs, this.#suspicionMs * 2 ** peer.removals);
+    const holdOffMs = Math.min(maxHoldOffMs, this.#suspicionMs * 2 ** peer.removals);
+    return this.#rules.mayRejoin(nowMs - peer.removedMs, holdOffMs);
   }
 }
 

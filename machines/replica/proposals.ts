@@ -23,7 +23,7 @@ export function proposed(proposal: Proposal, view: ProposalView): Partial<Regist
       return { ...sole(view), mode: record?.mode === "backup-only" ? "backup-only" : "primary-only" };
     case "proposeNewHistory": {
       // At level `synced` nothing that was acknowledged can be missing from the longest log.
-      const keeps = options.confirm === "synced" && !view.consultation.isForced;
+      const keeps = view.rules.keepsHistory(options.confirm, view.consultation.isForced);
       return { ...sole(view), mode: "primary-only", history: keeps ? (record?.history ?? "") : view.newId("h") };
     }
     case "proposeTakeover":

@@ -173,7 +173,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
         this.follower.follow(this);
         return;
       case "unfollow":
-        this.follower.unfollow();
+        if (!this.fenced || !this.rules.mayConfirm(true, false)) this.follower.unfollow();
         return;
       case "becomeHot":
         this.#becomeHot();
@@ -232,7 +232,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
 
   #endHotTurn(): void {
     this.#closeBatch();
-    if (!this.lifecycle.fenced) for (const peer of this.peers) pump(peer, this.nowMs, false, this);
+    if (this.rules.mayCommit(this.lifecycle.fenced)) for (const peer of this.peers) pump(peer, this.nowMs, false, this);
     this.commitment.askDisk(this);
     this.commitment.advance(this);
     this.serving.announce(this);
@@ -436,7 +436,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
     this.peers.onTick(nowMs, this.limits.heartbeatMs);
     this.membership.onTick(nowMs, this.limits.registryPollMs);
     this.heartbeats.send(this);
-    if (this.hot && !this.fenced) for (const peer of this.peers) keepUp(peer, nowMs, this);
+    if (this.hot && this.rules.mayCommit(this.fenced)) for (const peer of this.peers) keepUp(peer, nowMs, this);
     this.follower.onTick(this);
     this.#consult();
     this.#leave();

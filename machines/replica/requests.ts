@@ -38,6 +38,8 @@ export interface RunningRequest {
   readonly body: unknown;
   /** Reply subjects: the first one's and those of duplicates that joined. */
   readonly replyTo: string[];
+  /** How many of these joined. */
+  joined: number;
   completed: readonly CompletedTransaction[];
   resumed: boolean;
   /** The log must be committed through here before the handler starts (rule 17); 0: at once. */
@@ -57,6 +59,7 @@ export class RequestTable {
   #through: number;
   #forgetThrough = 0;
   #forgotten = 0;
+  #expected: { readonly sequence: number; readonly through: number }[] = [];
   readonly #reader = new RecordReader(new Uint8Array(0));
 
   constructor(
@@ -76,6 +79,7 @@ export class RequestTable {
     copy.#historyStart = this.#historyStart;
     copy.#forgetThrough = this.#forgetThrough;
     copy.#forgotten = this.#forgotten;
+    copy.#expected = [...this.#expected];
     return copy;
   }
 
@@ -162,14 +166,22 @@ export class RequestTable {
   chooseForgotten(keep: number, beforeMs: number, maxAtOnce: number): void {
     this.#forgetThrough = Math.max(this.#forgetThrough, this.done.forgettable(keep, beforeMs, maxAtOnce));
   }
-  /** A record that is not committed says so: the next own record says it too. */
-  expectForget(through: number): void {
-    this.#forgetThrough = Math.max(this.#forgetThrough, through);
+  /** A record that is not committed says so: the next own record says it too, and it is done once that one is committed. */
+  expectForget(sequence: number, through: number): void {
+    if (through <= this.#forgetThrough) return;
+    this.#forgetThrough = through;
+    this.#expected.push({ sequence, through });
+  }
+  /** Inherited records are committed through here. */
+  onCommitted(sequence: number): void {
+    while (this.#expected.length > 0 && (this.#expected[0]?.sequence ?? 0) <= sequence)
+      this.forget(this.#expected.shift()?.through ?? 0);
   }
   /** A record that says so is committed. */
   forget(through: number): void {
+    if (through <= this.#forgotten) return;
+    this.#forgotten = through;
     this.#forgetThrough = Math.max(this.#forgetThrough, through);
-    this.#forgotten = Math.max(this.#forgotten, through);
     this.done.forget(through);
     // Tried and never finished, and nobody asks any more: it must not hold the log on the disk for ever.
     for (const [key, request] of this.#begun)

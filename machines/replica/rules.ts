@@ -2,8 +2,10 @@
  * The rules of PROTOCOL.md that are a single decision, by name. The replica asks them and nothing else decides, so that
  * each has one place, and a simulation can break one at a time by passing another function. These are what ships.
  */
-import type { Member, RegistryRecord } from "../../schemas/registry.ts";
+import type { Member, Position, RegistryRecord } from "../../schemas/registry.ts";
+import type { Settings } from "../../schemas/settings.ts";
 import { type Confirm, type Mirror, sameMember } from "../codec/message.ts";
+import type { LogBatch } from "../log/batch.ts";
 import { type Configuration, commitPoint, isAlone, otherMembers } from "../log/commit.ts";
 
 export interface ConfirmFacts {
@@ -22,11 +24,21 @@ export interface MirrorFacts {
   primary: string;
 }
 
+/** Where a log ends: the epoch of its last record, and its sequence. */
+export interface LogEnd {
+  server: string;
+  lastEpoch: number;
+  last: number;
+}
+
 export const shippedRules = {
   /** Rule 1: everything names incarnations; a restarted server is another one. */
   isSameMember: (one: Member, other: Member): boolean => sameMember(one, other),
 
-  /** Rule 2: a server that is about to ask for a configuration without its peer confirms and acknowledges nothing. */
+  /**
+   * Rule 2: a server that is about to ask for a configuration without its peer confirms and acknowledges nothing: a
+   * candidate follows nobody, and a fenced primary mirrors no more.
+   */
   mayConfirm: (fenced: boolean, casIsOpen: boolean): boolean => !fenced && !casIsOpen,
   mayCommit: (fenced: boolean): boolean => !fenced,
 
@@ -46,12 +58,18 @@ export const shippedRules = {
   /** Rule 3: an answer that is not a clear one is unknown; it is settled only by a revision beyond the expected one. */
   isSettled: (revision: number, expectedRevision: number): boolean => revision > expectedRevision,
 
+  /** The registry's section: lost is only a clear "wrong last sequence" on the first and only try. */
+  isClearlyLost: (outcome: "lost" | "unknown", tries: number): boolean => outcome === "lost" && tries === 1,
+
   /** Rule 4: records are appended only in the current epoch, from the primary that this server follows, in its session. */
   mirrorFits: (message: Mirror, facts: MirrorFacts): boolean =>
     message.epoch === facts.epoch &&
     message.session === facts.session &&
     message.from === facts.primary &&
     message.to === facts.self,
+
+  /** Rule 4: a batch is appended as it was made: the log, which ends with this hash, judges what it follows. */
+  asMade: (batch: LogBatch, _hash: number): LogBatch => batch,
 
   /** Rule 4: a confirm counts only from this session, this epoch, both incarnations, for a record with the same hash. */
   confirmFits: (message: Confirm, facts: ConfirmFacts): boolean =>
@@ -63,6 +81,12 @@ export const shippedRules = {
 
   /** Rule 5: a reply leaves only when its record, and all before it, are committed. */
   mayAnswer: (needs: number, committed: number): boolean => needs <= committed,
+
+  /** Rule 5: what a read saw, or a refusal speaks of, is committed before it leaves, and so is all that was inherited. */
+  answerNeeds: (needs: number, inherited: number): number => Math.max(needs, inherited),
+
+  /** Rule 5: what was already in flight proves nothing. */
+  isFreshProbe: (probe: number, sent: number): boolean => probe > sent,
 
   /** Rule 5: a read or a refusal waits for an echo, from every other in-sync member, of a probe sent after it arrived. */
   isProven: (needs: number, echoed: number): boolean => echoed >= needs,
@@ -86,12 +110,41 @@ export const shippedRules = {
    */
   isOfThisEpoch: (confirmedEpoch: number, epoch: number): boolean => confirmedEpoch === epoch,
 
+  /** Rule 9: a tick that comes late says that this server was paused, and what it did not hear says nothing. */
+  wasPaused: (sinceTickMs: number, limitMs: number): boolean => sinceTickMs > limitMs,
+  /** Rule 9: one that keeps being removed waits longer each time. */
+  mayRejoin: (sinceRemovalMs: number, holdOffMs: number): boolean => sinceRemovalMs >= holdOffMs,
+  /** Rule 9: a primary that lost NATS, or its registry, for this long hands its role over while the main link lives. */
+  mustHandOver: (lostForMs: number, limitMs: number): boolean => lostForMs > limitMs,
+
+  /** Rule 10: a backup that is heard and makes no progress for this long is removed. */
+  isStalled: (sinceProgressMs: number, limitMs: number): boolean => sinceProgressMs > limitMs,
+
+  /** The start table: only the sole member itself goes on from its disk; the others wait for it. */
+  isOwnDisk: (sole: string, self: string): boolean => sole === self,
+
+  /** The start table: while an in-sync incarnation lives, it takes over, and one that restarted joins. */
+  mayTakeOver: (isLiving: boolean): boolean => isLiving,
+
   /** The start table: a sole member's disk must hold the base. */
   holdsBase: (record: RegistryRecord, last: number, hashAtBase: number | undefined): boolean =>
     last >= record.base.sequence && hashAtBase === record.base.hash,
 
   /** The start table: after a total loss, only when every configured server is present can the longest log be chosen. */
   mayChooseLongest: (present: number, configured: number): boolean => present === configured,
+
+  /** The start table, after a total loss: the highest (epoch of its last record, sequence) goes on. */
+  isBetter: (other: LogEnd, own: LogEnd): boolean =>
+    other.lastEpoch > own.lastEpoch ||
+    (other.lastEpoch === own.lastEpoch && other.last > own.last) ||
+    (other.lastEpoch === own.lastEpoch && other.last === own.last && other.server < own.server),
+  /** The start table, after a total loss: with `wait` an operator decides. */
+  mayGoOn: (afterTotalLoss: Settings["afterTotalLoss"]): boolean => afterTotalLoss === "longest",
+  /** The start table and rule 18: a new history, unless nothing that was acknowledged can be missing. */
+  keepsHistory: (confirm: Settings["confirm"], isForced: boolean): boolean => confirm === "synced" && !isForced,
+
+  /** The registry's section: a server remembers the highest epoch that it has seen, across restarts. */
+  epochAtStart: (saved: number): number => saved,
 
   /** The registry's section: one that went backwards freezes mode changes. */
   wentBack: (epoch: number, epochSeen: number): boolean => epoch < epochSeen,
@@ -102,17 +155,38 @@ export const shippedRules = {
   /** Rule 12. */
   isDuplicate: (sequence: number): boolean => sequence > 0,
   isReused: (bodyHash: number, remembered: number): boolean => bodyHash !== remembered,
+  /** Rule 12: what may be forgotten is decided by the primary, and carried in records. */
+  forgetsThrough: (carried: number, _sequence: number): number => carried,
+  isFromFuture: (issuedAtMs: number | undefined, latestMs: number): boolean =>
+    issuedAtMs !== undefined && issuedAtMs > latestMs,
   isExpired: (issuedAtMs: number | undefined, floorMs: number): boolean =>
     issuedAtMs !== undefined && issuedAtMs <= floorMs,
 
   /** Rule 13: the result from which a new primary publishes again. */
   publishFrom: (published: number): number => published + 1,
 
+  /** Rule 13: results are published after commit. */
+  mayPublish: (_last: number, committed: number): number => committed,
+
+  /** Rule 14: on opening, what a disk holds is what was flushed. */
+  isAsFlushed: (found: string, flushed: string): boolean => found === flushed,
+
+  /** Rule 15: past the limit a request is refused, never kept waiting. */
+  isFull: (count: number, limit: number): boolean => count >= limit,
+  /** Rule 15: how large a record may be is known when its transaction is built. */
+  recordRoom: (maxRecordBytes: number): number => maxRecordBytes,
+
   /** Rule 16: what a resumed request has done already. */
   completed: <T>(transactions: readonly T[]): readonly T[] => transactions,
 
-  /** Rule 17. */
+  /** Rule 17: what may have killed a server has an attempt on record before it is run again. */
+  needsAttempt: (isSuspect: boolean): boolean => isSuspect,
   isPoisoned: (attempts: number): boolean => attempts >= 2,
+
+  /** Planned switch: everything is committed when the role is offered, and who takes it holds all of it. */
+  mayOffer: (committed: number, last: number): boolean => committed >= last,
+  holdsOffer: (offer: Position, last: number, hash: number | undefined): boolean =>
+    offer.sequence === last && offer.hash === hash,
 
   /** Clean stop: no record, no open CAS and no unseen one may name a server that exits. */
   mayExit: (isNamed: boolean, isReleased: boolean): boolean => !isNamed && isReleased,

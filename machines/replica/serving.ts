@@ -46,7 +46,7 @@ export class Serving {
     const history = membership.record?.history ?? own.history;
     const isNewHistory = own.history !== history && own.log.last > 0;
     own.adopt(history, out);
-    applied.observe(own.log.last, own);
+    applied.observe(own.log.last, own, view.rules);
     out.push({ type: "apply", through: own.log.last });
     view.commitment.results = isNewHistory ? 0 : applied.requests.resultNumber;
     if (isNewHistory) appendHistory(view);

@@ -65,7 +65,7 @@ export function consultTable(facts: StartFacts): Verdict {
   const primary = present.find(({ incarnation }) => incarnation === record.primary.incarnation);
   if (record.inSync.length === 1 && record.durability === "disk") {
     const sole = record.inSync[0] as Member;
-    if (sole.server !== self.server) {
+    if (!rules.isOwnDisk(sole.server, self.server)) {
       if (primary?.hot) return verdict("verdict.join", `joins ${primary.server}`);
       return verdict(
         "verdict.wait",
@@ -90,7 +90,8 @@ export function consultTable(facts: StartFacts): Verdict {
   const living = record.inSync.filter((member) =>
     present.some(({ incarnation }) => incarnation === member.incarnation),
   );
-  if (living.length > 0) return verdict("verdict.wait", `waits for ${living[0]?.server} to take over`);
+  if (rules.mayTakeOver(living.length > 0))
+    return verdict("verdict.wait", `waits for ${living[0]?.server} to take over`);
   const proven = present.filter(
     (peer) => peer.proven && !record.inSync.some((member) => member.incarnation === peer.incarnation),
   );
@@ -102,17 +103,13 @@ export function consultTable(facts: StartFacts): Verdict {
       "verdict.wait",
       `all in-sync servers restarted; waits for ${absent.join(", ")}, which may hold more; start it, or recover by force`,
     );
-  if (facts.afterTotalLoss === "wait")
+  if (!rules.mayGoOn(facts.afterTotalLoss))
     return verdict(
       "verdict.wait",
       "all in-sync servers died together; an operator decides: recover by force on the server to go on with",
     );
-  const better = proven.find(
-    (peer) =>
-      peer.lastEpoch > disk.lastEpoch ||
-      (peer.lastEpoch === disk.lastEpoch && peer.last > disk.last) ||
-      (peer.lastEpoch === disk.lastEpoch && peer.last === disk.last && peer.server < self.server),
-  );
+  const own = { server: self.server, lastEpoch: disk.lastEpoch, last: disk.last };
+  const better = proven.find((peer) => rules.isBetter(peer, own));
   if (better !== undefined)
     return verdict("verdict.wait", `all in-sync servers restarted; ${better.server} has the longest log and goes on`);
   return verdict(

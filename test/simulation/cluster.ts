@@ -5,21 +5,25 @@
 import type { World } from "../../actors/world/ports.ts";
 import type { Recorder } from "../../deploy/drill/recorder.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
+import { subjects } from "../../schemas/subjects.ts";
 import type { Moments } from "./moments.ts";
 import type { Oracle } from "./oracle.ts";
 import type { Rng } from "./rng.ts";
+import type { SimNatsClient } from "./sim-nats-client.ts";
 import type { KillKind, SimProcess } from "./sim-process.ts";
 import type { SimWorld } from "./sim-world.ts";
 
-/** How a server's life ends by itself. fail: it stops with a message. */
-export type ServerEnd = "restart" | "exit" | "fail";
+/** How a server's life ends by itself. fail: it stops with a message; damaged: its disk does not prove right. */
+export type ServerEnd = "restart" | "exit" | "fail" | "damaged";
 
 export interface RunningServer {
   /** A clean stop. */
   stop(): Promise<void>;
   readonly ended: Promise<ServerEnd>;
-  /** The last record of its log. */
+  /** The last record of its log, how far it is committed, and the state of its lifecycle. */
   last?(): number;
+  committed?(): number;
+  state?(): string;
 }
 
 export interface StartContext {
@@ -32,6 +36,8 @@ export interface StartContext {
   readonly moments: Moments;
   readonly oracle: Oracle;
   readonly lethal: LethalRequest;
+  /** Something that no server may do. */
+  readonly onViolation: (of: string, text: string) => void;
 }
 
 export type StartServer = (context: StartContext) => RunningServer;
@@ -46,6 +52,7 @@ interface SimServer {
 }
 
 const restartMs = 300;
+const noBytes = new Uint8Array(0);
 
 export class Cluster {
   readonly #sim: SimWorld;
@@ -56,6 +63,7 @@ export class Cluster {
   readonly #oracle: Oracle;
   readonly #servers = new Map<string, SimServer>();
   readonly lethal = new LethalRequest();
+  #commander: SimNatsClient | null = null;
   onViolation: (of: string, text: string) => void = () => {};
 
   constructor(sim: SimWorld, start: StartServer, recorder: Recorder, moments: Moments, oracle: Oracle) {
@@ -79,6 +87,29 @@ export class Cluster {
 
   last(name: string): number {
     return this.#server(name).running?.last?.() ?? Number.MAX_SAFE_INTEGER;
+  }
+
+  committed(name: string): number {
+    return this.#server(name).running?.committed?.() ?? 0;
+  }
+
+  /** Of its lifecycle; "" while it has none. */
+  state(name: string): string {
+    return this.#server(name).running?.state?.() ?? "";
+  }
+
+  /** The service as an operator commands it (`twinlog switch`, `twinlog recover`). */
+  command(name: string, verb: string): void {
+    this.#tell(name, `is told to ${verb}`);
+    this.#operator.publish(subjects.control(this.#sim.options.service, name, verb), noBytes, {});
+  }
+
+  get #operator(): SimNatsClient {
+    if (this.#commander === null) {
+      this.#commander = this.#sim.natsClient(this.#sim.startProcess("operator"));
+      this.#commander.start(() => {});
+    }
+    return this.#commander;
   }
 
   process(name: string): SimProcess | null {
@@ -143,6 +174,12 @@ export class Cluster {
     });
   }
 
+  /** Dead, and nobody starts it again. */
+  takeAway(name: string, kind: KillKind): void {
+    this.#server(name).isOff = true;
+    this.kill(name, kind);
+  }
+
   startAll(): void {
     for (const name of this.names) this.start(name);
   }
@@ -195,6 +232,7 @@ export class Cluster {
       moments: this.#moments,
       oracle: this.#oracle,
       lethal: this.lethal,
+      onViolation: (of, text) => this.onViolation(of, text),
     });
   }
 
@@ -209,7 +247,9 @@ export class Cluster {
     if (!process.isAlive) return;
     if (end === "exit") this.#checkExit(process);
     this.#tell(process.host, `${incarnationOf(process)} ends: ${end}`);
-    if (server !== null && end === "fail") server.failedStarts += 1;
+    if (end === "damaged" && !this.#sim.host(process.host).disk.isHarmed)
+      this.onViolation("rule 14", `${incarnationOf(process)} refuses its disk, and nothing but crashes came over it`);
+    if (server !== null && (end === "fail" || end === "damaged")) server.failedStarts += 1;
     process.kill("process");
   }
 

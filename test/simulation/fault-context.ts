@@ -27,7 +27,8 @@ export interface FaultContext {
 
 export interface FaultKind {
   readonly name: string;
-  readonly class: FaultClass;
+  /** staged: for a mutation; no seed draws it. */
+  readonly class: FaultClass | "staged";
   readonly meanGapMs: number;
   run(context: FaultContext): void;
 }

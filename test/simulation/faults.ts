@@ -18,6 +18,7 @@ import {
   twoServers,
 } from "./fault-context.ts";
 import { combinedFaults } from "./faults-combined.ts";
+import { stagedFaults } from "./faults-staged.ts";
 import type { Rng } from "./rng.ts";
 import { brokerHost } from "./sim-broker.ts";
 import type { CrashPlan } from "./sim-process.ts";
@@ -298,6 +299,7 @@ const kinds: readonly FaultKind[] = [
   { name: "deleteRegistry", class: "registry", meanGapMs: 20_000, run: deleteRegistry },
   { name: "killAll", class: "beyond", meanGapMs: 5_000, run: killAll },
   ...combinedFaults,
+  ...stagedFaults,
 ];
 
 /** What may go on while the registry is not to be trusted: nobody's disk is lost. */

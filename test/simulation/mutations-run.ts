@@ -1,40 +1,84 @@
-/** `npm run simulate -- --mutations`: each rule broken by name until a run finds it out, and the table of that. */
-import { mutations } from "./mutations.ts";
+/**
+ * `npm run simulate -- --mutations`: each rule broken by name until a run finds it out, and the table of that. Each seed
+ * that found one is run again with the rules that ship, which must find nothing: what is found is the broken rule.
+ */
+import { type Mutation, mutations } from "./mutations.ts";
+import type { SeedResult, WorkerTask } from "./worker.ts";
 import { onWorkers } from "./worker-pool.ts";
 
-const mutationBudget = 100;
+/** Seeds that a mutation may take. */
+const budget = 60;
 
-/** Each mutation until its first violation; the table goes into ARCHITECTURE.md. */
-export async function allMutations(options: {
-  seeds: string | undefined;
-  only: string | undefined;
-  workers: number | undefined;
-}): Promise<boolean> {
-  const budget = Number(options.seeds ?? mutationBudget);
-  const chosen = mutations.filter(({ name }) => options.only === undefined || name === options.only);
-  let isFound = true;
-  console.log("| rule | broken | found |\n|---|---|---|");
-  for (const { name, rule, asserted } of chosen) {
-    let seed = 0;
-    let firstFound: { seed: number; text: string } | null = null;
-    await onWorkers(
-      options.workers,
-      () => {
-        if (firstFound !== null || seed >= budget) return null;
-        seed += 1;
-        return { seed, faults: undefined, twice: false, mutation: name };
-      },
-      (task, { violations }) => {
-        const [first] = violations;
-        if (first !== undefined && (firstFound === null || task.seed < firstFound.seed))
-          firstFound = { seed: task.seed, text: `${first.of}: ${first.text}` };
-      },
-    );
-    const found = firstFound as { seed: number; text: string } | null;
-    isFound &&= found !== null || asserted !== undefined;
-    const unseen = asserted === undefined ? `**not in ${budget} seeds**` : `not in ${budget} seeds; test: ${asserted}`;
-    const text = found === null ? unseen : `after ${found.seed} seeds: ${found.text.slice(0, 90).replaceAll("|", "/")}`;
-    console.log(`| ${rule} | ${name} | ${text} |`);
+export interface MutationOptions {
+  readonly seeds: string | undefined;
+  readonly only: string | undefined;
+  readonly workers: number | undefined;
+}
+
+interface Search {
+  readonly mutation: Mutation;
+  given: number;
+  found: { readonly seed: number; readonly of: string; readonly text: string } | null;
+  /** What the shipped rules did in the plan and the seed in which it was found: "" is nothing. */
+  control: string | null;
+}
+
+class Searches {
+  readonly all: readonly Search[];
+  readonly #seeds: number;
+  readonly #controls: Search[] = [];
+
+  constructor(chosen: readonly Mutation[], seeds: number) {
+    this.all = chosen.map((mutation) => ({ mutation, given: 0, found: null, control: null }));
+    this.#seeds = seeds;
   }
-  return isFound;
+
+  next(): WorkerTask | null {
+    const same = { faults: undefined, twice: false };
+    const control = this.#controls.shift();
+    if (control?.found) return { ...same, seed: control.found.seed, mutation: control.mutation.name, isControl: true };
+    const search = this.all.find(({ found, given }) => found === null && given < this.#seeds);
+    if (search === undefined) return null;
+    search.given += 1;
+    return { ...same, seed: search.given, mutation: search.mutation.name };
+  }
+
+  onResult(task: WorkerTask, { violations }: SeedResult): void {
+    const search = this.all.find(({ mutation }) => mutation.name === task.mutation) as Search;
+    const [first] = violations;
+    if (task.isControl === true) search.control = first === undefined ? "" : `${first.of}: ${first.text}`;
+    else if (first !== undefined && search.found === null) {
+      search.found = { seed: task.seed, ...first };
+      this.#controls.push(search);
+      console.log(`  ${search.mutation.name}: ${first.of}: ${first.text.slice(0, 160)}`);
+    }
+  }
+}
+
+function row({ mutation, found, control, given }: Search): string {
+  const text =
+    found === null
+      ? `**not in ${given} seeds**`
+      : `after ${found.seed} seed${found.seed === 1 ? "" : "s"} (${found.of})`;
+  const isClean = control === null || control === "";
+  return `| ${mutation.rule} | ${mutation.name} | ${text}${isClean ? "" : `, **and so is what ships: ${control}**`} |`;
+}
+
+/** True: every mutation was found, and what ships was not. */
+export async function allMutations({ seeds, only, workers }: MutationOptions): Promise<boolean> {
+  const chosen = mutations.filter(({ name, rule }) => only === undefined || name.includes(only) || rule === only);
+  const searches = new Searches(chosen, Number(seeds ?? budget));
+  const startedMs = performance.now();
+  await onWorkers(
+    workers,
+    () => searches.next(),
+    (task, result) => searches.onResult(task, result),
+  );
+  const found = searches.all.filter((search) => search.found !== null);
+  const runs = searches.all.reduce((sum, { given }) => sum + given, 0);
+  console.log("\n| rule | broken | found |\n|---|---|---|");
+  for (const search of searches.all) console.log(row(search));
+  const minutes = ((performance.now() - startedMs) / 60_000).toFixed(1);
+  console.log(`\n${found.length} of ${searches.all.length} mutations found, ${runs} seeds in ${minutes} minutes`);
+  return found.every(({ control }) => control === "") && found.length === searches.all.length;
 }

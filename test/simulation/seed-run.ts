@@ -8,6 +8,7 @@
 import { Recorder, RecordingBus } from "../../deploy/drill/recorder.ts";
 import { type CheckReport, checkHistory } from "../../machines/checker/check.ts";
 import type { Violation } from "../../machines/checker/history.ts";
+import type { Limits } from "../../schemas/settings.ts";
 import { Cluster, type StartServer } from "./cluster.ts";
 import type { FaultClass } from "./fault-context.ts";
 import { FaultPlan } from "./faults.ts";
@@ -40,6 +41,9 @@ export interface SeedPlan {
   readonly clients: number;
   readonly isWide: boolean;
   readonly stopsAtEnd: boolean;
+  readonly afterTotalLoss: "longest" | "wait";
+  /** Limits that are not drawn. */
+  readonly limits?: Partial<Limits>;
   /** These kinds of faults and no others; else the seed chooses. */
   readonly faults?: readonly string[];
 }
@@ -97,6 +101,7 @@ export function planOf(seed: number, fixed: Partial<SeedPlan> = {}): SeedPlan {
     clients: rng.int(1, 4),
     isWide: rng.chance(0.15),
     stopsAtEnd: rng.chance(0.3),
+    afterTotalLoss: "longest",
     ...fixed,
   };
 }
@@ -319,7 +324,7 @@ class SeedRun {
     const isWithin = this.#plan.faultClass === "within";
     const { violations, ...check } = checkHistory(this.#recorder.events, {
       makeModel: this.#workload.makeModel,
-      mayBeginHistory: !isWithin,
+      mayBeginHistory: !isWithin && this.#plan.afterTotalLoss === "longest",
       mustRecover: this.#mustRecover,
       resultsAreComplete: isWithin && this.#integrator?.forgotten === 0,
     });

@@ -1,14 +1,16 @@
 /** What the simulator runs: the servers that ship, composed with simulated worlds, with one rule broken where asked. */
 import type { Observer } from "../../actors/observer.ts";
-import { type ServerEnd, startServer } from "../../actors/server.ts";
+import { startServer } from "../../actors/server.ts";
+import { StoreError } from "../../actors/world/ports.ts";
 import type { CommittedRecord } from "../../machines/checker/history.ts";
+import { RecoveryError } from "../../machines/checkpoint/scan.ts";
 import { chainHash, RecordReader, recordKinds } from "../../machines/codec/record.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import { initialRecord } from "../../machines/replica/initial-record.ts";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 import { Settings } from "../../schemas/settings.ts";
-import { incarnationOf, type StartContext, type StartServer } from "./cluster.ts";
-import { mutations } from "./mutations.ts";
+import { incarnationOf, type ServerEnd, type StartContext, type StartServer } from "./cluster.ts";
+import { type Mutation, mutations } from "./mutations.ts";
 import { runSeed, type SeedOptions, type SeedPlan, type SeedReport } from "./seed-run.ts";
 import type { Workload } from "./workloads.ts";
 
@@ -16,13 +18,15 @@ const kindNames = new Map<number, CommittedRecord["kind"]>(
   Object.entries(recordKinds).map(([name, kind]) => [kind, name as CommittedRecord["kind"]]),
 );
 
-function recordsOf(batch: LogBatch): CommittedRecord[] {
+/** `onRecord` is told the size of each. */
+function recordsOf(batch: LogBatch, onRecord: (bytes: number) => void): CommittedRecord[] {
   const records: CommittedRecord[] = [];
   let hash = batch.previousHash;
   const reader = new RecordReader(batch.bytes);
   do {
     hash = chainHash(reader.bytes, hash);
     const { sequence, epoch, client, id, name, resultNumber } = reader;
+    onRecord(reader.bytes.length);
     const kind = kindNames.get(reader.kind) ?? "final";
     const reply = Buffer.from(reader.reply).toString();
     records.push({ sequence, epoch, hash, kind, client, id, name, resultNumber, reply });
@@ -32,13 +36,21 @@ function recordsOf(batch: LogBatch): CommittedRecord[] {
 
 const watched = ["uncommitted tail dropped", "inherited tail", "snapshot asked for", "mirror changed links"] as const;
 
-function observerOf({ server, recorder, moments, oracle }: StartContext, incarnation: () => string): Observer {
+function observerOf(
+  { server, recorder, moments, oracle, onViolation }: StartContext,
+  incarnation: () => string,
+  maxRecordBytes: number,
+): Observer {
+  const measure = (bytes: number) => {
+    if (bytes > maxRecordBytes)
+      onViolation("rule 15", `a record of ${bytes} bytes, at most ${maxRecordBytes} are sent`);
+  };
   const of = () => ({ server, incarnation: incarnation() });
   return {
     onLife: (replica) => oracle.onLife(replica),
     onMade: (epoch, sequence) => recorder.record({ type: "made", ...of(), epoch, sequence }),
     onCommitted: (history, batch) => {
-      recorder.record({ type: "commit", ...of(), history, records: recordsOf(batch) });
+      recorder.record({ type: "commit", ...of(), history, records: recordsOf(batch, measure) });
       oracle.onCommitted(incarnation(), history, batch);
     },
     onEpoch: (epoch) => recorder.record({ type: "epoch", ...of(), epoch }),
@@ -50,11 +62,21 @@ function observerOf({ server, recorder, moments, oracle }: StartContext, incarna
   };
 }
 
-const ends: Record<ServerEnd["reason"], "exit" | "fail"> = { exit: "exit", failed: "fail" };
+/** A server may fail because of its disk, and of nothing else. */
+function failureOf(error: Error, { server, onViolation }: StartContext): ServerEnd {
+  if (error instanceof RecoveryError) return error.code === "damaged" ? "damaged" : "fail";
+  // A second process on the same machine finds its disk or its address in use (situation 29).
+  const isInUse = error.message.includes("address in use");
+  if (error instanceof StoreError || isInUse || error.message.startsWith("the disk failed")) return "fail";
+  onViolation("assertion", `${server} failed: ${error.message}`);
+  return "fail";
+}
 
-function makeStart(plan: SeedPlan, workload: Workload, rules: Rules): StartServer {
+function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | undefined): StartServer {
+  const rules: Rules = { ...shippedRules, ...mutation?.rules };
   return (context) => {
-    const { server, servers, world, process } = context;
+    const { server, servers, process } = context;
+    const world = mutation?.world?.(context.world) ?? context.world;
     const settings = Settings.parse({
       service: "sim",
       server,
@@ -62,7 +84,7 @@ function makeStart(plan: SeedPlan, workload: Workload, rules: Rules): StartServe
       servers: servers.map((name, index) => ({ name, port: 7000 + index })),
       dataDirectory: "simulated",
       confirm: plan.confirm,
-      afterTotalLoss: "longest",
+      afterTotalLoss: plan.afterTotalLoss,
       limits: {
         heartbeatMs: plan.heartbeatMs,
         suspicionMs: plan.suspicionMs,
@@ -73,6 +95,7 @@ function makeStart(plan: SeedPlan, workload: Workload, rules: Rules): StartServe
         cautionMs: 50,
         baseMs: 2_000,
         maxRetainedBytes: plan.retainedBytes,
+        ...plan.limits,
       },
     });
     const { application } = workload;
@@ -96,7 +119,7 @@ function makeStart(plan: SeedPlan, workload: Workload, rules: Rules): StartServe
         incarnation = lives === 1 ? incarnationOf(process) : `${incarnationOf(process)}.${lives}`;
         return incarnation;
       },
-      observer: observerOf(context, () => incarnation),
+      observer: observerOf(context, () => incarnation, settings.limits.maxRecordBytes),
     });
     return {
       stop: async () => {
@@ -104,23 +127,26 @@ function makeStart(plan: SeedPlan, workload: Workload, rules: Rules): StartServe
         await handle.ended;
       },
       last: () => (handle.life?.hasBegun === true ? handle.life.replica.log.last : Number.MAX_SAFE_INTEGER),
+      committed: () => (handle.life?.hasBegun === true ? handle.life.replica.committed : 0),
+      state: () => (handle.life?.hasBegun === true ? handle.life.replica.state : ""),
       ended: handle.ended.then((end) => {
-        if (end.reason === "failed") world.log.error({}, end.error.message);
-        return ends[end.reason];
+        if (end.reason === "exit") return "exit";
+        world.log.error({}, end.error.message);
+        return failureOf(end.error, context);
       }),
     };
   };
 }
 
+/** `isControl`: what ships, in the plan of that mutation, which must find nothing there. */
 export async function runShipped(
   seed: number,
-  task: { faults: readonly string[] | undefined; mutation: string | undefined },
+  task: { faults: readonly string[] | undefined; mutation: string | undefined; isControl?: boolean | undefined },
 ): Promise<SeedReport> {
   const mutation = mutations.find(({ name }) => name === task.mutation);
   if (task.mutation !== undefined && mutation === undefined) throw new Error(`no mutation is called ${task.mutation}`);
-  const rules: Rules = { ...shippedRules, ...mutation?.rules };
   const options: SeedOptions = {
-    makeStart: (plan, workload) => makeStart(plan, workload, rules),
+    makeStart: (plan, workload) => makeStart(plan, workload, task.isControl === true ? undefined : mutation),
     init: (sim, plan) => {
       sim.registry.write(initialRecord("sim", plan.servers[0] ?? "alpha", `h${plan.seed}`));
     },

@@ -135,6 +135,11 @@ export class SimBroker {
     }
   }
 
+  /** From one whose connection is gone by now. */
+  deliverLate(message: BusMessage): void {
+    if (this.isUp) for (const subscriber of this.#route(message.subject)) this.#send(subscriber, message);
+  }
+
   #publish(from: BrokerConnection, message: BusMessage): void {
     const route = this.#route(message.subject);
     for (const subscriber of route) this.#send(subscriber, message);

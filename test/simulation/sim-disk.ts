@@ -139,6 +139,8 @@ function lowerBound(sorted: readonly string[], key: string): number {
 export class SimDisk {
   main = new SimDirectory();
   side: SimDirectory | null = null;
+  /** What was synced is not what is there any more. */
+  isHarmed = false;
   lockedBy: SimProcess | null = null;
   /** Fault: no space; writes fail, and so does opening while it lasts (FACTS). */
   isFull = false;
@@ -177,6 +179,7 @@ export class SimDisk {
   wipe(): void {
     this.main = new SimDirectory();
     this.side = null;
+    this.isHarmed = false;
   }
 
   damage(): "middle" | "truncated" | "flipped" | null {
@@ -187,6 +190,7 @@ export class SimDisk {
         : how === "truncated"
           ? this.main.truncate(this.#rng)
           : this.main.flip(this.#rng);
+    this.isHarmed ||= done;
     return done ? how : null;
   }
 }

@@ -115,10 +115,14 @@ export class SimLinkFailsafe implements Link {
 
   /** The reply subject is for the broker: it says there when nobody listens for the peer. */
   #publish(peer: string, frame: Uint8Array): void {
-    if (this.#client.broker.network.isCut(`failsafe:${this.#server}`, `failsafe:${peer}`)) return;
+    const { broker } = this.#client;
+    if (broker.network.isCut(`failsafe:${this.#server}`, `failsafe:${peer}`)) return;
     const headers = { from: this.#server };
     const reply = `_INBOX.failsafe.${this.#server}.${peer}`;
-    this.#client.publish(this.#subject(peer), frame, { headers, reply });
+    const subject = this.#subject(peer);
+    // What was delayed on its way arrives also when its sender is dead by then (situation 18).
+    if (this.#process.isAlive) this.#client.publish(subject, frame, { headers, reply });
+    else broker.deliverLate({ subject, data: frame, headers, reply: "" });
   }
 
   #onFrame(message: BusMessage): void {

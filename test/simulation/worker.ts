@@ -6,6 +6,8 @@ export interface WorkerTask {
   readonly seed: number;
   readonly faults: readonly string[] | undefined;
   readonly mutation: string | undefined;
+  /** In the mutation's plan, with the rules that ship. */
+  readonly isControl?: boolean;
   /** Runs it again and compares the traces. */
   readonly twice: boolean;
 }

@@ -1,0 +1,84 @@
+/** What is in the log and on the disk, and what leaves: mirrors, confirms, commits, tables, snapshots, disk errors. */
+import { chainHash } from "../../../machines/codec/record.ts";
+import { deposals, type Mutation, pair, three, within } from "./mutation.ts";
+import { believingTheSecondTry, inTwoWrites, withoutSideDirectory } from "./worlds.ts";
+
+/** A primary that was left behind, and can hear clients before it can hear of its successor. */
+const stale = { ...pair, faults: ["staleReader"], faultMs: 12_000, clients: 4, registryTimeoutMs: 200 } as const;
+
+export const logMutations: readonly Mutation[] = [
+  {
+    name: "records of any epoch and session are appended, confirms fit any hash",
+    rule: "4",
+    rules: { mirrorFits: (message, facts) => message.to === facts.self, confirmFits: () => true },
+    plan: { ...three, faults: ["lateMirrors"] },
+  },
+  {
+    name: "records are appended whatever they follow, an uncommitted tail is kept, confirms fit any hash",
+    rule: "4",
+    rules: {
+      asMade: (batch, hash) => ({ ...batch, previousHash: hash, lastHash: chainHash(batch.bytes, hash) }),
+      truncatesTo: (_agreed, last) => last,
+      confirmFits: () => true,
+    },
+    plan: deposals,
+  },
+  {
+    name: "confirms of any session, epoch and incarnation count, and make a member",
+    rule: "4",
+    rules: { confirmFits: () => true, isOfThisEpoch: () => true },
+    plan: { ...pair, faults: ["lateConfirms"] },
+  },
+  { name: "replies leave above the commit point", rule: "5", rules: { mayAnswer: () => true } },
+  {
+    name: "what a read saw need not be committed",
+    rule: "5",
+    rules: { answerNeeds: () => 0 },
+    plan: { ...within, faults: ["kill", "split", "isolate"] },
+  },
+  { name: "reads and refusals need no echo", rule: "5", rules: { isProven: () => true }, plan: stale },
+  {
+    name: "an echo of what was in flight already is a proof",
+    rule: "5",
+    rules: { isFreshProbe: () => true },
+    plan: stale,
+  },
+  {
+    name: "a primary that hears nobody takes itself for alone",
+    rule: "5",
+    rules: { isAlone: () => true },
+    plan: stale,
+  },
+  { name: "no other member's echo is asked for", rule: "5", rules: { otherMembers: () => [] }, plan: stale },
+  { name: "tables take what is not committed", rule: "6", rules: { mayApply: (last) => last }, plan: deposals },
+  {
+    name: "effects and applied sequence go in two writes",
+    rule: "6",
+    world: inTwoWrites,
+    plan: { ...within, faults: ["crashAtBoundary", "kill", "slowDisk"] },
+  },
+  {
+    name: "an uncommitted tail is kept, confirms fit any hash",
+    rule: "7",
+    rules: { truncatesTo: (_agreed, last) => last, confirmFits: () => true },
+    plan: deposals,
+  },
+  {
+    name: "a snapshot goes over the old store as it comes",
+    rule: "7",
+    world: withoutSideDirectory,
+    plan: { ...within, faults: ["interruptSnapshot", "kill", "split", "chase"], retainedBytes: 0, flushMs: 20 },
+  },
+  {
+    name: "after a disk error the write is tried again, and the second try is believed",
+    rule: "14",
+    world: believingTheSecondTry,
+    plan: { ...within, faults: ["failDisk", "kill", "split"] },
+  },
+  {
+    name: "a disk is opened whose tables are not those that were flushed",
+    rule: "14",
+    rules: { isAsFlushed: () => true },
+    plan: { ...within, faults: ["harmDisk", "kill"] },
+  },
+];

@@ -1,0 +1,219 @@
+/** Who may speak for the service: incarnations, fences, configurations, the registry, the start table, stops and switches. */
+import { deposals, type Mutation, pair, races, three, totalLoss, within } from "./mutation.ts";
+import { firstWhereNothingIs, takingSilenceForLoss } from "./worlds.ts";
+
+export const membershipMutations: readonly Mutation[] = [
+  {
+    name: "a restarted server is taken for its old incarnation",
+    rule: "1",
+    rules: {
+      isSameMember: (one, other) => one.server === other.server,
+      isNamed: (record, self) => record.inSync.some(({ server }) => server === self.server),
+    },
+    plan: { ...within, faults: ["kill", "flap"] },
+  },
+  {
+    name: "a candidate goes on confirming while its compare-and-set is open",
+    rule: "2",
+    rules: { mayConfirm: () => true },
+    plan: { ...pair, faults: ["lateTakeover"] },
+  },
+  {
+    name: "a fenced primary goes on mirroring and acknowledging",
+    rule: "2",
+    rules: { mayCommit: () => true },
+    plan: { ...pair, faults: ["slowFence"] },
+  },
+  {
+    name: "asks for the sole membership before its log is synced",
+    rule: "2",
+    rules: { isSyncedForCas: () => true },
+    plan: { ...pair, faults: ["chase", "kill", "slowDisk"] },
+  },
+  {
+    name: "an open compare-and-set does not count",
+    rule: "3",
+    rules: { configurations: (settled) => [settled] },
+    plan: races,
+  },
+  {
+    name: "only the asked-for configuration counts",
+    rule: "3",
+    rules: { configurations: (settled, open) => [open ?? settled] },
+    plan: races,
+  },
+  {
+    name: "what any one other member confirmed is committed",
+    rule: "3",
+    rules: {
+      commitPoint: ([first], { self, last, synced, confirmed }) => {
+        const others = first?.inSync.filter(({ incarnation }) => incarnation !== self) ?? [];
+        if (others.length === 0) return synced;
+        return Math.min(last, Math.max(...others.map(({ incarnation }) => confirmed(incarnation))));
+      },
+    },
+    plan: { ...three, faults: ["chase", "kill", "cutMain", "failsafe"] },
+  },
+  {
+    name: "a joiner is added while it holds only part",
+    rule: "8",
+    rules: { mayBeAdded: () => true },
+    plan: {
+      ...pair,
+      faults: ["kill", "killOnJoin", "slowDisk", "failsafe", "cutMain", "flap"],
+      retainedBytes: 0,
+      flushMs: 20,
+    },
+  },
+  {
+    name: "a joiner is added without the inherited log",
+    rule: "8",
+    rules: { mayBeAdded: (confirmed, committed) => confirmed >= committed },
+    plan: {
+      ...within,
+      servers: ["alpha", "beta", "gamma", "delta"],
+      faults: ["chase", "killOnJoin", "cutMain", "failsafe", "flap"],
+    },
+  },
+  {
+    name: "a confirm of an earlier epoch makes a member",
+    rule: "8",
+    rules: { isOfThisEpoch: () => true },
+    plan: { ...within, faults: ["split", "chase", "killOnJoin", "registry"] },
+  },
+  {
+    name: "the registry goes back, and a server that restarts remembers no epoch",
+    rule: "registry",
+    rules: { epochAtStart: () => 0 },
+    plan: { faultClass: "registry", faults: ["restartAfterRollBack"] },
+  },
+  {
+    name: "a registry that goes backwards is followed",
+    rule: "registry",
+    rules: { wentBack: () => false },
+    plan: { faultClass: "registry", faults: ["rollBackRegistry", "kill"] },
+  },
+  {
+    name: "the old value settles an unknown compare-and-set",
+    rule: "registry",
+    rules: { isSettled: (revision, expected) => revision >= expected },
+  },
+  {
+    name: "an unknown compare-and-set counts as lost, and what the registry says then as the proof",
+    rule: "registry",
+    rules: { isClearlyLost: () => true, isSettled: (revision, expected) => revision >= expected },
+    world: takingSilenceForLoss,
+    plan: races,
+  },
+  {
+    name: "a missing key is a first start, and no epoch that was seen stands against it",
+    rule: "registry",
+    rules: { wentBack: () => false },
+    world: firstWhereNothingIs,
+    plan: { ...pair, faultClass: "registry", faults: ["restartWithoutRegistry"] },
+  },
+  {
+    name: "a disk that is too old may go on alone",
+    rule: "start",
+    rules: { holdsBase: () => true },
+    plan: { servers: ["alpha", "beta"], faultClass: "beyond", faults: ["ageSoleDisk"] },
+  },
+  {
+    name: "another one's sole disk is not waited for",
+    rule: "start",
+    rules: { isOwnDisk: () => true },
+    plan: { ...pair, faults: ["loseSoleMember"] },
+  },
+  {
+    name: "the longest log of those present goes on",
+    rule: "start",
+    rules: { mayChooseLongest: () => true },
+    plan: { ...within, faults: ["split", "kill", "chase"] },
+  },
+  {
+    name: "a restarted server waits neither for a living in-sync one nor for all",
+    rule: "start",
+    rules: { mayTakeOver: () => false, mayChooseLongest: () => true },
+    plan: { ...within, faults: ["kill"] },
+  },
+  {
+    name: "after a total loss a shorter log goes on",
+    rule: "start",
+    rules: {
+      isBetter: (other, own) => other.last < own.last || (other.last === own.last && other.server < own.server),
+    },
+    plan: { ...totalLoss, ...three, faultClass: "beyond", confirm: "synced", faults: ["loseAllButStale"] },
+  },
+  {
+    name: "after a total loss a server goes on though an operator must decide",
+    rule: "start",
+    rules: { mayGoOn: () => true },
+    plan: { ...totalLoss, afterTotalLoss: "wait" },
+  },
+  {
+    name: "after a total loss the old history goes on",
+    rule: "start",
+    rules: { keepsHistory: () => true },
+    plan: totalLoss,
+  },
+  {
+    name: "an operator's force goes on with the old history",
+    rule: "18",
+    rules: { keepsHistory: () => true },
+    plan: { ...totalLoss, faults: ["forceRecovery"] },
+  },
+  {
+    name: "a server exits while the registry counts on it",
+    rule: "clean stop",
+    rules: { mayExit: () => true },
+    plan: { ...within, faults: ["stopStart"] },
+  },
+  {
+    name: "a joiner exits while its adding may have landed unseen",
+    rule: "clean stop",
+    rules: { mayExit: (isNamed) => !isNamed },
+    plan: { ...within, faults: ["stopStart", "kill"] },
+  },
+  {
+    name: "the role is offered before everything is committed, and taken by one that lacks the end",
+    rule: "planned switch",
+    rules: { mayOffer: () => true, holdsOffer: () => true },
+    plan: { ...pair, faults: ["switchOver"] },
+  },
+  {
+    name: "servers that stood still take what they did not hear for silence",
+    rule: "9",
+    rules: { wasPaused: () => false },
+    plan: { ...three, faults: ["sleepAll"] },
+  },
+  {
+    name: "a primary that lost NATS keeps its role",
+    rule: "9",
+    rules: { mustHandOver: () => false },
+    plan: { ...pair, faults: ["loseNats"], faultMs: 12_000 },
+  },
+  {
+    name: "a backup that keeps being dropped is taken in at once each time",
+    rule: "9",
+    rules: { mayRejoin: () => true },
+    plan: { ...pair, faults: ["flapForLong"], faultMs: 15_000 },
+  },
+  {
+    name: "a backup that confirms nothing is never removed",
+    rule: "10",
+    rules: { isStalled: () => false },
+    plan: { ...pair, confirm: "synced", faults: ["stuckBackup"], faultMs: 9_000 },
+  },
+  {
+    name: "a deposed server that is named forgets its memory",
+    rule: "7",
+    rules: { isNamed: () => false },
+    plan: { ...within, faults: ["split", "cutNats", "chase"] },
+  },
+  {
+    name: "a deposed server that is not named keeps its memory, and takes itself for a member",
+    rule: "7",
+    rules: { isNamed: () => true },
+    plan: deposals,
+  },
+];

@@ -1,0 +1,24 @@
+/** What a mutation is: a rule of PROTOCOL.md, broken by name where the simulator composes a server. */
+import type { World } from "../../../actors/world/ports.ts";
+import type { Rules } from "../../../machines/replica/rules.ts";
+import type { SeedPlan } from "../seed-run.ts";
+
+export interface Mutation {
+  readonly name: string;
+  /** Of PROTOCOL.md. */
+  readonly rule: string;
+  /** Other functions in place of those that ship. */
+  readonly rules?: Partial<Rules>;
+  /** Another world than the one that there is, for what is not decided in the replica. */
+  readonly world?: (world: World) => World;
+  /** Where the rule matters: the rest of the plan is the seed's. */
+  readonly plan?: Partial<SeedPlan>;
+}
+
+export const within = { faultClass: "within", confirm: "memory" } as const;
+export const pair = { ...within, servers: ["alpha", "beta"] } as const;
+export const three = { ...within, servers: ["alpha", "beta", "gamma"] } as const;
+/** Both sides race for the registry and die at the worst moment. */
+export const races = { ...pair, faults: ["split", "registry", "chase", "kill"] } as const;
+export const deposals = { ...within, faults: ["split", "pause", "isolate", "kill"] } as const;
+export const totalLoss = { ...pair, faultClass: "beyond", faults: ["killAll"] } as const;

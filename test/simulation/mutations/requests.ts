@@ -1,0 +1,74 @@
+/** What clients and integrators are promised: order, duplicates, results, limits, resumed requests, requests that kill. */
+import { shippedRules } from "../../../machines/replica/rules.ts";
+import { type Mutation, pair, within } from "./mutation.ts";
+
+export const requestMutations: readonly Mutation[] = [
+  {
+    name: "requests run before the one that they name",
+    rule: "11",
+    rules: { mayRunAfter: () => true },
+    plan: { ...within, faults: ["kill", "brokerLoss", "cutNats"] },
+  },
+  { name: "duplicates are run again", rule: "12", rules: { isDuplicate: () => false } },
+  { name: "another body under the same id gets the stored reply", rule: "12", rules: { isReused: () => false } },
+  {
+    name: "requests older than what is remembered are run",
+    rule: "12",
+    rules: { isExpired: () => false },
+    plan: { rememberReplies: 20 },
+  },
+  {
+    name: "each server forgets by itself",
+    rule: "12",
+    rules: { forgetsThrough: (_carried, sequence) => sequence - 15 },
+    plan: { ...within, rememberReplies: 20, faults: ["kill"] },
+  },
+  {
+    name: "stamps of the future are taken",
+    rule: "12",
+    rules: { isFromFuture: () => false },
+    plan: { ...within, faults: ["futureClient"], rememberReplies: 20, clients: 3 },
+  },
+  {
+    name: "a new primary skips a result that may be missing",
+    rule: "13",
+    rules: { publishFrom: (published) => shippedRules.publishFrom(published) + 1 },
+    plan: { ...within, faults: ["kill", "chase", "split"] },
+  },
+  {
+    name: "results are published before they are committed",
+    rule: "13",
+    rules: { mayPublish: (last) => last },
+    plan: { ...within, faults: ["split", "isolate", "kill", "pause"] },
+  },
+  {
+    name: "requests are taken past the limit",
+    rule: "15",
+    rules: { isFull: () => false },
+    plan: { ...pair, faults: ["split"], clients: 4, limits: { maxInFlight: 4 } },
+  },
+  {
+    name: "a record may be larger than what is sent",
+    rule: "15",
+    rules: { recordRoom: () => 1_000_000 },
+    plan: { ...pair, workload: "exchange", faults: ["flap"], limits: { maxRequestBytes: 400, maxRecordBytes: 1_024 } },
+  },
+  {
+    name: "a resumed request does everything again",
+    rule: "16",
+    rules: { completed: () => [] },
+    plan: { ...within, workload: "ledger", faults: ["kill", "chase", "split"] },
+  },
+  {
+    name: "a request that kills is tried without end",
+    rule: "17",
+    rules: { isPoisoned: () => false },
+    plan: { ...within, faults: ["lethalRequest"] },
+  },
+  {
+    name: "a request that may have killed a server is run again without a word",
+    rule: "17",
+    rules: { needsAttempt: () => false },
+    plan: { ...within, faults: ["lethalRequest"] },
+  },
+];
