@@ -31,7 +31,7 @@ test("until waits over errors and, in the end, names what it waited for and the 
     throw new Error("not yet");
   };
   const error = await t.throwsAsync(until(fail, { withinMs: 30, waitedFor: "the sun" }));
-  t.is(error.message, "waited 30 ms in vain for: the sun");
+  t.is(error.message, "waited 30 ms in vain for: the sun (not yet)");
   t.is((error.cause as Error).message, "not yet");
 });
 
@@ -90,6 +90,12 @@ test("a runner that breaks is a failure even if no test failed", (t) => {
   const ending = reportOf("ok 1 - a").report.ending(1);
   t.true(ending.endsWith("1 passed, 1 failed"));
   t.regex(ending, /the test runner itself ended with status 1/);
+});
+
+test("a test that was not run is not one that passed, and the end says why", (t) => {
+  const { report, told } = reportOf("ok 1 - a", "#   NOT RUN: no moon", "ok 2 - b", "#   took 3 ms");
+  t.is(told, "  ✔ a\n    NOT RUN: no moon\n  ✔ b\n    took 3 ms");
+  t.is(report.ending(0), "\nNot run here:\n  - a: no moon\n\n1 passed, 0 failed");
 });
 
 test("a skipped test counts as neither", (t) => {

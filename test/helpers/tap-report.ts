@@ -2,7 +2,8 @@
  * Reads AVA's TAP line by line: what to print for each line, and the counts.
  *
  * A line is never swallowed unless it is TAP's own bookkeeping. A run that breaks outside a test (a file that cannot be loaded,
- * an uncaught exception) counts as failed even though no test did.
+ * an uncaught exception) counts as failed even though no test did. A test that says in its log that it was NOT RUN, and why,
+ * did not pass: it is named at the end with its reason.
  */
 const bookkeeping = /^(TAP version \d+|1\.\.\d+|# (tests|pass|fail|skip|todo) \d+|# \S.* › .*|\s*)$/;
 
@@ -10,6 +11,8 @@ export class TapReport {
   passed = 0;
   failed = 0;
   readonly #failures: string[] = [];
+  readonly #notRun: string[] = [];
+  #lastPassed = "";
 
   /** What to print for one line of TAP, or undefined for nothing. */
   read(line: string): string | undefined {
@@ -17,6 +20,12 @@ export class TapReport {
     const title = point?.[2];
     if (title !== undefined) {
       return this.#count(title, point?.[1] === undefined);
+    }
+    const why = /^# {3}NOT RUN: (.*)$/.exec(line)?.[1];
+    if (why !== undefined && this.#lastPassed !== "") {
+      this.passed -= 1;
+      this.#notRun.push(`${this.#lastPassed}: ${why}`);
+      this.#lastPassed = "";
     }
     // A line that a test has logged stands indented behind a hash.
     return bookkeeping.test(line) ? undefined : line.replace(/^# {3}/, "    ");
@@ -26,6 +35,7 @@ export class TapReport {
     if (/ # (SKIP|[T]ODO)$/i.test(title)) {
       return `  - ${title}`;
     }
+    this.#lastPassed = isPass ? title : "";
     if (isPass) {
       this.passed += 1;
       return `  ✔ ${title}`;
@@ -35,14 +45,15 @@ export class TapReport {
     return `  ✘ ${title}`;
   }
 
-  /** The last words of a run whose runner ended with `status`: the failures by name, and the line `N passed, N failed`. */
+  /** The last words of a run whose runner ended with `status`: what was not run, the failures, and `N passed, N failed`. */
   ending(status: number): string {
     if (status !== 0 && this.failed === 0) {
       this.failed = 1;
       this.#failures.push(`the test runner itself ended with status ${status}: see above`);
     }
     const names = this.#failures.map((title) => `  ✘ ${title}`);
+    const notRun = this.#notRun.length === 0 ? [] : ["", "Not run here:", ...this.#notRun.map((one) => `  - ${one}`)];
     const recap = names.length === 0 ? [] : ["", "Failed:", ...names];
-    return [...recap, "", `${this.passed} passed, ${this.failed} failed`].join("\n");
+    return [...notRun, ...recap, "", `${this.passed} passed, ${this.failed} failed`].join("\n");
   }
 }

@@ -18,8 +18,14 @@ export interface Ended {
 }
 
 const running = new Set<ChildProcess>();
-process.on("exit", () => {
+const endAll = () => {
   for (const child of running) child.kill("SIGKILL");
+};
+process.on("exit", endAll);
+// How AVA ends a test file that takes too long or is interrupted; of this there is no exit event.
+process.once("SIGTERM", () => {
+  endAll();
+  process.kill(process.pid, "SIGTERM");
 });
 
 export interface ServerProcessOptions {
@@ -28,6 +34,8 @@ export interface ServerProcessOptions {
   /** Null: not supervised. */
   readonly restartMs: number | null;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Words before the command. */
+  readonly launcher?: readonly string[];
   /** Called when a process has ended, before it is started again. */
   readonly onEnded: (pid: number) => void;
 }
@@ -69,7 +77,8 @@ export class ServerProcess {
     this.#unschedule();
     this.#isSupervised = true;
     this.#starts += 1;
-    const child = spawn(process.execPath, [program, "server", "--config", this.configFile], {
+    const words = [...(this.#options.launcher ?? []), process.execPath, program, "server", "--config", this.configFile];
+    const child = spawn(words[0] ?? "", words.slice(1), {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env: { ...process.env, ...this.#options.environment },
     });
