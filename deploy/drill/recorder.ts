@@ -11,6 +11,8 @@ type WithoutTime<T> = T extends unknown ? Omit<T, "atMs"> : never;
 
 export class Recorder {
   readonly events: HistoryEvent[] = [];
+  /** Copies of each request so far, whoever sent them. */
+  readonly copies = new Map<string, number>();
   readonly #nowMs: () => number;
 
   constructor(nowMs: () => number) {
@@ -54,7 +56,6 @@ export class RecordingBus implements Bus {
   readonly #bus: Bus;
   readonly #recorder: Recorder;
   readonly #service: string;
-  readonly #copies = new Map<string, number>();
   readonly #sent = new Map<string, Sent>();
 
   constructor(bus: Bus, recorder: Recorder, service: string) {
@@ -110,8 +111,8 @@ export class RecordingBus implements Bus {
       return;
     }
     const key = `${client}\u0000${id}`;
-    const copy = (this.#copies.get(key) ?? 0) + 1;
-    this.#copies.set(key, copy);
+    const copy = (this.#recorder.copies.get(key) ?? 0) + 1;
+    this.#recorder.copies.set(key, copy);
     this.#sent.set(reply, { client, id, copy });
     this.#recorder.record({ type: "invoke", client, id, copy, body, ...(after === undefined ? {} : { after }) });
   }

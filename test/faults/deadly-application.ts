@@ -23,5 +23,10 @@ export const counter = defineApplication({
       return { total };
     });
   },
-  queries: {},
+  queries: {
+    total: {
+      body: z.strictObject({}),
+      answer: (_body, state) => ({ total: state.get("totals", "counter")?.total ?? 0 }),
+    },
+  },
 });

@@ -1,10 +1,12 @@
 /**
- * Load on a pair of real servers, recorded, and the verdict of the checker at the end: what clients were told, what an
- * integrator got and what is on the disks of all servers, together, against PROTOCOL.md's invariants and a plain book.
+ * Load on a pair of real servers, requests and queries, recorded, and the verdict of the checker at the end: what clients
+ * were told, what an integrator got and what is on the disks of all servers, together, against PROTOCOL.md's invariants and
+ * a plain model of the application. At the end what was answered is asked for again, and must come back byte for byte.
  *
  * What always holds: a test that ends without `prove` has proved nothing; after `prove` all servers are stopped.
  */
 import type { ExecutionContext } from "ava";
+import type { Client } from "../../actors/client/client.ts";
 import { readResults } from "../../actors/client/results.ts";
 import { NatsBus } from "../../actors/world/bus-nats.ts";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
@@ -15,13 +17,14 @@ import { Recorder } from "../../deploy/drill/recorder.ts";
 import { longestGap } from "../../deploy/drill/verdict.ts";
 import type { Workload } from "../../deploy/drill/workload.ts";
 import { type CheckReport, checkHistory } from "../../machines/checker/check.ts";
-import type { CommitEvent, CommittedRecord } from "../../machines/checker/history.ts";
+import type { CommitEvent, CommittedRecord, SequentialModel } from "../../machines/checker/history.ts";
 import { until } from "../helpers/until.ts";
 import { orderFlow } from "../models/flows.ts";
 import type { Pair } from "../pair/pair.ts";
 import { workloads } from "../simulation/workloads.ts";
 import { keptLog } from "../world/silent-log.ts";
 import { readDiskLog } from "./disk-log.ts";
+import { askAgain, askQueries, openRecordedClient, type RecordedClientOptions } from "./recorded-client.ts";
 
 export interface ProofOptions {
   /** Where clients reach NATS; default: the pair's own. */
@@ -29,6 +32,15 @@ export interface ProofOptions {
   /** In a second, of all clients. */
   readonly rate?: number;
   readonly seed?: number;
+  /** Default: orders for the exchange. */
+  readonly workload?: ProofWorkload;
+}
+
+/** What is asked for, and the plain model of the application that is asked. */
+export interface ProofWorkload extends Workload {
+  makeModel(): SequentialModel;
+  /** Bodies of queries, one after the other. */
+  query(): unknown;
 }
 
 export interface Expected {
@@ -39,15 +51,20 @@ export interface Expected {
 }
 
 const clients = ["anna", "ben", "carla"];
+const perClient = 5;
 const endless = 1_000_000_000;
 const withinMs = 40_000;
 
-function orders(seed: number): Workload {
+function orders(seed: number): ProofWorkload {
   const flow = orderFlow(seed, endless);
+  const symbols = ["AAA", "BBB"];
+  let queries = 0;
   return {
     makeBody: () => flow.next().value,
     keyOf: (body) => workloads.exchange.key(body),
     isOrdered: true,
+    makeModel: workloads.exchange.makeModel,
+    query: () => ({ query: "book", symbol: symbols[queries++ % symbols.length] }),
   };
 }
 
@@ -57,33 +74,49 @@ export class Proof {
   readonly #pair: Pair;
   readonly #load: Load;
   readonly #nats: string;
-  #stopReading: () => Promise<void> = () => Promise.resolve();
-  readonly #read = new Map<string, number>();
+  readonly #workload: ProofWorkload;
+  /** What is to be ended, newest last. */
+  #closers: (() => Promise<void>)[] = [];
 
-  private constructor(t: ExecutionContext, pair: Pair, { nats = pair.nats.url, rate = 400, seed = 1 }: ProofOptions) {
+  private constructor(t: ExecutionContext, pair: Pair, options: ProofOptions) {
+    const { nats = pair.nats.url, rate = 400, seed = 1, workload = orders(seed) } = options;
     this.#t = t;
     this.#pair = pair;
     this.#nats = nats;
+    this.#workload = workload;
     this.#load = new Load({
       service: pair.service,
       recorder: this.recorder,
       clock: openNodeClock(),
       connect: (onState) => this.#connect(onState),
       clients,
-      perClient: 5,
+      perClient,
       rate,
-      workload: orders(seed),
+      workload,
       random: randomFrom(seed),
     });
   }
 
   static async begin(t: ExecutionContext, pair: Pair, options: ProofOptions = {}): Promise<Proof> {
     const proof = new Proof(t, pair, options);
-    await proof.#startReading();
-    await proof.#load.start();
     t.teardown(() => proof.#end());
+    await proof.#startReading();
+    proof.#closers.push(await askQueries(proof.#recorded("queries"), () => proof.#workload.query()));
+    await proof.#load.start();
     await proof.answers(20);
     return proof;
+  }
+
+  #recorded(client: string): RecordedClientOptions {
+    const { service } = this.#pair;
+    return { service, client, recorder: this.recorder, connect: (onState) => this.#connect(onState) };
+  }
+
+  /** A client of the test's own, in the same history. */
+  async client(name: string): Promise<Client<unknown, unknown>> {
+    const { client, close } = await openRecordedClient(this.#recorded(name));
+    this.#closers.push(close);
+    return client;
   }
 
   async #connect(onState: (connected: boolean) => void): Promise<NatsBus> {
@@ -100,23 +133,20 @@ export class Proof {
       for await (const event of reader) {
         if (event.type !== "result") continue;
         const { history, result: number, sequence, epoch } = event;
-        this.#read.set(history, number);
         const bytes = Buffer.from(event.bytes).toString();
         this.recorder.record({ type: "result", integrator: "i", history, number, sequence, epoch, bytes });
       }
     })();
-    this.#stopReading = async () => {
+    this.#closers.push(async () => {
       reader.close();
       await reading;
       await bus.stop();
-    };
+    });
   }
 
   async #end(): Promise<void> {
     await this.#load.stop();
-    const stop = this.#stopReading;
-    this.#stopReading = () => Promise.resolve();
-    await stop();
+    for (const close of this.#closers.splice(0).reverse()) await close();
   }
 
   /** Times of all answers that a client can use. */
@@ -139,7 +169,8 @@ export class Proof {
     await fault();
     const overMs = performance.now();
     await until(() => (this.answeredMs.at(-1) ?? 0) > overMs, { withinMs, waitedFor: `an answer after ${name}` });
-    await this.answers(10);
+    // More than were in flight: what was first sent after the fault is answered too.
+    await this.answers(2 * perClient * clients.length);
     const gapMs = longestGap(this.answeredMs, fromMs, overMs);
     this.#t.log(`${name}: ${gapMs.toFixed(0)} ms without an answer`);
     return gapMs;
@@ -153,6 +184,9 @@ export class Proof {
     this.recorder.record({ type: "healed" });
     await this.answers(50, "answers after the faults");
     await this.#load.stop();
+    // What a new history lacks would be run anew.
+    const mayBeginHistory = expected.mayBeginHistory ?? false;
+    const again = mayBeginHistory ? 0 : await askAgain(this.#recorded(""), (body) => this.#workload.keyOf(body));
     await this.#integrated();
     const directories = [...pair.settings].map(([name, { dataDirectory }]) => [name, dataDirectory] as const);
     await Promise.all([...pair.servers.values()].map((server) => server.stop()));
@@ -162,20 +196,23 @@ export class Proof {
       if (expected.disks?.includes(name) ?? true)
         commits.push(...(await readDiskLog(name, directory, `history-of-${pair.service}`)));
     const report = checkHistory([...oldestHistoryFirst(commits), ...this.recorder.events], {
-      makeModel: workloads.exchange.makeModel,
-      mayBeginHistory: expected.mayBeginHistory ?? false,
+      makeModel: () => this.#workload.makeModel(),
+      mayBeginHistory,
       mustRecover: true,
       resultsAreComplete: true,
     });
     const { violations: all, ...counts } = report;
     // What a new history lacks is on no disk: that it was committed once, and published, nobody can show any more.
-    const hasLoss = (expected.mayBeginHistory ?? false) && counts.histories > 1;
+    const hasLoss = mayBeginHistory && counts.histories > 1;
     const violations = all.filter(({ of }) => !(hasLoss && of === "invariant 7"));
-    t.log(JSON.stringify(counts));
+    const queries = this.recorder.events.filter(({ type }) => type === "answer").length;
+    t.log(JSON.stringify({ ...counts, queries }));
     t.deepEqual(violations.slice(0, 5), [], `${violations.length} violations`);
-    if (expected.mayBeginHistory !== true) t.is(counts.lost, 0);
+    if (!mayBeginHistory) t.is(counts.lost, 0);
     t.is(counts.doubled, 0);
     t.true(counts.acknowledged > 50);
+    t.true(counts.duplicates >= again);
+    t.true(queries > 0);
     return report;
   }
 

@@ -12,6 +12,7 @@ import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { until } from "../helpers/until.ts";
 import { startPair } from "../pair/pair.ts";
 import { inFull } from "./full.ts";
+import { Proof } from "./proof.ts";
 
 const full = inFull(test);
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -65,15 +66,12 @@ class Run {
 async function sideBySide(t: ExecutionContext, change: Change, message: RegExp, joins = false): Promise<void> {
   const program = await otherVersion(t, change);
   const pair = await startPair(t, { start: ["alpha"], limits: { suspicionMs: 2_000 } });
-  const client = await pair.client({ client: "anna" });
-  const ask = (n: number) =>
-    client.request({ type: "limit", symbol: "A", order: `o${n}`, side: "buy", price: 1, quantity: 1 }, { key: "A" });
-  await ask(1);
+  const proof = await Proof.begin(t, pair, { rate: 150 });
   const other = new Run(program, pair.server("beta").configFile);
   t.teardown(() => other.kill());
   const said = () => [...pair.server("alpha").lines, ...other.said.split("\n")].find((line) => message.test(line));
   t.log(await until(said, { withinMs, waitedFor: `${message} from either` }));
-  for (let n = 2; n < 50; n += 1) await ask(n);
+  await proof.answers(50, "answers beside the other version");
   const primary = await pair.newStatus("alpha");
   t.is(primary.role, "primary");
   if (joins) t.is(primary.links.main, "down");
@@ -81,10 +79,10 @@ async function sideBySide(t: ExecutionContext, change: Change, message: RegExp, 
   await other.kill();
   pair.server("beta").start();
   t.deepEqual(await pair.normal(), { primary: "alpha", backup: "beta" });
-  await ask(50);
-  await pair.server("alpha").kill();
-  await ask(51);
-  await pair.waitFor("beta", ({ state, sequence }) => state === "hot.alone" && sequence >= 51);
+  await proof.gap("kill -9 of the primary, the right version takes over", () => pair.server("alpha").kill());
+  await pair.waitFor("beta", ({ state }) => state === "hot.alone");
+  pair.server("alpha").start();
+  await proof.prove();
 }
 
 test.serial("a server whose messages have another version", (t) =>
