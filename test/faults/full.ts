@@ -20,3 +20,10 @@ export function notRun(t: ExecutionContext, why: string): void {
   t.log(`NOT RUN: ${why}`);
   t.pass();
 }
+
+/**
+ * For tests of silence whose fault lasts until clients are answered: quick to act, and yet no server is suspected because the
+ * machine is busy, since that would be a second failure beside the one that is tested.
+ */
+export const suspicionMs = 1_500;
+export const ofSilence = { pace: "nervous", limits: { suspicionMs, stalledBackupMs: 2_000 } } as const;

@@ -1,6 +1,6 @@
 /**
  * A whole drill inside a network of its own whose packets are late, lost, doubled and out of order: delay, loss and reordering
- * below TCP, for every line at once. It needs network namespaces and the kernel's netem.
+ * below TCP, for every line at once. It needs network namespaces and the kernel's netem; packets.test.ts does without it.
  */
 import { execFile, execFileSync } from "node:child_process";
 import process from "node:process";

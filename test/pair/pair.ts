@@ -63,6 +63,8 @@ export interface PairOptions {
   /** More settings of one server, over all others. */
   readonly settings?: (server: string) => Record<string, unknown>;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Words before a server's command, such that it still is the process that is started. */
+  readonly launcher?: (server: string) => readonly string[];
   /** A server that ends unasked is started again after so long. Default: it stays down. */
   readonly restartMs?: number;
   /** The main link goes through `pair.mainLink`, where it can be cut, frozen and tampered with. Two servers only. */
@@ -116,11 +118,13 @@ export class Pair {
   readonly signals: ReadySignal[] = [];
   readonly #statuses = new Map<string, ServerStatus>();
   readonly #mainLink: TcpProxy | null;
+  /** As a server's, but NATS is reached from here. */
+  readonly #watching: Settings;
   readonly #closers: (() => Promise<unknown> | unknown)[] = [];
 
   private constructor(
     parts: Pick<Pair, "service" | "folder" | "nats" | "raw" | "settings">,
-    options: Pick<PairOptions, "restartMs" | "environment">,
+    options: Pick<PairOptions, "restartMs" | "environment" | "launcher" | "watchOn">,
     link: TcpProxy | null,
   ) {
     this.service = parts.service;
@@ -129,6 +133,9 @@ export class Pair {
     this.raw = parts.raw;
     this.settings = parts.settings;
     this.#mainLink = link;
+    const [first] = parts.settings.values();
+    if (first === undefined) throw new Error("a pair has servers");
+    this.#watching = { ...first, nats: { servers: [options.watchOn ?? parts.nats.url] } };
     this.servers = new Map(
       [...parts.settings.keys()].map((name) => [
         name,
@@ -137,6 +144,7 @@ export class Pair {
           configFile: join(parts.folder, `${name}.json`),
           restartMs: options.restartMs ?? null,
           ...(options.environment === undefined ? {} : { environment: options.environment }),
+          ...(options.launcher === undefined ? {} : { launcher: options.launcher(name) }),
           onEnded: () => this.#statuses.delete(name),
         }),
       ]),
@@ -183,11 +191,16 @@ export class Pair {
       this.#closers.push(() => process.close());
     }
     this.#watch();
-    const first = this.settings.values().next().value as Settings;
-    const { registry, close } = await openRegistry(first);
+    const { registry, close } = await openRegistry(this.#watching);
     try {
-      const answer = await registry.create(initialRecord(this.service, first.server, `history-of-${this.service}`));
-      if (answer.outcome !== "won") throw new Error(`the registry's record was not created: ${JSON.stringify(answer)}`);
+      const first = initialRecord(this.service, this.#watching.server, `history-of-${this.service}`);
+      // On a loaded machine a bucket of three replicas may take longer than a try: what it made is then read.
+      const isThere = async () => {
+        if ((await registry.create(first)).outcome === "won") return true;
+        const read = await registry.read();
+        return read.outcome === "found" && read.record.writeId === first.writeId;
+      };
+      await until(isThere, { withinMs: waitMs, everyMs: 50, waitedFor: "the registry's record" });
     } finally {
       await close();
     }
@@ -322,7 +335,7 @@ export class Pair {
 
   /** The registry's record as it is now. */
   async registryRecord(): Promise<RegistryRecord> {
-    const { registry, close } = await openRegistry(this.settings.values().next().value as Settings);
+    const { registry, close } = await openRegistry(this.#watching);
     try {
       const read = await registry.read();
       if (read.outcome !== "found") throw new Error(`the registry says: ${JSON.stringify(read)}`);
