@@ -1,6 +1,7 @@
-/** Servers that are killed (SIGKILL) and stopped under load: either and both, back at once and later. */
+/** Servers that are killed (SIGKILL), stopped and switched under load: either, both, three in a chain, back at once and later. */
 import { setTimeout as delay } from "node:timers/promises";
 import test from "ava";
+import { until } from "../helpers/until.ts";
 import { startPair } from "../pair/pair.ts";
 import { inFull } from "./full.ts";
 import { Proof } from "./proof.ts";
@@ -51,26 +52,31 @@ full("chains: the one that took over is killed as soon as it serves, before the 
   await proof.prove();
 });
 
-for (const [first, wait] of [
-  ["primary", 0],
-  ["backup", 0],
-  ["primary", 40],
-  ["backup", 40],
+for (const [first, wait, restartMs] of [
+  ["primary", 0, 300],
+  ["backup", 0, 300],
+  ["primary", 40, 300],
+  ["backup", 40, 300],
+  ["primary", 40, 1],
+  ["backup", 40, 1],
 ] as const)
-  full(`both are killed, the ${first} first, the other ${wait} ms later`, async (t) => {
-    const pair = await startPair(t, { restartMs: 300 });
-    const proof = await Proof.begin(t, pair);
-    const { primary, backup } = await pair.normal();
-    const [one, other] = first === "primary" ? [primary, backup] : [backup, primary];
-    await proof.gap("kill -9 of both", async () => {
-      const gone = pair.server(one).kill();
-      await delay(wait);
-      await Promise.all([gone, pair.server(other).kill()]);
-    });
-    // Honest about what memory mode may lose: then, and only then, a new history says so.
-    const report = await proof.prove({ mayBeginHistory: true });
-    t.log(`histories: ${report.histories}`);
-  });
+  full(
+    `both are killed, the ${first} first, the other ${wait} ms later, each back after ${restartMs} ms`,
+    async (t) => {
+      const pair = await startPair(t, { restartMs });
+      const proof = await Proof.begin(t, pair);
+      const { primary, backup } = await pair.normal();
+      const [one, other] = first === "primary" ? [primary, backup] : [backup, primary];
+      await proof.gap("kill -9 of both", async () => {
+        const gone = pair.server(one).kill();
+        await delay(wait);
+        await Promise.all([gone, pair.server(other).kill()]);
+      });
+      // Honest about what memory mode may lose: then, and only then, a new history says so.
+      const report = await proof.prove({ mayBeginHistory: true });
+      t.log(`histories: ${report.histories}`);
+    },
+  );
 
 for (const order of ["primary first", "backup first", "both at once"] as const)
   full(`both stop cleanly, ${order}, and lose nothing`, async (t) => {
@@ -90,3 +96,36 @@ for (const order of ["primary first", "backup first", "both at once"] as const)
     });
     await proof.prove();
   });
+
+full("roles are switched under load, again and again, and nobody is ever alone", async (t) => {
+  const pair = await startPair(t);
+  const proof = await Proof.begin(t, pair);
+  for (let round = 0; round < 6; round += 1) {
+    const { primary, backup } = await pair.normal();
+    await proof.gap("planned switch", async () => {
+      t.true((await pair.control(primary, "switch")).ok);
+      await pair.waitFor(backup, ({ role, application }) => role === "primary" && application === "hot");
+    });
+  }
+  t.deepEqual(
+    pair.events.filter(({ event }) => event.endsWith(".lost.alone")),
+    [],
+  );
+  await proof.prove();
+});
+
+full("three servers, chained failures: each primary is killed as soon as it serves", async (t) => {
+  const pair = await startPair(t, { servers: ["alpha", "beta", "gamma"], restartMs: 300 });
+  const proof = await Proof.begin(t, pair);
+  for (let round = 0; round < 2; round += 1) {
+    await pair.normal();
+    const dead: string[] = [];
+    for (let failure = 0; failure < 2; failure += 1) {
+      const hot = await until(() => pair.hot(), { withinMs: 30_000, waitedFor: "a hot server" });
+      dead.push(hot.name);
+      await proof.gap(`kill -9 of ${hot.name}`, () => pair.server(hot.name).kill());
+    }
+    t.log(`killed one after the other: ${dead.join(", ")}`);
+  }
+  await proof.prove();
+});

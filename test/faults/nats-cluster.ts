@@ -19,11 +19,23 @@ export interface SplitCluster {
   /** The first server on one side, the two others on the other. */
   split(): Promise<void>;
   mend(): Promise<void>;
+  /** The three of them; the first is alpha's, the second beta's and clients'. */
+  readonly servers: readonly TestNats[];
 }
 
-/** Clients are on the majority's side, at `clients`. */
+/** The second server alone goes on: core NATS is there, and JetStream has no quorum. Until it is called back. */
+export function withoutQuorum({ servers: [first, , third] }: SplitCluster): () => void {
+  const tell = (signal: NodeJS.Signals) => {
+    for (const server of [first, third]) server?.signal(signal);
+  };
+  tell("SIGSTOP");
+  return () => tell("SIGCONT");
+}
+
+/** Clients are on the majority's side, at `clients`; alpha too, if the two are `together`. */
 export async function startSplitPair(
   t: ExecutionContext,
+  { together = false }: { readonly together?: boolean } = {},
 ): Promise<{ pair: Pair; cluster: SplitCluster; clients: string }> {
   const folder = await temporaryDirectory(t);
   const ports = new Ports();
@@ -35,7 +47,8 @@ export async function startSplitPair(
     clientPorts.push(await ports.reserve());
     routePorts.push(await ports.reserve());
   }
-  // Each side reaches the other through a proxy in front of the other's route port; nobody is told of any other way.
+  // Each side reaches the other through a proxy in front of the other's route port. Servers tell each other of third ones:
+  // what they tell is the proxy too, or a way around it may be found before the split and stay.
   const toFirst = new TcpProxy(() => routePorts[0] ?? 0);
   const toSecond = new TcpProxy(() => routePorts[1] ?? 0);
   const toThird = new TcpProxy(() => routePorts[2] ?? 0);
@@ -54,7 +67,7 @@ export async function startSplitPair(
     // It is not ready before the cluster has a leader: the three are started at once.
     return await TestNats.start(storeDir, {
       port: clientPorts[n] ?? 0,
-      extraConfig: `cluster { name: split, listen: "127.0.0.1:${routePorts[n]}", no_advertise: true, routes: [${routes.join(", ")}] }`,
+      extraConfig: `cluster { name: split, listen: "127.0.0.1:${routePorts[n]}", advertise: "127.0.0.1:${proxies[n]?.port}", no_advertise: true, routes: [${routes.join(", ")}] }`,
     });
   };
   servers.push(...(await Promise.all(names.map(start))));
@@ -62,11 +75,10 @@ export async function startSplitPair(
   const [first, second] = servers as [TestNats, TestNats, TestNats];
   await untilLeader(second.url);
   const pair = await Pair.open({
-    pace: "nervous",
     proxied: true,
     restartMs: 500,
     settings: (server) => ({
-      nats: { servers: [server === "alpha" ? first.url : second.url] },
+      nats: { servers: [server === "alpha" && !together ? first.url : second.url] },
       registry: { replicas: 3 },
     }),
     nats: { port: await ports.reserve() },
@@ -80,6 +92,7 @@ export async function startSplitPair(
     pair,
     clients: second.url,
     cluster: {
+      servers,
       split: async () => void (await Promise.all(proxies.map((proxy) => proxy.cut()))),
       mend: async () => void (await Promise.all(proxies.map((proxy) => proxy.listen()))),
     },

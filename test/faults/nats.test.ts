@@ -3,10 +3,11 @@ import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import test from "ava";
+import { Limits } from "../../schemas/settings.ts";
 import { until } from "../helpers/until.ts";
 import { type Pair, startPair } from "../pair/pair.ts";
 import { inFull } from "./full.ts";
-import { startSplitPair } from "./nats-cluster.ts";
+import { startSplitPair, withoutQuorum } from "./nats-cluster.ts";
 import { Proof } from "./proof.ts";
 
 const full = inFull(test);
@@ -167,5 +168,49 @@ full("primary and backup on different sides of a split NATS cluster, the main li
   await pair.waitFor(backup, ({ role, application }) => role === "primary" && application === "hot");
   await proof.answers(50, "answers on the side of the majority");
   await Promise.all([cluster.mend(), pair.mainLink.listen()]);
+  await proof.prove();
+});
+
+full(
+  "the registry is on the backup's side of a split NATS cluster: the primary hands over by the main link",
+  async (t) => {
+    const { pair, cluster, clients } = await startSplitPair(t);
+    const proof = await Proof.begin(t, pair, { nats: clients });
+    const { primary, backup } = await pair.normal();
+    t.is(primary, "alpha");
+    const { epoch } = await pair.registryRecord();
+    await proof.gap("alpha and the registry on different sides, the main link lives", () => cluster.split());
+    await pair.waitFor(backup, ({ role, application }) => role === "primary" && application === "hot");
+    // By a planned switch: the two are in sync all the time, and nobody was ever alone.
+    await until(async () => (await pair.registryRecord()).epoch > epoch, { withinMs, waitedFor: "the switch" });
+    t.like(await pair.registryRecord(), { epoch: epoch + 1, mode: "normal", durability: "memory" });
+    await proof.answers(50, "answers on the side of the majority");
+    await cluster.mend();
+    await proof.prove();
+  },
+);
+
+full("JetStream has no quorum, core NATS is there: nobody moves, and requests are answered", async (t) => {
+  const { pair, cluster, clients } = await startSplitPair(t, { together: true });
+  const proof = await Proof.begin(t, pair, { nats: clients });
+  const before = await pair.normal();
+  const { epoch } = await pair.registryRecord();
+  let restore = (): void => undefined;
+  t.teardown(() => restore());
+  await proof.gap("JetStream away", () => {
+    restore = withoutQuorum(cluster);
+  });
+  const isAway = () =>
+    pair.registryRecord().then(
+      () => false,
+      () => true,
+    );
+  await until(isAway, { withinMs: 40_000, waitedFor: "the registry to be away" });
+  // Longer than a primary waits for the registry: the backup has it no more than the primary.
+  await delay(Limits.parse({}).registryLostMs + 3_000);
+  await proof.answers(50, "answers without JetStream");
+  t.deepEqual(await pair.normal(), before);
+  await proof.gap("JetStream back", () => restore());
+  await until(async () => (await pair.registryRecord()).epoch === epoch, { withinMs, waitedFor: "the same record" });
   await proof.prove();
 });
