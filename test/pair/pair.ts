@@ -102,7 +102,7 @@ export interface RawRequest {
   readonly timeoutMs?: number;
 }
 
-const waitMs = 30_000;
+const waitMs = 60_000;
 
 export class Pair {
   readonly service: string;
