@@ -1,48 +1,66 @@
 /**
  * All of a replica that decides how it goes on, as values: two replicas with equal facts do the same with the same inputs.
- * What always holds: a time is told as an age, so that it does not matter when something happened, only how long ago.
+ * What always holds: a time is told as an age, so that it does not matter when something happened, only how long ago, and
+ * that only as far as a limit is compared with it.
  *
  * Left out, and why it may be:
  * - the records: the log's end and its hash tell them, and with `through` all of the request table that follows from them
  *   (nothing is forgotten in the scopes that are explored, and snapshots are taken whole);
  * - where batches begin and end: only how records are packed into mirrors follows from it, and the logs' hashes do not;
  * - the counters that make new names (`newId`, the writes' numbers) and new beats: names only have to differ;
- * - when the registry was read last: it is read when a choice says so;
- * - `why` and `waitingFor`, which are for people, and the commit point and epoch that the invariants compare with;
+ * - when the registry was read last, a switch failed, the base was moved, NATS was lost or the main link closed or echoed:
+ *   none of it happens in the small world, or it is a choice there and asks no clock;
+ * - `quiet`: whoever looks at what is due does it twice there, so that a quiet session speaks whatever it was before;
+ * - what is made anew before it is read again: who is left out and taken in (outside of the states that ask), the fence, the
+ *   start table's last verdict (outside of the states that consult), what was inherited (on a server that is not hot);
+ * - `why`, `waitingFor` and the number of results, which are for people and actors, and the commit point and epoch that the
+ *   replica's own invariants compare with;
  * - of a heartbeat what is for people, and what the start table reads only to choose the longest log (`afterTotalLoss:
  *   longest`, which is not explored): `state`, `history`, `last`, `lastEpoch`, `committed`, `beat` and its echoes.
  */
 import type { Peer } from "../../machines/replica/peers.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 
+/** No more than this, of what is compared with the suspicion time, and of what is compared with longer ones. */
+const shortMs = 501;
+const longMs = 100_000;
+
 export function factsOf(replica: Replica, nowMs: number): unknown[] {
   const { own, applied, membership, peers, intake, commitment, serving, follower, leaving, consultation, plans } =
     replica;
-  const age = (ms: number) => nowMs - ms;
+  const { state, hot } = replica;
+  const age: Age = (ms, mostMs) => Math.min(nowMs - ms, mostMs);
   const { savedEpoch, reading } = membership.facts;
   const { following } = follower;
   const { requests } = applied;
+  const isAsking = /candidate|fencing|removing|adding/.test(state);
   return [
-    [replica.self, replica.life, replica.state, replica.alone, replica.stopping, replica.mustLook, replica.outbox],
-    [replica.bus.connected, age(replica.bus.lostMs)],
+    [replica.self, replica.life, state, replica.alone, replica.stopping, replica.mustLook, replica.outbox],
     [own.log.base, own.log.last, own.log.closed, own.log.epochEnds],
     [own.history, own.committed, own.synced, own.written, own.published, own.oldestOnDisk],
     [applied.isLoaded, requests.through, requests.resultNumber, requests.historyStart],
     [requests.done.count, requests.done.floorMs, requests.forgetThrough, [...requests.begun.values()]],
     [membership.known, membership.open, membership.epochSeen, savedEpoch, reading],
     [membership.isMissing, membership.isAnswered, membership.silentSinceMs, membership.frozen],
-    [peers.probe, age(peers.lastTickMs), [...peers].map((peer) => factsOfPeer(peer, age))],
-    [intake.facts, intake.isPaused],
-    [commitment.facts, commitment.results],
-    [serving.facts, serving.inherited, age(serving.hotSinceMs)],
-    following && { ...following, askedMs: age(following.askedMs), heardMs: age(following.heardMs) },
-    [leaving.facts, consultation.isForced, consultation.facts.verdict],
-    [plans.leavingOut, plans.takingIn, plans.fence, plans.switchWhy],
-    [age(plans.switchSinceMs), age(plans.switchFailedMs), age(plans.epochSinceMs), age(plans.baseMs)],
+    [replica.bus.connected, peers.probe, age(peers.lastTickMs, shortMs)],
+    [...peers].map((peer) => factsOfPeer(peer, age)),
+    [intake.facts, intake.isPaused, commitment.facts],
+    hot && [serving.facts, serving.inherited, age(plans.epochSinceMs, longMs)],
+    following && {
+      ...following,
+      askedMs: age(following.askedMs, shortMs),
+      heardMs: age(following.heardMs, shortMs),
+    },
+    [leaving.facts, consultation.isForced, /consulting|waiting|refusing/.test(state) && consultation.facts.verdict],
+    isAsking && [plans.leavingOut, plans.takingIn],
+    (replica.fenced || isAsking) && plans.fence,
+    [plans.switchWhy, state === "hot.switching" && age(plans.switchSinceMs, longMs)],
   ];
 }
 
-function factsOfPeer(peer: Peer, age: (ms: number) => number): unknown[] {
+type Age = (ms: number, mostMs: number) => number;
+
+function factsOfPeer(peer: Peer, age: Age): unknown[] {
   const { session, heartbeat } = peer;
   return [
     heartbeat && [
@@ -53,10 +71,14 @@ function factsOfPeer(peer: Peer, age: (ms: number) => number): unknown[] {
       heartbeat.bus,
       heartbeat.registry,
     ],
-    [peer.leaving, peer.removals, age(peer.removedMs)],
-    [peer.links.value, age(peer.heartbeatMs), age(peer.heardMs.main), age(peer.heardMs.failsafe)],
-    [age(peer.closedMs), age(peer.echoedMs)],
-    peer.mirror.value,
-    session && { ...session, progressMs: age(session.progressMs), resentMs: age(session.resentMs) },
+    [peer.leaving, peer.removals, age(peer.removedMs, longMs)],
+    [peer.links.value, age(peer.heartbeatMs, shortMs), age(peer.heardMs.main, shortMs)],
+    [age(peer.heardMs.failsafe, shortMs), peer.mirror.value],
+    session && {
+      ...session,
+      quiet: true,
+      progressMs: age(session.progressMs, longMs),
+      resentMs: age(session.resentMs, longMs),
+    },
   ];
 }

@@ -1,50 +1,71 @@
-/** The replica alone, explored: small scopes to their end, a larger one as far as the time allows. */
+/** The replica alone, explored: small scopes to their end, and rules that are broken in them are found. */
 import test from "ava";
+import type { Rules } from "../../machines/replica/rules.ts";
 import { explore } from "./explore.ts";
-import type { Bounds } from "./explore-world.ts";
+import type { Bounds } from "./explore-bounds.ts";
 
-const quiet: Bounds = {
-  servers: ["alpha", "beta"],
-  requests: 1,
-  crashes: 0,
-  silences: 0,
-  timeouts: 0,
-  ticks: 0,
-  repeats: 0,
+const pair = ["alpha", "beta"];
+
+const scopes: Record<string, Partial<Bounds>> = {
+  "three records, every order of messages": { requests: 3 },
+  "a silence: every race for the registry": { requests: 1, silences: 1 },
+  "a crash": { requests: 2, crashes: 1 },
 };
 
-test("three records, every order of messages, to the end", (t) => {
-  const { isComplete, violation, states } = explore({ ...quiet, requests: 3 }, { maxStates: 50_000, maxDepth: 100 });
-  t.is(violation, null);
-  t.true(isComplete);
-  t.log(`${states} states`);
-});
-
-test("one server hears nobody for a while: every race for the registry, to the end", (t) => {
-  t.timeout(180_000);
-  const { isComplete, violation, states } = explore({ ...quiet, silences: 1 }, { maxStates: 50_000, maxDepth: 100 });
-  t.is(violation, null);
-  t.true(isComplete);
-  t.log(`${states} states`);
-});
-
-for (const servers of [
-  ["alpha", "beta"],
-  ["alpha", "beta", "gamma"],
-])
-  test(`${servers.length} servers: crashes, silences and answers that do not come, the nearest states`, (t) => {
+for (const [name, bounds] of Object.entries(scopes))
+  test(`${name}, to the end`, (t) => {
     t.timeout(180_000);
-    const bounds: Bounds = { servers, requests: 3, crashes: 2, silences: 2, timeouts: 1, ticks: 0, repeats: 1 };
-    const { violation, states, depth } = explore(bounds, { maxStates: 3_000, maxDepth: 100 });
+    const { isComplete, violation, states, depth } = explore({ servers: pair, ...bounds });
     t.is(violation, null);
+    t.true(isComplete);
     t.log(`${states} states, ${depth} steps deep`);
   });
 
-test("a rule that is broken is found", (t) => {
-  t.timeout(180_000);
-  const { violation } = explore(
-    { ...quiet, silences: 1 },
-    { maxStates: 50_000, maxDepth: 100, rules: { commitPoint: (_, { last }) => last } },
-  );
-  t.regex(violation?.text ?? "", /invariant/);
-});
+const broken: [name: string, bounds: Partial<Bounds>, rules: Partial<Rules>, found: RegExp][] = [
+  [
+    "everything is committed at once (rule 5)",
+    { requests: 1 },
+    { commitPoint: (_, { last }) => last },
+    /invariant 2: beta-1 is in sync .* does not hold record 1/,
+  ],
+  [
+    "asks to be alone before its log is synced (rule 2)",
+    { requests: 1, silences: 1 },
+    { isSyncedForCas: () => true },
+    /invariant 2: alpha is alone .* is not on its disk/,
+  ],
+  [
+    "an open compare-and-set does not count (rule 3)",
+    { requests: 1, silences: 1, timeouts: 1 },
+    { configurations: (settled) => [settled] },
+    /invariant 2: .* alone/,
+  ],
+  [
+    "only the asked-for configuration counts (rule 3)",
+    { requests: 1, silences: 1, timeouts: 1 },
+    { configurations: (settled, open) => [open ?? settled] },
+    /invariant 2: beta-1 is in sync/,
+  ],
+  [
+    "the old value settles an unknown compare-and-set (rule 3)",
+    { requests: 1, silences: 1, timeouts: 1 },
+    { isSettled: (revision, expected) => revision >= expected },
+    /invariant/,
+  ],
+  [
+    "a query is answered without a proof (rule 5)",
+    { requests: 1, silences: 1, queries: 1 },
+    { isProven: () => true },
+    /rule 5: alpha-1 answers a query without record 1/,
+  ],
+  ["duplicates are run again (rule 12)", { requests: 1, resends: 1 }, { isDuplicate: () => false }, /invariant 6/],
+  ["a server exits while it is named (clean stop)", { stops: 1 }, { mayExit: () => true }, /clean stop: beta-1/],
+];
+
+for (const [name, bounds, rules, found] of broken)
+  test(`found when broken: ${name}`, (t) => {
+    t.timeout(180_000);
+    const { violation } = explore({ servers: pair, ...bounds }, { rules, maxStates: 20_000 });
+    t.regex(violation?.text ?? "nothing", found);
+    t.log(violation?.path.join("\n") ?? "");
+  });

@@ -1,83 +1,126 @@
 /**
- * Explores the replica alone, breadth first: from two (or three) servers in normal mode, every order of messages, syncs,
- * answers of the registry, crashes and silences within bounds, to a depth or to the end. A state is told again by the
- * choices that led to it; states that look alike are visited once.
+ * Explores the replica alone: from two (or three) servers in normal mode, every order of messages, disk jobs, answers of the
+ * registry, crashes and silences within bounds, to the end or to a limit. What always holds: states with equal facts
+ * (explore-world.ts) are visited once; the path to a violation is the shortest when the breadth is explored first.
  */
-import { createHash } from "node:crypto";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
-import { type Bounds, ExplorationError, SmallWorld } from "./explore-world.ts";
+import { type Bounds, nothing } from "./explore-bounds.ts";
+import { ordinary } from "./explore-choices.ts";
+import { Letters } from "./explore-network.ts";
+import { letsGo } from "./explore-stale.ts";
+import { Visited } from "./explore-visited.ts";
+import { inWords } from "./explore-words.ts";
+import { SmallWorld } from "./explore-world.ts";
+
+export interface ExploreOptions {
+  /** Broken ones, in force from normal mode on. */
+  readonly rules?: Partial<Rules>;
+  readonly maxStates?: number;
+  readonly maxDepth?: number;
+  readonly maxMs?: number;
+  /** "breadth" (default): the shortest path to a violation. "depth": far less memory, and longer paths. */
+  readonly first?: "breadth" | "depth";
+}
 
 export interface Exploration {
   readonly states: number;
+  /** Choices that were taken. */
+  readonly steps: number;
+  /** Of the longest path, in choices. */
   readonly depth: number;
-  /** Nothing was left out but for the depth. */
+  /** Nothing was left out. */
   readonly isComplete: boolean;
-  readonly violation: { readonly text: string; readonly path: readonly string[] } | null;
+  /** `path`: what happened, in words. */
+  readonly violation: {
+    readonly text: string;
+    readonly path: readonly string[];
+    readonly choices: readonly string[];
+  } | null;
 }
 
-/** Choices that bring a world to normal mode: whatever is ordinary, first come first served. */
-function toNormal(bounds: Bounds, rules: Rules): string[] {
-  const world = new SmallWorld(
-    { ...bounds, requests: 0, crashes: 0, silences: 0, timeouts: 0, repeats: 0, ticks: 1e9 },
-    rules,
-  );
-  const path: string[] = [];
-  while (!world.isNormal) {
-    if (path.length > 400)
-      throw new Error(`the small world does not come to normal mode: ${path.slice(-20).join(", ")}`);
-    const choices = world.choices();
-    const ticked = path.filter((one) => one.startsWith("tick")).length;
-    const tick = `tick ${bounds.servers[ticked % bounds.servers.length]}`;
-    const choice = choices.find((one) => !one.startsWith("tick")) ?? tick;
-    world.take(choice);
-    path.push(choice);
-  }
-  return path;
+interface Path {
+  readonly choice: string;
+  readonly before: Path | null;
+  readonly length: number;
 }
 
-function tell(bounds: Bounds, rules: Rules, start: readonly string[], path: readonly string[]): SmallWorld {
-  const ticks = start.filter((choice) => choice.startsWith("tick")).length;
-  const world = new SmallWorld({ ...bounds, ticks: bounds.ticks + ticks }, rules);
-  for (const choice of start) world.take(choice);
-  for (const choice of path) world.take(choice);
-  return world;
+interface Reached {
+  readonly world: SmallWorld;
+  readonly path: Path | null;
 }
 
-export function explore(
-  bounds: Bounds,
-  options: { maxStates: number; maxDepth: number; rules?: Partial<Rules> },
-): Exploration {
-  const rules = { ...shippedRules, ...options.rules };
-  const start = toNormal(bounds, shippedRules);
-  const seen = new Set<string>();
-  const first = tell(bounds, rules, start, []);
-  let level: Visited[] = [{ path: [], choices: first.choices() }];
-  let depth = 0;
-  while (level.length > 0 && depth < options.maxDepth) {
-    const next: Visited[] = [];
-    depth += 1;
-    for (const { path, choices } of level) {
-      for (const choice of choices) {
-        const longer = [...path, choice];
-        try {
-          const world = tell(bounds, rules, start, longer);
-          const print = createHash("sha1").update(world.fingerprint()).digest("base64");
-          if (seen.has(print)) continue;
-          seen.add(print);
-          next.push({ path: longer, choices: world.choices() });
-        } catch (error) {
-          if (!(error instanceof ExplorationError)) throw error;
-          return { states: seen.size, depth, isComplete: false, violation: { text: error.message, path: longer } };
-        }
-        if (seen.size >= options.maxStates) return { states: seen.size, depth, isComplete: false, violation: null };
-      }
+/** Brings a new world to normal mode, with nothing under way: whatever is ordinary happens, in rounds. */
+function toNormal(world: SmallWorld): SmallWorld {
+  let before = "";
+  for (let rounds = 0; rounds < 100; rounds += 1) {
+    for (const choice of ordinary(world)) if (ordinary(world).includes(choice)) world.take(choice);
+    if (world.isNormal && world.facts === before) {
+      world.settle();
+      return world;
     }
-    level = next;
+    before = world.facts;
   }
-  return { states: seen.size, depth, isComplete: level.length === 0, violation: null };
+  throw new Error("the small world does not come to normal mode");
 }
 
-interface Visited {
-  readonly path: readonly string[];
-  readonly choices: readonly string[];
+function choicesTo(path: Path | null): string[] {
+  const choices: string[] = [];
+  for (let at = path; at !== null; at = at.before) choices.unshift(at.choice);
+  return choices;
+}
+
+export function explore(bounds: Partial<Bounds> & Pick<Bounds, "servers">, options: ExploreOptions = {}): Exploration {
+  const { maxStates = Number.POSITIVE_INFINITY, maxDepth = Number.POSITIVE_INFINITY, first = "breadth" } = options;
+  const untilMs = performance.now() + (options.maxMs ?? Number.POSITIVE_INFINITY);
+  const rules = { ...shippedRules };
+  const scope = { bounds: { ...nothing, ...bounds }, rules, letters: new Letters(), letsGo: letsGo(options.rules) };
+  const start = toNormal(new SmallWorld(scope));
+  Object.assign(rules, options.rules);
+  const visited = new Visited();
+  visited.add(start.facts);
+  let open: Reached[] = [{ world: start, path: null }];
+  let next: Reached[] = first === "breadth" ? [] : open;
+  let steps = 0;
+  let depth = 0;
+  let isComplete = true;
+  const end = (violation: Exploration["violation"] = null): Exploration => ({
+    states: visited.count,
+    steps,
+    depth,
+    isComplete: isComplete && violation === null,
+    violation,
+  });
+  for (;;) {
+    const reached = open.pop();
+    if (reached === undefined) {
+      if (next.length === 0) return end();
+      open = next.reverse();
+      next = [];
+      continue;
+    }
+    const { world, path } = reached;
+    const length = (path?.length ?? 0) + 1;
+    if (length > maxDepth) {
+      isComplete = false;
+      continue;
+    }
+    for (const choice of world.choices()) {
+      const longer: Path = { choice, before: path, length };
+      const then = world.clone();
+      steps += 1;
+      try {
+        then.take(choice);
+      } catch (error) {
+        const choices = choicesTo(longer);
+        return end({ text: (error as Error).message, path: inWords(start, choices), choices });
+      }
+      if (!visited.add(then.facts)) continue;
+      depth = Math.max(depth, length);
+      next.push({ world: then, path: longer });
+    }
+    if (visited.count >= maxStates || performance.now() > untilMs) {
+      isComplete = open.length + next.length === 0;
+      return end();
+    }
+  }
 }

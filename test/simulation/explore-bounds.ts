@@ -1,0 +1,45 @@
+/** What may happen in the small world, and how often in one path. What always holds: all else is free. */
+
+/** How often something may happen in one path. */
+export interface Bounds {
+  readonly servers: readonly string[];
+  readonly requests: number;
+  /** A request that was sent already comes again, to any hot server. */
+  readonly resends: number;
+  readonly queries: number;
+  /** With all that was not synced, or with only a part of it lost. */
+  readonly crashes: number;
+  /** A server hears another one, or all, for longer than the suspicion time not. */
+  readonly silences: number;
+  /** Compare-and-sets whose sender gets no answer in time; they may land before, after or never. */
+  readonly timeouts: number;
+  /** Planned switches that are asked for. */
+  readonly switches: number;
+  /** Servers that are told to stop. */
+  readonly stops: number;
+  /** Disks that fail. */
+  readonly diskFailures: number;
+  /** Servers that start again after they ended; one that did not stays away. */
+  readonly starts: number;
+  /** The accepted epoch and the cut of a log take their time to reach the disk, as a sync does; 0: they are there at once. */
+  readonly slowDisk: 0 | 1;
+  /** Readings of the registry by servers that know its newest record; the others read it whenever they like. */
+  readonly reads: number;
+}
+
+export const nothing: Omit<Bounds, "servers"> = {
+  requests: 0,
+  resends: 0,
+  queries: 0,
+  crashes: 0,
+  silences: 0,
+  timeouts: 0,
+  switches: 0,
+  stops: 0,
+  diskFailures: 0,
+  starts: 0,
+  slowDisk: 0,
+  reads: 0,
+};
+
+export type Spent = Omit<Bounds, "servers">;
