@@ -32,6 +32,8 @@ export const Limits = z.strictObject({
   maxBatchBytes: count(512 * KiB, 4 * KiB, 16 * MiB),
   /** Records kept in memory after they are flushed, for a joiner's catch-up. */
   maxRetainedBytes: count(64 * MiB, 0, 4096 * MiB),
+  /** Records in memory beyond those that wait for the disk, or for NATS to get their results; past it, BUSY (rule 15). */
+  maxUnflushedBytes: count(256 * MiB, 64 * KiB, 4096 * MiB),
   stalledBackupMs: ms(1_000, 50, 600_000),
   maxUnsyncedBytes: count(8 * MiB, 4 * KiB, 1024 * MiB),
   handlerMs: ms(5_000, 10, 600_000),

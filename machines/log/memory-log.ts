@@ -24,6 +24,11 @@ export interface LogPosition {
   readonly hash: number;
 }
 
+/** So much may be in memory: for joiners, and what waits for the disk, or for NATS to get its results (rule 15). */
+export function maxLogBytes(limits: { readonly maxRetainedBytes: number; readonly maxUnflushedBytes: number }): number {
+  return limits.maxRetainedBytes + limits.maxUnflushedBytes;
+}
+
 export type AppendFault = "gap" | "hash" | "damaged";
 
 export class MemoryLog implements LogSource {

@@ -17,6 +17,8 @@ interface OpenBatch {
 
 export interface CommitView extends ReplicaView {
   readonly applied: { readonly requests: RequestTable };
+  /** End of what this server inherited when it went hot. */
+  readonly inherited: number;
   readonly wallMs: number;
 }
 
@@ -25,6 +27,8 @@ export class Commitment {
   results = 0;
   #open: OpenBatch[] = [];
   #openBytes = 0;
+  /** End of the newest batch that was counted. */
+  #counted = 0;
 
   /** Bytes of records made here that are not committed. */
   get openBytes(): number {
@@ -36,6 +40,7 @@ export class Commitment {
     copy.results = this.results;
     copy.#open = [...this.#open];
     copy.#openBytes = this.#openBytes;
+    copy.#counted = this.#counted;
     return copy;
   }
   /** What decides how this goes on and is not told otherwise, as values. */
@@ -43,17 +48,18 @@ export class Commitment {
     return { open: this.#open };
   }
 
-  /** The log's newest batch. What may be forgotten is chosen anew: the next records say it. */
-  onBatch(batch: LogBatch, { applied, limits, wallMs }: CommitView): void {
+  /**
+   * The end of a turn's records, which are more than one batch where the log began a new arena among them. What may be
+   * forgotten is chosen anew: the next records say it.
+   */
+  onBatch({ last }: LogBatch, { own, inherited, applied, limits, wallMs }: CommitView): void {
     const { requests } = applied;
-    this.#open.push({
-      last: batch.last,
-      bytes: batch.bytes.length,
-      forget: requests.forgetThrough,
-      results: requests.resultNumber,
-    });
-    this.#openBytes += batch.bytes.length;
-    const maxAtOnce = 2 * (batch.last - batch.first + 1) + 16;
+    const before = Math.max(this.#counted, inherited);
+    const bytes = own.log.bytesAbove(before);
+    this.#open.push({ last, bytes, forget: requests.forgetThrough, results: requests.resultNumber });
+    this.#openBytes += bytes;
+    this.#counted = last;
+    const maxAtOnce = 2 * (last - before) + 16;
     requests.chooseForgotten(limits.rememberReplies, wallMs - limits.rememberMs, maxAtOnce);
   }
 
@@ -102,5 +108,6 @@ export class Commitment {
   clear(): void {
     this.#open = [];
     this.#openBytes = 0;
+    this.#counted = 0;
   }
 }

@@ -5,6 +5,7 @@
  */
 import type { Member } from "../../schemas/registry.ts";
 import type { Accept, Decline, Mirror, PeerMessage } from "../codec/message.ts";
+import { maxLogBytes } from "../log/memory-log.ts";
 import type { Applied } from "./applied.ts";
 import { type Following, onAccept, onMirror, startFollowing } from "./following.ts";
 import type { Leaving } from "./leaving.ts";
@@ -17,6 +18,11 @@ export interface FollowerView extends ReplicaView {
   why: string;
   waitingFor: string;
   newId(kind: string): string;
+}
+
+/** The same without its records: it is an echo all the same, and tells the commit point. */
+function emptied(message: Mirror): Mirror {
+  return { ...message, last: message.first - 1 };
 }
 
 export class Follower {
@@ -129,14 +135,17 @@ export class Follower {
     const facts = { session, epoch: view.membership.epoch, self: view.self, primary: primary.incarnation };
     if (!view.rules.mirrorFits(message, facts)) return;
     following.heardMs = view.nowMs;
-    const outcome = onMirror(following, message, payload, own.log, view.rules);
+    own.onPublished(Math.min(message.published, own.committed));
+    own.letGo(view.applied, view.limits.maxRetainedBytes);
+    // A log that is full takes nothing more: what is not confirmed slows the primary, and then this one is left out (rule 10).
+    const taken = view.rules.isFull(own.log.retainedBytes, maxLogBytes(view.limits)) ? emptied(message) : message;
+    const outcome = onMirror(following, taken, payload, own.log, view.rules);
     if (outcome === "differs") {
       this.#onDifference(following, view);
       return;
     }
     if (outcome === "appended" && options.confirm !== "memory")
       view.out.push({ type: options.confirm === "synced" ? "sync" : "write", through: own.log.last });
-    own.onPublished(Math.min(message.published, own.committed));
     if (following.verified) this.#onCommitted(Math.min(message.committed, own.log.last), view);
   }
 

@@ -8,7 +8,7 @@
 import type { ErrorCode } from "../../schemas/errors.ts";
 import type { Limits } from "../../schemas/settings.ts";
 import { recordKinds, requestKey } from "../codec/record.ts";
-import type { MemoryLog } from "../log/memory-log.ts";
+import { type MemoryLog, maxLogBytes } from "../log/memory-log.ts";
 import { OwedReplies, type ReplySink } from "./owed-replies.ts";
 import type { Peers } from "./peers.ts";
 import type { CompletedTransaction, RequestTable, RunningRequest } from "./requests.ts";
@@ -115,8 +115,9 @@ export class Intake {
       return null;
     }
     if (rules.isFromFuture(arrival.issuedAtMs, nowWallMs + view.limits.maxFutureMs)) {
-      const message = "issuedAt lies too far in the future: check the client's clock";
-      this.#replies.oweAtOnce(arrival.replyTo, refusal(arrival.client, arrival.id, "INVALID_REQUEST", message), false);
+      // By this server's clock: another one may judge otherwise, so it needs a proof as any such refusal does.
+      const message = "issuedAt lies too far in the future: check the client's clock, and the primary's";
+      this.refuse(arrival, "INVALID_REQUEST", message, view);
       return null;
     }
     if (rules.isExpired(arrival.issuedAtMs, requests.done.floorMs)) {
@@ -167,10 +168,12 @@ export class Intake {
     return this.begin(request, begun?.attempts ?? 0, isSuspect, view);
   }
 
-  #busy({ rules, limits, commitment }: IntakeView): string {
+  #busy({ rules, limits, log, commitment }: IntakeView): string {
     if (this.isPaused) return "intake is paused by an operator";
     if (rules.isFull(commitment.openBytes, limits.maxUnconfirmedBytes))
       return "the backup or the disk does not keep up";
+    if (rules.isFull(log.retainedBytes, maxLogBytes(limits)))
+      return "the disk, or NATS with the results, does not keep up";
     return this.#isFull({ rules, limits }) ? "too many requests are in flight" : "";
   }
 

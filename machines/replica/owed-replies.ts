@@ -19,6 +19,8 @@ interface Owed {
   readonly duplicate: boolean;
 }
 
+/** Answers that could leave at once and wait all the same, because this server may not speak now; more are dropped. */
+const maxAtOnce = 65_536;
 /** The array of what is owed is cut when this many at its head have left, and they are half of it. */
 const cutAfter = 4096;
 
@@ -58,7 +60,7 @@ export class OwedReplies {
     this.#owed.push({ to, needs, probe: 0, source, start, end, duplicate });
   }
   oweAtOnce(to: string, source: Uint8Array, duplicate: boolean): void {
-    if (to === "") return;
+    if (to === "" || this.#atOnce.length >= maxAtOnce) return;
     this.#atOnce.push({ to, needs: 0, probe: 0, source, start: 0, end: source.length, duplicate });
   }
   oweProven(to: string, needs: number, probe: number, source: Uint8Array): void {

@@ -18,6 +18,8 @@ export class OwnLog {
   published: number;
   /** The first record that is still on this server's disk. */
   oldestOnDisk: number;
+  /** Tables are on disk through here, as far as it was said in this life. */
+  flushed = 0;
 
   constructor(recovered: Recovered) {
     this.log = recovered.log;
@@ -62,19 +64,22 @@ export class OwnLog {
     this.history = history;
   }
 
-  /** Tables are on disk through `applied`, records from `oldestOnDisk` on: memory may drop what nobody needs from it. */
-  onFlushed(
-    applied: number,
-    oldestOnDisk: number,
-    { isLoaded, requests }: { readonly isLoaded: boolean; readonly requests: RequestTable },
-    maxRetainedBytes: number,
-  ): void {
+  /** Tables are on disk through `applied`, records from `oldestOnDisk` on. */
+  onFlushed(applied: number, oldestOnDisk: number): void {
+    this.flushed = applied;
     this.oldestOnDisk = oldestOnDisk;
+  }
+
+  /** Memory drops what nobody needs from it: flushed, applied, its results with NATS. */
+  letGo(
+    { isLoaded, requests }: { readonly isLoaded: boolean; readonly requests: RequestTable },
+    keepBytes: number,
+  ): void {
     // What is being built again starts from an earlier flush, and needs the log from there.
     if (!isLoaded) return;
-    const through = Math.min(applied, this.committed, requests.through, this.published);
+    const through = Math.min(this.flushed, this.committed, requests.through, this.published);
     requests.done.compact(through);
-    this.log.trim(through, maxRetainedBytes);
+    this.log.trim(through, keepBytes);
   }
 
   /** Below what memory holds the log was checked when the disk was opened: it is dense and of this history. */

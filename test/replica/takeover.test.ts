@@ -341,6 +341,26 @@ test("a backup that is heard and confirms nothing is removed after its time (rul
   t.deepEqual([stage.record.mode, stage.record.primary.incarnation], ["primary-only", incarnation]);
 });
 
+test("a backup whose memory is full takes nothing more, and is removed after its time (rules 10, 15, danger 41)", (t) => {
+  const stage = Stage.normal();
+  const beta = stage.replica("beta");
+  Object.assign(beta, { limits: { ...limits, maxRetainedBytes: 0, maxUnflushedBytes: 200 } });
+  for (const id of ["1", "2", "3", "4"]) stage.do("alpha", id);
+  t.true(beta.log.last < 4);
+  stage.do("alpha", "5");
+  stage.tick(Math.ceil(limits.stalledBackupMs / limits.heartbeatMs) + 2);
+  t.is(stage.record.mode, "primary-only");
+  t.is(stage.record.primary.server, "alpha");
+  t.true(stage.replies().includes("5: ok at 5"));
+  // The disk has caught up: it is taken in again.
+  beta.onFlushed(beta.committed, 1);
+  beta.onPublished(beta.committed);
+  Object.assign(beta, { limits });
+  stage.tick(40);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  t.is(beta.log.last, 5);
+});
+
 for (const [confirm, kind] of [
   ["synced", "sync"],
   ["written", "write"],

@@ -95,6 +95,7 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
         cautionMs: 50,
         baseMs: 2_000,
         maxRetainedBytes: plan.retainedBytes,
+        maxUnflushedBytes: plan.retainedBytes === 0 ? 64 * 1024 : 256 * 1024 * 1024,
         ...plan.limits,
       },
     });
