@@ -75,7 +75,7 @@ function readReply(
   const reply = parseReply(event.bytes);
   const fail = (of: string, text: string) =>
     violations.push({ of, atMs: event.atMs, text: `${event.client}/${event.id}: ${text}` });
-  if (story === undefined || reply === null || reply.client !== event.client || reply.id !== event.id) {
+  if (story === undefined || reply === null || reply.client !== event.client || !isIdOf(reply, event.id)) {
     fail("rule 5", `an answer that belongs to no request: ${event.bytes}`);
     return;
   }
@@ -103,6 +103,11 @@ function readReply(
 function isAnotherHistory(one: ParsedReply, other: ParsedReply, logs: CommittedLogs): boolean {
   const [older, newer] = (one.epoch ?? 0) < (other.epoch ?? 0) ? [one, other] : [other, one];
   return isDropped(older, logs) && !isDropped(newer, logs);
+}
+
+/** A message that is too large is not read: its refusal has no id. */
+function isIdOf(reply: ParsedReply, id: string): boolean {
+  return reply.id === id || (reply.id === "" && reply.error?.code === "TOO_LARGE");
 }
 
 function isFirstBody(story: RequestStory, copy: InvokeEvent): boolean {

@@ -10,7 +10,7 @@ import type { Moments } from "./moments.ts";
 import type { Oracle } from "./oracle.ts";
 import type { Rng } from "./rng.ts";
 import type { SimNatsClient } from "./sim-nats-client.ts";
-import type { KillKind, SimProcess } from "./sim-process.ts";
+import type { CrashPlan, KillKind, SimProcess } from "./sim-process.ts";
 import type { SimWorld } from "./sim-world.ts";
 
 /** How a server's life ends by itself. fail: it stops with a message; damaged: its disk does not prove right. */
@@ -26,6 +26,9 @@ export interface RunningServer {
   state?(): string;
 }
 
+/** Of the application: another one may not take part. */
+export type Version = "right" | "other";
+
 export interface StartContext {
   readonly server: string;
   readonly servers: readonly string[];
@@ -38,6 +41,9 @@ export interface StartContext {
   readonly lethal: LethalRequest;
   /** Something that no server may do. */
   readonly onViolation: (of: string, text: string) => void;
+  readonly version: Version;
+  /** Its machine is in this state now. */
+  onState(state: string): void;
 }
 
 export type StartServer = (context: StartContext) => RunningServer;
@@ -49,10 +55,15 @@ interface SimServer {
   /** The supervisor leaves it alone: stopped on purpose. */
   isOff: boolean;
   failedStarts: number;
+  /** Its next life dies so. */
+  nextPlan: CrashPlan | null;
+  version: Version;
 }
 
 const restartMs = 300;
 const noBytes = new Uint8Array(0);
+/** A start is over by then. */
+const plannedStartMs = 400;
 
 export class Cluster {
   readonly #sim: SimWorld;
@@ -65,6 +76,8 @@ export class Cluster {
   readonly lethal = new LethalRequest();
   #commander: SimNatsClient | null = null;
   onViolation: (of: string, text: string) => void = () => {};
+  /** A server's machine is in this state now; without a life it is `away`. */
+  onState: (server: string, state: string) => void = () => {};
 
   constructor(sim: SimWorld, start: StartServer, recorder: Recorder, moments: Moments, oracle: Oracle) {
     this.#sim = sim;
@@ -74,7 +87,15 @@ export class Cluster {
     this.#moments = moments;
     this.#oracle = oracle;
     for (const name of sim.options.servers)
-      this.#servers.set(name, { name, process: null, running: null, isOff: true, failedStarts: 0 });
+      this.#servers.set(name, {
+        name,
+        process: null,
+        running: null,
+        isOff: true,
+        failedStarts: 0,
+        nextPlan: null,
+        version: "right",
+      });
   }
 
   get names(): readonly string[] {
@@ -127,6 +148,7 @@ export class Cluster {
     if (server.process?.isAlive === true) return;
     const process = this.#sim.startProcess(name);
     server.process = process;
+    this.#planStart(server, process);
     this.#tell(name, `starts as ${incarnationOf(process)}`);
     process.whenKilled(() => this.#onDead(server, process));
     // In an event of its own: what it throws is its own death.
@@ -148,8 +170,35 @@ export class Cluster {
   kill(name: string, kind: KillKind): void {
     const { process } = this.#server(name);
     if (process?.isAlive !== true) return;
-    this.#tell(name, kind === "machine" ? "loses power" : "is killed");
+    const { running } = this.#server(name);
+    const last = running?.last?.();
+    const log = last === undefined || last === Number.MAX_SAFE_INTEGER ? "" : `; its log ends at ${last}`;
+    this.#tell(name, `${kind === "machine" ? "loses power" : "is killed"}${log}`);
     process.kill(kind);
+  }
+
+  /** Kills it; the next life is of this version of the application. */
+  replace(name: string, version: Version): void {
+    this.#server(name).version = version;
+    this.kill(name, "process");
+  }
+
+  /** One that runs another version is replaced. */
+  rightVersion(name: string): void {
+    if (this.#server(name).version !== "right") this.replace(name, "right");
+  }
+
+  /** No planned crash hangs over it any more. */
+  spare(name: string): void {
+    const server = this.#server(name);
+    server.nextPlan = null;
+    if (server.process !== null) server.process.plan = null;
+  }
+
+  /** It is killed, and its next life dies as planned, unless that has not happened soon after its start. */
+  killTwice(name: string, plan: CrashPlan): void {
+    this.#server(name).nextPlan = plan;
+    this.kill(name, plan.kind);
   }
 
   pause(name: string): void {
@@ -190,13 +239,16 @@ export class Cluster {
 
   /** All servers live and are in sync: the best that there is. */
   isWhole(): boolean {
-    return this.record?.inSync.length === this.names.length && this.#inSyncAlive() === this.names.length;
+    const { record } = this;
+    return record?.inSync.length === this.names.length && this.#allLive(record);
   }
 
   /** Every incarnation in the registry lives and runs, and nothing hangs over another server: a crash of this one loses nothing. */
   mayCrash(name: string): boolean {
     const record = this.#sim.registry.newest;
-    if (record === null || this.#inSyncAlive() !== record.inSync.length) return false;
+    if (record === null || !this.#allLive(record)) return false;
+    // A compare-and-set may land that counts on a member which died while it was under way: that was the one failure.
+    if (!this.#sim.registry.mayLand.every((asked) => this.#allLive(asked))) return false;
     if (this.names.some((other) => other !== name && this.#isDoomed(other))) return false;
     return record.durability === "disk" || record.inSync.length > 1;
   }
@@ -204,21 +256,33 @@ export class Cluster {
   /** A planned crash or a disk error will end it. */
   #isDoomed(name: string): boolean {
     const { disk } = this.#sim.host(name);
-    return (this.process(name)?.plan ?? null) !== null || disk.isFull || disk.failingSyncs + disk.failingWrites > 0;
+    const { process, nextPlan } = this.#server(name);
+    return (
+      nextPlan !== null || (process?.plan ?? null) !== null || disk.isFull || disk.failingSyncs + disk.failingWrites > 0
+    );
   }
 
   /** A disk may be lost: another server holds everything, and no compare-and-set may make this one the only member. */
   mayHarmDisk(name: string): boolean {
     const { record } = this;
-    return record?.durability === "memory" && this.mayCrash(name) && this.#sim.registry.inFlight === 0;
+    return record?.durability === "memory" && this.mayCrash(name) && this.#sim.registry.mayLand.length === 0;
   }
 
-  #inSyncAlive(): number {
-    const members = this.#sim.registry.newest?.inSync ?? [];
-    return members.filter(({ server, incarnation }) => {
+  #allLive({ inSync }: RegistryRecord): boolean {
+    return inSync.every(({ server, incarnation }) => {
       const process = this.process(server);
       return process?.state === "running" && isLifeOf(process, incarnation);
-    }).length;
+    });
+  }
+
+  #planStart(server: SimServer, process: SimProcess): void {
+    const plan = server.nextPlan;
+    server.nextPlan = null;
+    if (plan === null) return;
+    process.plan = plan;
+    this.#sim.scheduler.after(plannedStartMs, null, "fault", () => {
+      if (process.plan === plan) process.plan = null;
+    });
   }
 
   #launch(process: SimProcess, name: string): RunningServer {
@@ -233,6 +297,10 @@ export class Cluster {
       oracle: this.#oracle,
       lethal: this.lethal,
       onViolation: (of, text) => this.onViolation(of, text),
+      version: this.#server(name).version,
+      onState: (state) => {
+        if (process.isAlive) this.onState(name, state);
+      },
     });
   }
 
@@ -249,7 +317,8 @@ export class Cluster {
     this.#tell(process.host, `${incarnationOf(process)} ends: ${end}`);
     if (end === "damaged" && !this.#sim.host(process.host).disk.isHarmed)
       this.onViolation("rule 14", `${incarnationOf(process)} refuses its disk, and nothing but crashes came over it`);
-    if (server !== null && (end === "fail" || end === "damaged")) server.failedStarts += 1;
+    // Another version fails on a disk that is sound.
+    if ((end === "fail" || end === "damaged") && server?.version === "right") server.failedStarts += 1;
     process.kill("process");
   }
 
@@ -267,6 +336,7 @@ export class Cluster {
   #onDead(server: SimServer, process: SimProcess): void {
     if (server.process !== process) return;
     server.running = null;
+    this.onState(server.name, "away");
     if (server.isOff) return;
     const delayMs = restartMs * this.#rng.between(0.1, 4);
     this.#sim.scheduler.after(delayMs, null, "supervise", () => {
@@ -294,7 +364,7 @@ export class Cluster {
   }
 
   #tell(name: string, text: string): void {
-    this.#sim.tell(name, text);
+    this.#sim.tell(name, text, "life");
   }
 }
 

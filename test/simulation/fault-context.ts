@@ -4,7 +4,9 @@
  */
 import type { Cluster } from "./cluster.ts";
 import type { Moments } from "./moments.ts";
+import type { Operator } from "./operator.ts";
 import type { Rng } from "./rng.ts";
+import type { SimProcess } from "./sim-process.ts";
 import type { SimWorld } from "./sim-world.ts";
 
 /**
@@ -17,12 +19,15 @@ export interface FaultContext {
   readonly sim: SimWorld;
   readonly cluster: Cluster;
   readonly moments: Moments;
+  readonly operator: Operator;
+  readonly integrator: SimProcess;
+  /** Of this occurrence alone: leaving another one out changes nothing here. */
   readonly rng: Rng;
+  /** Of this occurrence, as `--only` names it. */
+  readonly number: number;
   readonly faultClass: FaultClass;
   /** Of the servers' settings: pauses and cuts are around it. */
   readonly suspicionMs: number;
-  /** These kinds and no others; else the seed chooses. */
-  readonly only?: readonly string[] | undefined;
 }
 
 export interface FaultKind {
@@ -42,7 +47,8 @@ export function mayHarm({ cluster, faultClass }: FaultContext, name: string): bo
 }
 
 export function later(context: FaultContext, delayMs: number, run: () => void): void {
-  context.sim.scheduler.after(delayMs, null, "fault", run);
+  const { scheduler, story } = context.sim;
+  scheduler.after(delayMs, null, "fault", () => story.within(context.number, run));
 }
 
 export function anyServer({ rng, cluster }: FaultContext): string {

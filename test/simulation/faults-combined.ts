@@ -99,7 +99,8 @@ function killAtRegistry(context: FaultContext, name: string): void {
   const process = cluster.process(victim);
   if (process === null || process.plan !== null || !mayCrash(context, victim)) return;
   const when = rng.chance(0.7) ? "before" : "after";
-  const plan = { what: "registry.cas", when, countdown: 1, kind: "machine" } as const;
+  const fault = context.number;
+  const plan = { what: "registry.cas", when, countdown: 1, kind: "machine", fault } as const;
   process.plan = plan;
   later(context, 3 * context.suspicionMs, () => {
     if (process.plan === plan) process.plan = null;
@@ -178,6 +179,7 @@ function interruptSnapshot(context: FaultContext): void {
         when,
         countdown: rng.int(1, 4),
         kind: rng.pick(["process", "machine"] as const),
+        fault: context.number,
       } as const;
       process.plan = plan;
       later(context, 200, () => {

@@ -1,13 +1,10 @@
 /**
- * Faults: a random subset of kinds for each seed, at random times, each with its mending. Within the promise, what may
- * cost a server's memory or disk happens only while every in-sync member lives; beyond it, at any time.
- *
- * What always holds: after `healAll` the world is whole: networks free, disks sound, clocks right, everybody running.
+ * Kinds of faults that stand alone, each with its mending. Within the promise, what may cost a server's memory or disk
+ * happens only while every in-sync member lives; beyond it, at any time. Each tells what it does, for the story.
  */
 import {
   anyServer,
   cut,
-  type FaultClass,
   type FaultContext,
   type FaultKind,
   later,
@@ -17,24 +14,12 @@ import {
   target,
   twoServers,
 } from "./fault-context.ts";
+import { crashAtBoundary } from "./faults-boundary.ts";
 import { combinedFaults } from "./faults-combined.ts";
+import { natsFaults } from "./faults-nats.ts";
+import { operatedFaults } from "./faults-operated.ts";
 import { stagedFaults } from "./faults-staged.ts";
-import type { Rng } from "./rng.ts";
 import { brokerHost } from "./sim-broker.ts";
-import type { CrashPlan } from "./sim-process.ts";
-
-const boundaries = [
-  "store.sync",
-  "store.write",
-  "store",
-  "registry.cas",
-  "registry.cas",
-  "link.main.send",
-  "link.failsafe.send",
-  "bus.publish",
-  "side",
-  "side.adopt",
-] as const;
 
 function kill(context: FaultContext): void {
   const name = target(context);
@@ -42,37 +27,6 @@ function kill(context: FaultContext): void {
   const kind = context.rng.chance(0.6) ? "process" : "machine";
   context.moments.count(kind === "process" ? "server killed" : "machine without power");
   context.cluster.kill(name, kind);
-}
-
-function crashAtBoundary(context: FaultContext): void {
-  const { rng, cluster } = context;
-  const name = target(context);
-  const process = cluster.process(name);
-  if (process === null || !mayCrash(context, name)) return;
-  const plan: CrashPlan = {
-    what: rng.pick(boundaries),
-    when: rng.chance(0.5) ? "before" : "after",
-    countdown: rng.int(1, 4),
-    kind: rng.chance(0.5) ? "process" : "machine",
-  };
-  process.plan = plan;
-  // A plan that did not fire is taken back: by then the crash might be one too many.
-  later(context, 400, () => {
-    if (process.plan === plan) process.plan = null;
-  });
-  if (plan.what === "registry.cas" || plan.what.startsWith("side")) {
-    // These boundaries are rare: something makes the server come to them.
-    for (const peer of cluster.names)
-      if (peer !== name)
-        cut(
-          context,
-          [
-            [`main:${name}`, `main:${peer}`],
-            [name, brokerHost],
-          ],
-          rng.between(100, 600),
-        );
-  }
 }
 
 function pause(context: FaultContext): void {
@@ -146,10 +100,12 @@ function failsafeFaults({ sim, rng, moments }: FaultContext): void {
   failsafeFaults.repeatChance = rng.between(0, 0.2);
   failsafeFaults.delayChance = rng.between(0, 0.3);
   failsafeFaults.maxDelayMs = rng.pick([5, 30, 400]);
+  sim.tell("failsafe", "from now on frames on the failsafe links are lost, repeated and late");
 }
 
 function brokerLoss({ sim, rng }: FaultContext): void {
   sim.broker.lossChance = rng.between(0, 0.05);
+  sim.tell(brokerHost, `loses ${(100 * sim.broker.lossChance).toFixed(1)} % of its messages from now on`);
 }
 
 function crashBroker(context: FaultContext): void {
@@ -178,6 +134,7 @@ function registryFaults({ sim, rng }: FaultContext): void {
   sim.registryFaults.lateChance = rng.between(0, 0.4);
   sim.registryFaults.maxLateMs = rng.pick([300, 1_500, 6_000]);
   sim.registryFaults.lostCallChance = rng.between(0, 0.2);
+  sim.tell(brokerHost, "from now on calls of the registry are lost, late, or won without an answer");
 }
 
 function failDisk(context: FaultContext): void {
@@ -203,9 +160,13 @@ function fillDisk(context: FaultContext): void {
 }
 
 function slowDisk(context: FaultContext): void {
-  const { disk } = context.sim.host(anyServer(context));
+  const name = anyServer(context);
+  const { disk } = context.sim.host(name);
   disk.slowness = context.rng.pick([5, 50, 500]);
-  later(context, outageMs(context), () => {
+  const forMs = outageMs(context);
+  context.moments.count("disk slow");
+  context.sim.tell(name, `its disk takes ${disk.slowness} times as long for ${forMs.toFixed(0)} ms`);
+  later(context, forMs, () => {
     disk.slowness = 1;
   });
 }
@@ -233,13 +194,16 @@ function harmDisk(context: FaultContext): void {
 }
 
 function saveCopies({ sim, cluster, rng }: FaultContext): void {
-  sim.host(rng.pick(cluster.names)).disk.saveCopy();
+  const name = rng.pick(cluster.names);
+  sim.host(name).disk.saveCopy();
+  sim.tell(name, "a copy of its disk is put aside");
 }
 
 function startTwice(context: FaultContext): void {
   const name = anyServer(context);
   if (!context.cluster.isRunning(name)) return;
   context.moments.count("server started twice");
+  context.sim.tell(name, "is started a second time on the same disk");
   context.cluster.startTwice(name);
 }
 
@@ -275,9 +239,9 @@ function killAll(context: FaultContext): void {
     });
 }
 
-const kinds: readonly FaultKind[] = [
+export const faultKinds: readonly FaultKind[] = [
   { name: "kill", class: "within", meanGapMs: 2_500, run: kill },
-  { name: "crashAtBoundary", class: "within", meanGapMs: 1_200, run: crashAtBoundary },
+  { name: "crashAtBoundary", class: "within", meanGapMs: 600, run: crashAtBoundary },
   { name: "pause", class: "within", meanGapMs: 2_500, run: pause },
   { name: "cutMain", class: "within", meanGapMs: 2_000, run: cutMain },
   { name: "flap", class: "within", meanGapMs: 2_500, run: flap },
@@ -300,85 +264,6 @@ const kinds: readonly FaultKind[] = [
   { name: "killAll", class: "beyond", meanGapMs: 5_000, run: killAll },
   ...combinedFaults,
   ...stagedFaults,
+  ...operatedFaults,
+  ...natsFaults,
 ];
-
-/** What may go on while the registry is not to be trusted: nobody's disk is lost. */
-const keepsDisks: ReadonlySet<string> = new Set([
-  "kill",
-  "cutMain",
-  "flap",
-  "failsafe",
-  "brokerLoss",
-  "registry",
-  "jumpClock",
-]);
-
-function choose(rng: Rng, faultClass: FaultClass): readonly FaultKind[] {
-  const possible = kinds.filter((kind) =>
-    faultClass === "registry"
-      ? kind.class === "registry" || keepsDisks.has(kind.name)
-      : kind.class === "within" || kind.class === faultClass,
-  );
-  const share = rng.pick([0.15, 0.3, 0.6]);
-  const picked = possible.filter(() => rng.chance(share));
-  return picked.length > 0 ? picked : [rng.pick(possible)];
-}
-
-function named(names: readonly string[]): readonly FaultKind[] {
-  return names.map((name) => {
-    const kind = kinds.find((one) => one.name === name);
-    if (kind === undefined) throw new Error(`no fault ${name}: there are ${kinds.map((one) => one.name).join(", ")}`);
-    return kind;
-  });
-}
-
-/** The faults of one seed, until they are healed. */
-export class FaultPlan {
-  readonly chosen: readonly string[];
-  readonly #context: FaultContext;
-  #isOver = false;
-
-  constructor(context: FaultContext) {
-    this.#context = context;
-    const { rng, faultClass } = context;
-    const chosen = context.only === undefined ? choose(rng, faultClass) : named(context.only);
-    this.chosen = chosen.map(({ name }) => name);
-    for (const kind of chosen) this.#next(kind);
-  }
-
-  healAll(): void {
-    this.#isOver = true;
-    this.#context.cluster.lethal.disarm();
-    this.#context.sim.registry.onWritten.clear();
-    this.#context.moments.forgetListeners();
-    const { sim, cluster } = this.#context;
-    sim.network.healAll();
-    Object.assign(sim.failsafeFaults, { lossChance: 0, repeatChance: 0, delayChance: 0 });
-    Object.assign(sim.registryFaults, { lostAnswerChance: 0, lateChance: 0, lostCallChance: 0 });
-    sim.broker.lossChance = 0;
-    if (!sim.broker.isUp) sim.broker.restart();
-    sim.registry.isAvailable = true;
-    if (sim.registry.restore()) sim.tell(brokerHost, "the registry's operator puts its newest record back");
-    for (const name of cluster.names) {
-      const { disk, wall } = sim.host(name);
-      wall.offsetMs = 0;
-      disk.isFull = false;
-      disk.failingSyncs = 0;
-      disk.failingWrites = 0;
-      disk.slowness = 1;
-      const process = cluster.process(name);
-      if (process !== null) process.plan = null;
-      cluster.resume(name);
-      cluster.start(name);
-    }
-  }
-
-  #next(kind: FaultKind): void {
-    const { sim, rng } = this.#context;
-    sim.scheduler.after(rng.exponential(kind.meanGapMs), null, "fault", () => {
-      if (this.#isOver) return;
-      kind.run(this.#context);
-      this.#next(kind);
-    });
-  }
-}

@@ -24,6 +24,9 @@ export interface ClientStyle {
   readonly lateChance: number;
   readonly reuseChance: number;
   readonly queryChance: number;
+  /** Now and then a request of more than this. */
+  readonly largeBytes: number;
+  readonly largeChance: number;
   /** Sends so many requests at most. */
   readonly requests: number;
 }
@@ -118,7 +121,7 @@ export class RawClient {
     const id = `${name}-${this.#made}`;
     const request: Request = {
       id,
-      body: workload.body(rng, id),
+      body: rng.chance(style.largeChance) ? workload.largeBody(style.largeBytes) : workload.body(rng, id),
       after: style.ordered ? this.#previous : undefined,
       issuedAt: clock.wallMs(),
       copies: 0,

@@ -92,7 +92,7 @@ test("a planned crash fires at the countdown's boundary, before or after, and on
   const crashed: CrashPlan[] = [];
   const watcher = { onProcessError: () => {}, onPlannedCrash: (_: SimProcess, plan: CrashPlan) => crashed.push(plan) };
   const process = new SimProcess(scheduler, "alpha", 1, watcher);
-  process.plan = { what: "store", when: "after", countdown: 2, kind: "process" };
+  process.plan = { what: "store", when: "after", countdown: 2, kind: "process", fault: 1 };
   t.true(process.boundary("store.sync", "before"));
   t.true(process.boundary("store.sync", "after"));
   t.true(process.boundary("registry.cas", "after"));

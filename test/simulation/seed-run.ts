@@ -8,45 +8,24 @@
 import { Recorder, RecordingBus } from "../../deploy/drill/recorder.ts";
 import { type CheckReport, checkHistory } from "../../machines/checker/check.ts";
 import type { Violation } from "../../machines/checker/history.ts";
-import type { Limits } from "../../schemas/settings.ts";
+import { clientMoments } from "./client-moments.ts";
 import { Cluster, type StartServer } from "./cluster.ts";
-import type { FaultClass } from "./fault-context.ts";
-import { FaultPlan } from "./faults.ts";
+import { FaultPlan, type Occurrence } from "./fault-plan.ts";
 import { Integrator } from "./integrator.ts";
 import { LibraryClient } from "./library-client.ts";
-import { Moments } from "./moments.ts";
+import { Moments, momentNames } from "./moments.ts";
+import { Operator } from "./operator.ts";
 import { Oracle } from "./oracle.ts";
 import { type ClientStyle, RawClient } from "./raw-client.ts";
-import { Rng } from "./rng.ts";
+import { requestStory } from "./request-story.ts";
+import type { Rng } from "./rng.ts";
+import { planOf, type SeedPlan } from "./seed-plan.ts";
 import { SimBus } from "./sim-bus.ts";
 import { lanProfile } from "./sim-network.ts";
 import type { SimProcess } from "./sim-process.ts";
 import { SimWorld } from "./sim-world.ts";
+import { type StoryLine, shortStory } from "./story.ts";
 import { type Workload, workloads } from "./workloads.ts";
-
-/** What a seed decides before anything runs. */
-export interface SeedPlan {
-  readonly seed: number;
-  readonly faultClass: FaultClass;
-  readonly servers: readonly string[];
-  readonly workload: "exchange" | "ledger";
-  readonly heartbeatMs: number;
-  readonly suspicionMs: number;
-  readonly flushMs: number;
-  readonly registryTimeoutMs: number;
-  readonly rememberReplies: number;
-  readonly retainedBytes: number;
-  readonly confirm: "memory" | "written" | "synced";
-  readonly faultMs: number;
-  readonly clients: number;
-  readonly isWide: boolean;
-  readonly stopsAtEnd: boolean;
-  readonly afterTotalLoss: "longest" | "wait";
-  /** Limits that are not drawn. */
-  readonly limits?: Partial<Limits>;
-  /** These kinds of faults and no others; else the seed chooses. */
-  readonly faults?: readonly string[];
-}
 
 /** Starts servers with what the plan says. */
 export type MakeStart = (plan: SeedPlan, workload: Workload) => StartServer;
@@ -63,48 +42,32 @@ export interface SeedOptions {
 export interface SeedReport {
   readonly seed: number;
   readonly plan: SeedPlan;
+  /** The kinds of faults that were chosen, and all that happened. */
   readonly faults: readonly string[];
+  readonly occurrences: readonly Occurrence[];
   readonly traceHash: string;
   readonly events: number;
   readonly virtualMs: number;
   readonly violations: readonly Violation[];
   readonly check: Omit<CheckReport, "violations">;
   readonly moments: Record<string, number>;
+  /** Distinct combinations of the states of all servers, in which their machines stood together. */
+  readonly states: readonly string[];
   readonly story: string;
+  readonly lines: readonly StoryLine[];
   readonly history: string;
 }
 
-const names = ["alpha", "beta", "gamma", "delta"] as const;
-/** Of one client. */
-const maxRequests = 300;
+const maxStoryLines = 34;
+const serverCounts = ["two servers", "three servers", "four servers"] as const;
 const startWithinMs = 20_000;
 const recoverWithinMs = 90_000;
 const drainWithinMs = 60_000;
-
-export function planOf(seed: number, fixed: Partial<SeedPlan> = {}): SeedPlan {
-  const rng = new Rng(seed, "plan");
-  const heartbeatMs = rng.pick([30, 50, 100]);
-  const servers = rng.pick([2, 2, 2, 3, 3, 4]);
-  return {
-    seed,
-    faultClass: rng.pick(["within", "within", "within", "within", "within", "within", "within", "beyond", "registry"]),
-    servers: names.slice(0, servers),
-    workload: rng.chance(0.6) ? "exchange" : "ledger",
-    heartbeatMs,
-    suspicionMs: heartbeatMs * rng.pick([4, 5, 8]),
-    flushMs: rng.pick([20, 100, 200, 1_000]),
-    registryTimeoutMs: rng.pick([200, 400, 1_000]),
-    rememberReplies: rng.pick([20, 200, 10_000]),
-    retainedBytes: rng.pick([0, 2_000, 1_000_000]),
-    confirm: rng.pick(["memory", "memory", "memory", "memory", "written", "synced"]),
-    faultMs: rng.int(2_000, 8_000),
-    clients: rng.int(1, 4),
-    isWide: rng.chance(0.15),
-    stopsAtEnd: rng.chance(0.3),
-    afterTotalLoss: "longest",
-    ...fixed,
-  };
-}
+/** After the last answer: what is still on its way, late copies, a flush. */
+const quietMs = 1_500;
+/** A reader of results whose questions were in vain asks again after as much as 20 s. */
+const resultsWithinMs = 30_000;
+const lookEveryMs = 250;
 
 class SeedRun {
   readonly #plan: SeedPlan;
@@ -119,7 +82,10 @@ class SeedRun {
   readonly #clientProcesses: SimProcess[] = [];
   readonly #errors: Violation[] = [];
   #integrator: Integrator | null = null;
-  #faults: readonly string[] = [];
+  #faults: FaultPlan | null = null;
+  /** The state of each server's machine. */
+  readonly #states = new Map<string, string>();
+  readonly #visited = new Set<string>();
 
   constructor(plan: SeedPlan, options: SeedOptions) {
     this.#plan = plan;
@@ -141,8 +107,13 @@ class SeedRun {
     );
     this.#cluster = new Cluster(this.#sim, start, this.#recorder, this.#moments, this.#oracle);
     this.#cluster.onViolation = (of, text) => this.#fail(of, text);
+    this.#cluster.onState = (server, state) => this.#onState(server, state);
     this.#watch();
     options.init(this.#sim, plan, this.#workload);
+  }
+
+  get #isWithin(): boolean {
+    return this.#plan.faultClass === "within";
   }
 
   get #mustRecover(): boolean {
@@ -166,20 +137,27 @@ class SeedRun {
     const { scheduler } = this.#sim;
     this.#cluster.startAll();
     this.#startClients();
+    const integrator = this.#startIntegrator();
+    const operator = this.#startOperator();
     await scheduler.run(startWithinMs, () => this.#cluster.isWhole());
+    const { faultClass, suspicionMs, faultMs: forMs, faults: kinds, only } = this.#plan;
     const faults = new FaultPlan({
       sim: this.#sim,
       cluster: this.#cluster,
       moments: this.#moments,
+      operator,
+      integrator,
       rng: this.#sim.rng.stream("faults"),
-      faultClass: this.#plan.faultClass,
-      suspicionMs: this.#plan.suspicionMs,
-      only: this.#plan.faults,
+      faultClass,
+      suspicionMs,
+      forMs,
+      kinds,
+      only,
     });
-    this.#faults = faults.chosen;
-    await scheduler.run(scheduler.nowMs + this.#plan.faultMs);
+    this.#faults = faults;
+    await scheduler.run(scheduler.nowMs + forMs);
     faults.healAll();
-    this.#sim.tell("world", "the faults are over");
+    this.#sim.tell("world", "the faults are over", "life");
     await scheduler.run(scheduler.nowMs + recoverWithinMs, () => this.#cluster.isWhole());
     if (!this.#cluster.isWhole() && this.#mustRecover)
       this.#fail("invariant 10", "not all servers are in sync again long after the faults ended");
@@ -199,7 +177,22 @@ class SeedRun {
     await scheduler.run(scheduler.nowMs + drainWithinMs, isQuiet);
     if (!isQuiet() && this.#mustRecover)
       this.#fail("invariant 10", "a client still waits for an answer long after the faults ended");
-    await scheduler.run(scheduler.nowMs + 4_000);
+    await scheduler.run(scheduler.nowMs + quietMs);
+    const endMs = scheduler.nowMs + (this.#isWithin ? resultsWithinMs : quietMs);
+    while (!this.#hasAllResults() && scheduler.nowMs < endMs) await scheduler.run(scheduler.nowMs + lookEveryMs);
+  }
+
+  /** The integrator has the last result of the newest history. */
+  #hasAllResults(): boolean {
+    let history = "";
+    let number = 0;
+    for (const event of this.#recorder.events) {
+      if (event.type !== "commit") continue;
+      if (event.history !== history) number = 0;
+      history = event.history;
+      for (const record of event.records) number = Math.max(number, record.resultNumber);
+    }
+    return (this.#integrator?.last.get(history) ?? 0) >= number;
   }
 
   /** A clean stop of all, in any order, then a start: nothing is lost (situation 24). */
@@ -207,7 +200,7 @@ class SeedRun {
     const { scheduler } = this.#sim;
     this.#moments.count("clean stop of all");
     for (const name of this.#rng.shuffle([...this.#cluster.names])) {
-      this.#sim.tell(name, "is told to stop");
+      this.#sim.tell(name, "is told to stop", "life");
       this.#cluster.stop(name);
       if (this.#rng.chance(0.5)) await scheduler.run(scheduler.nowMs + this.#rng.between(0, 2_000));
     }
@@ -228,7 +221,7 @@ class SeedRun {
         service,
         name,
         workload: this.#workload,
-        style: styleOf(rng, this.#plan.faultMs),
+        style: styleOf(rng.stream(`${name} style`), this.#plan),
         rng: rng.stream(name),
         clock: world.clock,
         bus: new RecordingBus(world.bus, this.#recorder, service),
@@ -239,18 +232,36 @@ class SeedRun {
         client.start().catch((error: unknown) => world.process.onError(error));
       });
       // Some go away in the middle: their last requests stay unknown. The first stays, to see that the system serves.
-      if (rng.chance(0.15) && number > 1)
-        this.#sim.scheduler.after(rng.between(2_000, 12_000), null, "fault", () => {
+      const leaving = rng.stream(`${name} leaves`);
+      if (leaving.chance(0.15) && number > 1)
+        this.#sim.scheduler.after(leaving.between(2_000, 12_000), null, "fault", () => {
+          this.#sim.tell(name, "goes away", "life");
+          this.#moments.count("client went away");
           world.process.kill();
           this.#clients.splice(this.#clients.indexOf(client), 1);
         });
     }
+  }
+
+  #startIntegrator(): SimProcess {
+    const { service } = this.#sim.options;
     const { process, clock, bus } = this.#clientWorld("integrator");
     const integrator = new Integrator({ service, name: "integrator", clock, bus, recorder: this.#recorder });
     this.#integrator = integrator;
     process.later(0, "start", () => {
       integrator.start().catch((error: unknown) => process.onError(error));
     });
+    return process;
+  }
+
+  #startOperator(): Operator {
+    const { service, servers } = this.#sim.options;
+    const { process, clock, bus } = this.#clientWorld("operator");
+    const operator = new Operator({ service, servers, bus, clock, moments: this.#moments });
+    process.later(0, "start", () => {
+      operator.start().catch((error: unknown) => process.onError(error));
+    });
+    return operator;
   }
 
   #clientWorld(name: string) {
@@ -267,12 +278,16 @@ class SeedRun {
     let inSync = 0;
     this.#sim.watcher = {
       onProcessError: (process, error) =>
-        this.#fail("assertion", `${process.name}: ${error instanceof Error ? error.message : String(error)}`),
-      onPlannedCrash: (_, plan) => {
+        this.#fail(
+          "assertion",
+          `${process.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+        ),
+      onPlannedCrash: (_, { when }, what) => {
         moments.count("crash at an I/O boundary");
-        if (plan.what === "registry.cas" && plan.when === "before")
-          moments.count("crash between sync and compare-and-set");
-        if (plan.what.startsWith("side")) moments.count("snapshot interrupted");
+        const moment = momentNames.find((name) => name === `crash ${when} ${what}`);
+        if (moment !== undefined) moments.count(moment);
+        if (what === "registry.cas" && when === "before") moments.count("crash between sync and compare-and-set");
+        if (what.startsWith("side")) moments.count("snapshot interrupted");
       },
       onCompareAndSetSent: (by, expectedRevision) => {
         const other = sent.get(expectedRevision);
@@ -290,8 +305,14 @@ class SeedRun {
         inSync = record.inSync.length;
         this.#oracle.onRecord(record);
       },
+      onStaleRead: () => moments.count("stale registry read"),
       onRegistryAnswerLost: () => moments.count("compare-and-set answer lost"),
     };
+  }
+
+  #onState(server: string, state: string): void {
+    this.#states.set(server, state);
+    this.#visited.add([...this.#states.values()].sort().join(" "));
   }
 
   #onRejection(error: unknown): void {
@@ -304,53 +325,67 @@ class SeedRun {
     this.#errors.push({ of, text, atMs: this.#sim.nowMs });
   }
 
-  /** Answered copies that were sent before any copy was answered. */
-  #pendingDuplicates(): number {
-    const sentAtMs = new Map<string, number>();
-    const answeredAtMs = new Map<string, number>();
-    let count = 0;
-    for (const event of this.#recorder.events) {
-      if (event.type === "invoke") sentAtMs.set(`${event.client} ${event.id} ${event.copy}`, event.atMs);
-      if (event.type !== "reply") continue;
-      const request = `${event.client} ${event.id}`;
-      const first = answeredAtMs.get(request);
-      if (first === undefined) answeredAtMs.set(request, event.atMs);
-      else if (event.duplicate && (sentAtMs.get(`${request} ${event.copy}`) ?? first) < first) count += 1;
-    }
-    return count;
+  #countPlan(): void {
+    const { servers, workload } = this.#plan;
+    const moment = serverCounts[servers.length - 2];
+    if (moment !== undefined) this.#moments.count(moment);
+    this.#moments.count(workload);
+    for (const [name, times] of clientMoments(this.#recorder.events)) this.#moments.count(name, times);
   }
 
   #report(): SeedReport {
-    const isWithin = this.#plan.faultClass === "within";
-    const { violations, ...check } = checkHistory(this.#recorder.events, {
+    const isWithin = this.#isWithin;
+    const { violations: found, ...check } = checkHistory(this.#recorder.events, {
       makeModel: this.#workload.makeModel,
       mayBeginHistory: !isWithin && this.#plan.afterTotalLoss === "longest",
       mustRecover: this.#mustRecover,
       resultsAreComplete: isWithin && this.#integrator?.forgotten === 0,
     });
     this.#moments.count("duplicate answered", check.duplicates);
-    this.#moments.count("duplicate of a pending request", this.#pendingDuplicates());
     this.#moments.count("request refused", check.refused);
-    this.#moments.count("query answered", this.#recorder.events.filter((event) => event.type === "answer").length);
+    this.#countPlan();
     const { scheduler } = this.#sim;
+    const violations = [...this.#errors, ...found];
+    const lines = this.#storyLines(violations);
     return {
       seed: this.#plan.seed,
       plan: this.#plan,
-      faults: this.#faults,
+      faults: this.#faults?.chosen ?? [],
+      occurrences: this.#faults?.occurrences ?? [],
       traceHash: scheduler.traceHash,
       events: scheduler.events,
       virtualMs: scheduler.nowMs,
-      violations: [...this.#errors, ...violations],
+      violations,
       check,
       moments: this.#moments.toJSON(),
-      story: this.#sim.story.text(),
-      history: this.#errors.length + violations.length > 0 ? this.#recorder.lines() : "",
+      states: [...this.#visited],
+      story: shortStory(lines, maxStoryLines, timeOf(violations) ?? scheduler.nowMs),
+      lines,
+      history: violations.length > 0 ? this.#recorder.lines() : "",
     };
+  }
+
+  #storyLines(violations: readonly Violation[]): readonly StoryLine[] {
+    const { lines } = this.#sim.story;
+    const [first] = violations;
+    if (first === undefined) return lines;
+    const atMs = timeOf(violations) ?? this.#sim.nowMs;
+    const violation = { atMs, who: first.of, text: firstLine(first.text), kind: "violation", fault: null } as const;
+    return [...lines, ...requestStory(this.#recorder.events, violations.slice(0, 3)), violation];
   }
 }
 
+/** Of the first violation, where it has one. */
+function timeOf([first]: readonly Violation[]): number | null {
+  return first !== undefined && first.atMs > 0 ? first.atMs : null;
+}
+
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0] ?? "";
+}
+
 /** Requests come as long as faults do: what happens in silence shows nothing. */
-function styleOf(rng: Rng, faultMs: number): ClientStyle {
+function styleOf(rng: Rng, { faultMs, requests, limits }: SeedPlan): ClientStyle {
   const meanGapMs = rng.pick([10, 40, 150]);
   return {
     ordered: rng.chance(0.5),
@@ -362,7 +397,10 @@ function styleOf(rng: Rng, faultMs: number): ClientStyle {
     lateChance: rng.pick([0, 0.05]),
     reuseChance: rng.pick([0, 0.03]),
     queryChance: rng.pick([0, 0.1, 0.3]),
-    requests: Math.min(maxRequests, 20 + Math.ceil(faultMs / meanGapMs)),
+    // Only where a little is too much.
+    largeBytes: limits.maxRequestBytes ?? 0,
+    largeChance: limits.maxRequestBytes === undefined ? 0 : rng.pick([0, 0.05]),
+    requests: Math.min(requests, 20 + Math.ceil(faultMs / meanGapMs)),
   };
 }
 

@@ -1,18 +1,27 @@
 /** What the simulator runs: the servers that ship, composed with simulated worlds, with one rule broken where asked. */
+
+import type { Application } from "../../actors/application/define.ts";
 import type { Observer } from "../../actors/observer.ts";
 import { startServer } from "../../actors/server.ts";
-import { StoreError } from "../../actors/world/ports.ts";
+import { type Link, StoreError, type World } from "../../actors/world/ports.ts";
 import type { CommittedRecord } from "../../machines/checker/history.ts";
 import { RecoveryError } from "../../machines/checkpoint/scan.ts";
+import { decodeMessage } from "../../machines/codec/message.ts";
 import { chainHash, RecordReader, recordKinds } from "../../machines/codec/record.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import { initialRecord } from "../../machines/replica/initial-record.ts";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 import { Settings } from "../../schemas/settings.ts";
 import { incarnationOf, type ServerEnd, type StartContext, type StartServer } from "./cluster.ts";
+import { misbehave } from "./misbehaving.ts";
 import { type Mutation, mutations } from "./mutations.ts";
-import { runSeed, type SeedOptions, type SeedPlan, type SeedReport } from "./seed-run.ts";
+import type { SeedPlan } from "./seed-plan.ts";
+import { runSeed, type SeedOptions, type SeedReport } from "./seed-run.ts";
+import type { Remainder } from "./shrink.ts";
 import type { Workload } from "./workloads.ts";
+
+/** With a record in it. */
+const leastMirrorBytes = 200;
 
 const kindNames = new Map<number, CommittedRecord["kind"]>(
   Object.entries(recordKinds).map(([name, kind]) => [kind, name as CommittedRecord["kind"]]),
@@ -37,7 +46,7 @@ function recordsOf(batch: LogBatch, onRecord: (bytes: number) => void): Committe
 const watched = ["uncommitted tail dropped", "inherited tail", "snapshot asked for", "mirror changed links"] as const;
 
 function observerOf(
-  { server, recorder, moments, oracle, onViolation }: StartContext,
+  { server, recorder, moments, oracle, onState, onViolation }: StartContext,
   incarnation: () => string,
   maxRecordBytes: number,
 ): Observer {
@@ -55,7 +64,8 @@ function observerOf(
     },
     onEpoch: (epoch) => recorder.record({ type: "epoch", ...of(), epoch }),
     onDigest: (history, sequence, digest) => recorder.record({ type: "digest", ...of(), history, sequence, digest }),
-    onEvent: (event) => {
+    onEvent: (event, _, to) => {
+      onState(to);
       const moment = watched.find((name) => name === event);
       if (moment !== undefined) moments.count(moment);
     },
@@ -71,12 +81,56 @@ function failureOf(error: Error, { server, onViolation }: StartContext): ServerE
   onViolation("assertion", `${server} failed: ${error.message}`);
   return "fail";
 }
+/** Counts what one link hands over that the other handed over before: the same records of the same session. */
+function watchLinks(world: World, moments: StartContext["moments"]): World {
+  const seen = { main: new Set<string>(), failsafe: new Set<string>() };
+  const watch = (link: Link, own: Set<string>, other: Set<string>): void => {
+    const start = link.start.bind(link);
+    link.start = (handlers) =>
+      start({
+        onUp: (peer) => handlers.onUp(peer),
+        onDown: (peer, reason) => handlers.onDown(peer, reason),
+        onFrame: (peer, frame) => {
+          const records = recordsIn(frame);
+          if (records !== null) {
+            own.add(records);
+            if (other.has(records)) moments.count("both links deliver");
+          }
+          handlers.onFrame(peer, frame);
+        },
+      });
+  };
+  watch(world.main, seen.main, seen.failsafe);
+  watch(world.failsafe, seen.failsafe, seen.main);
+  return world;
+}
+
+/** Names the first record in a mirror message. Few frames are long; the rest need no look. */
+function recordsIn(frame: Uint8Array): string | null {
+  if (frame.length < leastMirrorBytes) return null;
+  const { message } = decodeMessage(frame);
+  return message.type === "mirror" && message.last >= message.first ? `${message.session} ${message.first}` : null;
+}
+
+/** The application as it is, but for requests that kill, handlers that misbehave, and another version of it. */
+function troubled({ lethal, server, version, moments }: StartContext, plan: SeedPlan, right: Application): Application {
+  const misbehaving = misbehave(right, plan.misbehaving, (moment) => moments.count(moment));
+  return {
+    ...right,
+    ...(version === "other" ? { tables: { ...right.tables, more: right.result } } : {}),
+    handle: (body, request) =>
+      lethal.runs(server, `${request.client} ${request.id}`)
+        ? new Promise(() => undefined)
+        : misbehaving(body, request),
+  };
+}
 
 function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | undefined): StartServer {
   const rules: Rules = { ...shippedRules, ...mutation?.rules };
   return (context) => {
     const { server, servers, process } = context;
-    const world = mutation?.world?.(context.world) ?? context.world;
+    const seen = watchLinks(context.world, context.moments);
+    const world = mutation?.world?.(seen) ?? seen;
     const settings = Settings.parse({
       service: "sim",
       server,
@@ -91,27 +145,20 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
         flushMs: plan.flushMs,
         registryTimeoutMs: plan.registryTimeoutMs,
         rememberReplies: plan.rememberReplies,
+        maxRetainedBytes: plan.retainedBytes,
         stalledBackupMs: Math.max(1_000, 2 * plan.suspicionMs),
         cautionMs: 50,
         baseMs: 2_000,
-        maxRetainedBytes: plan.retainedBytes,
         maxUnflushedBytes: plan.retainedBytes === 0 ? 64 * 1024 : 256 * 1024 * 1024,
         ...plan.limits,
       },
     });
-    const { application } = workload;
-    const lethal: typeof application = {
-      ...application,
-      handle: (body, request) =>
-        context.lethal.runs(server, `${request.client} ${request.id}`)
-          ? new Promise(() => undefined)
-          : application.handle(body, request),
-    };
+    const application = troubled(context, plan, workload.application);
     let lives = 0;
     let incarnation = incarnationOf(process);
     const handle = startServer({
       settings,
-      application: lethal,
+      application,
       world,
       rules,
       process: { pid: 1, version: "simulated" },
@@ -139,11 +186,18 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
   };
 }
 
-/** `isControl`: what ships, in the plan of that mutation, which must find nothing there. */
-export async function runShipped(
-  seed: number,
-  task: { faults: readonly string[] | undefined; mutation: string | undefined; isControl?: boolean | undefined },
-): Promise<SeedReport> {
+export interface SeedTask {
+  readonly faults: readonly string[] | undefined;
+  readonly mutation: string | undefined;
+  /** What ships, in the plan of that mutation, which must find nothing there. */
+  readonly isControl?: boolean | undefined;
+  readonly remainder?: Remainder | undefined;
+}
+
+/** Where a rule is broken the rest is calm: what a mutation's plan does not say is as it is by default. */
+const calm: Partial<SeedPlan> = { limits: {}, misbehaving: 0 };
+
+export async function runShipped(seed: number, task: SeedTask): Promise<SeedReport> {
   const mutation = mutations.find(({ name }) => name === task.mutation);
   if (task.mutation !== undefined && mutation === undefined) throw new Error(`no mutation is called ${task.mutation}`);
   const options: SeedOptions = {
@@ -151,7 +205,11 @@ export async function runShipped(
     init: (sim, plan) => {
       sim.registry.write(initialRecord("sim", plan.servers[0] ?? "alpha", `h${plan.seed}`));
     },
-    fixed: { ...mutation?.plan, ...(task.faults === undefined ? {} : { faults: task.faults }) },
+    fixed: {
+      ...(mutation === undefined ? {} : { ...calm, ...mutation.plan }),
+      ...(task.faults === undefined ? {} : { faults: task.faults }),
+      ...task.remainder,
+    },
   };
   return await runSeed(seed, options);
 }

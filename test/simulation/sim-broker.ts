@@ -74,6 +74,11 @@ export class SimBroker {
   #subscribers: Subscriber[] = [];
   readonly #routes = new Map<string, readonly Subscriber[]>();
   isUp = true;
+  /** Fault: hosts whose connections are to the smaller part of a cluster that is split (situation 38). */
+  minority: ReadonlySet<string> = new Set();
+  /** Fault: the broker drops a connection of this host that has so many bytes to read. */
+  readonly maxUnread = new Map<string, number>();
+  readonly #onJoined = new Set<() => void>();
   /** Fault: how often the broker loses a message on its way to one subscriber. */
   lossChance = 0;
 
@@ -111,6 +116,28 @@ export class SimBroker {
     this.isUp = true;
   }
 
+  /** Everybody who is connected. */
+  get hosts(): readonly string[] {
+    return [...new Set([...this.#connections].map(({ client }) => client.host))];
+  }
+
+  /** The two parts of the cluster find each other. */
+  join(): void {
+    if (this.minority.size === 0) return;
+    this.minority = new Set();
+    for (const run of this.#onJoined) run();
+    this.#onJoined.clear();
+  }
+
+  whenJoined(run: () => void): void {
+    this.#onJoined.add(run);
+  }
+
+  #isTogether(one: BrokerConnection, other: BrokerConnection): boolean {
+    if (this.minority.size === 0) return true;
+    return this.minority.has(one.client.host) === this.minority.has(other.client.host);
+  }
+
   hasListener(subject: string): boolean {
     return this.#route(subject).length > 0;
   }
@@ -141,7 +168,7 @@ export class SimBroker {
   }
 
   #publish(from: BrokerConnection, message: BusMessage): void {
-    const route = this.#route(message.subject);
+    const route = this.#route(message.subject).filter(({ connection }) => this.#isTogether(from, connection));
     for (const subscriber of route) this.#send(subscriber, message);
     if (route.length === 0 && message.reply !== "") {
       const answer = { subject: message.reply, data: noBytes, reply: "", status: noRespondersStatus };
@@ -154,7 +181,9 @@ export class SimBroker {
   #send(subscriber: Subscriber, message: BusMessage): void {
     if (this.lossChance > 0 && this.#rng.chance(this.lossChance)) return;
     const { connection, sid } = subscriber;
-    if (connection.toClient.waitingBytes > maxPendingBytes) {
+    const unread = this.maxUnread.get(connection.client.host);
+    const isSlow = unread !== undefined && connection.toClient.unreadBytes > unread;
+    if (isSlow || connection.toClient.waitingBytes > maxPendingBytes) {
       this.drop(connection);
       connection.client.onConnectionClosed(connection);
       return;

@@ -27,7 +27,12 @@ export class SimBus implements Bus {
   }
 
   subscribe(subject: string, onMessage: (message: BusMessage) => void): Subscription {
-    return this.#client.subscribe(subject, onMessage);
+    if (!this.#process.boundary("bus.subscribe", "before")) return { stop: () => undefined };
+    const subscription = this.#client.subscribe(subject, (message) =>
+      this.#process.input("bus.receive", () => onMessage(message)),
+    );
+    this.#process.boundary("bus.subscribe", "after");
+    return subscription;
   }
 
   publish(subject: string, data: Uint8Array, headers?: BusHeaders, reply = ""): boolean {

@@ -43,7 +43,7 @@ export class SimClock implements Clock {
     const event = this.#process.later(
       Math.max(0, delayMs) / this.#rate + this.#rng.next() * maxLatenessMs,
       "timer",
-      run,
+      () => this.#process.input("timer", run),
     );
     return {
       cancel: () => {

@@ -128,7 +128,7 @@ export class SimLinkFailsafe implements Link {
   #onFrame(message: BusMessage): void {
     const from = message.headers?.from ?? "";
     this.#tell(from, "up");
-    this.#handlers?.onFrame(from, message.data);
+    this.#process.input("link.failsafe.receive", () => this.#handlers?.onFrame(from, message.data));
   }
 
   #onAnswer(message: BusMessage): void {

@@ -200,7 +200,7 @@ export class SimLinkMain implements Link {
   }
 
   onFrame(from: SimLinkMain, frame: Uint8Array): void {
-    this.#handlers?.onFrame(from.server, frame);
+    this.process.input("link.main.receive", () => this.#handlers?.onFrame(from.server, frame));
   }
 
   onClosed(connection: Connection): void {

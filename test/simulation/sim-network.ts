@@ -110,6 +110,11 @@ export class Pipe<T> {
     this.#unwatch = options.network.whenHealed(() => this.#drain());
   }
 
+  /** Sent and not yet handed to the receiver. */
+  get unreadBytes(): number {
+    return this.#outstanding;
+  }
+
   get waitingBytes(): number {
     return Math.max(0, this.#outstanding - kernelBytes);
   }

@@ -19,12 +19,15 @@ export interface CrashPlan {
   readonly when: BoundaryWhen;
   countdown: number;
   readonly kind: KillKind;
+  /** The occurrence of a fault that planned it. */
+  readonly fault: number;
 }
 
 export interface ProcessWatcher {
   /** An uncaught error: the process is dead of it. */
   onProcessError(process: SimProcess, error: unknown): void;
-  onPlannedCrash(process: SimProcess, plan: CrashPlan): void;
+  /** `what` is the boundary at which the plan came true. */
+  onPlannedCrash(process: SimProcess, plan: CrashPlan, what: string): void;
 }
 
 export class SimProcess implements Owner {
@@ -87,8 +90,15 @@ export class SimProcess implements Owner {
     if (plan.countdown > 0) return true;
     this.plan = null;
     this.kill(plan.kind);
-    this.#watcher.onPlannedCrash(this, plan);
+    this.#watcher.onPlannedCrash(this, plan, what);
     return false;
+  }
+
+  /** Something comes in, or comes due: handled between two boundaries. */
+  input(what: string, handle: () => void): void {
+    if (!this.boundary(what, "before")) return;
+    handle();
+    this.boundary(what, "after");
   }
 
   /** A later turn of this process. */
@@ -103,7 +113,9 @@ export class SimProcess implements Owner {
       begin((delayMs, outcome) => {
         this.later(delayMs, "io", () => {
           try {
-            resolve(outcome());
+            const value = outcome();
+            // It may have died of it.
+            if (this.isAlive) resolve(value);
           } catch (error) {
             reject(error);
           }

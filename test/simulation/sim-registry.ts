@@ -32,6 +32,16 @@ export interface RegistryWatcher {
   onCompareAndSetSent(by: string, expectedRevision: number): void;
   onRegistryWritten(version: RegistryVersion, by: string, late: boolean): void;
   onRegistryAnswerLost(by: string, outcome: RegistryWrite["outcome"]): void;
+  onStaleRead(by: string): void;
+}
+
+/** How often a write reaches JetStream only when a split cluster is whole again. */
+const keptByRouteChance = 0.5;
+
+/** A record that somebody asked for, and the revision that it counts on. */
+interface AskedFor {
+  readonly record: RegistryRecord;
+  readonly expectedRevision: number;
 }
 
 /** JetStream's side: the register and its past. */
@@ -40,8 +50,10 @@ export class SimRegistryState {
   current: RegistryVersion | null = null;
   /** Fault: core NATS is up and JetStream is not (situation 30). */
   isAvailable = true;
-  /** Compare-and-sets on their way: any of them may still land. */
-  inFlight = 0;
+  /** Compare-and-sets on their way. */
+  readonly underWay = new Set<AskedFor>();
+  /** Fault: a leader that was replaced answers reads with what it had (situation 12). */
+  staleReads: { readonly version: RegistryVersion | null; readonly chance: number } | null = null;
   #lastRevision = 0;
   /** Told of every write, with the record before it. */
   readonly onWritten = new Set<(record: RegistryRecord, before: RegistryRecord | null) => void>();
@@ -50,6 +62,13 @@ export class SimRegistryState {
   /** Of the highest epoch that was ever written, whatever was done to the register since. */
   get newest(): RegistryRecord | null {
     return this.#newest?.record ?? null;
+  }
+
+  /** What may still land: nothing else was written since it was asked for. */
+  get mayLand(): readonly RegistryRecord[] {
+    const revision = this.current?.revision;
+    const asked = [...this.underWay].filter(({ expectedRevision }) => expectedRevision === revision);
+    return asked.map(({ record }) => record);
   }
 
   write(record: RegistryRecord): RegistryVersion {
@@ -121,7 +140,7 @@ export class SimRegistry implements Registry {
     return this.#call<RegistryRead>(
       "registry.read",
       () => {
-        const { current } = this.#state;
+        const current = this.#seen();
         if (current === null) return { outcome: "missing" };
         return { outcome: "found", record: structuredClone(current.record), revision: current.revision };
       },
@@ -140,6 +159,7 @@ export class SimRegistry implements Registry {
         return this.#written(copy, late);
       },
       (reason) => ({ outcome: "unknown", reason }),
+      { record: copy, expectedRevision },
     );
   }
 
@@ -156,6 +176,14 @@ export class SimRegistry implements Registry {
     return this.#process.promise((settle) => settle(0.5, () => []));
   }
 
+  /** By a read: the newest version, unless an old leader answers. */
+  #seen(): RegistryVersion | null {
+    const { current, staleReads } = this.#state;
+    if (staleReads === null || !this.#rng.chance(staleReads.chance)) return current;
+    if (staleReads.version !== current) this.#watcher.onStaleRead(this.#process.name);
+    return staleReads.version;
+  }
+
   #written(record: RegistryRecord, late: boolean): RegistryWrite {
     const version = this.#state.write(record);
     this.#watcher.onRegistryWritten(version, this.#process.name, late);
@@ -167,6 +195,7 @@ export class SimRegistry implements Registry {
     what: string,
     effect: (late: boolean) => T,
     failed: (reason: string) => T,
+    asked?: AskedFor,
   ): Promise<T> {
     const process = this.#process;
     if (!process.boundary(what, "before")) return process.promise(() => {});
@@ -179,12 +208,18 @@ export class SimRegistry implements Registry {
         settle(0, () => outcome);
       };
       process.later(this.#timeoutMs, "registry.timeout", () => answer(failed("timeout")));
-      this.#travel(what, effect, answer);
+      this.#travel(what, effect, answer, asked);
     });
   }
 
-  #travel<T extends { outcome: string }>(what: string, effect: (late: boolean) => T, answer: (outcome: T) => void) {
+  #travel<T extends { outcome: string }>(
+    what: string,
+    effect: (late: boolean) => T,
+    answer: (outcome: T) => void,
+    asked: AskedFor | undefined,
+  ): void {
     const { network } = this.#broker;
+    const { underWay } = this.#state;
     const { scheduler } = network;
     const here = this.#client.host;
     const isRead = what === "registry.read";
@@ -193,10 +228,20 @@ export class SimRegistry implements Registry {
     const isLost = this.#rng.chance(this.#faults.lostCallChance);
     const isAnswerLost = this.#rng.chance(this.#faults.lostAnswerChance);
     if (isLost || network.isCut(here, brokerHost)) return;
-    this.#state.inFlight += 1;
+    if (asked !== undefined) underWay.add(asked);
     scheduler.after(network.latencyMs() + delayMs, null, "registry.arrive", () => {
-      this.#state.inFlight -= 1;
+      if (asked !== undefined) underWay.delete(asked);
       if (!this.#broker.isUp || !this.#state.isAvailable) return;
+      if (this.#broker.minority.has(here)) {
+        // Without a leader on this side: lost, or kept by a route until the sides meet.
+        if (isRead || !this.#rng.chance(keptByRouteChance)) return;
+        if (asked !== undefined) underWay.add(asked);
+        this.#broker.whenJoined(() => {
+          if (asked !== undefined) underWay.delete(asked);
+          effect(true);
+        });
+        return;
+      }
       const outcome = effect(late);
       if (isAnswerLost || network.isCut(brokerHost, here)) {
         if (!isRead)

@@ -113,7 +113,7 @@ test("a side store is adopted whole or not at all", async (t) => {
     const side = await settle(first.store.side());
     await settle(side.write([put("new1")]));
     await settle(side.write([put("new2")]));
-    first.process.plan = { what: "side.adopt", when, countdown: 1, kind: "machine" };
+    first.process.plan = { what: "side.adopt", when, countdown: 1, kind: "machine", fault: 1 };
     side.adopt().catch(() => {});
     await scheduler.run(scheduler.nowMs + 10);
     t.is(first.process.state, "dead");

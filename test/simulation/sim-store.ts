@@ -64,6 +64,7 @@ export class SimStore implements Store {
         this.#disk.lockedBy = this.#process;
         this.#disk.side = null;
         this.#state = "open";
+        this.#process.boundary("store.open", "after");
       });
     });
   }
@@ -125,9 +126,11 @@ export class SimStore implements Store {
       if (!this.#process.boundary("store.close", "before")) return;
       settle(Math.max(0, this.#busyUntilMs - this.#process.scheduler.nowMs) + this.#takes(writeMs), () => {
         this.#state = "closed";
-        if (this.#disk.lockedBy !== this.#process) return;
-        this.#disk.crash("process");
-        this.#disk.lockedBy = null;
+        if (this.#disk.lockedBy === this.#process) {
+          this.#disk.crash("process");
+          this.#disk.lockedBy = null;
+        }
+        this.#process.boundary("store.close", "after");
       });
     });
   }

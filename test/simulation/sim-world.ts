@@ -3,6 +3,7 @@
  * that each see a World of their own through the ports. Everything random in it comes from one seed.
  */
 import type { Log, LogFields, World } from "../../actors/world/ports.ts";
+import { boundaryInWords } from "./boundaries.ts";
 import { Rng } from "./rng.ts";
 import { Scheduler } from "./scheduler.ts";
 import { SimBroker } from "./sim-broker.ts";
@@ -22,7 +23,7 @@ import {
   SimRegistryState,
 } from "./sim-registry.ts";
 import { SimStore } from "./sim-store.ts";
-import { Story } from "./story.ts";
+import { Story, type StoryKind } from "./story.ts";
 
 export interface SimHost {
   readonly name: string;
@@ -43,10 +44,11 @@ export interface SimWorldOptions {
 /** Who hears of what happens, beside the story. */
 export interface SimWorldWatcher {
   onProcessError?(process: SimProcess, error: unknown): void;
-  onPlannedCrash?(process: SimProcess, plan: CrashPlan): void;
+  onPlannedCrash?(process: SimProcess, plan: CrashPlan, what: string): void;
   onCompareAndSetSent?(by: string, expectedRevision: number): void;
   onRegistryWritten?(version: RegistryVersion, by: string, late: boolean): void;
   onRegistryAnswerLost?(by: string, outcome: string): void;
+  onStaleRead?(): void;
   onLog?(process: SimProcess, level: LogLevel, fields: LogFields, message: string): void;
 }
 
@@ -137,21 +139,22 @@ export class SimWorld implements ProcessWatcher, RegistryWatcher {
     return new SimClock(process, this.rng.stream(`clock ${process.name}`), this.host(process.host).wall);
   }
 
-  tell(who: string, text: string): void {
-    this.story.tell(this.nowMs, who, text);
+  tell(who: string, text: string, kind?: StoryKind): void {
+    this.story.tell(this.nowMs, who, text, kind);
   }
 
   onProcessError(process: SimProcess, error: unknown): void {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.tell(process.name, `dies of an error: ${text}`);
+    const text = error instanceof Error ? error.message : String(error);
+    this.tell(process.name, `dies of an error: ${text}`, "violation");
     process.kill("process");
     this.watcher.onProcessError?.(process, error);
   }
 
-  onPlannedCrash(process: SimProcess, plan: CrashPlan): void {
-    const how = plan.kind === "machine" ? "its machine loses power" : "it is killed";
-    this.tell(process.name, `${how} ${plan.when} ${plan.what}`);
-    this.watcher.onPlannedCrash?.(process, plan);
+  onPlannedCrash(process: SimProcess, plan: CrashPlan, what: string): void {
+    const how = plan.kind === "machine" ? "loses power" : "is killed";
+    const when = plan.when === "before" ? "just before" : "just after";
+    this.story.within(plan.fault, () => this.tell(process.name, `${how} ${when} it ${boundaryInWords(what)}`));
+    this.watcher.onPlannedCrash?.(process, plan, what);
   }
 
   onCompareAndSetSent(by: string, expectedRevision: number): void {
@@ -160,17 +163,20 @@ export class SimWorld implements ProcessWatcher, RegistryWatcher {
 
   onRegistryWritten(version: RegistryVersion, by: string, late: boolean): void {
     const { epoch, mode, primary, inSync, durability } = version.record;
-    const members = inSync.map((member) => `${member.server}/${member.incarnation}`).join(" ");
-    this.tell(
-      by,
-      `${late ? "a late compare-and-set lands" : "wins"}: epoch ${epoch}, ${mode}, ${durability}, primary ${primary.server}, in sync ${members}`,
-    );
+    const members = inSync.map(({ incarnation }) => incarnation).join(", ");
+    const what = `epoch ${epoch}: ${mode}, ${durability}, primary ${primary.server}, in sync ${members}`;
+    this.tell(by, late ? `a compare-and-set of it lands late: ${what}` : `wins ${what}`, "registry");
     this.watcher.onRegistryWritten?.(version, by, late);
   }
 
   onRegistryAnswerLost(by: string, outcome: string): void {
-    this.tell(by, `the registry's answer (${outcome}) is lost`);
+    this.tell(by, `the registry's answer (${outcome}) is lost`, "registry");
     this.watcher.onRegistryAnswerLost?.(by, outcome);
+  }
+
+  onStaleRead(by: string): void {
+    this.tell(by, "an old leader of the registry answers it", "registry");
+    this.watcher.onStaleRead?.();
   }
 
   #log(process: SimProcess): Log {

@@ -1,30 +1,42 @@
 /** A worker of `npm run simulate`: one seed a message. Reports without their story: it is told again when it is asked for. */
 import type { SeedReport } from "./seed-run.ts";
-import { runShipped } from "./shipped.ts";
+import { runShipped, type SeedTask } from "./shipped.ts";
 
-export interface WorkerTask {
+export interface WorkerTask extends SeedTask {
   readonly seed: number;
-  readonly faults: readonly string[] | undefined;
-  readonly mutation: string | undefined;
-  /** In the mutation's plan, with the rules that ship. */
-  readonly isControl?: boolean;
   /** Runs it again and compares the traces. */
   readonly twice: boolean;
 }
 
 export type SeedResult = Pick<
   SeedReport,
-  "seed" | "traceHash" | "events" | "virtualMs" | "violations" | "check" | "moments"
->;
+  "seed" | "traceHash" | "events" | "virtualMs" | "violations" | "check" | "moments" | "states"
+> & {
+  readonly servers: number;
+  readonly workload: string;
+  /** The kind of each fault that did something. */
+  readonly happened: readonly string[];
+};
+
+const maxViolations = 5;
 
 async function run(task: WorkerTask): Promise<SeedResult> {
-  const { seed, traceHash, events, virtualMs, violations, check, moments } = await runShipped(task.seed, task);
-  const result = { seed, traceHash, events, virtualMs, violations: violations.slice(0, 5), check, moments };
-  if (!task.twice) return result;
-  const again = await runShipped(task.seed, task);
-  if (again.traceHash === traceHash) return result;
-  const text = `the trace was ${traceHash}, then ${again.traceHash}`;
-  return { ...result, violations: [...result.violations, { of: "determinism", text, atMs: 0 }] };
+  const report = await runShipped(task.seed, task);
+  const { seed, traceHash, events, virtualMs, check, moments, states, plan } = report;
+  const violations = report.violations.slice(0, maxViolations);
+  if (task.twice) {
+    const again = await runShipped(task.seed, task);
+    if (again.traceHash !== traceHash)
+      violations.push({ of: "determinism", text: `the trace was ${traceHash}, then ${again.traceHash}`, atMs: 0 });
+  }
+  const { servers, workload } = plan;
+  const of = { seed, servers: servers.length, workload };
+  return { ...of, traceHash, events, virtualMs, violations, check, moments, states, happened: happenedIn(report) };
+}
+
+function happenedIn({ occurrences, lines }: SeedReport): readonly string[] {
+  const told = new Set(lines.map(({ fault }) => fault));
+  return occurrences.filter(({ number }) => told.has(number)).map(({ kind }) => kind);
 }
 
 process.on("message", (task: WorkerTask) => {

@@ -15,6 +15,8 @@ export interface Workload {
   body(rng: Rng, number: string): unknown;
   /** As `body`, and surely another one. */
   otherBody(body: unknown): unknown;
+  /** A body of more than so many bytes. */
+  largeBody(bytes: number): unknown;
   key(body: unknown): string;
   query(rng: Rng): unknown;
   makeModel(): SequentialModel;
@@ -43,8 +45,15 @@ function order(rng: Rng, number: string): OrderBody {
 
 function bookModel(): SequentialModel {
   const book = new PlainBook();
+  // Where the handler went on after its transaction, that one is a record of its own, and done whatever became of the rest.
+  const matched = new Map<string, unknown>();
   return {
-    run: (record, body) => (record.kind === "final" ? book.execute(body as OrderBody) : undefined),
+    run: (record, body) => {
+      const key = `${record.client} ${record.id}`;
+      if (record.kind === "transaction") matched.set(key, book.execute(body as OrderBody));
+      if (record.kind !== "final") return undefined;
+      return matched.has(key) ? matched.get(key) : book.execute(body as OrderBody);
+    },
     query: (body) => {
       const { symbol } = body as { symbol: string };
       return { symbol, ...book.levels(symbol) };
@@ -96,6 +105,7 @@ export const workloads: Readonly<Record<"exchange" | "ledger", Workload>> = {
     application: exchange as unknown as Application,
     body: order,
     otherBody: (body) => ({ ...(body as OrderBody), symbol: "CCC" }),
+    largeBody: (bytes) => ({ type: "cancel", symbol: symbols[0], order: "o".repeat(bytes) }),
     key: (body) => (body as OrderBody).symbol,
     query: (rng) => ({ query: "book", symbol: rng.pick(symbols) }),
     makeModel: bookModel,
@@ -104,6 +114,7 @@ export const workloads: Readonly<Record<"exchange" | "ledger", Workload>> = {
     application: ledger as unknown as Application,
     body: ledgerBody,
     otherBody: () => ({ type: "open", account: "other" }),
+    largeBody: (bytes) => ({ type: "open", account: "a".repeat(bytes) }),
     key: (body) => {
       const request = body as LedgerBody;
       return request.type === "transfer" ? request.from : request.account;

@@ -1,7 +1,7 @@
 /** What a mutation is: a rule of PROTOCOL.md, broken by name where the simulator composes a server. */
 import type { World } from "../../../actors/world/ports.ts";
 import type { Rules } from "../../../machines/replica/rules.ts";
-import type { SeedPlan } from "../seed-run.ts";
+import type { SeedPlan } from "../seed-plan.ts";
 
 export interface Mutation {
   readonly name: string;

@@ -1,0 +1,70 @@
+/**
+ * What people do to a service that runs, in the middle of everything else: an operator's commands under load (situation
+ * 36), another version of the program on one server (situation 39), an integrator that does not keep up (situation 41).
+ */
+import { anyServer, type FaultContext, type FaultKind, later, mayCrash, outageMs, target } from "./fault-context.ts";
+
+function switchRoles(context: FaultContext): void {
+  const { operator, cluster, sim } = context;
+  const name = cluster.record?.primary.server ?? anyServer(context);
+  sim.tell("operator", `asks ${name} to switch the roles`);
+  operator.command(name, "switch");
+}
+
+function pauseIntake(context: FaultContext): void {
+  const { operator, sim } = context;
+  const name = target(context);
+  const forMs = outageMs(context);
+  sim.tell("operator", `asks ${name} to pause intake for ${forMs.toFixed(0)} ms`);
+  operator.command(name, "pause");
+  later(context, forMs, () => operator.command(name, "resume"));
+}
+
+function flush(context: FaultContext): void {
+  const name = anyServer(context);
+  context.sim.tell("operator", `asks ${name} to flush`);
+  context.operator.command(name, "flush");
+}
+
+/** Rule 18: says that what this server does not have may be lost. */
+function recoverByForce(context: FaultContext): void {
+  const name = anyServer(context);
+  context.sim.tell("operator", `tells ${name} to go on alone, whatever is lost`);
+  context.operator.command(name, "recover");
+}
+
+/** A server comes back as another version of the application: it may not take part until the right one is there again. */
+function otherVersion(context: FaultContext): void {
+  const { cluster, sim, rng, moments } = context;
+  const name = anyServer(context);
+  if (!mayCrash(context, name)) return;
+  sim.tell(name, "is replaced by another version of the application");
+  moments.count("another version started");
+  cluster.replace(name, "other");
+  later(context, rng.between(300, 2_500), () => {
+    sim.tell(name, "is replaced by the right version");
+    cluster.replace(name, "right");
+  });
+}
+
+/** The broker drops an integrator that reads nothing; it asks again for what it missed (rule 13). */
+function slowIntegrator({ sim, rng, number, integrator, moments }: FaultContext): void {
+  const forMs = rng.between(200, 3_000);
+  sim.tell(integrator.host, `reads nothing for ${forMs.toFixed(0)} ms`);
+  moments.count("integrator slow");
+  sim.broker.maxUnread.set(integrator.host, rng.pick([500, 5_000]));
+  integrator.pause();
+  sim.scheduler.after(forMs, null, "fault", () => {
+    sim.broker.maxUnread.delete(integrator.host);
+    sim.story.within(number, () => integrator.resume());
+  });
+}
+
+export const operatedFaults: readonly FaultKind[] = [
+  { name: "switchRoles", class: "within", meanGapMs: 1_500, run: switchRoles },
+  { name: "pauseIntake", class: "within", meanGapMs: 3_000, run: pauseIntake },
+  { name: "flush", class: "within", meanGapMs: 1_500, run: flush },
+  { name: "otherVersion", class: "within", meanGapMs: 4_000, run: otherVersion },
+  { name: "slowIntegrator", class: "within", meanGapMs: 3_000, run: slowIntegrator },
+  { name: "recoverByForce", class: "beyond", meanGapMs: 2_000, run: recoverByForce },
+];

@@ -1,0 +1,65 @@
+/**
+ * A simulated operator: sends commands to servers as `twinlog switch`, `pause`, `resume` and `flush` do. What always holds:
+ * whoever was told to pause is told to go on when the faults are over, again and again until the primary has heard it.
+ */
+import type { Bus, BusMessage, Clock } from "../../actors/world/ports.ts";
+import type { ControlReply, ControlVerb } from "../../schemas/status.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import type { Moment, Moments } from "./moments.ts";
+
+const againMs = 300;
+
+export class Operator {
+  readonly #service: string;
+  readonly #servers: readonly string[];
+  readonly #bus: Bus;
+  readonly #clock: Clock;
+  readonly #moments: Moments;
+  readonly #asked = new Map<string, ControlVerb>();
+  #count = 0;
+  #hasPaused = false;
+
+  constructor(options: { service: string; servers: readonly string[]; bus: Bus; clock: Clock; moments: Moments }) {
+    this.#service = options.service;
+    this.#servers = options.servers;
+    this.#bus = options.bus;
+    this.#clock = options.clock;
+    this.#moments = options.moments;
+  }
+
+  async start(): Promise<void> {
+    this.#bus.subscribe("_INBOX.operator.*", (message) => this.#onReply(message));
+    await this.#bus.start(() => undefined);
+  }
+
+  command(server: string, verb: ControlVerb): void {
+    if (verb === "pause") this.#hasPaused = true;
+    this.#count += 1;
+    const reply = `_INBOX.operator.${this.#count}`;
+    this.#asked.set(reply, verb);
+    this.#bus.publish(subjects.control(this.#service, server, verb), new Uint8Array(), undefined, reply);
+  }
+
+  /** Intake goes on wherever it was paused. A server that is no primary refuses: the next one to be it may be the paused one. */
+  resumeAll(): void {
+    if (!this.#hasPaused) return;
+    for (const server of this.#servers) this.command(server, "resume");
+    this.#clock.after(againMs, () => this.resumeAll());
+  }
+
+  #onReply(message: BusMessage): void {
+    const verb = this.#asked.get(message.subject);
+    this.#asked.delete(message.subject);
+    if (verb === undefined || message.status !== undefined) return;
+    const { ok } = JSON.parse(Buffer.from(message.data).toString()) as ControlReply;
+    if (ok) this.#moments.count(obeyed[verb]);
+  }
+}
+
+const obeyed: Readonly<Record<ControlVerb, Moment>> = {
+  switch: "operator: roles switched",
+  pause: "operator: intake paused",
+  resume: "operator: intake goes on",
+  flush: "operator: flushed",
+  recover: "operator: recovered by force",
+};
