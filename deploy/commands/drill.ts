@@ -2,8 +2,10 @@
  * `twinlog drill`: the proof, on a pair of its own (in a temporary folder, gone afterwards) or on one that runs. Exit status
  * 0 only if nothing acknowledged was lost and nothing was done twice. See deploy/drill/ for what it does.
  */
+import { resolve } from "node:path";
 import type { Command } from "commander";
-import { applications } from "../applications.ts";
+import type { ApplicationDefinition } from "../../actors/application/contract.ts";
+import { applications, findApplication } from "../applications.ts";
 import { type DrillOptions, type DrillWorld, drill } from "../drill/drill.ts";
 import { DrillPair, drillService } from "../drill/pair.ts";
 import { type FaultKind, faultKinds } from "../drill/plan.ts";
@@ -27,22 +29,38 @@ interface DrillFlags extends CommonOptions {
 
 const maxSeed = 1_000_000;
 
+const helpText = `
+Faults, to whoever is primary at the time:
+  kill    SIGKILL; something must start the server again (a drill's own pair does, as do \`twinlog up\` and systemd)
+  stop    SIGSTOP for one to three times the suspicion time, then SIGCONT
+  cut     the main link is closed and refused for a while; on a drill's own pair only
+  switch  the role is handed over, as \`twinlog switch\` does
+kill and stop need Linux and the servers on this machine, as this user or root. A service that runs is touched only where
+every server's settings say "testService": true (\`twinlog up --test-service\` does), or with --force.
+Each reply is held against the log, as every result is told again by number. Exit status 0: all that was asked for was
+done, the service recovered, nothing was lost or done twice.
+`;
+
 export function drillCommand(world: CommandWorld): Command {
   return serviceCommand(world, "drill", "load, faults and a verdict: is anything lost or done twice?", [
     "twinlog drill",
     "twinlog drill --faults kill,stop --seconds 60 --seed 7",
     "twinlog drill --running --service exchange --nats nats://127.0.0.1:4222",
-    `twinlog drill --running --body '{"type":"add","name":"{id}"}'`,
+    `twinlog drill --application ./counter.js --body '{"counter":"c{n}","add":1}'`,
   ])
-    .option("--running", "the service that runs at --nats, instead of a pair of its own", false)
+    .addHelpText("after", helpText)
+    .option("--running", "the service at --nats (marked with testService), instead of a pair of its own", false)
     .option("--faults <list>", `of ${faultKinds.join(", ")} (default: all that can be done)`, parseFaults)
     .option("--seconds <n>", "how long", wholeNumber("--seconds", 1), 30)
     .option("--seed <n>", "repeat the plan of that seed", wholeNumber("--seed", 0))
     .option("--rate <n>", "requests in a second", wholeNumber("--rate", 1), 500)
     .option("--patience <s>", "how long the service may take to recover", wholeNumber("--patience", 1), 25)
-    .option("--application <name>", "what the service runs: chooses the requests (default: exchange)")
-    .option("--body <template>", "requests for any other application, JSON; {id} and {n} are new in each")
-    .option("--key <key>", "partition key, with --body", "drill")
+    .option(
+      "--application <name>",
+      "exchange, ledger or the path of a module: what the service runs (default: exchange)",
+    )
+    .option("--body <template>", "what to send, JSON; {id} (a text) and {n} (a number) are new in each request")
+    .option("--key <key>", "partition key, with --body, where no application is known that tells it", "drill")
     .option("--force", "also where the service is not marked as a test service", false)
     .option("--json", "one JSON document at the end, and nothing else", false)
     .action(async (flags: DrillFlags) => {
@@ -57,8 +75,9 @@ async function drillRunning(world: CommandWorld, flags: DrillFlags): Promise<Dri
   if (faults.includes("cut"))
     throw new CommandError("--faults cut: only the main link of a drill's own pair can be cut");
   const { service, nats } = flags;
-  const application = flags.application ?? world.serviceFile?.application ?? "exchange";
-  const options = optionsOf(world, flags, service, application, faults);
+  const name = flags.application ?? world.serviceFile?.application ?? "exchange";
+  const workload = await chooseWorkload(flags, name);
+  const options = { ...optionsOf(world, flags, workload), service, isRunning: true, faults };
   await tell(world, flags, `drill on ${service} at ${nats}, ${describe(options)}\n`);
   return await drill(options, {
     ...common(world, flags),
@@ -68,17 +87,18 @@ async function drillRunning(world: CommandWorld, flags: DrillFlags): Promise<Dri
 }
 
 async function drillOwnPair(world: CommandWorld, flags: DrillFlags): Promise<DrillReport> {
-  const application = flags.application ?? "exchange";
-  if (!applications.has(application))
+  const name = flags.application ?? "exchange";
+  if (!isKnown(name))
     throw new CommandError(
-      `--application ${application}: a drill's own pair runs one of ${[...applications.keys()].join(", ")}`,
+      `--application ${name}: a drill's own pair runs one of ${[...applications.keys()].join(", ")}, or the path of a module`,
     );
+  const workload = await chooseWorkload(flags, name);
   const faults = flags.faults ?? faultKinds;
-  const options = optionsOf(world, flags, drillService, application, faults);
+  const options = { ...optionsOf(world, flags, workload), service: drillService, isRunning: false, faults };
   const hasCable = faults.includes("cut");
   await tell(world, flags, `drill on a pair of its own, ${describe(options)}\n`);
   const pair = await DrillPair.start({
-    application,
+    application: applications.has(name) ? name : resolve(name),
     hasCable,
     environment: world.environment,
     tell: (line) => void tell(world, flags, `${line}\n`),
@@ -93,35 +113,46 @@ async function drillOwnPair(world: CommandWorld, flags: DrillFlags): Promise<Dri
     isGood = report.passed;
     return report;
   } finally {
-    await pair.stop({ keep: !isGood });
-    if (!isGood) world.err(`the servers' logs and data are in ${pair.folder}\n`);
+    const keep = !(isGood || world.stopped.aborted);
+    await pair.stop({ keep });
+    if (keep) world.err(`the servers' logs and data are in ${pair.folder}\n`);
   }
 }
 
-function optionsOf(
-  world: CommandWorld,
-  flags: DrillFlags,
-  service: string,
-  application: string,
-  faults: readonly FaultKind[],
-): DrillOptions {
+function optionsOf(world: CommandWorld, flags: DrillFlags, workload: Workload) {
   const { seconds, rate, force, patience } = flags;
   const seed = flags.seed ?? Math.floor(world.clock.random() * maxSeed);
-  return { service, workload: chooseWorkload(flags, application), seed, faults, seconds, rate, force, patience };
+  return { workload, seed, mayLeaveOut: flags.faults === undefined, seconds, rate, force, patience };
 }
 
-function chooseWorkload({ body, key }: DrillFlags, application: string): Workload {
-  if (body !== undefined) {
-    try {
-      return workloadFrom(body, key);
-    } catch (error) {
-      throw new CommandError(`--body is not JSON (${(error as Error).message})`);
-    }
-  }
-  const found = workloadOf(application);
+/** Of this program, or the path of a module. */
+function isKnown(application: string): boolean {
+  return applications.has(application) || /[./]/.test(application);
+}
+
+async function chooseWorkload({ body, key }: DrillFlags, name: string): Promise<Workload> {
+  const application = isKnown(name) ? await findApplication(name, resolve("settings.json")) : undefined;
+  if (body !== undefined) return templateWorkload(body, key, application);
+  const found = workloadOf(name);
   if (found === undefined)
-    throw new CommandError(`nothing is known of the application ${application}: say with --body what to send`);
+    throw new CommandError(`nothing is known of the requests of ${name}: say with --body what to send`);
   return found;
+}
+
+function templateWorkload(body: string, key: string, application: ApplicationDefinition | undefined): Workload {
+  let workload: Workload;
+  try {
+    workload = workloadFrom(body, (made) => (application === undefined ? key : application.key(made)));
+  } catch (error) {
+    throw new CommandError(`--body is not JSON (${(error as Error).message})`);
+  }
+  const checked = application?.request.safeParse(workload.makeBody(1, "drill-1"));
+  const [issue] = checked?.error?.issues ?? [];
+  if (issue !== undefined)
+    throw new CommandError(
+      `--body is no request of ${application?.name}: ${issue.path.map(String).join(".")} ${issue.message}`,
+    );
+  return workload;
 }
 
 function common(world: CommandWorld, flags: DrillFlags): Pick<DrillWorld, "clock" | "stopped" | "tell"> {
@@ -132,7 +163,7 @@ async function tell(world: CommandWorld, { json }: DrillFlags, text: string): Pr
   if (!json) await world.out(text);
 }
 
-function describe({ seed, faults, seconds }: DrillOptions): string {
+function describe({ seed, faults, seconds }: Pick<DrillOptions, "seed" | "faults" | "seconds">): string {
   return `seed ${seed}, ${seconds} s of ${faults.join(", ")}`;
 }
 

@@ -1,25 +1,31 @@
 /**
  * The proof that anyone can run: load on a pair, faults one after another, and then every answer that a client got held
  * against the log. What always holds: nothing is done to a service before it was found to be a test service, or force was
- * asked for; a drill that is interrupted judges what it has.
+ * asked for, and that all that is asked for can be done from here; a drill that is interrupted judges what it has, and has
+ * not passed.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { readResults } from "../../actors/client/results.ts";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
-import { type Cable, type DoneFault, DrillError, doFault } from "./faults.ts";
+import { type Cable, type DoneFault, DrillError, doFault, whyNotSignalled } from "./faults.ts";
+import { acksSince, type Gap, gapOf } from "./gaps.ts";
 import { Load } from "./load.ts";
 import { lastResult, readLog } from "./log.ts";
 import { type FaultKind, planFaults, randomFrom } from "./plan.ts";
 import { Recorder } from "./recorder.ts";
-import { type DrillReport, faultText, judge, longestGap } from "./verdict.ts";
+import { type DrillReport, faultText, judge } from "./verdict.ts";
 import { PairWatch } from "./watch.ts";
 import type { Workload } from "./workload.ts";
 
 export interface DrillOptions {
   readonly service: string;
+  /** It was there before, and so it speaks. */
+  readonly isRunning: boolean;
   readonly workload: Workload;
   readonly seed: number;
   readonly faults: readonly FaultKind[];
+  /** Nobody chose the faults: those that cannot be done from here are left out. */
+  readonly mayLeaveOut: boolean;
   readonly seconds: number;
   /** In a second. */
   readonly rate: number;
@@ -37,6 +43,8 @@ export interface DrillWorld {
 }
 
 const startWithinMs = 30_000;
+/** A service of which no server says anything for so long is not there. */
+const speakWithinMs = 5_000;
 /** Several statuses of each server. */
 const listenMs = 1_000;
 const clientCount = 4;
@@ -76,7 +84,7 @@ class Drill {
   async run(): Promise<DrillReport> {
     const { service, seed, workload, rate } = this.#options;
     const { clock } = this.#world;
-    await this.#check();
+    const faults = await this.#check();
     const begin = await lastResult(this.#bus, clock, service);
     const names = Array.from({ length: clientCount }, (_, n) => `drill-${clock.randomId().slice(0, 8)}-${n + 1}`);
     const clients = new Set(names);
@@ -95,7 +103,7 @@ class Drill {
     const startMs = performance.now();
     const integrator = await this.#integrate(begin, clients);
     await load.start();
-    const trouble = await this.#doFaults(startMs);
+    const trouble = await this.#doFaults(faults, startMs);
     this.#recorder.record({ type: "healed" });
     await delay(calmMs);
     await load.stop();
@@ -108,11 +116,17 @@ class Drill {
     return judge({ service, seed, startMs, events, faults: this.#faults, trouble });
   }
 
-  /** Throws DrillError unless this is a pair in normal service on which a drill is allowed. */
-  async #check(): Promise<void> {
+  /** What can be done. Throws DrillError unless this is a pair in normal service on which a drill is allowed. */
+  async #check(): Promise<readonly FaultKind[]> {
     const { force, service } = this.#options;
     const { stopped } = this.#world;
-    if (!(await this.#watch.untilNormal(0, startWithinMs, stopped)))
+    const isNormal = await this.#untilNormal();
+    if (stopped.aborted) throw new DrillError("interrupted before anything was done");
+    if (this.#watch.servers.length === 0)
+      throw new DrillError(
+        `no server of a service ${service} speaks there: is it started? --service and --nats say which is meant`,
+      );
+    if (!isNormal)
       throw new DrillError(`${service} is not in normal service, which a drill begins with: ${this.#watch.saying}`);
     // A third server may not have spoken yet.
     await delay(listenMs);
@@ -121,11 +135,34 @@ class Drill {
       throw new DrillError(
         `${service} is not marked as a test service (${unmarked.join(", ")}: set testService in the settings, or \`twinlog up --test-service\`): a drill kills and cuts; --force does it all the same`,
       );
+    return await this.#possible();
+  }
+
+  async #untilNormal(): Promise<boolean> {
+    const { isRunning, service } = this.#options;
+    const { stopped, tell } = this.#world;
+    const firstMs = isRunning ? speakWithinMs : startWithinMs;
+    if (await this.#watch.untilNormal(0, firstMs, stopped)) return true;
+    if (this.#watch.servers.length === 0 || stopped.aborted) return false;
+    await tell(`waits for ${service} to be in normal service: ${this.#watch.saying}\n`);
+    return await this.#watch.untilNormal(0, startWithinMs - firstMs, stopped);
+  }
+
+  /** The faults that were asked for, as far as they can be done from here. */
+  async #possible(): Promise<readonly FaultKind[]> {
+    const { faults, mayLeaveOut } = this.#options;
+    const obstacle = this.#watch.servers.map(whyNotSignalled).find((why) => why !== "");
+    const impossible = faults.filter((kind) => obstacle !== undefined && (kind === "kill" || kind === "stop"));
+    if (impossible.length === 0 || obstacle === undefined) return faults;
+    const advice = "run the drill on the machine of the servers, or with --faults switch";
+    if (!mayLeaveOut) throw new DrillError(`${obstacle}: ${advice}`);
+    await this.#world.tell(`without ${impossible.join(", ")}: ${obstacle}\n`);
+    return faults.filter((kind) => !impossible.includes(kind));
   }
 
   /** What keeps the drill from going on; empty when nothing does. */
-  async #doFaults(startMs: number): Promise<string> {
-    const { seed, faults, seconds, service, patience } = this.#options;
+  async #doFaults(faults: readonly FaultKind[], startMs: number): Promise<string> {
+    const { seed, seconds, service, patience } = this.#options;
     const { stopped, clock, cable, tell } = this.#world;
     const world = {
       service,
@@ -139,7 +176,8 @@ class Drill {
     let longestMs = 0;
     for (const planned of planFaults(seed, faults)) {
       const leftMs = seconds * 1_000 - (performance.now() - startMs);
-      if (stopped.aborted || (this.#faults.length > 0 && leftMs < longestMs)) return "";
+      if (stopped.aborted) return "interrupted: the verdict is about what was done until then";
+      if (this.#faults.length > 0 && leftMs < longestMs) return "";
       const fromMs = performance.now();
       await delay(planned.waitMs);
       try {
@@ -156,10 +194,12 @@ class Drill {
   }
 
   /** Known once an answer has come after it. */
-  async #gapOf({ startMs, normalMs }: DoneFault): Promise<number> {
-    const times = () => this.#recorder.events.flatMap((event) => (event.type === "reply" ? [event.atMs] : []));
-    while ((times().at(-1) ?? 0) <= normalMs && performance.now() - normalMs < answerAgainMs) await delay(5);
-    return longestGap(times(), startMs, normalMs);
+  async #gapOf(fault: DoneFault): Promise<Gap> {
+    const { events } = this.#recorder;
+    const { startMs, normalMs } = fault;
+    const isAnswered = () => (acksSince(events, normalMs).at(-1)?.atMs ?? 0) > normalMs;
+    while (!isAnswered() && performance.now() - normalMs < answerAgainMs) await delay(5);
+    return gapOf(acksSince(events, startMs), fault);
   }
 
   /** A shipped reader of results, whose every result goes into the history. */

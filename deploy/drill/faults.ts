@@ -38,7 +38,10 @@ export interface DoneFault {
   /** In a few words: to whom, and for how long. */
   readonly what: string;
   readonly startMs: number;
+  /** When everything was normal again; when it was given up, where the drill was interrupted. */
   readonly normalMs: number;
+  /** Of the primary that it was done to. */
+  readonly epoch: number;
 }
 
 const switchAnswerMs = 5_000;
@@ -50,18 +53,21 @@ export async function doFault(planned: PlannedFault, world: FaultWorld): Promise
   if (primary === undefined) throw new DrillError(`no primary speaks: ${world.watch.saying}`);
   const { recoverWithinMs } = world;
   const startMs = performance.now();
-  const { what, isOver } = await faults[planned.kind](primary, planned, world);
+  const { epoch } = primary;
+  const { kind } = planned;
+  const { what, isOver } = await faults[kind](primary, planned, world);
   const sinceMs = performance.now();
   const fromMs = sinceMs;
   while (performance.now() - fromMs < recoverWithinMs && !world.stopped.aborted) {
     const rest = recoverWithinMs - (performance.now() - fromMs);
     if ((await world.watch.untilNormal(sinceMs, rest, world.stopped)) && isOver())
-      return { kind: planned.kind, what, startMs, normalMs: performance.now() };
+      return { kind, what, startMs, normalMs: performance.now(), epoch };
     await delay(5);
   }
-  if (world.stopped.aborted) return { kind: planned.kind, what, startMs, normalMs: performance.now() };
+  if (world.stopped.aborted) return { kind, what, startMs, normalMs: performance.now(), epoch };
+  const hint = kind === "kill" ? "; something must start a killed server again, as `twinlog up` and systemd do" : "";
   throw new DrillError(
-    `not normal again within ${recoverWithinMs / 1_000} s after ${planned.kind} (${what}): ${world.watch.saying}`,
+    `not normal again within ${recoverWithinMs / 1_000} s after ${kind} (${what}): ${world.watch.saying}${hint}`,
   );
 }
 
@@ -117,9 +123,15 @@ const faults: Readonly<Record<FaultKind, Fault>> = {
 
 /** Throws DrillError unless the process is certainly the server. */
 function checkedPid(status: ServerStatus): number {
-  const found = localServer(status);
-  if (typeof found === "string") throw new DrillError(`${status.name} cannot be killed or stopped from here: ${found}`);
+  const obstacle = whyNotSignalled(status);
+  if (obstacle !== "") throw new DrillError(obstacle);
   return status.pid;
+}
+
+/** Why this server cannot be killed or stopped by us; empty when it can. */
+export function whyNotSignalled(status: ServerStatus): string {
+  const found = localServer(status);
+  return typeof found === "string" ? `${status.name} cannot be killed or stopped from here: ${found}` : "";
 }
 
 function suspicionOf(status: ServerStatus): number {

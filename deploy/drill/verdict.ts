@@ -1,12 +1,13 @@
 /**
- * What a drill has shown: its history through the checker, the gap of each fault, and the page that says so. Pure.
- *
- * The gap of a fault is the longest time without an acknowledgement to any client, of the times that touch the fault: from
- * its start until everything was normal again.
+ * What a drill has shown: its history through the checker, the gap of each fault (gaps.ts), and the page that says so. Pure.
+ * What always holds: passed means that the log was read, that something was acknowledged, that nothing of it was lost or
+ * done twice, and that the drill came to its end.
  */
 import { checkHistory } from "../../machines/checker/check.ts";
 import type { HistoryEvent, Violation } from "../../machines/checker/history.ts";
+import { parseReply } from "../../machines/checker/requests.ts";
 import type { DoneFault } from "./faults.ts";
+import { acksSince, type Gap, gapOf } from "./gaps.ts";
 import { type FaultKind, faultKinds } from "./plan.ts";
 
 export interface DrillReport {
@@ -16,6 +17,8 @@ export interface DrillReport {
   readonly requests: number;
   readonly acknowledged: number;
   readonly refused: number;
+  /** What a server said to the first request that it refused; empty when it refused none. */
+  readonly firstRefusal: string;
   /** No answer came: executed or not, and nobody may say. */
   readonly unknown: number;
   /** Answers to requests that were sent again; all byte-equal to the first. */
@@ -29,6 +32,8 @@ export interface DrillReport {
     readonly what: string;
     readonly atMs: number;
     readonly gapMs: number;
+    /** The longest wait after that, until everything was normal again. */
+    readonly laterMs: number;
     readonly normalAfterMs: number;
   }[];
   readonly gaps: Readonly<Partial<Record<FaultKind, { times: number; medianMs: number; worstMs: number }>>>;
@@ -52,14 +57,18 @@ export function judge({ service, seed, startMs, events, faults, trouble }: Drill
     resultsAreComplete: true,
     isSparse: true,
   });
-  const times = events.flatMap((event) => (event.type === "reply" && !isRefusal(event.bytes) ? [event.atMs] : []));
-  const told = faults.map(({ kind, what, startMs: atMs, normalMs }) => ({
-    kind,
-    what,
-    atMs: atMs - startMs,
-    gapMs: longestGap(times, atMs, normalMs),
-    normalAfterMs: normalMs - atMs,
-  }));
+  const acks = acksSince(events, Number.NEGATIVE_INFINITY);
+  const told = faults.map((fault) => {
+    const { gapMs, laterMs } = gapOf(acks, fault);
+    return {
+      kind: fault.kind,
+      what: fault.what,
+      atMs: tenths(fault.startMs - startMs),
+      gapMs: tenths(gapMs),
+      laterMs: tenths(laterMs),
+      normalAfterMs: tenths(fault.normalMs - fault.startMs),
+    };
+  });
   const isProven = events.some(({ type }) => type === "commit");
   return {
     service,
@@ -68,6 +77,7 @@ export function judge({ service, seed, startMs, events, faults, trouble }: Drill
     requests: checked.requests,
     acknowledged: checked.acknowledged,
     refused: checked.refused,
+    firstRefusal: firstRefusal(events),
     unknown: checked.unknown,
     duplicates: checked.duplicates,
     lost: checked.lost,
@@ -78,26 +88,24 @@ export function judge({ service, seed, startMs, events, faults, trouble }: Drill
       faultKinds.flatMap((kind) => {
         const gaps = told.filter((fault) => fault.kind === kind).map(({ gapMs }) => gapMs);
         if (gaps.length === 0) return [];
-        return [[kind, { times: gaps.length, medianMs: medianOf(gaps), worstMs: Math.max(...gaps) }]];
+        return [[kind, { times: gaps.length, medianMs: tenths(medianOf(gaps)), worstMs: Math.max(...gaps) }]];
       }),
     ),
     trouble,
   };
 }
 
-function isRefusal(bytes: string): boolean {
-  return bytes.includes('"executed":false');
+/** Of a server: that nobody listened is no word of anybody's. */
+function firstRefusal(events: readonly HistoryEvent[]): string {
+  for (const event of events) {
+    const error = event.type === "reply" ? parseReply(event.bytes)?.error : undefined;
+    if (error?.executed === false && error.code !== "NOT_SENT") return `${error.code}: ${error.message}`;
+  }
+  return "";
 }
 
-/** `times` in order. The longest interval between two of them that touches the span. */
-export function longestGap(times: readonly number[], fromMs: number, toMs: number): number {
-  let longest = 0;
-  for (let at = 1; at < times.length; at += 1) {
-    const before = times[at - 1] ?? 0;
-    const after = times[at] ?? 0;
-    if (after >= fromMs && before <= toMs) longest = Math.max(longest, after - before);
-  }
-  return longest;
+function tenths(ms: number): number {
+  return Math.round(10 * ms) / 10;
 }
 
 export function medianOf(numbers: readonly number[]): number {
@@ -110,7 +118,8 @@ export function medianOf(numbers: readonly number[]): number {
 const shownViolations = 5;
 
 export function reportText(report: DrillReport): string {
-  const { requests, acknowledged, refused, unknown, duplicates, lost, duplicated, violations, gaps } = report;
+  const { requests, acknowledged, refused, firstRefusal, unknown, duplicates, lost, duplicated, violations, gaps } =
+    report;
   const count = (n: number) => n.toLocaleString("en");
   const ms = (n: number) => (n < 10 ? n.toFixed(1) : n.toFixed(0)).padStart(7);
   const rows = Object.entries(gaps).map(
@@ -121,6 +130,9 @@ export function reportText(report: DrillReport): string {
     "\n",
     `requests ${count(requests)}: acknowledged ${count(acknowledged)}, refused ${count(refused)}, unknown ${count(unknown)}; sent again and answered with the same bytes ${count(duplicates)}\n`,
     `lost ${lost}, duplicated ${duplicated}\n`,
+    ...(acknowledged === 0 && firstRefusal !== ""
+      ? [`no request was taken; the first was refused with ${firstRefusal}\n`]
+      : []),
     ...(rows.length === 0 ? [] : ["\ngap in ms   times median  worst\n", ...rows]),
     ...violations.slice(0, shownViolations).map(({ of, text }) => `\nviolation of ${of}: ${text}\n`),
     ...(violations.length > shownViolations ? [`and ${violations.length - shownViolations} more\n`] : []),
@@ -133,8 +145,10 @@ export function reportText(report: DrillReport): string {
 }
 
 /** A line for each fault as it is done. */
-export function faultText({ kind, what, startMs, normalMs }: DoneFault, gapMs: number, drillStartMs: number): string {
+export function faultText(fault: DoneFault, { gapMs, laterMs }: Gap, drillStartMs: number): string {
+  const { kind, what, startMs, normalMs } = fault;
   const at = ((startMs - drillStartMs) / 1_000).toFixed(1).padStart(5);
   const normal = ((normalMs - startMs) / 1_000).toFixed(1);
-  return `${at} s  ${kind.padEnd(7)} ${what.padEnd(28)} gap ${gapMs.toFixed(0).padStart(5)} ms, normal after ${normal} s\n`;
+  const later = laterMs > gapMs ? `, on the way there up to ${laterMs.toFixed(0)} ms` : "";
+  return `${at} s  ${kind.padEnd(7)} ${what.padEnd(28)} gap ${gapMs.toFixed(0).padStart(5)} ms, normal after ${normal} s${later}\n`;
 }

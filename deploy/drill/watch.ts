@@ -9,6 +9,8 @@ import { subjects } from "../../schemas/subjects.ts";
 import { readJson } from "../commands/ask.ts";
 
 const lookEveryMs = 5;
+/** Servers speak a few times a second. */
+const spokenWithinMs = 2_000;
 
 export class PairWatch {
   readonly #heard = new Map<string, { status: ServerStatus; atMs: number }>();
@@ -51,9 +53,9 @@ export class PairWatch {
   }
 
   /** False when it is not normal within the time, or we are stopped. */
-  async untilNormal(sinceMs: number, withinMs: number, stopped: AbortSignal, servers = 2): Promise<boolean> {
+  async untilNormal(sinceMs: number, withinMs: number, stopped: AbortSignal): Promise<boolean> {
     const fromMs = performance.now();
-    while (!(this.#heard.size >= servers && this.isNormal(sinceMs))) {
+    while (!this.isNormal(sinceMs)) {
       if (stopped.aborted || performance.now() - fromMs > withinMs) return false;
       await delay(lookEveryMs);
     }
@@ -62,7 +64,11 @@ export class PairWatch {
 
   /** What each server says now, for those who wait in vain. */
   get saying(): string {
-    const lines = this.servers.map(({ name, state, waitingFor, why }) => `${name} is ${state} (${waitingFor || why})`);
+    const lines = this.servers.map(({ name, state, waitingFor, why }) => {
+      const silentMs = performance.now() - (this.#heard.get(name)?.atMs ?? 0);
+      if (silentMs > spokenWithinMs) return `${name} has said nothing for ${(silentMs / 1_000).toFixed(0)} s`;
+      return `${name} is ${state} (${waitingFor || why})`;
+    });
     return lines.length === 0 ? "no server speaks" : lines.join("; ");
   }
 

@@ -40,9 +40,9 @@ export function workloadOf(application: string): Workload | undefined {
 }
 
 /** `template`: JSON in which `{id}` and `{n}` stand for what is new in each request. Throws SyntaxError. */
-export function workloadFrom(template: string, key: string): Workload {
+export function workloadFrom(template: string, keyOf: (body: unknown) => string): Workload {
   const makeBody = (n: number, unique: string): unknown =>
     JSON.parse(template.replaceAll("{id}", unique).replaceAll("{n}", String(n)));
   makeBody(1, "1");
-  return { makeBody, keyOf: () => key, isOrdered: false };
+  return { makeBody, keyOf, isOrdered: false };
 }

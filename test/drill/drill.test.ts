@@ -1,5 +1,6 @@
 /** `twinlog drill` as a process: on a pair of its own, and on one that runs, which it must not touch unless it may. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import test from "ava";
@@ -26,18 +27,21 @@ function drill(words: readonly string[]): Promise<{ status: number; out: string;
   });
 }
 
-test("on a pair of its own: each fault is done, nothing is lost or done twice, and nothing is left", async (t) => {
-  const words = ["--seconds", "1", "--seed", "5", "--rate", "200", "--json"];
-  const killed = await drill([...words, "--faults", "kill"]);
-  const report = JSON.parse(killed.out) as Report;
-  t.is(killed.status, 0, killed.err);
-  t.like(report, { passed: true, lost: 0, duplicated: 0, trouble: "" });
-  t.is(report.faults[0]?.kind, "kill");
-  t.true(report.acknowledged > 50 && report.acknowledged <= report.requests);
-  t.false(existsSync(/\/\S*twinlog-drill-\S+/.exec(killed.err)?.[0] ?? "/nowhere"));
-});
+test.serial(
+  "on a pair of its own: each fault is done, nothing is lost or done twice, and nothing is left",
+  async (t) => {
+    const words = ["--seconds", "1", "--seed", "5", "--rate", "200", "--json"];
+    const killed = await drill([...words, "--faults", "kill"]);
+    const report = JSON.parse(killed.out) as Report;
+    t.is(killed.status, 0, killed.err);
+    t.like(report, { passed: true, lost: 0, duplicated: 0, trouble: "" });
+    t.is(report.faults[0]?.kind, "kill");
+    t.true(report.acknowledged > 50 && report.acknowledged <= report.requests);
+    t.false(existsSync(/\/\S*twinlog-drill-\S+/.exec(killed.err)?.[0] ?? "/nowhere"));
+  },
+);
 
-test("on a service that runs and is not marked: refused, and nothing happens to it", async (t) => {
+test.serial("on a service that runs and is not marked: refused, and nothing happens to it", async (t) => {
   const pair = await startPair(t);
   const words = ["--running", "--service", pair.service, "--nats", pair.nats.url, "--seconds", "1", "--rate", "100"];
   const pids = [...pair.servers.values()].map(({ pid }) => pid);
@@ -60,7 +64,32 @@ test("on a service that runs and is not marked: refused, and nothing happens to 
   t.like(JSON.parse(forced.out) as Report, { passed: true, lost: 0, duplicated: 0 });
 });
 
-test("on a marked service whose dead server nobody starts again: it says so, and fails", async (t) => {
+test.serial("interrupted in the middle: the verdict is about what was done, and it is no success", async (t) => {
+  const pair = await startPair(t, { settings: () => ({ testService: true }) });
+  const words = [
+    "--running",
+    "--service",
+    pair.service,
+    "--nats",
+    pair.nats.url,
+    "--faults",
+    "switch",
+    "--rate",
+    "100",
+  ];
+  const child = spawn(process.execPath, [program, "drill", ...words], { stdio: ["ignore", "pipe", "inherit"] });
+  let out = "";
+  child.stdout.on("data", (text: Buffer) => {
+    const isFirst = !/ gap /.test(out);
+    out += text.toString();
+    if (isFirst && / gap /.test(out)) child.kill("SIGINT");
+  });
+  const [status] = (await once(child, "close")) as [number | null];
+  t.is(status, 1);
+  t.regex(out, /lost 0, duplicated 0\n.*interrupted: the verdict is about what was done until then\n\nFAILED/s);
+});
+
+test.serial("on a marked service whose dead server nobody starts again: it says so, and fails", async (t) => {
   const pair = await startPair(t, { settings: () => ({ testService: true }) });
   const words = ["--running", "--service", pair.service, "--nats", pair.nats.url, "--seconds", "1", "--rate", "100"];
   const drilled = drill([...words, "--faults", "kill", "--patience", "3", "--json"]);
@@ -70,6 +99,6 @@ test("on a marked service whose dead server nobody starts again: it says so, and
   t.like(report, { passed: false, lost: 0, duplicated: 0 });
   t.regex(
     report.trouble,
-    /not normal again within 3 s after kill \(alpha, process \d+\): alpha is .*; beta is hot\.alone/,
+    /not normal again within 3 s after kill \(alpha, process \d+\): alpha has said nothing for \d s; beta is hot\.alone .*something must start a killed server again/,
   );
 });

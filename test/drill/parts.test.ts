@@ -1,9 +1,10 @@
 /** The parts of a drill that need no servers: the plan, the gaps, the verdict, and what may be signalled. */
 import process from "node:process";
 import test from "ava";
+import { acksSince, gapOf, longestGap } from "../../deploy/drill/gaps.ts";
 import { localServer } from "../../deploy/drill/local-server.ts";
 import { faultKinds, planFaults } from "../../deploy/drill/plan.ts";
-import { judge, longestGap, medianOf, reportText } from "../../deploy/drill/verdict.ts";
+import { judge, medianOf, reportText } from "../../deploy/drill/verdict.ts";
 import { workloadFrom, workloadOf } from "../../deploy/drill/workload.ts";
 import type { HistoryEvent } from "../../machines/checker/history.ts";
 import { ServerStatus } from "../../schemas/status.ts";
@@ -31,6 +32,22 @@ test("a gap is the longest silence that touches the fault, also one that ends af
   t.is(longestGap([], 0, 1), 0);
   t.is(medianOf([5, 1, 9]), 5);
   t.is(medianOf([5, 1, 9, 6]), 5.5);
+});
+
+test("the gap ends with the first answer of a new primary; what comes after it is told apart, refusals are no answers", (t) => {
+  const answer = (atMs: number, epoch: number, isRefused = false): HistoryEvent => {
+    const error = { code: "BUSY", message: "", executed: false };
+    const bytes = isRefused ? { client: "c", id: "1", ok: false, error } : { ok: true, sequence: 1, epoch };
+    return { type: "reply", atMs, client: "c", id: "1", copy: 1, bytes: JSON.stringify(bytes), duplicate: false };
+  };
+  const events = [answer(0, 1), answer(90, 1), answer(120, 1, true), answer(150, 2), answer(260, 2), answer(300, 2)];
+  const acks = acksSince(events, 100);
+  t.deepEqual(
+    acks.map(({ atMs }) => atMs),
+    [90, 150, 260, 300],
+  );
+  t.deepEqual(gapOf(acks, { startMs: 100, normalMs: 290, epoch: 1 }), { gapMs: 60, laterMs: 110 });
+  t.deepEqual(gapOf(acks, { startMs: 100, normalMs: 290, epoch: 2 }), { gapMs: 110, laterMs: 40 }, "nobody took over");
 });
 
 const reply = (id: string, sequence: number) =>
@@ -66,7 +83,7 @@ function story(logged: readonly string[]): HistoryEvent[] {
   ];
 }
 
-const fault = { kind: "kill", what: "alpha", startMs: 3, normalMs: 9 } as const;
+const fault = { kind: "kill", what: "alpha", startMs: 3, normalMs: 9, epoch: 1 } as const;
 const outcome = { service: "s", seed: 1, startMs: 0, faults: [fault], trouble: "" };
 
 test("all there: passed, with the gap of each fault", (t) => {
@@ -86,6 +103,18 @@ test("lost, done twice, an empty log, trouble: each is a failure that says so", 
   const early = judge({ ...outcome, events: story(["a", "b"]), trouble: "beta does not come back" });
   t.false(early.passed);
   t.regex(reportText(early), /beta does not come back/);
+  const refused = JSON.stringify({
+    client: "c",
+    id: "a",
+    ok: false,
+    error: { code: "TOO_LARGE", message: "no", executed: false },
+  });
+  const none = judge({
+    ...outcome,
+    events: [{ type: "reply", atMs: 2, client: "c", id: "a", copy: 1, bytes: refused, duplicate: false }],
+  });
+  t.false(none.passed);
+  t.regex(reportText(none), /no request was taken; the first was refused with TOO_LARGE: no/);
 });
 
 test("a process that is not the server of the status is never signalled", (t) => {
@@ -100,7 +129,7 @@ test("requests for the applications at hand, and for any other by a template", (
     t.truthy(workload?.keyOf(workload.makeBody(1, "u")));
   }
   t.is(workloadOf("other"), undefined);
-  const { makeBody, keyOf } = workloadFrom('{"name":"{id}","n":{n}}', "k");
+  const { makeBody, keyOf } = workloadFrom('{"name":"{id}","n":{n}}', () => "k");
   t.deepEqual([makeBody(3, "u3"), keyOf({})], [{ name: "u3", n: 3 }, "k"]);
-  t.throws(() => workloadFrom("{", "k"), { instanceOf: SyntaxError });
+  t.throws(() => workloadFrom("{", () => "k"), { instanceOf: SyntaxError });
 });
