@@ -40,9 +40,10 @@ export function acksSince(events: readonly HistoryEvent[], sinceMs: number): Ack
 
 export function gapOf(acks: readonly Ack[], { startMs, normalMs, epoch }: FaultSpan): Gap {
   const times = acks.map(({ atMs }) => atMs);
-  const isNew = (ack: Ack) => ack.atMs >= startMs && ack.atMs <= normalMs && ack.epoch > epoch;
-  const servedMs = acks.find(isNew)?.atMs ?? normalMs;
-  return { gapMs: longestGap(times, startMs, servedMs), laterMs: longestGap(times, servedMs, normalMs) };
+  const served = acks.find((ack) => ack.atMs >= startMs && (ack.epoch > epoch || ack.atMs >= normalMs));
+  const servedMs = served?.atMs ?? normalMs;
+  const laterMs = servedMs < normalMs ? longestGap(times, servedMs, normalMs) : 0;
+  return { gapMs: longestGap(times, startMs, servedMs), laterMs };
 }
 
 /** `times` in order. The longest interval between two of them that touches the span. */
