@@ -38,7 +38,8 @@ const patience = 4;
 export class SnapshotTransfer {
   readonly #parts: ReplicationParts;
   readonly #send: Send;
-  #sending: Sending | null = null;
+  /** By peer: each joiner has a sender of its own, and none takes another's away. */
+  readonly #sending = new Map<string, Sending>();
   #receiving: Receiving | null = null;
 
   constructor(parts: ReplicationParts, send: Send) {
@@ -47,7 +48,8 @@ export class SnapshotTransfer {
   }
 
   get progress(): string {
-    if (this.#sending !== null) return `sends chunk ${this.#sending.number} to ${this.#sending.peer}`;
+    const sending = [...this.#sending.values()].map(({ peer, number }) => `chunk ${number} to ${peer}`);
+    if (sending.length > 0) return `sends ${sending.join(", ")}`;
     return this.#receiving === null ? "none" : `has ${this.#receiving.chunks} chunks from ${this.#receiving.peer}`;
   }
 
@@ -58,8 +60,8 @@ export class SnapshotTransfer {
   // --- the primary's side -----------------------------------------------------------------------------------------
 
   send(peer: string, session: string): void {
-    if (this.#sending?.session === session) return;
-    this.#stopSending();
+    if (this.#sending.get(peer)?.session === session) return;
+    this.#stopSending(peer);
     const sending: Sending = {
       peer,
       session,
@@ -69,18 +71,18 @@ export class SnapshotTransfer {
       isBusy: true,
       movedMs: this.#nowMs,
     };
-    this.#sending = sending;
+    this.#sending.set(peer, sending);
     const { stage, flush, checkpoint, settings } = this.#parts;
     stage.watch(flush(), () => {
-      if (this.#sending !== sending) return;
+      if (this.#sending.get(peer) !== sending) return;
       sending.sender = checkpoint.sendSnapshot(Math.min(settings.limits.maxBatchBytes, 256 * 1024));
       sending.isBusy = false;
     });
   }
 
-  #stopSending(): void {
-    const sender = this.#sending?.sender;
-    this.#sending = null;
+  #stopSending(peer: string): void {
+    const sender = this.#sending.get(peer)?.sender;
+    this.#sending.delete(peer);
     if (sender)
       this.#parts.stage.watch(
         sender.stop(),
@@ -90,10 +92,10 @@ export class SnapshotTransfer {
   }
 
   #onAck(peer: string, message: SnapshotAck): void {
-    const sending = this.#sending;
-    if (sending === null || sending.session !== message.session || sending.peer !== peer) return;
+    const sending = this.#sending.get(peer);
+    if (sending?.session !== message.session) return;
     if (message.done) {
-      this.#stopSending();
+      this.#stopSending(peer);
       return;
     }
     if (sending.sender === null || sending.isBusy) return;
@@ -104,7 +106,7 @@ export class SnapshotTransfer {
     if (message.number !== sending.number + 1) return;
     sending.isBusy = true;
     this.#parts.stage.watch(sending.sender.next(), (chunk) => {
-      if (this.#sending !== sending) return;
+      if (this.#sending.get(peer) !== sending) return;
       sending.isBusy = false;
       sending.movedMs = this.#nowMs;
       if (chunk === null) return;
@@ -122,6 +124,8 @@ export class SnapshotTransfer {
 
   receive(peer: string, session: string): void {
     const { stage, checkpoint } = this.#parts;
+    // One that has come whole is taking its place: this life is over in a moment.
+    if (checkpoint.state === "adopting" || checkpoint.state === "adopted") return;
     const receiving: Receiving = {
       peer,
       session,
@@ -211,13 +215,12 @@ export class SnapshotTransfer {
       if (isOver || this.#parts.replica().follower.following?.session !== receiving.session) this.#giveUp(receiving);
       else if (this.#nowMs - receiving.askedMs > 2 * heartbeatMs) this.#ask(receiving);
     }
-    const sending = this.#sending;
-    if (sending !== null && !sending.isBusy && this.#nowMs - sending.movedMs > patience * stalledBackupMs)
-      this.#stopSending();
+    for (const { peer, isBusy, movedMs } of this.#sending.values())
+      if (!isBusy && this.#nowMs - movedMs > patience * stalledBackupMs) this.#stopSending(peer);
   }
 
   stop(): void {
-    this.#stopSending();
+    for (const peer of this.#sending.keys()) this.#stopSending(peer);
     this.#receiving = null;
   }
 }
