@@ -53,6 +53,7 @@ export const Limits = z.strictObject({
   baseMs: ms(10_000, 100, 3_600_000),
   restartMs: ms(500, 10, 60_000),
   statusMs: ms(250, 20, 60_000),
+  /** How long a planned switch lets handlers come to their end before the role is offered. */
   drainMs: ms(1_000, 0, 60_000),
 });
 export type Limits = z.infer<typeof Limits>;

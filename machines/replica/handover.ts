@@ -27,9 +27,20 @@ export function heirOf(record: RegistryRecord, needs: HeirNeeds, view: ReplicaVi
   return null;
 }
 
+export interface OfferView extends ReplicaView {
+  readonly intake: { readonly running: number };
+  readonly plans: { readonly switchSinceMs: number };
+}
+
+/** Handlers that have begun may come to their end first: the other side would count them as tried (rule 17). */
+function isDraining({ intake, plans, limits, nowMs }: OfferView): boolean {
+  return intake.running > 0 && nowMs - plans.switchSinceMs < Math.min(limits.drainMs, 2 * limits.suspicionMs);
+}
+
 /** Offers the role, once everything is committed; again and again, until it is taken or the switch has failed. */
-export function offerRole(view: ReplicaView): void {
+export function offerRole(view: OfferView): void {
   const { own } = view;
+  if (isDraining(view)) return;
   const { record, open, frozen, epoch } = view.membership;
   if (record === null || open !== null || frozen !== "" || !view.rules.mayOffer(own.committed, own.log.last)) return;
   const heir = heirOf(record, "session", view);

@@ -93,6 +93,10 @@ export class Intake {
     return { replies: this.#replies.facts, queue: this.#queue, dangerous, waiting: this.#waiting, running };
   }
 
+  /** Begun, or about to, and without a result. */
+  get running(): number {
+    return this.#running.size;
+  }
   get inFlight(): number {
     return this.#replies.waiting + this.#running.size + this.#joined;
   }

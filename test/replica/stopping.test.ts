@@ -36,6 +36,22 @@ test("a switch: intake stops, all commits, the roles change by one compare-and-s
   t.deepEqual(stage.replies(), ["2: ok at 2"]);
 });
 
+test("a switch waits for a handler that runs, and not for ever (planned switch, rule 17)", (t) => {
+  const stage = Stage.normal();
+  const offers = () => stage.sent.filter(({ message }) => message.type === "handover").length;
+  stage.do("alpha", "1", { isSlow: true });
+  stage.do("alpha", "stuck", { isSlow: true });
+  t.is(stage.replica("alpha").onSwitch(stage.nowMs), null);
+  stage.run();
+  stage.tick(3);
+  stage.finish("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+  t.is(offers(), 0);
+  stage.tick(10);
+  t.true(offers() > 0);
+  t.deepEqual(stage.states(), ["following.warm", "hot.normal"]);
+});
+
 test("no handover is offered while a record is not committed (planned switch)", (t) => {
   const stage = Stage.normal();
   stage.cuts.add("beta>alpha");
