@@ -144,7 +144,9 @@ export type StoreEntry = readonly [key: Uint8Array, value: Uint8Array];
 export interface Store {
   /** Takes the directory's lock, removes an unfinished side directory and opens. Throws StoreError. */
   open(): Promise<void>;
+  /** Sees every write that is done; one that is still under way may be seen or not. */
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
+  /** As of the call: what was done by then, and maybe what was under way. */
   entries(range: StoreRange): AsyncIterable<StoreEntry>;
   /** With `sync`, resolves once this batch and all before it are on the disk. */
   write(batch: readonly StoreWrite[], options: { sync: boolean }): Promise<void>;

@@ -239,6 +239,53 @@ export function busConformance(name: string, makeRig: (t: ExecutionContext) => P
     },
   );
 
+  withBroker("of several publishers each one's messages keep their order", async (t, { rig, open, settled }) => {
+    const [a, b, c] = [await open(), await open(), await open()];
+    const subject = `${rig.prefix}.several`;
+    const ear = listen(c.bus, subject);
+    await settled(c.bus, c.bus);
+    for (let at = 0; at < 100; at += 1)
+      for (const [name, { bus }] of Object.entries({ a, b })) t.true(bus.publish(subject, bytesOf(`${name} ${at}`)));
+    await settled(a.bus, c.bus);
+    await settled(b.bus, c.bus);
+    for (const name of ["a", "b"])
+      t.deepEqual(
+        ear.heard.filter((line) => line.includes(` ${name} `)),
+        Array.from({ length: 100 }, (_, at) => `${subject} ${name} ${at}`),
+      );
+  });
+
+  withBroker("who listens no more, or has stopped, is nobody", async (t, { rig, open, settled }) => {
+    const [a, b] = [await open(), await open()];
+    const answers = listen(a.bus, `${rig.prefix}.answers`);
+    const subject = `${rig.prefix}.somebody`;
+    const first = b.bus.subscribe(subject, () => undefined);
+    const second = b.bus.subscribe(subject, () => undefined);
+    await settled(a.bus, a.bus);
+    await settled(b.bus, b.bus);
+    const ask = async (expected: number) => {
+      a.bus.publish(subject, bytesOf("anyone?"), undefined, `${rig.prefix}.answers`);
+      await settled(a.bus, a.bus);
+      t.is(answers.messages.length, expected);
+    };
+    await ask(0);
+    first.stop();
+    await settled(b.bus, b.bus);
+    await ask(0);
+    second.stop();
+    await settled(b.bus, b.bus);
+    await ask(1);
+    b.bus.subscribe(subject, () => undefined);
+    await settled(b.bus, b.bus);
+    await ask(1);
+    await rig.settle(b.bus.stop());
+    await rig.until(() => {
+      a.bus.publish(subject, bytesOf("anyone?"), undefined, `${rig.prefix}.answers`);
+      return answers.messages.length > 1;
+    }, "the broker to say that nobody is there");
+    t.is(answers.messages.at(-1)?.status, noRespondersStatus);
+  });
+
   withBroker("nothing is sent before the start or after the stop", async (t, { rig, open, settled }) => {
     const { bus: listener } = await open();
     const ear = listen(listener, `${rig.prefix}.never`);

@@ -237,6 +237,73 @@ export function linkConformance(name: string, makeRig: (t: ExecutionContext) => 
     },
   );
 
+  withPair(
+    "a connection that breaks in the middle of a burst delivers its beginning, in whole frames, and never the rest",
+    async (t, pair) => {
+      for (let round = 0; round < 3; round += 1) {
+        await bringUp(pair);
+        const block = patternBytes(20_000, round + 1);
+        let sent = 0;
+        while (sent < 150 && pair.alpha.send("beta", [Uint8Array.of(round, sent), block])) sent += 1;
+        t.true(sent > 1);
+        if (round > 0) await pair.until(() => pair.atBeta.frames.length >= round, "the first frames");
+        await pair.settle(pair.cut());
+        await pair.until(() => !pair.atAlpha.up && !pair.atBeta.up, "both ends to be down");
+        const arrived = pair.atBeta.frames.length;
+        const numbers = pair.atBeta.frames.map((frame) => frame[1] ?? -1);
+        if (pair.keepsOrder) t.deepEqual(numbers, [...numbers.keys()]);
+        t.true(pair.atBeta.frames.every((frame) => Buffer.compare(frame.subarray(2), block) === 0));
+        await pair.settle(pair.heal());
+        await pair.until(() => {
+          pair.alpha.send("beta", [hello]);
+          pair.beta.send("alpha", [hello]);
+          return pair.atBeta.frames.length > arrived;
+        }, "a frame after the cut");
+        t.true(pair.atBeta.frames.slice(arrived).every((frame) => frame.length < 100));
+      }
+    },
+  );
+
+  withPair("no frame comes between a `down` and the next `up`", async (t, pair) => {
+    for (let round = 0; round < 4; round += 1) {
+      await bringUp(pair);
+      const say = () => {
+        pair.alpha.send("beta", [hello]);
+        pair.beta.send("alpha", [hello]);
+      };
+      for (let time = 0; time < 20; time += 1) say();
+      await pair.settle(pair.cut());
+      await pair.until(() => {
+        say();
+        return !pair.atAlpha.up && !pair.atBeta.up;
+      }, "both ends to be down");
+      await pair.settle(pair.heal());
+      await pair.until(() => {
+        say();
+        return pair.atAlpha.up && pair.atBeta.up;
+      }, "both ends to be up again");
+      for (const ear of [pair.atAlpha, pair.atBeta]) {
+        const changes = ear.events.filter((event, at) => event !== ear.events[at - 1]);
+        const whileDown = changes.filter(
+          (event, at) => event.startsWith("frame") && changes[at - 1]?.startsWith("down"),
+        );
+        t.deepEqual(whileDown, [], changes.join(", "));
+      }
+    }
+  });
+
+  test(`${name}: a link that was not started sends nothing and holds nothing`, async (t) => {
+    const rig = await makeRig(t);
+    try {
+      t.false(rig.alpha.send("beta", [hello]));
+      t.is(rig.alpha.bufferedBytes("beta"), 0);
+      t.true(rig.alpha.maxFrameBytes() > 0);
+    } finally {
+      await rig.settle(Promise.all([rig.alpha.stop(), rig.beta.stop()]));
+      await rig.dispose();
+    }
+  });
+
   withPair("a peer that stops is told as such, and may start again", async (t, pair) => {
     await bringUp(pair);
     await pair.settle(pair.beta.stop());

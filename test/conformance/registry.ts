@@ -155,6 +155,65 @@ export function registryConformance(name: string, makeRig: (t: ExecutionContext)
     },
   );
 
+  withRegistry("what was read is never older than what was read before", async (t, rig) => {
+    const [a, b] = [rig.make(), rig.make()];
+    let revision = wonRevision(t, await rig.settle(a.create(recordOf(rig, 1, "w1"))));
+    const seen: number[] = [];
+    for (let epoch = 2; epoch <= 20; epoch += 1) {
+      const [write, ...reads] = await rig.settle(
+        Promise.all([a.compareAndSet(recordOf(rig, epoch, `w${epoch}`), revision), b.read(), a.read(), b.read()]),
+      );
+      revision = wonRevision(t, write);
+      // Reads that are under way at once may overtake each other; none may be older than the write before them all.
+      const found = reads.map((read) => (read.outcome === "found" ? read.record.epoch : 0));
+      t.true(
+        found.every((one) => one === epoch - 1 || one === epoch),
+        `${found.join(" ")} in epoch ${epoch}`,
+      );
+      const after = await rig.settle(b.read());
+      seen.push(after.outcome === "found" ? after.revision : 0);
+    }
+    t.deepEqual(
+      seen,
+      seen.toSorted((x, y) => x - y),
+    );
+  });
+
+  withRegistry("a record is its reader's and its writer's own: changing it changes nothing", async (t, rig) => {
+    const registry = rig.make();
+    const written = recordOf(rig, 1, "w1");
+    wonRevision(t, await rig.settle(registry.create(written)));
+    written.inSync.pop();
+    const read = found(await rig.settle(registry.read()));
+    t.is(read.record.inSync.length, 2);
+    read.record.inSync.pop();
+    t.is(found(await rig.settle(registry.read())).record.inSync.length, 2);
+  });
+
+  withRegistry(
+    "after an outage, of those who count on the same revision one wins at most, the late one included",
+    async (t, rig) => {
+      const [a, b] = [rig.make(), rig.make()];
+      const first = wonRevision(t, await rig.settle(a.create(recordOf(rig, 1, "w1"))));
+      await rig.settle(rig.outage());
+      const late = await rig.settle(a.compareAndSet(recordOf(rig, 2, "late"), first));
+      t.is(late.outcome, "unknown");
+      await rig.settle(rig.recover());
+      await readAgain(rig, b);
+      const other = await rig.settle(b.compareAndSet(recordOf(rig, 2, "other"), first));
+      const now = found(await rig.settle(b.read())).record.writeId;
+      if (other.outcome === "won") t.is(now, "other");
+      else if (other.outcome === "lost") t.is(now, "late");
+      // Whoever was the one, it stays so: what counts on the first revision can land no more.
+      const settled = wonRevision(
+        t,
+        await rig.settle(b.compareAndSet(recordOf(rig, 3, "next"), found(await rig.settle(b.read())).revision)),
+      );
+      t.deepEqual(await rig.settle(a.compareAndSet(recordOf(rig, 2, "again"), first)), { outcome: "lost" });
+      t.is(found(await rig.settle(a.read())).revision, settled);
+    },
+  );
+
   withRegistry("warnings are sentences for people", async (t, rig) => {
     const registry = rig.make();
     wonRevision(t, await rig.settle(registry.create(recordOf(rig, 1, "w1"))));

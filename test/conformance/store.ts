@@ -233,6 +233,46 @@ export function storeConformance(name: string, makeRig: (t: ExecutionContext) =>
     },
   );
 
+  withStore(
+    "writes are done in the order of their calls, and an image has all that were called before it",
+    async (t, { store, go }) => {
+      const done: number[] = [];
+      const writes = Array.from({ length: 60 }, (_, at) =>
+        store.write([put("last", `${at}`), put(`k${at}`, "1")], { sync: at % 7 === 0 }).then(() => done.push(at)),
+      );
+      const image = collect(store.image());
+      const later = store.write([put("last", "later"), put("later", "1")], { sync: false });
+      const seen = await go(image);
+      t.is(seen.length, 61, "and nothing of what was called after it");
+      t.true(seen.includes("last=59"));
+      await go(Promise.all([...writes, later]));
+      t.deepEqual(
+        done,
+        done.toSorted((a, b) => a - b),
+      );
+    },
+  );
+
+  withStore("a range is read as of its call, whatever is written meanwhile", async (t, { store, go }) => {
+    const key = (at: number) => `k${String(at).padStart(4, "0")}`;
+    await go(
+      store.write(
+        Array.from({ length: 500 }, (_, at) => put(key(at), "old")),
+        { sync: false },
+      ),
+    );
+    const reading = collect(store.entries(all));
+    const writing = store.write(
+      Array.from({ length: 500 }, (_, at) => (at % 2 === 0 ? drop(key(at)) : put(key(at), "new"))),
+      { sync: false },
+    );
+    const read = await go(reading);
+    await go(writing);
+    t.is(read.length, 500);
+    t.true(read.every((entry) => entry.endsWith("=old")));
+    t.is((await go(collect(store.entries(all)))).length, 250);
+  });
+
   withStore("many small synced writes at once are all there after a crash", async (t, { store, go, restart }) => {
     const writes = Array.from({ length: 500 }, (_, at) =>
       store.write([put(`k${String(at).padStart(3, "0")}`, "v")], { sync: true }),

@@ -71,7 +71,8 @@ export class SimStore implements Store {
 
   get(key: Uint8Array): Promise<Uint8Array | undefined> {
     const copy = new Uint8Array(key);
-    return this.#io("store.get", readMs, () => {
+    // Not in turn: writes that are under way are seen, or not.
+    return this.#aside("store.get", readMs, () => {
       const found = this.#disk.main.get(copy);
       return found === undefined ? undefined : new Uint8Array(found);
     });
@@ -79,15 +80,19 @@ export class SimStore implements Store {
 
   entries(range: StoreRange): AsyncIterable<StoreEntry> {
     const { from, to, reverse = false, limit = Number.MAX_SAFE_INTEGER } = range;
-    return this.#iterate("store.entries", () => {
-      const found = this.#disk.main.range(from, to);
-      if (reverse) found.reverse();
-      return found.slice(0, limit);
-    });
+    // As of this call, and not in turn: writes that are under way are not seen.
+    const found = this.#disk.main.range(from, to);
+    if (reverse) found.reverse();
+    const image = this.#aside("store.entries", readMs, () => found.slice(0, limit));
+    return this.#iterate("store.entries", image);
   }
 
   image(): AsyncIterable<StoreEntry> {
-    return this.#iterate("store.image", () => this.#disk.main.range());
+    // In turn: it sees all writes called before it, and none called after.
+    return this.#iterate(
+      "store.image",
+      this.#io("store.image", readMs, () => this.#disk.main.range()),
+    );
   }
 
   write(batch: readonly StoreWrite[], options: { sync: boolean }): Promise<void> {
@@ -105,7 +110,11 @@ export class SimStore implements Store {
     };
     return {
       write: (batch) => this.#write(current, batch, false, "side.write"),
-      image: () => this.#iterate("side.image", () => current().range()),
+      image: () =>
+        this.#iterate(
+          "side.image",
+          this.#io("side.image", readMs, () => current().range()),
+        ),
       adopt: () =>
         this.#io("side.adopt", 2 * syncMs, () => {
           const adopted = current();
@@ -143,6 +152,19 @@ export class SimStore implements Store {
     if (this.#state === "open") return;
     if (this.#state === "failed") throw new StoreError("failed", "the store failed before");
     throw new StoreError("closed", "the store is not open");
+  }
+
+  /** Beside the writes that are under way. */
+  #aside<T>(what: string, ms: number, effect: () => T): Promise<T> {
+    if (!this.#process.boundary(what, "before")) return SimProcess.never();
+    return this.#process.promise((settle) => {
+      settle(this.#takes(ms), () => {
+        this.#check();
+        const outcome = effect();
+        this.#process.boundary(what, "after");
+        return outcome;
+      });
+    });
   }
 
   /** In turn with all other calls: done when those before it are done. */
@@ -196,11 +218,9 @@ export class SimStore implements Store {
     throw new StoreError(code, message);
   }
 
-  #iterate(what: string, read: () => StoreEntry[]): AsyncIterable<StoreEntry> {
-    // In turn: it sees all writes called before it, and none called after.
-    const image = this.#io(what, readMs, read);
+  #iterate(what: string, image: Promise<StoreEntry[]>): AsyncIterable<StoreEntry> {
     image.catch(() => undefined);
-    const again = () => this.#io(what, readMs, () => undefined);
+    const again = () => this.#aside(what, readMs, () => undefined);
     async function* entries(): AsyncGenerator<StoreEntry> {
       const found = await image;
       let count = 0;
