@@ -143,6 +143,10 @@ test("the registry answers nobody: nobody moves, whoever asks for it (dangers 30
   for (const name of ["alpha", "beta"]) stage.unanswered.add(name);
   stage.tick(untilRegistryIsLost + 20);
   t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  t.false(
+    stage.take().some((line) => line.includes("hot.switching")),
+    "and nobody stops its intake for it",
+  );
   // An offer is not taken where the compare-and-set could not be settled: beta would confirm nothing from then on.
   stage.replica("alpha").onSwitch(stage.nowMs);
   stage.tick((4 * limits.suspicionMs) / limits.heartbeatMs + 2);
