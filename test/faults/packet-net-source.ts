@@ -1,7 +1,8 @@
 /**
  * The program in the middle of a network of its own (packet-net.ts), in C, since Node can open neither tun devices nor
  * namespaces. It makes both, relays NATS from the hub to the world outside, and carries packets as it is told on its standard
- * input, a line each: wire, way, percent lost, percent doubled, ms late, ms of jitter. It ends when that ends.
+ * input, a line each: wire, way, percent lost, percent doubled, ms late, ms of jitter; to an empty line it answers what
+ * became of packets so far. It ends when its input ends.
  */
 export const source = String.raw`
 #define _GNU_SOURCE
@@ -29,8 +30,10 @@ static int outside, space[SPACES], tun[WIRES][2];
 /* Which namespaces a wire joins, and what each end is called. */
 static const int ends[WIRES][2] = {{0, 1}, {0, 2}, {1, 2}};
 static struct { double lost, doubled, late_ms, jitter_ms; } weather[WIRES][2];
-static struct packet { int64_t due_us; int to, length; char bytes[LARGEST]; } queue[QUEUE];
+static struct packet { int64_t due_us; long number; int wire, way, length; char bytes[LARGEST]; } queue[QUEUE];
 static int queued;
+/* Packets are numbered as they come; newest is the newest that was given, each way of each wire. */
+static long taken, newest[WIRES][2], lost, doubled, late, overtaken;
 
 static void check(int good, const char *what) {
   if (good) return;
@@ -103,13 +106,17 @@ static void relay(int near, int port) {
 
 static void obey(char *line) {
   int wire, way;
-  double lost, doubled, late, jitter;
-  if (sscanf(line, "%d %d %lf %lf %lf %lf", &wire, &way, &lost, &doubled, &late, &jitter) != 6) return;
+  double loss, doubling, late_ms, jitter_ms;
+  if (!*line) {
+    printf("%ld %ld %ld %ld %ld\n", taken, lost, doubled, late, overtaken);
+    fflush(stdout);
+  }
+  if (sscanf(line, "%d %d %lf %lf %lf %lf", &wire, &way, &loss, &doubling, &late_ms, &jitter_ms) != 6) return;
   if (wire < 0 || wire >= WIRES || way < 0 || way > 1) return;
-  weather[wire][way].lost = lost / 100;
-  weather[wire][way].doubled = doubled / 100;
-  weather[wire][way].late_ms = late;
-  weather[wire][way].jitter_ms = jitter;
+  weather[wire][way].lost = loss / 100;
+  weather[wire][way].doubled = doubling / 100;
+  weather[wire][way].late_ms = late_ms;
+  weather[wire][way].jitter_ms = jitter_ms;
 }
 
 /* 0: the test is over. */
@@ -133,11 +140,18 @@ static void take_packets(int wire, int way) {
     ssize_t length = read(tun[wire][way], bytes, sizeof bytes);
     if (length <= 0) return;
     int copies = chance() < weather[wire][way].lost ? 0 : chance() < weather[wire][way].doubled ? 2 : 1;
+    taken++;
+    lost += copies == 0;
+    doubled += copies == 2;
     for (; copies > 0 && queued < QUEUE; copies--) {
       struct packet *packet = &queue[queued++];
-      packet->due_us = now_us() + 1000 * (weather[wire][way].late_ms + chance() * weather[wire][way].jitter_ms);
-      packet->to = tun[wire][1 - way];
+      double wait_ms = weather[wire][way].late_ms + chance() * weather[wire][way].jitter_ms;
+      packet->due_us = now_us() + 1000 * wait_ms;
+      packet->number = taken;
+      packet->wire = wire;
+      packet->way = way;
       packet->length = length;
+      late += wait_ms > 0;
       memcpy(packet->bytes, bytes, length);
     }
   }
@@ -150,7 +164,10 @@ static int64_t give_packets(void) {
   for (int n = 0; n < queued; n++) {
     int64_t left = queue[n].due_us - now;
     if (left <= 0) {
-      if (write(queue[n].to, queue[n].bytes, queue[n].length) < 0) continue;
+      int wire = queue[n].wire, way = queue[n].way;
+      if (write(tun[wire][1 - way], queue[n].bytes, queue[n].length) < 0) continue;
+      if (queue[n].number < newest[wire][way]) overtaken++;
+      else newest[wire][way] = queue[n].number;
     } else {
       if (next < 0 || left < next) next = left;
       if (kept != n) memcpy(&queue[kept], &queue[n], offsetof(struct packet, bytes) + queue[n].length);

@@ -11,7 +11,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { createInterface } from "node:readline";
+import { createInterface, type Interface } from "node:readline";
 import type { ExecutionContext } from "ava";
 import { type Pair, type PairOptions, startPair } from "../pair/pair.ts";
 import { Ports } from "../pair/ports.ts";
@@ -38,13 +38,24 @@ const natsHostFor = { alpha: "10.77.0.1", beta: "10.77.1.1" } as const;
 
 const isServer = (name: string): name is "alpha" | "beta" => name === "alpha" || name === "beta";
 
+/** What became of packets, on all wires. */
+export interface PacketCounts {
+  readonly taken: number;
+  readonly lost: number;
+  readonly doubled: number;
+  readonly late: number;
+  readonly overtaken: number;
+}
+
 export class PacketNet {
   readonly #child: ChildProcessWithoutNullStreams;
+  readonly #lines: Interface;
   /** Descriptors of the namespaces in the program. */
   readonly #spaces: readonly string[];
 
-  private constructor(child: ChildProcessWithoutNullStreams, ready: string) {
+  private constructor(child: ChildProcessWithoutNullStreams, lines: Interface, ready: string) {
     this.#child = child;
+    this.#lines = lines;
     this.#spaces = ready.split(" ").slice(1);
   }
 
@@ -73,7 +84,9 @@ export class PacketNet {
     });
     const lines = createInterface({ input: child.stdout });
     const ready = await Promise.race([new Promise<string>((resolve) => lines.once("line", resolve)), ended]);
-    return ready === null ? `no network of its own can be made here: ${errors.trim()}` : new PacketNet(child, ready);
+    return ready === null
+      ? `no network of its own can be made here: ${errors.trim()}`
+      : new PacketNet(child, lines, ready);
   }
 
   /** Words before a command that run it in the namespace. */
@@ -87,6 +100,14 @@ export class PacketNet {
     const ways = way === "both" ? [0, 1] : [way === "forth" ? 0 : 1];
     for (const one of ways)
       this.#child.stdin.write(`${wires[wire]} ${one} ${lostPercent} ${doubledPercent} ${lateMs} ${jitterMs}\n`);
+  }
+
+  /** Since the beginning. */
+  async counts(): Promise<PacketCounts> {
+    const answer = new Promise<string>((resolve) => this.#lines.once("line", resolve));
+    this.#child.stdin.write("\n");
+    const [taken = 0, lost = 0, doubled = 0, late = 0, overtaken = 0] = (await answer).split(" ").map(Number);
+    return { taken, lost, doubled, late, overtaken };
   }
 
   everywhere(weather: Weather): void {

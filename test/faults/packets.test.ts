@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import type { Pair } from "../pair/pair.ts";
 import { inFull, notRun, ofSilence, suspicionMs } from "./full.ts";
-import { type PacketNet, startPacketPair, type Weather, type Wire } from "./packet-net.ts";
+import { type PacketCounts, type PacketNet, startPacketPair, type Weather, type Wire } from "./packet-net.ts";
 import { Proof } from "./proof.ts";
 
 const full = inFull(test);
@@ -18,9 +18,11 @@ interface Scene {
   readonly proof: Proof;
 }
 
+/** `had`: what must have become of packets, or there was no fault. */
 async function scene(
   t: ExecutionContext,
   options: Parameters<typeof startPacketPair>[1],
+  had: readonly (keyof PacketCounts)[],
   run: (scene: Scene) => Promise<void>,
 ): Promise<void> {
   const started = await startPacketPair(t, options);
@@ -29,6 +31,9 @@ async function scene(
   const proof = await Proof.begin(t, pair);
   await pair.normal();
   await run({ pair, net, proof });
+  const counts = await net.counts();
+  t.log(JSON.stringify(counts));
+  for (const what of had) t.true(counts[what] > 0, `no packet was ${what}`);
   net.everywhere({});
   await proof.prove();
 }
@@ -36,7 +41,7 @@ async function scene(
 const storm: Weather = { lateMs: 3, jitterMs: 6, lostPercent: 1, doubledPercent: 1 };
 
 test.serial("packets late, lost, doubled and out of order on every wire: the primary is killed, nothing is lost", (t) =>
-  scene(t, { restartMs: 300 }, async ({ pair, net, proof }) => {
+  scene(t, { restartMs: 300 }, ["lost", "doubled", "late", "overtaken"], async ({ pair, net, proof }) => {
     net.everywhere(storm);
     await proof.answers(100, "answers in the storm");
     const { primary } = await pair.normal();
@@ -46,16 +51,16 @@ test.serial("packets late, lost, doubled and out of order on every wire: the pri
   }),
 );
 
-const weathers: Readonly<Record<string, Weather>> = {
-  "20 ms late": { lateMs: 20 },
-  "up to 30 ms late, each on its own: out of order": { jitterMs: 30 },
-  "5 % lost": { lostPercent: 5 },
-  "30 % doubled": { doubledPercent: 30, jitterMs: 2 },
+const weathers: Readonly<Record<string, readonly [Weather, keyof PacketCounts]>> = {
+  "20 ms late": [{ lateMs: 20 }, "late"],
+  "up to 30 ms late, each on its own: out of order": [{ jitterMs: 30 }, "overtaken"],
+  "5 % lost": [{ lostPercent: 5 }, "lost"],
+  "30 % doubled": [{ doubledPercent: 30, jitterMs: 2 }, "doubled"],
 };
-for (const [name, weather] of Object.entries(weathers))
+for (const [name, [weather, becomes]] of Object.entries(weathers))
   for (const pace of ["calm", "nervous"] as const)
     full(`packets of every wire ${name} (${pace}): the main link carries nothing, the primary is killed`, (t) =>
-      scene(t, { restartMs: 300, pace }, async ({ pair, net, proof }) => {
+      scene(t, { restartMs: 300, pace }, [becomes], async ({ pair, net, proof }) => {
         net.everywhere(weather);
         await proof.answers(50);
         await proof.gap("the main link carries nothing", async () => {
@@ -69,7 +74,7 @@ for (const [name, weather] of Object.entries(weathers))
     );
 
 full("30 % of the main link's packets are lost: by main link or failsafe, nothing is lost", (t) =>
-  scene(t, ofSilence, async ({ net, proof }) => {
+  scene(t, ofSilence, ["lost"], async ({ net, proof }) => {
     await proof.gap("main link losing", () => net.weather("alpha-beta", { lostPercent: 30 }));
     await delay(2 * suspicionMs);
     await proof.answers(100);
@@ -105,7 +110,7 @@ const silences: Readonly<Record<string, readonly (readonly [Wire, "forth" | "bac
 };
 for (const [name, ways] of Object.entries(silences))
   full(`dropped in silence: ${name}`, (t) =>
-    scene(t, ofSilence, async ({ net, proof }) => {
+    scene(t, ofSilence, ["lost"], async ({ net, proof }) => {
       await proof.gap(`dropped: ${name}`, () => {
         for (const [wire, way] of ways) net.weather(wire, nothing, way);
       });
@@ -115,7 +120,7 @@ for (const [name, ways] of Object.entries(silences))
   );
 
 full("everything of one server comes and goes, in silence", (t) =>
-  scene(t, ofSilence, async ({ pair, net, proof }) => {
+  scene(t, ofSilence, ["lost"], async ({ pair, net, proof }) => {
     for (const wire of ["hub-alpha", "hub-beta"] as const)
       await proof.gap(`${wire} and main link come and go`, async () => {
         for (let round = 0; round < 5; round += 1) {
