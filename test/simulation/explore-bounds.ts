@@ -3,6 +3,11 @@
 /** How often something may happen in one path. */
 export interface Bounds {
   readonly servers: readonly string[];
+  /**
+   * What has happened before, from normal mode on, not counted: choices by name; `give beta mirror`: all mirrors for beta
+   * arrive; `settle`: whatever is ordinary happens until nothing is left.
+   */
+  readonly after: readonly string[];
   readonly requests: number;
   /** A request that was sent already comes again, to any hot server. */
   readonly resends: number;
@@ -23,11 +28,13 @@ export interface Bounds {
   readonly starts: number;
   /** The accepted epoch and the cut of a log take their time to reach the disk, as a sync does; 0: they are there at once. */
   readonly slowDisk: 0 | 1;
+  /** 1: a server that is alone moves the base forward after a silence. */
+  readonly bases: 0 | 1;
   /** Readings of the registry by servers that know its newest record; the others read it whenever they like. */
   readonly reads: number;
 }
 
-export const nothing: Omit<Bounds, "servers"> = {
+export const nothing: Spent = {
   requests: 0,
   resends: 0,
   queries: 0,
@@ -39,7 +46,8 @@ export const nothing: Omit<Bounds, "servers"> = {
   diskFailures: 0,
   starts: 0,
   slowDisk: 0,
+  bases: 0,
   reads: 0,
 };
 
-export type Spent = Omit<Bounds, "servers">;
+export type Spent = Omit<Bounds, "servers" | "after">;

@@ -8,7 +8,7 @@
  *   (nothing is forgotten in the scopes that are explored, and snapshots are taken whole);
  * - where batches begin and end: only how records are packed into mirrors follows from it, and the logs' hashes do not;
  * - the counters that make new names (`newId`, the writes' numbers) and new beats: names only have to differ;
- * - when the registry was read last, a switch failed, the base was moved, NATS was lost or the main link closed or echoed:
+ * - when the registry was read last, a switch failed, NATS was lost or the main link closed or echoed:
  *   none of it happens in the small world, or it is a choice there and asks no clock;
  * - `quiet`: whoever looks at what is due does it twice there, so that a quiet session speaks whatever it was before;
  * - what is made anew before it is read again: who is left out and taken in (outside of the states that ask), the fence, the
@@ -28,7 +28,7 @@ const longMs = 100_000;
 export function factsOf(replica: Replica, nowMs: number): unknown[] {
   const { own, applied, membership, peers, intake, commitment, serving, follower, leaving, consultation, plans } =
     replica;
-  const { state, hot } = replica;
+  const { state, hot, limits } = replica;
   const age: Age = (ms, mostMs) => Math.min(nowMs - ms, mostMs);
   const { savedEpoch, reading } = membership.facts;
   const { following } = follower;
@@ -54,6 +54,7 @@ export function factsOf(replica: Replica, nowMs: number): unknown[] {
     [leaving.facts, consultation.isForced, /consulting|waiting|refusing/.test(state) && consultation.facts.verdict],
     isAsking && [plans.leavingOut, plans.takingIn],
     (replica.fenced || isAsking) && plans.fence,
+    state === "hot.alone" && age(plans.baseMs, limits.baseMs < longMs ? shortMs : 0),
     [plans.switchWhy, state === "hot.switching" && age(plans.switchSinceMs, longMs)],
   ];
 }

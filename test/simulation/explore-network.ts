@@ -102,6 +102,11 @@ export class Network {
     return { ...message, beat: this.#beats };
   }
 
+  /** Those of a server that is gone: one that came later still would only bring it back for a moment. */
+  dropHeartbeats(from: string, to: string): void {
+    this.#heartbeats = new Map([...this.#heartbeats].filter(([way]) => way !== `${from}>${to}`));
+  }
+
   letGo(isOver: (sent: Sent) => boolean): void {
     const kept = this.#messages.filter((id) => !isOver(this.#letters.get(id)));
     if (kept.length < this.#messages.length) this.#messages = kept;

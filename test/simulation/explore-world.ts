@@ -30,7 +30,8 @@ export interface Scope {
   readonly letsGo: boolean;
 }
 
-/** One tick that is as late as a tick may be, and too late for whoever was to be heard. */
+const silenceMs = 501;
+/** A silence is one tick, as late as a tick may be, and too late for whoever was to be heard. */
 const limits = Limits.parse({
   heartbeatMs: 251,
   suspicionMs: 500,
@@ -38,7 +39,7 @@ const limits = Limits.parse({
   registryPollMs: 60_000,
   baseMs: 3_600_000,
 });
-const silenceMs = 501;
+const limitsWithBases = { ...limits, baseMs: silenceMs };
 const noBytes = new Uint8Array(0);
 
 export class SmallWorld implements ChoiceView {
@@ -48,6 +49,8 @@ export class SmallWorld implements ChoiceView {
   readonly #registry: SmallRegistry;
   readonly #checks: Checks;
   #spent: Spent = nothing;
+  /** Requests that came before anything was counted. */
+  #earlier = 0;
 
   /** All servers have just started for the first time; or as another world. */
   constructor(scope: Scope, original: SmallWorld | null = null) {
@@ -58,7 +61,10 @@ export class SmallWorld implements ChoiceView {
     this.#registry = original?.registry.clone() ?? new SmallRegistry([initialRecord("small", names[0] ?? "", "h")]);
     this.#checks = original?.checks.clone() ?? new Checks();
     if (original === null) for (const server of this.#servers.values()) this.#start(server);
-    else this.#spent = original.#spent;
+    else {
+      this.#spent = original.#spent;
+      this.#earlier = original.#earlier;
+    }
   }
 
   clone(): SmallWorld {
@@ -121,7 +127,7 @@ export class SmallWorld implements ChoiceView {
   }
   /** Requests that were sent. */
   get requests(): number {
-    return this.#spent.requests;
+    return this.#earlier + this.#spent.requests;
   }
 
   take(choice: string): void {
@@ -177,6 +183,7 @@ export class SmallWorld implements ChoiceView {
         this.#turn(server, (replica) => replica.membership.read(nowMs));
         return;
       case "miss":
+        this.#network.dropHeartbeats(more, server.name);
         this.#turn(server, (replica) => {
           replica.onLink(more, "main", false, nowMs);
           replica.onLink(more, "failsafe", false, nowMs);
@@ -191,7 +198,7 @@ export class SmallWorld implements ChoiceView {
         return;
       case "request":
         this.#spend("requests");
-        this.#request(server, String(this.#spent.requests));
+        this.#request(server, String(this.requests));
         return;
       case "resend":
         this.#spend("resends");
@@ -246,7 +253,7 @@ export class SmallWorld implements ChoiceView {
       service: "small",
       servers: bounds.servers,
       schema: "",
-      limits,
+      limits: bounds.bases === 0 ? limits : limitsWithBases,
       confirm: "memory",
       afterTotalLoss: "wait",
       rules,
@@ -415,9 +422,14 @@ export class SmallWorld implements ChoiceView {
     return { outcome: "found", record: this.#registry.at(revision), revision };
   }
 
-  /** Nothing of the past is under way any more. */
-  settle(): void {
+  /** Nothing is under way any more. */
+  forgetMessages(): void {
     this.#network.clear();
+  }
+  /** From here on what happens counts. */
+  beginCounting(): void {
+    this.#earlier = this.requests;
+    this.#spent = nothing;
   }
 }
 

@@ -1,21 +1,18 @@
 /** The replica alone, explored: small scopes to their end, and rules that are broken in them are found. */
+import { setImmediate } from "node:timers/promises";
 import test from "ava";
 import type { Rules } from "../../machines/replica/rules.ts";
 import { explore } from "./explore.ts";
 import type { Bounds } from "./explore-bounds.ts";
+import { forked, joining, scopes } from "./explore-scopes.ts";
 
 const pair = ["alpha", "beta"];
 
-const scopes: Record<string, Partial<Bounds>> = {
-  "three records, every order of messages": { requests: 3 },
-  "a silence: every race for the registry": { requests: 1, silences: 1 },
-  "a crash": { requests: 2, crashes: 1 },
-};
-
-for (const [name, bounds] of Object.entries(scopes))
-  test(`${name}, to the end`, (t) => {
+for (const { name, bounds } of scopes.filter(({ isQuick }) => isQuick))
+  test.serial(`to the end: ${name}`, async (t) => {
     t.timeout(180_000);
-    const { isComplete, violation, states, depth } = explore({ servers: pair, ...bounds });
+    await setImmediate();
+    const { isComplete, violation, states, depth } = explore(bounds);
     t.is(violation, null);
     t.true(isComplete);
     t.log(`${states} states, ${depth} steps deep`);
@@ -60,11 +57,51 @@ const broken: [name: string, bounds: Partial<Bounds>, rules: Partial<Rules>, fou
   ],
   ["duplicates are run again (rule 12)", { requests: 1, resends: 1 }, { isDuplicate: () => false }, /invariant 6/],
   ["a server exits while it is named (clean stop)", { stops: 1 }, { mayExit: () => true }, /clean stop: beta-1/],
+  [
+    "a joiner exits while its adding may land unseen (clean stop)",
+    { after: joining, stops: 1 },
+    { mayExit: (isNamed) => !isNamed },
+    /clean stop: beta-2/,
+  ],
+  [
+    "a joiner is added while it holds only part (rule 8)",
+    { after: joining },
+    { mayBeAdded: () => true },
+    /invariant 2: beta-2 is in sync .* does not hold record 1/,
+  ],
+  [
+    "a restarted server is taken for its old incarnation (rule 1)",
+    { requests: 1, crashes: 1, starts: 1 },
+    {
+      isSameMember: (one, other) => one.server === other.server,
+      isNamed: (record, self) => record.inSync.some(({ server }) => server === self.server),
+    },
+    /invariant/,
+  ],
+  [
+    "nothing is dropped at a fork, and confirms fit any hash (rules 4 and 7)",
+    { after: forked, requests: 1 },
+    {
+      truncatesTo: (_, last) => last,
+      confirmFits: (message, facts) => message.session === facts.session,
+    },
+    /an invariant does not hold/,
+  ],
+  [
+    "records are taken from any epoch and session, and confirms fit any hash (rule 4)",
+    { servers: ["alpha", "beta", "gamma"], after: ["request alpha", "crash alpha"], requests: 1 },
+    {
+      mirrorFits: () => true,
+      confirmFits: (message, facts) => message.session === facts.session,
+    },
+    /an invariant does not hold/,
+  ],
 ];
 
 for (const [name, bounds, rules, found] of broken)
-  test(`found when broken: ${name}`, (t) => {
+  test.serial(`found when broken: ${name}`, async (t) => {
     t.timeout(180_000);
+    await setImmediate();
     const { violation } = explore({ servers: pair, ...bounds }, { rules, maxStates: 20_000 });
     t.regex(violation?.text ?? "nothing", found);
     t.log(violation?.path.join("\n") ?? "");

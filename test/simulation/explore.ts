@@ -5,12 +5,12 @@
  */
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 import { type Bounds, nothing } from "./explore-bounds.ts";
-import { ordinary } from "./explore-choices.ts";
 import { Letters } from "./explore-network.ts";
 import { letsGo } from "./explore-stale.ts";
+import { startOf } from "./explore-start.ts";
 import { Visited } from "./explore-visited.ts";
 import { inWords } from "./explore-words.ts";
-import { SmallWorld } from "./explore-world.ts";
+import type { SmallWorld } from "./explore-world.ts";
 
 export interface ExploreOptions {
   /** Broken ones, in force from normal mode on. */
@@ -49,20 +49,6 @@ interface Reached {
   readonly path: Path | null;
 }
 
-/** Brings a new world to normal mode, with nothing under way: whatever is ordinary happens, in rounds. */
-function toNormal(world: SmallWorld): SmallWorld {
-  let before = "";
-  for (let rounds = 0; rounds < 100; rounds += 1) {
-    for (const choice of ordinary(world)) if (ordinary(world).includes(choice)) world.take(choice);
-    if (world.isNormal && world.facts === before) {
-      world.settle();
-      return world;
-    }
-    before = world.facts;
-  }
-  throw new Error("the small world does not come to normal mode");
-}
-
 function choicesTo(path: Path | null): string[] {
   const choices: string[] = [];
   for (let at = path; at !== null; at = at.before) choices.unshift(at.choice);
@@ -73,8 +59,13 @@ export function explore(bounds: Partial<Bounds> & Pick<Bounds, "servers">, optio
   const { maxStates = Number.POSITIVE_INFINITY, maxDepth = Number.POSITIVE_INFINITY, first = "breadth" } = options;
   const untilMs = performance.now() + (options.maxMs ?? Number.POSITIVE_INFINITY);
   const rules = { ...shippedRules };
-  const scope = { bounds: { ...nothing, ...bounds }, rules, letters: new Letters(), letsGo: letsGo(options.rules) };
-  const start = toNormal(new SmallWorld(scope));
+  const scope = {
+    bounds: { ...nothing, after: [], ...bounds },
+    rules,
+    letters: new Letters(),
+    letsGo: letsGo(options.rules),
+  };
+  const start = startOf(scope);
   Object.assign(rules, options.rules);
   const visited = new Visited();
   visited.add(start.facts);

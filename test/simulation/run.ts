@@ -11,6 +11,7 @@
  *   --ci            the seeds to keep, then as many as fit into 60 s, and more while a moment was not met
  *   --mutations     each rule broken by name until a violation is found, or its budget is over
  *   --mutation NAME one of them, with --seed for its story
+ *   --explore       the replica alone, small scopes to their end, each for at most --minutes (default 5)
  *   --faults A,B    these kinds of faults only
  *   --workers N     processes, one a core unless told
  *
@@ -19,6 +20,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { runExploration } from "./explore-run.ts";
 import { shrinkAndTell, tellSeed } from "./failing-seed.ts";
 import { manySeeds } from "./many-seeds.ts";
 import { allMutations } from "./mutations-run.ts";
@@ -46,6 +48,7 @@ const { values } = parseArgs({
     from: { type: "string" },
     minutes: { type: "string" },
     ci: { type: "boolean" },
+    explore: { type: "boolean" },
     mutations: { type: "boolean" },
     mutation: { type: "string" },
     faults: { type: "string" },
@@ -110,9 +113,11 @@ async function seeds(): Promise<boolean> {
   });
 }
 
-const isGood = values.mutations
-  ? await allMutations({ seeds: values.seeds, only: values.mutation, workers })
-  : values.seed === undefined
-    ? await seeds()
-    : await oneSeed(Number(values.seed));
+const isGood = values.explore
+  ? runExploration(number(values.minutes) ?? 5)
+  : values.mutations
+    ? await allMutations({ seeds: values.seeds, only: values.mutation, workers })
+    : values.seed === undefined
+      ? await seeds()
+      : await oneSeed(Number(values.seed));
 process.exitCode = isGood ? 0 : 1;

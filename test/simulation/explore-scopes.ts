@@ -1,0 +1,70 @@
+/**
+ * The scopes in which the replica alone is explored. What always holds: each is small enough to be explored to its end; those
+ * that are `quick` are, in every run of the tests, the others with `npm run simulate -- --explore`.
+ */
+import type { Bounds } from "./explore-bounds.ts";
+
+export interface ExploredScope {
+  readonly name: string;
+  readonly isQuick: boolean;
+  readonly bounds: Partial<Bounds> & Pick<Bounds, "servers">;
+}
+
+const two = ["alpha", "beta"];
+const three = ["alpha", "beta", "gamma"];
+
+/** beta was away and comes back with nothing, while alpha is alone and has a record that was acknowledged. */
+export const joining = ["crash beta", "miss alpha beta", "settle", "request alpha", "settle", "start beta"];
+/** alpha wrote a record that nobody else has, and comes back to beta, which has gone on alone. */
+export const forked = ["request alpha", "crash alpha late", "settle", "start alpha"];
+
+function scope(name: string, bounds: Partial<Bounds>, isQuick = false): ExploredScope {
+  return { name, isQuick, bounds: { servers: two, ...bounds } };
+}
+
+export const scopes: readonly ExploredScope[] = [
+  scope("three records, every order of messages", { requests: 3 }, true),
+  scope("two records, a crash", { requests: 2, crashes: 1 }, true),
+  scope("a crash, a query, a request that comes again", { requests: 1, crashes: 1, queries: 1, resends: 1 }, true),
+  scope("a silence, an answer that does not come in time", { requests: 1, silences: 1, timeouts: 1 }, true),
+  scope("a planned switch, a query", { requests: 1, switches: 1, queries: 1 }, true),
+  scope("a server joins", { after: joining }, true),
+  scope("a server comes back with a record that was never committed", { after: forked }, true),
+  scope("three servers, a record", { servers: three, requests: 1 }, true),
+
+  scope("three records, a crash, an answer that does not come in time", { requests: 3, crashes: 1, timeouts: 1 }),
+  scope("two records, a silence, an answer that does not come in time, a query", {
+    requests: 2,
+    silences: 1,
+    timeouts: 1,
+    queries: 1,
+  }),
+  scope("a silence, a crash, an answer that does not come in time, slow disks", {
+    requests: 1,
+    silences: 1,
+    crashes: 1,
+    timeouts: 1,
+    slowDisk: 1,
+  }),
+  scope("a crash and a start", { requests: 1, crashes: 1, starts: 1 }),
+  scope("a silence and a start", { requests: 1, silences: 1, starts: 1 }),
+  scope("a planned switch, a silence, an answer that does not come in time", {
+    requests: 1,
+    switches: 1,
+    silences: 1,
+    timeouts: 1,
+  }),
+  scope("both are told to stop", { requests: 1, stops: 2 }),
+  scope("a server joins, a crash, an answer that does not come in time", { after: joining, crashes: 1, timeouts: 1 }),
+  scope("a server joins, and one is told to stop", { after: joining, stops: 1 }),
+  scope("a server comes back with a record that was never committed, another record", { after: forked, requests: 1 }),
+  scope("a server joins, the base is moved, one is told to stop", {
+    after: joining,
+    silences: 1,
+    stops: 1,
+    bases: 1,
+  }),
+  scope("a disk fails, a crash", { requests: 1, diskFailures: 1, crashes: 1 }),
+  scope("three servers, a crash", { servers: three, requests: 1, crashes: 1 }),
+  scope("three servers, a silence", { servers: three, requests: 1, silences: 1 }),
+];

@@ -1,0 +1,45 @@
+/**
+ * Where an exploration begins: all servers in normal mode with nothing under way, and then what the bounds say has happened
+ * before. What always holds: it is the same state each time.
+ */
+import { ordinary } from "./explore-choices.ts";
+import { type Scope, SmallWorld } from "./explore-world.ts";
+
+const maxRounds = 100;
+
+export function startOf(scope: Scope): SmallWorld {
+  const world = new SmallWorld(scope);
+  settle(world);
+  if (!world.isNormal) throw new Error("the small world does not come to normal mode");
+  world.forgetMessages();
+  for (const event of scope.bounds.after) happen(world, event);
+  world.beginCounting();
+  return world;
+}
+
+function happen(world: SmallWorld, event: string): void {
+  const [what, to, type] = event.split(" ");
+  if (what === "settle") settle(world);
+  else if (what === "give") {
+    for (const sent of world.network.messages)
+      if (sent.to === to && sent.message.type === type) world.take(`deliver ${to} ${sent.id}`);
+  } else world.take(event);
+}
+
+/** Whatever is ordinary happens, in rounds, until a round changes nothing. */
+function settle(world: SmallWorld): void {
+  let before = "";
+  for (let round = 0; world.facts !== before; round += 1) {
+    if (round > maxRounds) throw new Error("there is no end of what is ordinary");
+    before = world.facts;
+    for (const choice of ordinary(world))
+      if (!isOfTheDead(choice, world) && ordinary(world).includes(choice)) world.take(choice);
+  }
+}
+
+/** A message of a server that is down: it may come again and again, and would bring its sender back for a moment each time. */
+function isOfTheDead(choice: string, { network, servers }: SmallWorld): boolean {
+  const [what, , id] = choice.split(" ");
+  if (what !== "hear" && what !== "deliver") return false;
+  return servers.get(network.get(Number(id)).from)?.replica === null;
+}
