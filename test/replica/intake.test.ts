@@ -28,6 +28,23 @@ test("a duplicate of a request that is done and not committed waits for the comm
   t.deepEqual(stage.replies(), ["1: ok at 1", "1: ok at 1 again"]);
 });
 
+test("copies that join a request, or wait for its commit, are in flight: past the limit they are refused (rule 15)", (t) => {
+  const stage = Stage.normal({ replica: { limits: { ...limits, maxInFlight: 4 } } });
+  const { intake } = stage.replica("alpha");
+  stage.do("alpha", "1", { isSlow: true });
+  for (let copy = 0; copy < 9; copy += 1) stage.do("alpha", "1");
+  t.is(intake.inFlight, 4);
+  stage.tick();
+  t.deepEqual(stage.replies(), Array.from({ length: 6 }, () => "1: BUSY"));
+  unconfirmed(stage);
+  stage.finish("alpha", "1");
+  for (let copy = 0; copy < 9; copy += 1) stage.do("alpha", "1");
+  t.is(intake.inFlight, 4, "the same while its record is not committed");
+  stage.cuts.clear();
+  stage.tick(6);
+  t.is(intake.inFlight, 0);
+});
+
 test("a duplicate of a running request joins it and is answered with it (rule 12, danger 10)", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "1", { isSlow: true });
