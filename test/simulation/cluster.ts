@@ -2,7 +2,7 @@
  * The servers of a simulated service: started, killed, paused and restarted as a supervisor would, each life on the disk
  * that the last one left. Knows who is in sync, so that faults within the promise can be told from those beyond it.
  */
-import type { World } from "../../actors/world/ports.ts";
+import type { BusMessage, World } from "../../actors/world/ports.ts";
 import type { Recorder } from "../../deploy/drill/recorder.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { subjects } from "../../schemas/subjects.ts";
@@ -123,6 +123,11 @@ export class Cluster {
   command(name: string, verb: string): void {
     this.#tell(name, `is told to ${verb}`);
     this.#operator.publish(subjects.control(this.#sim.options.service, name, verb), noBytes, {});
+  }
+
+  /** Every message of these subjects, as the broker hands it on. */
+  listen(pattern: string, onMessage: (message: BusMessage) => void): void {
+    this.#operator.subscribe(pattern, onMessage);
   }
 
   get #operator(): SimNatsClient {

@@ -3,6 +3,7 @@
  * seed draws them by itself. Some judge as well: where a broken rule harms nobody's data, they say what must be seen
  * instead, which holds only because nothing else goes wrong beside them.
  */
+import { headers } from "../../schemas/envelope.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { cut, type FaultContext, type FaultKind, later, mayCrash } from "./fault-context.ts";
 import { brokerHost } from "./sim-broker.ts";
@@ -86,27 +87,30 @@ function staleReader(context: FaultContext): void {
   });
 }
 
-/** A backup takes records over NATS, much delayed; its primary stands still, another is elected, and old records arrive. */
+/**
+ * A backup has NATS alone, and that is slow; the primary is no longer heard by the other one, which is elected: records that
+ * only the old primary has arrive after those of the new one were agreed on.
+ */
 function lateMirrors(context: FaultContext): void {
   const { sim, cluster, rng, suspicionMs } = context;
   const now = roles(context, 8 * suspicionMs);
   if (now === null) return;
   const { primary, backup } = now;
-  sim.tell(backup, `has the main link to ${primary} cut, and NATS is slow`);
-  cut(
-    context,
-    [
-      [`main:${primary}`, `main:${backup}`],
-      [`main:${backup}`, `main:${primary}`],
-    ],
-    6 * suspicionMs,
-  );
+  const heirs = others(backup, others(primary, cluster.names));
+  sim.tell(backup, "has NATS alone, and that is slow");
+  const ways = others(backup, cluster.names).flatMap((peer): Way[] => [
+    [`main:${peer}`, `main:${backup}`],
+    [`main:${backup}`, `main:${peer}`],
+  ]);
+  cut(context, ways, 6 * suspicionMs);
   slowFailsafe(context, 6 * suspicionMs);
-  later(context, suspicionMs * rng.between(1.2, 3), () => {
-    if (!cluster.isWhole()) return;
-    sim.tell(primary, "is paused");
-    cluster.pause(primary);
-    later(context, 4 * suspicionMs, () => cluster.resume(primary));
+  later(context, suspicionMs * rng.between(1.2, 2), () => {
+    sim.tell(primary, `is not heard by ${heirs.join(", ")}`);
+    cut(
+      context,
+      heirs.flatMap((heir) => links(primary, heir)),
+      4 * suspicionMs,
+    );
   });
 }
 
@@ -142,6 +146,40 @@ function lateConfirms(context: FaultContext): void {
       () => later(context, rng.pick([0.05, 0.3, 1]), () => losePower(context, primary)),
     );
   });
+}
+
+/**
+ * A joiner that is kept waiting follows the log closely when the primary falls silent; another is elected, does not know yet
+ * that its last records were acknowledged, and hears the joiner sooner than the member beside it (situation 46).
+ */
+function lateJoiner(context: FaultContext): void {
+  const { sim, cluster, rng, suspicionMs } = context;
+  const now = roles(context, 14 * suspicionMs);
+  if (now === null) return;
+  const { primary } = now;
+  const members = others(primary, cluster.names);
+  const joiner = members.at(-1) ?? "";
+  const heirs = others(joiner, members);
+  if (!mayCrash(context, joiner)) return;
+  cluster.kill(joiner, "process");
+  once(
+    context,
+    10 * suspicionMs,
+    () => cluster.state(joiner) === "following.joining",
+    () =>
+      later(context, suspicionMs * rng.between(0.3, 1.5), () => {
+        if (cluster.state(joiner) !== "following.joining") return;
+        sim.tell(primary, "is not heard by anybody, and those that are left have NATS alone, which is slow");
+        const [first, second] = heirs as [string, string];
+        const forMs = 4 * suspicionMs;
+        const mains: Way[] = [
+          [`main:${first}`, `main:${second}`],
+          [`main:${second}`, `main:${first}`],
+        ];
+        cut(context, [...members.flatMap((member) => links(primary, member)), ...mains], forMs);
+        slowFailsafe(context, forMs);
+      }),
+  );
 }
 
 /** A backup that does not hear its primary asks the registry, hears it again before that is settled, and wins late. */
@@ -348,6 +386,63 @@ function loseSoleMember(context: FaultContext): void {
   later(context, 8 * suspicionMs, () => cluster.start(now.backup));
 }
 
+/** The sole member, whose disk is slow, loses power: what it was asked last is not on the disk (rule 5). */
+function loseSlowSoleMember(context: FaultContext): void {
+  const { cluster, rng, sim, suspicionMs } = context;
+  const now = roles(context, 9 * suspicionMs);
+  if (now === null || !mayCrash(context, now.backup)) return;
+  const { disk } = sim.host(now.primary);
+  cluster.takeAway(now.backup, "process");
+  onceWritten(
+    context,
+    ({ inSync }) => inSync.length === 1,
+    () => {
+      disk.slowness = 300;
+      later(context, suspicionMs * rng.between(1, 3), () => losePower(context, now.primary));
+    },
+  );
+  later(context, 7 * suspicionMs, () => {
+    disk.slowness = 1;
+    cluster.start(now.backup);
+  });
+}
+
+/** A backup is away until the log does not reach back to it, and dies while it takes a snapshot (situation 25). */
+function longGone(context: FaultContext): void {
+  const { cluster, rng, moments } = context;
+  const now = roles(context, 3_000);
+  if (now === null || !mayCrash(context, now.backup)) return;
+  cluster.takeAway(now.backup, "process");
+  later(context, rng.between(1_000, 1_800), () => {
+    const stop = moments.whenCounted("snapshot asked for", () => {
+      stop();
+      later(context, rng.between(0.3, 6), () => cluster.kill(now.backup, "machine"));
+    });
+    cluster.start(now.backup);
+  });
+}
+
+/** A primary dies, and the results of the next one must be heard without asking for them (rule 13). */
+function listenAfterKill(context: FaultContext): void {
+  const { cluster, sim } = context;
+  const now = roles(context, 4_000);
+  if (now === null || !mayCrash(context, now.primary)) return;
+  let heard = 0;
+  cluster.listen(`${sim.options.service}.result.>`, ({ headers: given }) => {
+    heard = Math.max(heard, Number(given?.[headers.sequence] ?? 0));
+  });
+  const before = cluster.committed(now.primary);
+  cluster.kill(now.primary, "process");
+  later(context, 3_000, () => {
+    const primary = cluster.record?.primary.server ?? "";
+    if (cluster.committed(primary) > before + 50 && heard <= before)
+      cluster.onViolation(
+        "rule 13",
+        `${primary} publishes nothing: ${cluster.committed(primary)} records, ${heard} heard of`,
+      );
+  });
+}
+
 /** The registry goes back just when a server restarts. */
 function restartAfterRollBack(context: FaultContext): void {
   const { sim, cluster } = context;
@@ -369,6 +464,7 @@ export const stagedFaults: readonly FaultKind[] = [
   staged("staleReader", 400, staleReader),
   staged("lateMirrors", 500, lateMirrors),
   staged("lateConfirms", 500, lateConfirms),
+  staged("lateJoiner", 300, lateJoiner),
   staged("lateTakeover", 400, lateTakeover),
   staged("slowFence", 400, slowFence),
   staged("sleepAll", 500, sleepAll),
@@ -381,5 +477,8 @@ export const stagedFaults: readonly FaultKind[] = [
   staged("restartWithoutRegistry", 800, restartWithoutRegistry),
   staged("loseAllButStale", 800, loseAllButStale),
   staged("loseSoleMember", 500, loseSoleMember),
+  staged("loseSlowSoleMember", 400, loseSlowSoleMember),
+  staged("listenAfterKill", 400, listenAfterKill),
+  staged("longGone", 300, longGone),
   staged("restartAfterRollBack", 800, restartAfterRollBack),
 ];

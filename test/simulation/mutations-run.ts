@@ -50,7 +50,7 @@ class Searches {
     else if (first !== undefined && search.found === null) {
       search.found = { seed: task.seed, ...first };
       this.#controls.push(search);
-      console.log(`  ${search.mutation.name}: ${first.of}: ${first.text.slice(0, 160)}`);
+      console.log(`  ${search.mutation.name}: seed ${task.seed}: ${first.of}: ${first.text.slice(0, 160)}`);
     }
   }
 }

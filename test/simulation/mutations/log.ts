@@ -1,6 +1,6 @@
 /** What is in the log and on the disk, and what leaves: mirrors, confirms, commits, tables, snapshots, disk errors. */
 import { chainHash } from "../../../machines/codec/record.ts";
-import { deposals, type Mutation, pair, three, within } from "./mutation.ts";
+import { brisk, deposals, type Mutation, pair, three, within } from "./mutation.ts";
 import { believingTheSecondTry, inTwoWrites, withoutSideDirectory } from "./worlds.ts";
 
 /** A primary that was left behind, and can hear clients before it can hear of its successor. */
@@ -11,7 +11,7 @@ export const logMutations: readonly Mutation[] = [
     name: "records of any epoch and session are appended, confirms fit any hash",
     rule: "4",
     rules: { mirrorFits: (message, facts) => message.to === facts.self, confirmFits: () => true },
-    plan: { ...three, faults: ["lateMirrors"] },
+    plan: { ...three, ...brisk, faults: ["lateMirrors"] },
   },
   {
     name: "records are appended whatever they follow, an uncommitted tail is kept, confirms fit any hash",
@@ -34,7 +34,7 @@ export const logMutations: readonly Mutation[] = [
     name: "what a read saw need not be committed",
     rule: "5",
     rules: { answerNeeds: () => 0 },
-    plan: { ...within, faults: ["kill", "split", "isolate"] },
+    plan: { ...pair, ...brisk, faults: ["loseSlowSoleMember"] },
   },
   { name: "reads and refusals need no echo", rule: "5", rules: { isProven: () => true }, plan: stale },
   {
@@ -67,7 +67,7 @@ export const logMutations: readonly Mutation[] = [
     name: "a snapshot goes over the old store as it comes",
     rule: "7",
     world: withoutSideDirectory,
-    plan: { ...within, faults: ["interruptSnapshot", "kill", "split", "chase"], retainedBytes: 0, flushMs: 20 },
+    plan: { ...pair, faults: ["longGone"], retainedBytes: 0, flushMs: 20, rememberReplies: 20, faultMs: 10_000 },
   },
   {
     name: "after a disk error the write is tried again, and the second try is believed",
@@ -79,6 +79,6 @@ export const logMutations: readonly Mutation[] = [
     name: "a disk is opened whose tables are not those that were flushed",
     rule: "14",
     rules: { isAsFlushed: () => true },
-    plan: { ...within, faults: ["harmDisk", "kill"] },
+    plan: { ...three, confirm: "synced", faults: ["harmDisk"] },
   },
 ];

@@ -1,5 +1,5 @@
 /** Who may speak for the service: incarnations, fences, configurations, the registry, the start table, stops and switches. */
-import { deposals, type Mutation, pair, races, three, totalLoss, within } from "./mutation.ts";
+import { brisk, deposals, type Mutation, pair, races, three, totalLoss, within } from "./mutation.ts";
 import { firstWhereNothingIs, takingSilenceForLoss } from "./worlds.ts";
 
 export const membershipMutations: readonly Mutation[] = [
@@ -71,8 +71,10 @@ export const membershipMutations: readonly Mutation[] = [
     rules: { mayBeAdded: (confirmed, committed) => confirmed >= committed },
     plan: {
       ...within,
+      ...brisk,
       servers: ["alpha", "beta", "gamma", "delta"],
-      faults: ["chase", "killOnJoin", "cutMain", "failsafe", "flap"],
+      faults: ["lateJoiner"],
+      flushMs: 20,
     },
   },
   {

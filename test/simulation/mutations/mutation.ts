@@ -22,3 +22,5 @@ export const three = { ...within, servers: ["alpha", "beta", "gamma"] } as const
 export const races = { ...pair, faults: ["split", "registry", "chase", "kill"] } as const;
 export const deposals = { ...within, faults: ["split", "pause", "isolate", "kill"] } as const;
 export const totalLoss = { ...pair, faultClass: "beyond", faults: ["killAll"] } as const;
+/** Many scenes in one run, with requests in all of them. */
+export const brisk = { heartbeatMs: 30, suspicionMs: 120, faultMs: 10_000, clients: 4 } as const;

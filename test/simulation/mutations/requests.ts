@@ -1,6 +1,6 @@
 /** What clients and integrators are promised: order, duplicates, results, limits, resumed requests, requests that kill. */
 import { shippedRules } from "../../../machines/replica/rules.ts";
-import { type Mutation, pair, within } from "./mutation.ts";
+import { brisk, type Mutation, pair, within } from "./mutation.ts";
 
 export const requestMutations: readonly Mutation[] = [
   {
@@ -30,10 +30,10 @@ export const requestMutations: readonly Mutation[] = [
     plan: { ...within, faults: ["futureClient"], rememberReplies: 20, clients: 3 },
   },
   {
-    name: "a new primary skips a result that may be missing",
+    name: "a new primary takes results for published that may be missing",
     rule: "13",
-    rules: { publishFrom: (published) => shippedRules.publishFrom(published) + 1 },
-    plan: { ...within, faults: ["kill", "chase", "split"] },
+    rules: { publishFrom: (published) => shippedRules.publishFrom(published) + 1_000 },
+    plan: { ...pair, ...brisk, faults: ["listenAfterKill"] },
   },
   {
     name: "results are published before they are committed",
