@@ -35,7 +35,10 @@ test("copies that join a request, or wait for its commit, are in flight: past th
   for (let copy = 0; copy < 9; copy += 1) stage.do("alpha", "1");
   t.is(intake.inFlight, 4);
   stage.tick();
-  t.deepEqual(stage.replies(), Array.from({ length: 6 }, () => "1: BUSY"));
+  t.deepEqual(
+    stage.replies(),
+    Array.from({ length: 6 }, () => "1: BUSY"),
+  );
   unconfirmed(stage);
   stage.finish("alpha", "1");
   for (let copy = 0; copy < 9; copy += 1) stage.do("alpha", "1");
