@@ -138,10 +138,8 @@ export class Intake {
       this.#refuseReused(arrival, view);
       return null;
     }
-    if (
-      arrival.after !== undefined &&
-      !rules.mayRunAfter(this.#isKnown(requestKey(arrival.client, arrival.after), view))
-    ) {
+    const after = arrival.after === undefined ? "" : requestKey(arrival.client, arrival.after);
+    if (after !== "" && !rules.mayRunAfter(this.#isKnown(after, view))) {
       this.refuse(arrival, "OUT_OF_ORDER", `request ${arrival.after} is not known here; send it again first`, view);
       return null;
     }
@@ -155,6 +153,7 @@ export class Intake {
       id: arrival.id,
       key: arrival.key,
       requestKey: key,
+      after,
       bodyHash: arrival.bodyHash,
       stampMs: begun?.stampMs ?? arrival.issuedAtMs ?? nowWallMs,
       body: arrival.body,
@@ -212,7 +211,7 @@ export class Intake {
     } else if (isSuspect) {
       if (attempts > 0) this.#dangerous = request;
       request.startsAfter = this.#attempt(request, attempts, view);
-    } else if (this.#queue.length === 0) {
+    } else if (this.#queue.length === 0 && !this.#isHeld(request)) {
       request.started = true;
       return request;
     }
@@ -233,18 +232,31 @@ export class Intake {
     if (next !== undefined) next.request.startsAfter = this.#attempt(next.request, next.attempts, view);
   }
 
-  /** The next queued request whose attempt record is committed; null if the first must still wait. */
+  /** The next queued request whose attempt record is committed, and the one before it on record; null if there is none. */
   nextToStart(committed: number): RunningRequest | null {
-    const first = this.#queue[0];
-    if (first === undefined || first.startsAfter > committed) return null;
-    this.#queue.shift();
-    first.started = true;
-    return first;
+    const at = this.#startable(committed);
+    const [next] = at < 0 ? [] : this.#queue.splice(at, 1);
+    if (next === undefined) return null;
+    next.started = true;
+    return next;
   }
 
   hasStartable(committed: number): boolean {
-    const first = this.#queue[0];
-    return first !== undefined && first.startsAfter <= committed;
+    return this.#startable(committed) >= 0;
+  }
+
+  #startable(committed: number): number {
+    for (let at = 0; at < this.#queue.length; at += 1) {
+      const request = this.#queue[at] as RunningRequest;
+      if (request.startsAfter > committed) return -1;
+      if (!this.#isHeld(request)) return at;
+    }
+    return -1;
+  }
+
+  /** The one before it runs and has no record yet: both commit in the client's order (invariant 9). */
+  #isHeld({ after }: RunningRequest): boolean {
+    return after !== "" && this.#running.get(after)?.ordinal === 0;
   }
 
   /** The handler goes on after its first turn: duplicates may join it. */
@@ -397,6 +409,7 @@ export class Intake {
       id: begun.id,
       key: begun.key,
       requestKey: requestKey(begun.client, begun.id),
+      after: "",
       bodyHash: begun.bodyHash,
       stampMs: begun.stampMs,
       body: JSON.parse(begun.body),

@@ -32,6 +32,8 @@ export interface RunningRequest {
   readonly id: string;
   readonly key: string;
   readonly requestKey: string;
+  /** Key of the request that comes before it (rule 11); "": none. */
+  readonly after: string;
   readonly bodyHash: number;
   readonly stampMs: number;
   /** The body as the application's schema gave it. */

@@ -121,13 +121,37 @@ test("a request runs only when the one that it names is done, running or begun h
   stage.tick();
   t.deepEqual(stage.replies(), ["2: OUT_OF_ORDER"]);
   stage.do("alpha", "1", { isSlow: true });
+  stage.transaction("alpha", "1", "part");
   stage.do("alpha", "2", { after: "1" });
-  t.deepEqual(stage.replies(), ["2: ok at 1"]);
+  t.deepEqual(stage.replies(), ["2: ok at 2"]);
   stage.do("alpha", "3", { after: "2" });
-  t.deepEqual(stage.replies(), ["3: ok at 2"]);
+  t.deepEqual(stage.replies(), ["3: ok at 3"]);
   stage.do("alpha", "4", { after: "3", client: "other" });
   stage.tick();
   t.deepEqual(stage.replies(), ["4: OUT_OF_ORDER"], "another client's request is not meant");
+});
+
+test("a request waits until the one that it names is on record, and others do not (rule 11, invariant 9)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1", { isSlow: true });
+  stage.do("alpha", "2", { after: "1" });
+  stage.do("alpha", "3", { after: "2" });
+  stage.do("alpha", "other");
+  t.deepEqual(stage.replies(), ["other: ok at 1"]);
+  stage.do("alpha", "2", { after: "1" });
+  stage.transaction("alpha", "1", "part");
+  t.deepEqual(stage.replies(), ["2: ok at 3", "2: ok at 3 again", "3: ok at 4"]);
+  stage.do("alpha", "4", { isSlow: true });
+  stage.do("alpha", "5", { after: "4" });
+  stage.finish("alpha", "4");
+  t.deepEqual(stage.replies(), ["4: ok at 5", "5: ok at 6"]);
+  // What was held is lost with the role, as all that is in flight.
+  stage.do("alpha", "6", { isSlow: true });
+  stage.do("alpha", "7", { after: "6" });
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.do("beta", "7", { after: "6" });
+  t.deepEqual(stage.replies(), ["7: OUT_OF_ORDER"]);
 });
 
 test("a request at or below the floor is refused as expired and not run; the floor is the highest stamp forgotten (rule 12, danger 32)", (t) => {
