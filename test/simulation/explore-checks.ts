@@ -111,7 +111,11 @@ export class Checks {
 
   /** After every step. */
   check(servers: ReadonlyMap<string, SmallServer>, registry: SmallRegistry): void {
-    for (const { replica } of servers.values()) if (replica !== null) this.#checkCommitted(replica);
+    for (const { replica } of servers.values()) {
+      if (replica === null) continue;
+      this.#checkCommitted(replica);
+      checkFence(replica);
+    }
     this.#checkHeld(servers, registry.record);
     if (this.#stopped.length === 0) return;
     for (const record of [registry.record, ...registry.mayLand.map((cas) => cas.record)])
@@ -177,4 +181,10 @@ export class Checks {
       );
     }
   }
+}
+
+/** Rule 2 twice over: a server that is fenced, or asks for a configuration, has no session in which it could confirm. */
+function checkFence({ self, fenced, membership, follower }: Replica): void {
+  const isBound = fenced || membership.open !== null;
+  assert(!isBound || follower.following === null, `rule 2: ${self} follows while it is fenced or asks`);
 }
