@@ -4,6 +4,9 @@
  */
 import { anyServer, type FaultContext, type FaultKind, later, mayCrash, outageMs, target } from "./fault-context.ts";
 
+const maxLooks = 100;
+const lookEveryMs = 20;
+
 function switchRoles(context: FaultContext): void {
   const { operator, cluster, sim } = context;
   const name = cluster.record?.primary.server ?? anyServer(context);
@@ -26,11 +29,19 @@ function flush(context: FaultContext): void {
   context.operator.command(name, "flush");
 }
 
-/** Rule 18: says that what this server does not have may be lost. */
+/** Rule 18: all die, and the first that comes back and waits for the others is told to go on, whatever is lost. */
 function recoverByForce(context: FaultContext): void {
-  const name = anyServer(context);
-  context.sim.tell("operator", `tells ${name} to go on alone, whatever is lost`);
-  context.operator.command(name, "recover");
+  for (const name of context.cluster.names) context.cluster.kill(name, "machine");
+  recoverWhoWaits(context, maxLooks);
+}
+
+function recoverWhoWaits(context: FaultContext, looks: number): void {
+  const { cluster, operator, sim } = context;
+  const name = cluster.names.find((one) => /^(waiting|refusing)/.test(cluster.state(one)));
+  if (name !== undefined) {
+    sim.tell("operator", `tells ${name} to go on alone, whatever is lost`);
+    operator.command(name, "recover");
+  } else if (looks > 1) later(context, lookEveryMs, () => recoverWhoWaits(context, looks - 1));
 }
 
 /** A server comes back as another version of the application: it may not take part until the right one is there again. */
@@ -66,5 +77,6 @@ export const operatedFaults: readonly FaultKind[] = [
   { name: "flush", class: "within", meanGapMs: 1_500, run: flush },
   { name: "otherVersion", class: "within", meanGapMs: 4_000, run: otherVersion },
   { name: "slowIntegrator", class: "within", meanGapMs: 3_000, run: slowIntegrator },
-  { name: "recoverByForce", class: "beyond", meanGapMs: 2_000, run: recoverByForce },
+  // No seed draws it yet: what a recovery by force may lose is more than the checker can tell from the histories.
+  { name: "recoverByForce", class: "staged", meanGapMs: 2_000, run: recoverByForce },
 ];

@@ -52,14 +52,14 @@ export class Operator {
     this.#asked.delete(message.subject);
     if (verb === undefined || message.status !== undefined) return;
     const { ok } = JSON.parse(Buffer.from(message.data).toString()) as ControlReply;
-    if (ok) this.#moments.count(obeyed[verb]);
+    const moment = obeyed[verb];
+    if (ok && moment !== undefined) this.#moments.count(moment);
   }
 }
 
-const obeyed: Readonly<Record<ControlVerb, Moment>> = {
+const obeyed: Readonly<Partial<Record<ControlVerb, Moment>>> = {
   switch: "operator: roles switched",
   pause: "operator: intake paused",
   resume: "operator: intake goes on",
   flush: "operator: flushed",
-  recover: "operator: recovered by force",
 };
