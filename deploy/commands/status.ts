@@ -53,15 +53,14 @@ export async function gatherStatus(
     if (status !== undefined) newest.set(status.name, status);
   });
   await new Promise<void>((resolve) => {
-    const timer = clock.after(waitMs, resolve);
-    stopped.addEventListener(
-      "abort",
-      () => {
-        timer.cancel();
-        resolve();
-      },
-      { once: true },
-    );
+    // Asked again and again with --watch: nothing stays behind on the signal.
+    const end = () => {
+      timer.cancel();
+      stopped.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = clock.after(waitMs, end);
+    stopped.addEventListener("abort", end);
   });
   subscription.stop();
   const servers = [...newest.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
