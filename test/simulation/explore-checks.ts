@@ -29,6 +29,8 @@ interface Query {
 export class Checks {
   /** By sequence, from 1: the log's hash there. */
   #acknowledged: readonly number[] = [];
+  /** By sequence, from 1: the epoch of the server that said so first. */
+  #acknowledgedIn: readonly number[] = [];
   #committed: readonly number[] = [];
   #done: ReadonlyMap<string, number> = new Map();
   #makers: ReadonlyMap<number, string> = new Map();
@@ -40,6 +42,7 @@ export class Checks {
   clone(): Checks {
     const copy = new Checks();
     copy.#acknowledged = this.#acknowledged;
+    copy.#acknowledgedIn = this.#acknowledgedIn;
     copy.#committed = this.#committed;
     copy.#done = this.#done;
     copy.#makers = this.#makers;
@@ -50,7 +53,7 @@ export class Checks {
   }
 
   get facts(): string {
-    const told = [this.#acknowledged, this.#committed, [...this.#makers], [...this.#replies]];
+    const told = [this.#acknowledged, this.#acknowledgedIn, this.#committed, [...this.#makers], [...this.#replies]];
     return JSON.stringify([told, this.#queries, this.#stopped]);
   }
 
@@ -84,14 +87,17 @@ export class Checks {
     this.#onAcknowledged(replica, sequence);
   }
 
-  #onAcknowledged({ self, log }: Replica, sequence: number): void {
+  #onAcknowledged({ self, log, epoch }: Replica, sequence: number): void {
     const told = [...this.#acknowledged];
+    const toldIn = [...this.#acknowledgedIn];
     for (let at = 1; at <= sequence; at += 1) {
       const hash = log.hashAt(at) ?? 0;
       assert((told[at - 1] ?? hash) === hash, `invariant 3: ${self} acknowledges another record ${at}`);
       told[at - 1] = hash;
+      toldIn[at - 1] ??= epoch;
     }
     this.#acknowledged = told;
+    this.#acknowledgedIn = toldIn;
   }
 
   // --- what servers do --------------------------------------------------------------------------------------------
@@ -101,7 +107,10 @@ export class Checks {
     const maker = this.#makers.get(epoch);
     assert(maker === undefined || maker === self, `invariant 1: ${maker} and ${self} are hot in epoch ${epoch}`);
     this.#makers = new Map([...this.#makers, [epoch, self]]);
-    const missing = this.#acknowledged.findIndex((hash, index) => log.hashAt(index + 1) !== hash) + 1;
+    // Of earlier epochs: one that hears late that it won may be deposed already, and can commit nothing.
+    const isMissing = (hash: number, index: number) =>
+      (this.#acknowledgedIn[index] ?? 0) < epoch && log.hashAt(index + 1) !== hash;
+    const missing = this.#acknowledged.findIndex(isMissing) + 1;
     assert(missing === 0, `invariant 4: ${self} goes hot without record ${missing}, which was acknowledged`);
   }
 
