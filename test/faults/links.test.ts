@@ -1,6 +1,7 @@
 /** Lines between servers, and between servers and NATS, that are cut, mute one way, flapping and slow, under load. */
 import { setTimeout as delay } from "node:timers/promises";
 import test from "ava";
+import { until } from "../helpers/until.ts";
 import { inFull, ofSilence, suspicionMs } from "./full.ts";
 import { startLinedPair } from "./lines.ts";
 import { Proof } from "./proof.ts";
@@ -72,6 +73,8 @@ for (const way of ["forth", "back", "both"] as const)
     const { pair } = await startLinedPair(t, ofSilence);
     const proof = await Proof.begin(t, pair);
     await proof.gap(`main link mute ${way}`, () => pair.mainLink.freeze(way));
+    const isMissed = () => pair.statuses().some(({ links }) => links.main === "down");
+    await until(isMissed, { withinMs: 20_000, waitedFor: "either to miss the main link" });
     await delay(4 * suspicionMs);
     await proof.answers(50, "answers by NATS");
     pair.mainLink.thaw();
@@ -85,6 +88,10 @@ for (const who of ["primary", "backup"] as const)
       const proof = await Proof.begin(t, pair);
       const names = await pair.normal();
       await proof.gap(`the ${who}'s NATS mute ${way}`, () => line(names[who]).freeze(way));
+      // The primary hands over; a backup that is mute is missed on the failsafe link.
+      await pair.waitFor(who === "primary" ? names.backup : names.primary, ({ role, application, links }) =>
+        who === "primary" ? role === "primary" && application === "hot" : links.failsafe === "down",
+      );
       await delay(4 * suspicionMs);
       await proof.answers(50, "answers of whoever clients reach");
       line(names[who]).thaw();
