@@ -54,7 +54,7 @@ export function refusal(client: string, id: string, code: ErrorCode, message: st
 
 export class Intake {
   #replies = new OwedReplies();
-  /** By an operator. */
+  /** By an operator, for as long as this server is the primary. */
   isPaused = false;
   #queue: RunningRequest[] = [];
   /**
@@ -426,6 +426,7 @@ export class Intake {
 
   /** The role is gone: nothing in flight is spoken of (rule 7). */
   clear(): void {
+    this.isPaused = false;
     this.#replies.clear();
     this.#queue = [];
     this.#running.clear();

@@ -235,6 +235,19 @@ test("past its limits a server is busy, and not once it is less (rule 15)", (t) 
   t.deepEqual(stage.replies(), ["4: ok at 3"]);
 });
 
+test("a pause ends with the role: who is the primary again takes requests", (t) => {
+  const stage = Stage.normal();
+  stage.replica("alpha").onPause(true);
+  for (const name of ["alpha", "beta"]) {
+    t.is(stage.replica(name).onSwitch(stage.nowMs), null);
+    stage.tick(4);
+  }
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  stage.replies();
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+});
+
 test("too much unconfirmed is busy too (rule 10)", (t) => {
   const stage = Stage.normal({ replica: { limits: { ...limits, maxUnconfirmedBytes: 200 } } });
   unconfirmed(stage);
