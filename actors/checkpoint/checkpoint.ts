@@ -47,6 +47,9 @@ export interface FlushReport {
 /** States in which the log may be written. */
 const writable: ReadonlySet<CheckpointState> = new Set(["idle", "flushing", "reloading", "receiving"]);
 
+/** States from which nothing but the end comes. */
+const isClosing: ReadonlySet<CheckpointState> = new Set(["closed", "stopping", "abandoning"]);
+
 export class Checkpoint {
   readonly #options: CheckpointOptions;
   readonly #hash: KeyedHash;
@@ -87,8 +90,14 @@ export class Checkpoint {
    * empty; `create` or a snapshot comes next. Throws RecoveryError or StoreError; the agent has then failed.
    */
   async open(visitor: RecoveryVisitor): Promise<Recovered | null> {
-    const { store, identity } = this.#options;
     const actions = this.#send("open");
+    const work = this.#open(actions, visitor);
+    this.#working = work.catch(() => undefined);
+    return work;
+  }
+
+  async #open(actions: readonly CheckpointAction[], visitor: RecoveryVisitor): Promise<Recovered | null> {
+    const { store, identity } = this.#options;
     try {
       if (actions.includes("openStore")) await store.open();
       const recovered = await recover(store, identity, this.#hash, visitor);
@@ -232,10 +241,17 @@ export class Checkpoint {
   async adoptSnapshot(own: OwnMeta): Promise<void> {
     await this.#receiving(async (receiver) => {
       await receiver.verify(own);
+      if (this.#receiver !== receiver) throw new CheckpointError("busy", "the snapshot was dropped");
       this.#send("snapshot.verified");
-      await this.#writer?.drained();
-      await receiver.adopt(this.meta?.epoch ?? 0);
+      const work = this.#adopt(receiver);
+      this.#working = work.catch(() => undefined);
+      await work;
     });
+  }
+
+  async #adopt(receiver: SnapshotReceiver): Promise<void> {
+    await this.#writer?.drained();
+    await receiver.adopt(this.meta?.epoch ?? 0);
     this.#receiver = null;
     this.#writer = null;
     this.#send("snapshot.adopted");
@@ -267,11 +283,11 @@ export class Checkpoint {
     }
   }
 
-  /** Lets what is under way end, drops a snapshot that is not complete, and closes the store. */
+  /** Lets what is under way end, drops a snapshot that is not being adopted, and closes the store. */
   async close(): Promise<void> {
-    if (this.state === "closed" || this.state === "stopping") return;
-    const receiver = this.#receiver;
-    this.#receiver = null;
+    if (isClosing.has(this.state)) return;
+    const receiver = this.state === "adopting" ? null : this.#receiver;
+    if (receiver !== null) this.#receiver = null;
     this.#send("close");
     await this.#working;
     await this.#writer?.drained();
@@ -302,7 +318,7 @@ export class Checkpoint {
     const cause = this.#failure;
     if (cause !== null) return new CheckpointError("failed", `the store failed: ${cause.message}`, { cause });
     const { state } = this;
-    return state === "closed" || state === "stopping"
+    return isClosing.has(state)
       ? new CheckpointError("closed", "the store is closed")
       : new CheckpointError("busy", `the checkpoint agent is ${state}`);
   }

@@ -1,8 +1,9 @@
 /**
  * The checkpoint agent's states (rules 7 and 14). Rare events go through the pure `transition`; group commits do not.
- * What always holds: a store is scanned before it is used, after a snapshot was adopted too; a flush that has begun
- * ends before the store is closed, and the tables stay as they are while they are read again; a snapshot that was not adopted leaves the agent where it was; after a failure
- * nothing is accepted but `close`, and the failure is reported once (while opening, by whoever opens).
+ * What always holds: a store is scanned before it is used, after a snapshot was adopted too; a scan, a flush and an adoption
+ * that have begun end before the store is closed, and the tables stay as they are while they are read again; a snapshot
+ * that was not adopted leaves the agent where it was; after a failure nothing is accepted but `close`, and the failure is
+ * reported once (while opening, by whoever opens).
  */
 import { assign, initialTransition, type SnapshotFrom, setup, transition } from "xstate";
 
@@ -48,7 +49,9 @@ export const checkpointMachine = setup({
   context: { hasState: false },
   states: {
     closed: { on: { open: { target: "recovering", actions: ["openStore", "scanStore"] } } },
-    recovering: { on: { "found.state": "idle", "found.nothing": "fresh", "store.failed": "failed" } },
+    recovering: {
+      on: { "found.state": "idle", "found.nothing": "fresh", "store.failed": "failed", close: "abandoning" },
+    },
     fresh: {
       entry: "noteNothing",
       on: { created: "idle", "snapshot.begun": "receiving", "store.failed": failing, close: closing },
@@ -72,6 +75,14 @@ export const checkpointMachine = setup({
         "store.failed": { target: "failed", actions: ["reportFailure", "closeStore"] },
       },
     },
+    abandoning: {
+      on: {
+        "found.state": closing,
+        "found.nothing": closing,
+        "snapshot.adopted": closing,
+        "store.failed": { target: "failed", actions: ["reportFailure", "closeStore"] },
+      },
+    },
     receiving: {
       on: {
         "snapshot.verified": "adopting",
@@ -83,7 +94,7 @@ export const checkpointMachine = setup({
         close: { target: "closed", actions: ["dropSide", "closeStore"] },
       },
     },
-    adopting: { on: { "snapshot.adopted": "adopted", "store.failed": failing } },
+    adopting: { on: { "snapshot.adopted": "adopted", "store.failed": failing, close: "abandoning" } },
     adopted: { on: { open: { target: "recovering", actions: "scanStore" }, close: closing } },
     failed: { on: { close: { actions: "closeStore" } } },
   },

@@ -279,6 +279,22 @@ test("closing lets what is under way end; then everything is refused", async (t)
   t.deepEqual((await readBack(new MemoryStore(store.disk.after(99))))?.state, log.modelAt(3000).plain());
 });
 
+test("closing in the middle of opening lets the reading end, closes the store and is no failure (clean stop)", async (t) => {
+  const { store } = await begun();
+  for (const disk of [store.disk.after(99), new MemoryStore().disk]) {
+    const next = agentOn(new MemoryStore(disk), new TestLog());
+    const opening = next.checkpoint.open({});
+    t.is(next.checkpoint.state, "recovering");
+    const closed = next.checkpoint.close();
+    t.is(next.checkpoint.state, "abandoning");
+    await Promise.all([opening, closed]);
+    t.is(next.checkpoint.state, "closed");
+    t.false(disk.isOpen);
+    t.deepEqual(next.failures, []);
+    await refused(t, () => next.checkpoint.create(owner), "closed");
+  }
+});
+
 test("what a store held when it was opened is reported as synced only after a synced write", async (t) => {
   const { store, log, checkpoint, written } = await begun();
   log.append([[put("a", "1")], [put("b", "1")]]);

@@ -112,6 +112,28 @@ test("what the sender writes while it sends is not in the snapshot", async (t) =
   t.is(read?.recovered.meta.resultNumber, 30);
 });
 
+test("closing while a snapshot is adopted lets that end: the adopted store is there at the next start", async (t) => {
+  const from = await sender();
+  const to = await receiver();
+  await to.checkpoint.beginSnapshot();
+  for (const chunk of await chunksOf(from.checkpoint, 4096)) await to.checkpoint.takeChunk(chunk);
+  // A write under way holds the adoption up.
+  let open = () => {};
+  to.store.gate = new Promise((resolve) => {
+    open = () => resolve();
+  });
+  const saved = to.checkpoint.saveMeta({ epoch: 6 });
+  const adopted = to.checkpoint.adoptSnapshot(own);
+  await until(() => to.checkpoint.state === "adopting", { withinMs: 10_000, everyMs: 1 });
+  const closed = to.checkpoint.close();
+  open();
+  await Promise.all([saved, adopted, closed]);
+  t.is(to.checkpoint.state, "closed");
+  t.is(to.store.discarded, 0);
+  const read = await readBack(new MemoryStore(to.store.disk.after(99)), beta);
+  t.deepEqual(read?.state, from.log.modelAt(30).plain());
+});
+
 test("an empty server takes a snapshot, and is empty again when it is given up", async (t) => {
   const from = await sender();
   const store = new MemoryStore();

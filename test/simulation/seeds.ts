@@ -12,5 +12,7 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
   { seed: 2163, once: "an old copy of the only disk was put in place" },
   { seed: 2318, once: "all four servers died, and one of them had an old disk" },
   { seed: 47, once: "a confirm that crossed a sending again left its mirrors in flight for ever: no service" },
+  { seed: 265, once: "a server that was told to stop while it read its disk failed" },
+  { seed: 371, once: "the checker took a new history to begin where a joiner took over older records under its name" },
   { seed: 20347, once: "the checker held a new history to an answer that it may have lost" },
 ];
