@@ -47,12 +47,16 @@ export function readCommittedLogs(
   return { histories: inOrder, violations, final: finalLog(inOrder, violations, isSparse), starts: startsOf(inOrder) };
 }
 
-/** A history whose first record was never told may lack everything that was committed before it. */
+/**
+ * A history whose own first record was never told may lack everything that was committed before it. A joiner that was far
+ * behind may commit older records under its name: it does not begin with them.
+ */
 function startsOf(histories: readonly HistoryLog[]): HistoryStart[] {
-  return histories.slice(1).flatMap(({ records, first }) => {
+  return histories.slice(1).flatMap(({ history, records, first }) => {
+    const own = [...records.values()].find(({ kind, name }) => kind === "history" && name === history);
+    if (own !== undefined) return { sequence: own.sequence, epoch: own.epoch };
     const start = records.get(first);
-    if (start === undefined) return [];
-    return { sequence: start.kind === "history" ? first : 0, epoch: start.epoch };
+    return start === undefined ? [] : { sequence: 0, epoch: start.epoch };
   });
 }
 
