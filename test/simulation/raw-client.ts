@@ -92,9 +92,9 @@ export class RawClient {
     this.#isStopping = true;
   }
 
-  /** One more request, whatever the limits say: to see that the system serves. */
+  /** One more request, whatever the limits say, that no server has a reason to refuse: to see that the system serves. */
   ask(): void {
-    this.#make();
+    this.#make(0);
   }
 
   #nextLater(): void {
@@ -103,7 +103,7 @@ export class RawClient {
       if (this.#isStopping || this.#made >= style.requests) return;
       this.#nextLater();
       if (rng.chance(style.queryChance)) this.#ask();
-      else if (this.#unanswered.length < style.maxInFlight) this.#make();
+      else if (this.#unanswered.length < style.maxInFlight) this.#make(style.largeChance);
     });
   }
 
@@ -115,13 +115,13 @@ export class RawClient {
     });
   }
 
-  #make(): void {
+  #make(largeChance: number): void {
     const { rng, style, workload, clock, name } = this.#options;
     this.#made += 1;
     const id = `${name}-${this.#made}`;
     const request: Request = {
       id,
-      body: rng.chance(style.largeChance) ? workload.largeBody(style.largeBytes) : workload.body(rng, id),
+      body: rng.chance(largeChance) ? workload.largeBody(style.largeBytes) : workload.body(rng, id),
       after: style.ordered ? this.#previous : undefined,
       issuedAt: clock.wallMs(),
       copies: 0,
