@@ -4,7 +4,7 @@
  */
 import type { CommittedLogs } from "./committed-log.ts";
 import type { AnswerEvent, HistoryEvent, QueryEvent, SequentialModel, Violation } from "./history.ts";
-import { type ParsedReply, parseReply, type RequestStory, storyKey } from "./requests.ts";
+import { bodyOf, type ParsedReply, parseReply, type RequestStory, storyKey } from "./requests.ts";
 
 interface Read {
   readonly query: QueryEvent;
@@ -95,13 +95,6 @@ function withoutSequence(result: unknown, expected: unknown): unknown {
   if (typeof expected === "object" && expected !== null && "sequence" in expected) return result;
   const { sequence: _, ...rest } = result;
   return rest;
-}
-
-/** The body that was run: of the copies that were not refused, the first (a reused id with another body is refused). */
-function bodyOf(story: RequestStory | undefined): unknown {
-  if (story === undefined) return undefined;
-  const copies = Array.from(story.copies.values());
-  return (copies.find(({ copy }) => !story.refused.has(copy)) ?? copies[0])?.body;
 }
 
 /** A query sees everything acknowledged before it was sent, nothing sent after it was answered, and no less than earlier ones. */

@@ -17,14 +17,27 @@ export interface ParsedReply {
   readonly epoch?: number;
 }
 
+interface RecordedAnswer {
+  readonly bytes: string;
+  readonly reply: ParsedReply;
+  readonly atMs: number;
+  /** Of the copy that got it. */
+  readonly body: unknown;
+}
+
+/** Refused whatever the server holds (rule 5), and before the id is looked at. */
+const refusedAlike: ReadonlySet<string> = new Set(["INVALID_REQUEST", "TOO_LARGE"]);
+
 /** All that is known of one (client, id). */
 export interface RequestStory {
   readonly client: string;
   readonly id: string;
   readonly copies: Map<number, InvokeEvent>;
   readonly refused: Set<number>;
+  /** Bodies that every server refuses alike: no copy of them was run, the unanswered ones neither. JSON. */
+  readonly refusedBodies: Set<string>;
   /** The first answer that is a record's: ok, or a failure that was logged. One that a new history dropped gives way. */
-  answer: { readonly bytes: string; readonly reply: ParsedReply; readonly atMs: number } | null;
+  answer: RecordedAnswer | null;
   readonly firstAtMs: number;
 }
 
@@ -56,7 +69,8 @@ export function readRequests(
       let story = stories.get(key);
       if (story === undefined) {
         const { client, id, atMs } = event;
-        story = { client, id, copies: new Map(), refused: new Set(), answer: null, firstAtMs: atMs };
+        const none = { copies: new Map(), refused: new Set<number>(), refusedBodies: new Set<string>(), answer: null };
+        story = { client, id, ...none, firstAtMs: atMs };
         stories.set(key, story);
       }
       story.copies.set(event.copy, event);
@@ -81,22 +95,27 @@ function readReply(
   }
   if (reply.sequence === undefined) {
     if (reply.ok) fail("rule 5", `a result without a sequence: ${event.bytes}`);
-    else if (reply.error?.executed === false) story.refused.add(event.copy);
+    else if (reply.error?.executed === false) readRefusal(event.copy, reply.error.code, story);
     return;
   }
-  const answer = { bytes: event.bytes, reply, atMs: event.atMs };
+  const copy = story.copies.get(event.copy);
+  const answer = { bytes: event.bytes, reply, atMs: event.atMs, body: copy?.body };
   const before = story.answer;
   if (before !== null && before.bytes !== event.bytes && isAnotherHistory(before.reply, reply, logs)) {
     if ((reply.epoch ?? 0) > (before.reply.epoch ?? 0)) story.answer = answer;
     return;
   }
-  const copy = story.copies.get(event.copy);
   // Another body under the same id, sent after the first was answered: it may not get that answer.
-  if (copy !== undefined && story.answer !== null && story.answer.atMs < copy.atMs && !isFirstBody(story, copy))
+  if (copy !== undefined && before !== null && before.atMs < copy.atMs && !isSameBody(before.body, copy.body))
     fail("rule 12", `another body under the same id was answered with a record: ${event.bytes}`);
-  if (story.answer === null) story.answer = answer;
-  else if (story.answer.bytes !== event.bytes)
-    fail("invariant 6", `two different answers: ${story.answer.bytes} and ${event.bytes}`);
+  if (before === null) story.answer = answer;
+  else if (before.bytes !== event.bytes)
+    fail("invariant 6", `two different answers: ${before.bytes} and ${event.bytes}`);
+}
+
+function readRefusal(copy: number, code: string, story: RequestStory): void {
+  story.refused.add(copy);
+  if (refusedAlike.has(code)) story.refusedBodies.add(JSON.stringify(story.copies.get(copy)?.body));
 }
 
 /** A new history lost the one answer, and gave the other. */
@@ -110,9 +129,21 @@ function isIdOf(reply: ParsedReply, id: string): boolean {
   return reply.id === id || (reply.id === "" && reply.error?.code === "TOO_LARGE");
 }
 
-function isFirstBody(story: RequestStory, copy: InvokeEvent): boolean {
-  const [first] = story.copies.values();
-  return JSON.stringify(first?.body) === JSON.stringify(copy.body);
+function isSameBody(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/**
+ * The body that was run: the answered copy's (a reused id with another body gets no record's answer).
+ * Where nobody was told, the first that was not refused, in this copy or as every server would.
+ */
+export function bodyOf(story: RequestStory | undefined): unknown {
+  if (story === undefined) return undefined;
+  const { answer, copies, refused, refusedBodies } = story;
+  if (answer !== null) return answer.body;
+  const all = [...copies.values()];
+  const mayHaveRun = ({ copy, body }: InvokeEvent) => !refused.has(copy) && !refusedBodies.has(JSON.stringify(body));
+  return (all.find(mayHaveRun) ?? all[0])?.body;
 }
 
 /** Every answer against the log. `mayLose`: a new history began, and what was acknowledged before it may be gone. */

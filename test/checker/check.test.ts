@@ -37,11 +37,11 @@ const answered = (atMs: number, id: string, bytes: string, copy = 1): HistoryEve
   bytes,
   duplicate: copy > 1,
 });
-const refused = (atMs: number, id: string, copy = 1): HistoryEvent =>
+const refused = (atMs: number, id: string, copy = 1, code = "BUSY"): HistoryEvent =>
   answered(
     atMs,
     id,
-    JSON.stringify({ client: "c", id, ok: false, error: { code: "BUSY", message: "", executed: false } }),
+    JSON.stringify({ client: "c", id, ok: false, error: { code, message: "", executed: false } }),
     copy,
   );
 const commit = (atMs: number, records: readonly CommittedRecord[], server = "alpha", history = "h1"): HistoryEvent => ({
@@ -270,6 +270,36 @@ for (const [title, { of, text, lie }] of Object.entries(lies)) {
     );
   });
 }
+
+/** The first copy never arrived, the second was refused as every server would: the id is free, and its next body is run. */
+const reusedUnrun: readonly HistoryEvent[] = [
+  invoke(16, "d", 900),
+  invoke(17, "d", 900, 2),
+  refused(18, "d", 2, "TOO_LARGE"),
+  invoke(19, "d", 3, 3),
+];
+const d = final("d", 3, 15);
+
+test("where the copy that was run was not the first, the model runs that one's body", (t) => {
+  const check = (...more: HistoryEvent[]) =>
+    checkHistory([...honest, ...reusedUnrun, ...more], { ...strict, resultsAreComplete: false }).violations;
+  t.deepEqual(check(commit(20, [d]), answered(21, "d", d.reply, 3)), []);
+  t.deepEqual(check(commit(20, [d])), [], "nobody was told");
+  const late = [invoke(22, "d", 900, 4), answered(23, "d", d.reply, 4)];
+  const [first] = check(commit(20, [d]), answered(21, "d", d.reply, 3), ...late);
+  t.is(first?.of, "rule 12", "what was sent first and not run is another body");
+});
+
+test("a refusal that another server may not give leaves the body of the copies that were not answered", (t) => {
+  const sent = [
+    invoke(16, "d", 3),
+    invoke(17, "d", 3, 2),
+    refused(18, "d", 2),
+    invoke(19, "d", 900, 3),
+    commit(20, [d]),
+  ];
+  t.deepEqual(checkHistory([...honest, ...sent], { ...strict, resultsAreComplete: false }).violations, []);
+});
 
 const newHistory = (sequence: number): CommittedRecord => ({
   ...final("", sequence, 0, { epoch: 2, hash: 77, resultNumber: 0 }),
