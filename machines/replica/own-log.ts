@@ -18,8 +18,8 @@ export class OwnLog {
   published: number;
   /** The first record that is still on this server's disk. */
   oldestOnDisk: number;
-  /** Tables are on disk through here, as far as it was said in this life. */
-  flushed = 0;
+  /** Tables are on disk through here. */
+  flushed: number;
 
   constructor(recovered: Recovered) {
     this.log = recovered.log;
@@ -28,6 +28,8 @@ export class OwnLog {
     this.synced = recovered.log.last;
     this.written = recovered.log.last;
     this.published = recovered.published;
+    // Where nothing is left to flush, no flush will say it.
+    this.flushed = recovered.requests.through;
     this.oldestOnDisk = recovered.oldestOnDisk;
   }
 

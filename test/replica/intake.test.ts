@@ -296,6 +296,28 @@ test("a log that waits for the disk, or for NATS to get its results, is busy whe
   t.deepEqual(stage.replies(), [`3: ok at ${committed + 1}`]);
 });
 
+test("a server that starts with a full log and all its tables takes requests once NATS has the results (rule 15)", (t) => {
+  const stage = new Stage({
+    servers: ["alpha"],
+    replica: { limits: { ...limits, maxRetainedBytes: 0, maxUnflushedBytes: 200 } },
+  });
+  stage.start("alpha");
+  stage.tick(3);
+  for (const id of ["1", "2", "3"]) stage.do("alpha", id);
+  const { disk } = stage.server("alpha");
+  const { last } = disk.log;
+  stage.kill("alpha");
+  disk.flushed = last;
+  stage.start("alpha");
+  stage.tick(3);
+  stage.replies();
+  stage.do("alpha", "4");
+  t.deepEqual(stage.replies(), ["4: BUSY"]);
+  stage.replica("alpha").onPublished(last);
+  stage.do("alpha", "4");
+  t.deepEqual(stage.replies(), [`4: ok at ${last + 1}`]);
+});
+
 test("a refusal waits for an echo of something sent after it arrived; what was in flight proves nothing (rule 5, danger 45)", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "1");

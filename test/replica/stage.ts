@@ -134,13 +134,13 @@ export class Stage {
       ...this.#options.replica,
       ...rules,
     };
-    const { life, history, epochSeen, committed } = disk;
+    const { life, history, epochSeen, committed, flushed } = disk;
     const recovered = {
       life,
       history,
       epochSeen,
       log: disk.log.clone(),
-      requests: new RequestTable({ through: 0, resultNumber: 0, floorMs: -1 }),
+      requests: new RequestTable({ through: flushed, resultNumber: 0, floorMs: -1 }),
       committed,
       published: 0,
       oldestOnDisk: 1,

@@ -13,9 +13,11 @@ interface Disk {
   epochSeen: number;
   log: MemoryLog;
   committed: number;
+  /** The tables have everything through here. */
+  flushed: number;
 }
 
-const emptyDisk = (): Disk => ({ life: 0, history: "", epochSeen: 0, log: new MemoryLog(), committed: 0 });
+const emptyDisk = (): Disk => ({ life: 0, history: "", epochSeen: 0, log: new MemoryLog(), committed: 0, flushed: 0 });
 
 export class Server {
   readonly name: string;
