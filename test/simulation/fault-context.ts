@@ -28,6 +28,8 @@ export interface FaultContext {
   readonly faultClass: FaultClass;
   /** Of the servers' settings: pauses and cuts are around it. */
   readonly suspicionMs: number;
+  /** The faults are over, and the world is whole again. */
+  readonly isOver: () => boolean;
 }
 
 export interface FaultKind {
@@ -46,9 +48,12 @@ export function mayHarm({ cluster, faultClass }: FaultContext, name: string): bo
   return faultClass === "beyond" || cluster.mayHarmDisk(name);
 }
 
+/** Unless the faults are over by then: what follows is not theirs, a stop of all that a late start would undo among it. */
 export function later(context: FaultContext, delayMs: number, run: () => void): void {
   const { scheduler, story } = context.sim;
-  scheduler.after(delayMs, null, "fault", () => story.within(context.number, run));
+  scheduler.after(delayMs, null, "fault", () => {
+    if (!context.isOver()) story.within(context.number, run);
+  });
 }
 
 export function anyServer({ rng, cluster }: FaultContext): string {

@@ -8,7 +8,7 @@ import { Operator } from "./operator.ts";
 import { Oracle } from "./oracle.ts";
 import { SimWorld } from "./sim-world.ts";
 
-function planFor(options: { only?: readonly number[]; forMs?: number }) {
+function planFor(options: { only?: readonly number[]; forMs?: number; kinds?: readonly string[] }) {
   const sim = new SimWorld({ seed: 11, service: "test", servers: ["alpha", "beta"] });
   const moments = new Moments();
   const oracle = new Oracle(
@@ -29,10 +29,10 @@ function planFor(options: { only?: readonly number[]; forMs?: number }) {
     faultClass: "within",
     suspicionMs: 200,
     forMs: options.forMs ?? 6_000,
-    kinds: ["pause", "cutMain", "jumpClock"],
+    kinds: options.kinds ?? ["pause", "cutMain", "jumpClock"],
     only: options.only,
   });
-  return { sim, plan };
+  return { sim, plan, cluster };
 }
 
 /** What each occurrence told. */
@@ -61,4 +61,19 @@ test("a shorter fault phase leaves out the last occurrences and keeps the number
     occurrences.map(({ number }) => number),
     occurrences.map((_, index) => index + 1),
   );
+});
+
+test("what a fault would still do when the faults are over is not done: a server that was told to stop stays so", async (t) => {
+  const { sim, plan, cluster } = planFor({ kinds: ["stopStart"] });
+  cluster.startAll();
+  const isAway = () => cluster.names.some((name) => !cluster.isRunning(name));
+  await sim.scheduler.run(1);
+  await sim.scheduler.run(6_000, isAway);
+  t.true(isAway(), "one is to be started again");
+  plan.healAll();
+  await sim.scheduler.run(sim.nowMs + 10);
+  t.false(isAway());
+  for (const name of cluster.names) cluster.stop(name);
+  await sim.scheduler.run(sim.nowMs + 6_000);
+  t.true(cluster.allEnded());
 });

@@ -10,7 +10,7 @@ import { faultKinds } from "./faults.ts";
 import type { Rng } from "./rng.ts";
 import { brokerHost } from "./sim-broker.ts";
 
-export interface FaultPlanOptions extends Omit<FaultContext, "number"> {
+export interface FaultPlanOptions extends Omit<FaultContext, "number" | "isOver"> {
   /** How long faults happen. */
   readonly forMs: number;
   /** These kinds and no others; else the seed chooses. */
@@ -136,7 +136,8 @@ export class FaultPlan {
   #plan(number: number, { kind, atMs, rng }: Due): void {
     const { scheduler, story } = this.#context.sim;
     scheduler.after(atMs, null, "fault", () => {
-      if (!this.#isOver) story.within(number, () => kind.run({ ...this.#context, rng, number }));
+      if (!this.#isOver)
+        story.within(number, () => kind.run({ ...this.#context, rng, number, isOver: () => this.#isOver }));
     });
   }
 }
