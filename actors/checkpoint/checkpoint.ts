@@ -55,6 +55,7 @@ export class Checkpoint {
   readonly #hash: KeyedHash;
   #machine = checkpointStart();
   #ledger = new RowLedger();
+  #applied = 0;
   #writer: Writer | null = null;
   #receiver: SnapshotReceiver | null = null;
   #working: Promise<unknown> = Promise.resolve();
@@ -82,7 +83,7 @@ export class Checkpoint {
   }
   /** Through here tables and queues are on the disk. */
   get applied(): number {
-    return this.#writer?.meta.applied.sequence ?? 0;
+    return this.#applied;
   }
 
   /**
@@ -103,6 +104,7 @@ export class Checkpoint {
       const recovered = await recover(store, identity, this.#hash, visitor);
       if (recovered !== null) {
         this.#ledger = recovered.ledger;
+        this.#applied = recovered.meta.applied.sequence;
         this.#writer = this.#makeWriter(recovered.meta, recovered.index);
       }
       this.#send(recovered === null ? "found.nothing" : "found.state");
@@ -116,6 +118,7 @@ export class Checkpoint {
   async create(owner: OwnerMeta): Promise<void> {
     this.#send("created");
     this.#ledger = new RowLedger();
+    this.#applied = 0;
     const applied = { sequence: 0, hash: 0, epoch: 0 };
     const empty = { applied, firstRetained: 1, digest: this.#ledger.digest, queues: [], flushes: 0 };
     this.#writer = this.#makeWriter({ ...owner, ...empty }, new SegmentIndex(0));
@@ -163,9 +166,9 @@ export class Checkpoint {
       const parts = { source, clock, hash: this.#hash, ledger: this.#ledger };
       const flush = await prepareFlush(parts, writer.meta, request);
       await writer.flush(flush);
+      this.#applied = flush.applied.sequence;
       this.#send("flush.ended");
-      const applied = flush.applied.sequence;
-      return { records: applied - before, writes: flush.rows.length, applied };
+      return { records: this.#applied - before, writes: flush.rows.length, applied: this.#applied };
     } catch (error) {
       throw this.#fail(error);
     }
