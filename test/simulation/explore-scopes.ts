@@ -17,6 +17,18 @@ const three = ["alpha", "beta", "gamma"];
 export const joining = ["crash beta", "miss alpha beta", "settle", "request alpha", "settle", "start beta"];
 /** alpha wrote a record that nobody else has, and comes back to beta, which has gone on alone. */
 export const forked = ["request alpha", "crash alpha late", "settle", "start alpha"];
+/** beta wins without alpha, its log is not committed, and gamma has not heard of it; alpha is back with nothing. */
+export const inheriting = [
+  ...["request alpha", "give beta mirror", "give gamma mirror", "give alpha confirm"],
+  ...["crash alpha", "start alpha", "miss beta alpha", "miss gamma alpha"],
+  ...["land beta-1.1", "answer beta-1.1", "read alpha 5", "give alpha heartbeat"],
+];
+/** beta joins; its confirms of everything are on their way when alpha, alone, asks to move the base forward. */
+export const rebasing = [
+  ...joining,
+  ...["read beta 4", "look alpha", "look beta", "give beta heartbeat", "give alpha heartbeat", "look beta"],
+  ...["give alpha follow", "give beta accept", "give beta mirror", "silence alpha"],
+];
 
 function scope(name: string, bounds: Partial<Bounds>, isQuick = false): ExploredScope {
   return { name, isQuick, bounds: { servers: two, ...bounds } };

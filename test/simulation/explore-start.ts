@@ -21,7 +21,7 @@ function happen(world: SmallWorld, event: string): void {
   const [what, to, type] = event.split(" ");
   if (what === "settle") settle(world);
   else if (what === "give") {
-    for (const sent of world.network.messages)
+    for (const sent of [...world.network.heartbeats, ...world.network.messages])
       if (sent.to === to && sent.message.type === type) world.take(`deliver ${to} ${sent.id}`);
   } else world.take(event);
 }

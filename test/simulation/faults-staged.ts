@@ -5,7 +5,7 @@
  */
 import { headers } from "../../schemas/envelope.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
-import { cut, type FaultContext, type FaultKind, later, mayCrash } from "./fault-context.ts";
+import { cut, type FaultContext, type FaultKind, later, mayCrash, mayHarm } from "./fault-context.ts";
 import { brokerHost } from "./sim-broker.ts";
 import type { SimWorld } from "./sim-world.ts";
 
@@ -146,40 +146,6 @@ function lateConfirms(context: FaultContext): void {
       () => later(context, rng.pick([0.05, 0.3, 1]), () => losePower(context, primary)),
     );
   });
-}
-
-/**
- * A joiner that is kept waiting follows the log closely when the primary falls silent; another is elected, does not know yet
- * that its last records were acknowledged, and hears the joiner sooner than the member beside it (situation 46).
- */
-function lateJoiner(context: FaultContext): void {
-  const { sim, cluster, rng, suspicionMs } = context;
-  const now = roles(context, 14 * suspicionMs);
-  if (now === null) return;
-  const { primary } = now;
-  const members = others(primary, cluster.names);
-  const joiner = members.at(-1) ?? "";
-  const heirs = others(joiner, members);
-  if (!mayCrash(context, joiner)) return;
-  cluster.kill(joiner, "process");
-  once(
-    context,
-    10 * suspicionMs,
-    () => cluster.state(joiner) === "following.joining",
-    () =>
-      later(context, suspicionMs * rng.between(0.3, 1.5), () => {
-        if (cluster.state(joiner) !== "following.joining") return;
-        sim.tell(primary, "is not heard by anybody, and those that are left have NATS alone, which is slow");
-        const [first, second] = heirs as [string, string];
-        const forMs = 4 * suspicionMs;
-        const mains: Way[] = [
-          [`main:${first}`, `main:${second}`],
-          [`main:${second}`, `main:${first}`],
-        ];
-        cut(context, [...members.flatMap((member) => links(primary, member)), ...mains], forMs);
-        slowFailsafe(context, forMs);
-      }),
-  );
 }
 
 /** A backup that does not hear its primary asks the registry, hears it again before that is settled, and wins late. */
@@ -422,6 +388,18 @@ function longGone(context: FaultContext): void {
   });
 }
 
+/**
+ * A backup dies, and one row of its tables is gone: log, checksums and positions are sound, and the digest alone can tell
+ * (rule 14).
+ */
+function loseRow(context: FaultContext): void {
+  const { cluster, sim } = context;
+  const now = roles(context, 3_000);
+  if (now === null || !mayHarm(context, now.backup)) return;
+  cluster.kill(now.backup, "process");
+  sim.tell(now.backup, sim.host(now.backup).disk.loseRow() ? "a row of its tables is gone" : "its tables are empty");
+}
+
 /** A primary dies, and the results of the next one must be heard without asking for them (rule 13). */
 function listenAfterKill(context: FaultContext): void {
   const { cluster, sim } = context;
@@ -464,7 +442,6 @@ export const stagedFaults: readonly FaultKind[] = [
   staged("staleReader", 400, staleReader),
   staged("lateMirrors", 500, lateMirrors),
   staged("lateConfirms", 500, lateConfirms),
-  staged("lateJoiner", 300, lateJoiner),
   staged("lateTakeover", 400, lateTakeover),
   staged("slowFence", 400, slowFence),
   staged("sleepAll", 500, sleepAll),
@@ -480,5 +457,6 @@ export const stagedFaults: readonly FaultKind[] = [
   staged("loseSlowSoleMember", 400, loseSlowSoleMember),
   staged("listenAfterKill", 400, listenAfterKill),
   staged("longGone", 300, longGone),
+  staged("loseRow", 400, loseRow),
   staged("restartAfterRollBack", 800, restartAfterRollBack),
 ];

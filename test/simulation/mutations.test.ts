@@ -1,6 +1,7 @@
 /** Every rule has a mutation, every named decision is broken by one, and a handful are found here and now. */
 import test from "ava";
 import { shippedRules } from "../../machines/replica/rules.ts";
+import { explore } from "./explore.ts";
 import { mutations } from "./mutations.ts";
 import { runShipped } from "./shipped.ts";
 
@@ -43,3 +44,11 @@ for (const name of quick)
     }
     t.fail("not in 6 seeds");
   });
+
+for (const { name, scope, rules = {} } of mutations)
+  if (scope !== undefined)
+    test(`found in its scope, where what ships is clean: ${name}`, (t) => {
+      const { violation, states } = explore(scope, { rules, maxStates: 5_000 });
+      t.truthy(violation);
+      t.is(explore(scope, { maxStates: 2 * states }).violation, null);
+    });

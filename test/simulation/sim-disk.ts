@@ -6,6 +6,7 @@
  * last batch counts as lost), unless a fault damages what was synced.
  */
 import type { StoreEntry, StoreWrite } from "../../actors/world/ports.ts";
+import { spaces } from "../../machines/checkpoint/layout.ts";
 import type { Rng } from "./rng.ts";
 import type { KillKind, SimProcess } from "./sim-process.ts";
 
@@ -108,6 +109,16 @@ export class SimDirectory {
     return true;
   }
 
+  /** Fault: one row of a table is gone; all that is left is sound in itself. */
+  loseRow(rng: Rng): boolean {
+    const rows = this.range(Uint8Array.of(spaces.row), Uint8Array.of(spaces.item));
+    if (rows.length === 0) return false;
+    const [key] = rng.pick(rows);
+    this.#journal.push([{ type: "delete", key }]);
+    this.#rebuild();
+    return true;
+  }
+
   copy(): SimDirectory {
     const copy = new SimDirectory();
     copy.#base = new Map(this.#base);
@@ -180,6 +191,12 @@ export class SimDisk {
     this.main = new SimDirectory();
     this.side = null;
     this.isHarmed = false;
+  }
+
+  loseRow(): boolean {
+    const done = this.main.loseRow(this.#rng);
+    this.isHarmed ||= done;
+    return done;
   }
 
   damage(): "middle" | "truncated" | "flipped" | null {

@@ -79,6 +79,6 @@ export const logMutations: readonly Mutation[] = [
     name: "a disk is opened whose tables are not those that were flushed",
     rule: "14",
     rules: { isAsFlushed: () => true },
-    plan: { ...three, confirm: "synced", faults: ["harmDisk"] },
+    plan: { ...within, faults: ["loseRow"], flushMs: 20 },
   },
 ];

@@ -1,5 +1,6 @@
 /** Who may speak for the service: incarnations, fences, configurations, the registry, the start table, stops and switches. */
-import { brisk, deposals, type Mutation, pair, races, three, totalLoss, within } from "./mutation.ts";
+import { inheriting, rebasing } from "../explore-scopes.ts";
+import { deposals, type Mutation, pair, races, three, totalLoss, within } from "./mutation.ts";
 import { firstWhereNothingIs, takingSilenceForLoss } from "./worlds.ts";
 
 export const membershipMutations: readonly Mutation[] = [
@@ -69,19 +70,13 @@ export const membershipMutations: readonly Mutation[] = [
     name: "a joiner is added without the inherited log",
     rule: "8",
     rules: { mayBeAdded: (confirmed, committed) => confirmed >= committed },
-    plan: {
-      ...within,
-      ...brisk,
-      servers: ["alpha", "beta", "gamma", "delta"],
-      faults: ["lateJoiner"],
-      flushMs: 20,
-    },
+    scope: { servers: three.servers, after: inheriting },
   },
   {
     name: "a confirm of an earlier epoch makes a member",
     rule: "8",
     rules: { isOfThisEpoch: () => true },
-    plan: { ...within, faults: ["split", "chase", "killOnJoin", "registry"] },
+    scope: { servers: pair.servers, after: rebasing, bases: 1, stops: 1 },
   },
   {
     name: "the registry goes back, and a server that restarts remembers no epoch",

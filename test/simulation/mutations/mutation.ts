@@ -1,6 +1,7 @@
 /** What a mutation is: a rule of PROTOCOL.md, broken by name where the simulator composes a server. */
 import type { World } from "../../../actors/world/ports.ts";
 import type { Rules } from "../../../machines/replica/rules.ts";
+import type { Bounds } from "../explore-bounds.ts";
 import type { SeedPlan } from "../seed-plan.ts";
 
 export interface Mutation {
@@ -13,6 +14,8 @@ export interface Mutation {
   readonly world?: (world: World) => World;
   /** Where the rule matters: the rest of the plan is the seed's. */
   readonly plan?: Partial<SeedPlan>;
+  /** Where whole servers seldom come to the moment, the replica alone is explored instead, with `rules` broken in it. */
+  readonly scope?: Partial<Bounds> & Pick<Bounds, "servers">;
 }
 
 export const within = { faultClass: "within", confirm: "memory" } as const;
