@@ -18,17 +18,26 @@ export const joining = ["crash beta", "miss alpha beta", "settle", "request alph
 /** alpha wrote a record that nobody else has, and comes back to beta, which has gone on alone. */
 export const forked = ["request alpha", "crash alpha late", "settle", "start alpha"];
 /** beta wins without alpha, its log is not committed, and gamma has not heard of it; alpha is back with nothing. */
-export const inheriting = [
-  ...["request alpha", "give beta mirror", "give gamma mirror", "give alpha confirm"],
-  ...["crash alpha", "start alpha", "miss beta alpha", "miss gamma alpha"],
-  ...["land beta-1.1", "answer beta-1.1", "read alpha 5", "give alpha heartbeat"],
-];
-/** beta joins; its confirms of everything are on their way when alpha, alone, asks to move the base forward. */
-export const rebasing = [
+export const inheriting = inOrder(
+  "request alpha, give beta mirror, give gamma mirror, give alpha confirm, crash alpha, start alpha",
+  "miss beta alpha, miss gamma alpha, land beta-1.1, answer beta-1.1, read alpha 5, give alpha heartbeat",
+);
+/** beta follows alpha, which is alone; its confirms of everything are on their way. */
+const confirming = [
   ...joining,
-  ...["read beta 4", "look alpha", "look beta", "give beta heartbeat", "give alpha heartbeat", "look beta"],
-  ...["give alpha follow", "give beta accept", "give beta mirror", "silence alpha"],
+  ...inOrder(
+    "read beta 4, look alpha, look beta, give beta heartbeat, give alpha heartbeat, look beta",
+    "give alpha follow, give beta accept, give beta mirror",
+  ),
 ];
+/** Before they arrive alpha asks to move the base forward. */
+export const rebasing = [...confirming, "silence alpha"];
+/** Before they arrive beta dies, and is back with nothing. */
+export const restarting = [...confirming, "crash beta", "start beta", "read beta 4", "look alpha"];
+
+function inOrder(...lines: string[]): string[] {
+  return lines.flatMap((line) => line.split(", "));
+}
 
 function scope(name: string, bounds: Partial<Bounds>, isQuick = false): ExploredScope {
   return { name, isQuick, bounds: { servers: two, ...bounds } };
