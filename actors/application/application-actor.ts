@@ -302,6 +302,9 @@ export class ApplicationActor implements Actor {
     const { world, stage } = this.#parts;
     const replica = this.#replica;
     if (!replica.hot) return;
+    // Records without effects count too (attempts, a new history): without the role nobody reads them again, and memory
+    // may have let go of them.
+    if (this.process === "hot") this.#applied = replica.log.last;
     replica.release((to, bytes, isDuplicate) => {
       world.bus.publish(to, bytes, isDuplicate ? duplicateHeaders : undefined);
     });

@@ -18,4 +18,9 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
   { seed: 2_000_370, once: "the simulation started a server again after it was told to stop for good" },
   { seed: 20347, once: "the checker held a new history to an answer that it may have lost" },
   { seed: 2_000_958, once: "the checker ran the first body sent under an id, where another one was run" },
+  {
+    seed: 2_000_288,
+    once: "a primary that handed over after an attempt record read it again, and memory had let go of it",
+  },
+  { seed: 2_000_657, once: "the same, with the other application" },
 ];
