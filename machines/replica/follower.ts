@@ -136,7 +136,7 @@ export class Follower {
     if (!view.rules.mirrorFits(message, facts)) return;
     following.heardMs = view.nowMs;
     own.onPublished(Math.min(message.published, own.committed));
-    own.letGo(view.applied, view.limits.maxRetainedBytes);
+    own.letGo(view);
     // A log that is full takes nothing more: what is not confirmed slows the primary, and then this one is left out (rule 10).
     const taken = view.rules.isFull(own.log.retainedBytes, maxLogBytes(view.limits)) ? emptied(message) : message;
     const outcome = onMirror(following, taken, payload, own.log, view.rules);

@@ -8,6 +8,12 @@ import type { Outbox } from "./outbox.ts";
 import type { RequestTable } from "./requests.ts";
 import type { Recovered } from "./types.ts";
 
+interface LettingGo {
+  readonly applied: { readonly isLoaded: boolean; readonly requests: RequestTable };
+  readonly limits: { readonly maxRetainedBytes: number };
+  readonly out: readonly Outbox[];
+}
+
 export class OwnLog {
   readonly log: MemoryLog;
   history: string;
@@ -73,15 +79,14 @@ export class OwnLog {
   }
 
   /** Memory drops what nobody needs from it: flushed, applied, its results with NATS. */
-  letGo(
-    { isLoaded, requests }: { readonly isLoaded: boolean; readonly requests: RequestTable },
-    keepBytes: number,
-  ): void {
-    // What is being built again starts from an earlier flush, and needs the log from there.
-    if (!isLoaded) return;
+  letGo({ applied, limits, out }: LettingGo): void {
+    // What is being built again starts from an earlier flush, and needs the log from there until that is applied: the
+    // newest flush may have been under way, and then it ends above where the state starts.
+    if (!applied.isLoaded || out.some(({ type }) => type === "apply")) return;
+    const { requests } = applied;
     const through = Math.min(this.flushed, this.committed, requests.through, this.published);
     requests.done.compact(through);
-    this.log.trim(through, keepBytes);
+    this.log.trim(through, limits.maxRetainedBytes);
   }
 
   /** Below what memory holds the log was checked when the disk was opened: it is dense and of this history. */

@@ -288,12 +288,12 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
   }
   onPublished(sequence: number): void {
     this.own.onPublished(sequence);
-    this.own.letGo(this.applied, this.limits.maxRetainedBytes);
+    this.own.letGo(this);
   }
   /** Log below this was dropped from the disk, and memory may drop it too. */
   onFlushed(applied: number, oldestOnDisk: number): void {
     this.own.onFlushed(applied, oldestOnDisk);
-    this.own.letGo(this.applied, this.limits.maxRetainedBytes);
+    this.own.letGo(this);
   }
   onDiskFailed(why: string): void {
     this.lifecycle.dispatch("disk.failed", why);

@@ -1,5 +1,6 @@
 /** Takeovers as transcripts: what a server wants done, in which order, when its peer is lost or comes back (rules 2, 3, 5, 7). */
 import test from "ava";
+import { RequestTable } from "../../machines/replica/requests.ts";
 import { limits, Stage } from "./stage.ts";
 
 const silence = Math.ceil(limits.suspicionMs / limits.heartbeatMs) + 1;
@@ -221,6 +222,35 @@ test("a server that loses the role again while its state is still built again bu
   stage.tick(6);
   t.true(alpha.up.applied.isLoaded);
   t.is(alpha.up.state, "following.warm");
+});
+
+test("a state built again has all that it lacks in memory, also when a flush ended meanwhile (rule 7)", (t) => {
+  const stage = Stage.normal({
+    servers: ["alpha", "beta", "gamma"],
+    replica: { limits: { ...limits, maxRetainedBytes: 0 } },
+  });
+  const alpha = stage.server("alpha");
+  alpha.held.add("reload");
+  stage.do("alpha", "1");
+  stage.ask("alpha", "2");
+  const { record, revision } = stage.registry ?? t.fail();
+  const primary = { server: "beta", incarnation: "beta.1" };
+  stage.registry = { record: { ...record, epoch: record.epoch + 1, writeId: "x", primary }, revision: revision + 1 };
+  alpha.up.onRegistryRead({ outcome: "found", ...stage.registry }, stage.nowMs);
+  alpha.hasInput = true;
+  stage.run();
+  t.false(alpha.up.applied.isLoaded);
+  const { committed } = alpha.up;
+  t.true(committed > 0);
+  // The flush was under way when the disk was read for the new state, and ends before that has applied the rest.
+  alpha.up.onReloaded(new RequestTable({ through: 0, resultNumber: 0, floorMs: -1 }), stage.nowMs);
+  alpha.up.onFlushed(committed, 1);
+  alpha.up.onPublished(committed);
+  t.deepEqual(alpha.up.outbox.at(-1), { type: "apply", through: committed });
+  t.is(alpha.up.log.base.sequence, 0);
+  stage.run();
+  alpha.up.onPublished(committed);
+  t.is(alpha.up.log.base.sequence, committed);
 });
 
 test("a deposed primary that is not named syncs what it has and starts again (rule 7)", (t) => {
