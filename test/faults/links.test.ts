@@ -88,10 +88,10 @@ for (const who of ["primary", "backup"] as const)
       const proof = await Proof.begin(t, pair);
       const names = await pair.normal();
       await proof.gap(`the ${who}'s NATS mute ${way}`, () => line(names[who]).freeze(way));
-      // The primary hands over; a backup that is mute is missed on the failsafe link.
-      await pair.waitFor(who === "primary" ? names.backup : names.primary, ({ role, application, links }) =>
-        who === "primary" ? role === "primary" && application === "hot" : links.failsafe === "down",
-      );
+      // The primary hands over. A backup that is mute is missed on the failsafe link; one that hears nothing misses the primary.
+      if (who === "primary")
+        await pair.waitFor(names.backup, ({ role, application }) => role === "primary" && application === "hot");
+      else await pair.waitFor(way === "forth" ? names.primary : names.backup, ({ links }) => links.failsafe === "down");
       await delay(4 * suspicionMs);
       await proof.answers(50, "answers of whoever clients reach");
       line(names[who]).thaw();
