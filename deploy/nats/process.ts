@@ -197,7 +197,9 @@ async function stopChild(child: ChildProcess, exited: Promise<NatsExit>): Promis
 function guard(child: ChildProcess): { release: () => void; outlive: (pids: readonly number[]) => void } {
   let outlived: readonly number[] = [];
   const end = (): void => {
-    if (outlived.length === 0) child.kill("SIGTERM");
+    if (outlived.length > 0) return;
+    child.kill("SIGTERM");
+    child.kill("SIGCONT");
   };
   process.on("exit", end);
   const sentry = spawn("sh", ["-c", guardScript, String(child.pid)], {
@@ -219,7 +221,10 @@ function guard(child: ChildProcess): { release: () => void; outlive: (pids: read
   };
 }
 
-/** A process that has ended and that nobody has asked after (Z) is gone, although it can still be sent signals. */
+/**
+ * A process that has ended and that nobody has asked after (Z) is gone, although it can still be sent signals. A stopped one
+ * (SIGSTOP) ends when it goes on.
+ */
 const guardScript = `
 while read -r line; do
   [ "$line" = done ] && exit 0
@@ -236,4 +241,5 @@ while [ $rounds -gt 0 ]; do
   rounds=$((rounds - 1))
   sleep 0.1
 done
-kill -TERM "$0"`;
+kill -TERM "$0"
+kill -CONT "$0"`;

@@ -126,8 +126,13 @@ test("stopping is orderly, may be repeated, and works on a paused server", async
   t.false(isAlive(nats.pid));
 });
 
-for (const signal of ["SIGKILL", "SIGTERM"] as const) {
-  test(`it goes when the process that started it is ended with ${signal}`, async (t) => {
+for (const [signal, isPaused] of [
+  ["SIGKILL", false],
+  ["SIGTERM", false],
+  ["SIGKILL", true],
+] as const) {
+  const how = isPaused ? ", even if it is paused" : "";
+  test(`it goes when the process that started it is ended with ${signal}${how}`, async (t) => {
     const storeDir = await temporaryDirectory(t);
     const script = `
       import { startNatsServer } from ${JSON.stringify(new URL("../../deploy/nats/process.js", import.meta.url).href)};
@@ -140,6 +145,7 @@ for (const signal of ["SIGKILL", "SIGTERM"] as const) {
     const lines = createInterface({ input: parent.stdout });
     const pid = await new Promise<number>((resolve) => lines.once("line", (line) => resolve(Number(line))));
     t.true(isAlive(pid));
+    if (isPaused) process.kill(pid, "SIGSTOP");
     parent.kill(signal);
     await until(() => !isAlive(pid), { withinMs: 10_000, waitedFor: `nats-server ${pid} to be gone` });
     t.pass();
