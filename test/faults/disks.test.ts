@@ -5,6 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
+import { atEnd } from "../helpers/at-end.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { until } from "../helpers/until.ts";
 import { type Pair, startPair } from "../pair/pair.ts";
@@ -21,6 +22,12 @@ const diskBytes = 24 * 1_024 * 1_024;
 
 const directoryOf = (pair: Pair, server: string) => pair.settings.get(server)?.dataDirectory ?? "";
 
+const mounted = new Set<string>();
+function unmount(path: string): void {
+  if (mounted.delete(path)) execFileSync("umount", ["-l", path]);
+}
+atEnd(() => mounted.forEach(unmount));
+
 /** A small disk of its own; or why there can be none. */
 async function smallDisk(t: ExecutionContext): Promise<{ path: string } | string> {
   const path = await temporaryDirectory(t);
@@ -29,7 +36,8 @@ async function smallDisk(t: ExecutionContext): Promise<{ path: string } | string
   } catch (error) {
     return `no tmpfs can be mounted here: ${String((error as { stderr?: Buffer }).stderr ?? error).trim()}`;
   }
-  t.teardown(() => void execFileSync("umount", ["-l", path]));
+  mounted.add(path);
+  t.teardown(() => unmount(path));
   return { path };
 }
 

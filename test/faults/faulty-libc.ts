@@ -3,11 +3,11 @@
  * off while a server runs. Built where there is gcc; the environment names the folder in which its switches are.
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import type { ExecutionContext } from "ava";
+import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 
 const source = `
 #define _GNU_SOURCE
@@ -108,10 +108,9 @@ export class FaultyLibc {
   }
 
   /** Or why there is none. */
-  static build(t: ExecutionContext): FaultyLibc | string {
+  static async build(t: ExecutionContext): Promise<FaultyLibc | string> {
     if (process.platform !== "linux") return "only Linux has LD_PRELOAD and /proc";
-    const folder = mkdtempSync(join(tmpdir(), "twinlog-libc-"));
-    t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+    const folder = await temporaryDirectory(t);
     writeFileSync(join(folder, "faulty.c"), source);
     const words = ["-shared", "-fPIC", "-O1", "-o", join(folder, "faulty.so"), join(folder, "faulty.c"), "-ldl"];
     try {

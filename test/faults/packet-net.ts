@@ -7,12 +7,12 @@
  * What always holds: everything ends with the test process; what is not in the namespaces is never touched.
  */
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface, type Interface } from "node:readline";
 import type { ExecutionContext } from "ava";
+import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { type Pair, type PairOptions, startPair } from "../pair/pair.ts";
 import { Ports } from "../pair/ports.ts";
 import { source } from "./packet-net-source.ts";
@@ -62,8 +62,7 @@ export class PacketNet {
   /** Or why there is none. `natsPort`: on loopback outside; servers inside reach it through the hub. */
   static async build(t: ExecutionContext, natsPort: number): Promise<PacketNet | string> {
     if (process.platform !== "linux") return "only Linux has network namespaces and tun devices";
-    const folder = mkdtempSync(join(tmpdir(), "twinlog-packets-"));
-    t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+    const folder = await temporaryDirectory(t);
     const program = join(folder, "packet-net");
     writeFileSync(`${program}.c`, source);
     try {

@@ -16,7 +16,7 @@ async function withFaultyLibc(
   options: PairOptions,
   run: (pair: Pair, libc: FaultyLibc) => Promise<void>,
 ): Promise<void> {
-  const libc = FaultyLibc.build(t);
+  const libc = await FaultyLibc.build(t);
   if (typeof libc === "string") notRun(t, libc);
   else await run(await startPair(t, { ...options, environment: libc.environment }), libc);
 }

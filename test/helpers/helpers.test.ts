@@ -1,8 +1,11 @@
 /**
  * The helpers on which every other test leans.
  */
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
+import process from "node:process";
+import { promisify } from "node:util";
 import test from "ava";
 import { connect } from "nats";
 import { freePort } from "./free-port.ts";
@@ -49,6 +52,33 @@ test("a temporary directory is there, and gone when it is removed", async (t) =>
   await remove();
   t.false(existsSync(path));
 });
+
+for (const ends of ['process.kill(process.pid, "SIGTERM")', "process.exit()"])
+  test(`nothing that a test process made outlives it: ${ends}`, async (t) => {
+    const helper = (name: string) => JSON.stringify(new URL(`./${name}.js`, import.meta.url).href);
+    const script = `
+      import { makeTemporaryDirectory } from ${helper("temporary-directory")};
+      import { TestNats } from ${helper("nats")};
+      const { path } = await makeTemporaryDirectory();
+      const nats = await TestNats.start(path, {});
+      console.log(JSON.stringify([path, nats.pid]));
+      ${ends};
+      await new Promise(() => setInterval(() => undefined, 1_000));`;
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script]).catch(
+      (error: { stdout: string }) => error,
+    );
+    const [path, pid] = JSON.parse(stdout) as [string, number];
+    await until(() => !existsSync(path) && !isAlive(pid), { withinMs: 20_000, waitedFor: "nothing to be left" });
+    t.pass();
+  });
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
 
 function reportOf(...lines: string[]): { report: TapReport; told: string } {
   const report = new TapReport();

@@ -7,6 +7,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { atEnd } from "../helpers/at-end.ts";
 
 const program = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));
 const keptLines = 150;
@@ -18,14 +19,8 @@ export interface Ended {
 }
 
 const running = new Set<ChildProcess>();
-const endAll = () => {
+atEnd(() => {
   for (const child of running) child.kill("SIGKILL");
-};
-process.on("exit", endAll);
-// How AVA ends a test file that takes too long or is interrupted; of this there is no exit event.
-process.once("SIGTERM", () => {
-  endAll();
-  process.kill(process.pid, "SIGTERM");
 });
 
 export interface ServerProcessOptions {
