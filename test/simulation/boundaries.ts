@@ -29,6 +29,12 @@ export const boundaryNames = [
 
 export type BoundaryName = (typeof boundaryNames)[number];
 
+/** Where every planned crash of a run is, when the run aims at one. */
+export interface AimedCrash {
+  readonly when: "before" | "after";
+  readonly what: BoundaryName;
+}
+
 /** In the words of DESIGN.md, as one does it. */
 const inWords: Readonly<Record<BoundaryName, string>> = {
   "store.open": "opens its disk",

@@ -33,10 +33,11 @@ const meanings: Readonly<Record<string, string>> = {
   determinism: "the same seed gives the same trace",
 };
 
-export function replayCommand(seed: number, { mutation, faults, remainder }: SeedTask): string {
+export function replayCommand(seed: number, { mutation, faults, aim, remainder }: SeedTask): string {
   const given = [
     ["mutation", mutation === undefined ? undefined : `"${mutation}"`],
     ["faults", faults?.join(",")],
+    ["aim", aim === undefined ? undefined : `"${aim}"`],
     ["only", remainder?.only === undefined ? undefined : remainder.only.join(",") || "none"],
     ["servers", remainder?.servers?.length],
     ["clients", remainder?.clients],

@@ -2,6 +2,7 @@
  * What every kind of fault works with: the world, whom it may strike, and how long. Within the promise, what may cost a
  * server's memory or disk happens only while every in-sync member lives and nothing hangs over another server.
  */
+import type { AimedCrash } from "./boundaries.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Moments } from "./moments.ts";
 import type { Operator } from "./operator.ts";
@@ -26,6 +27,8 @@ export interface FaultContext {
   /** Of this occurrence, as `--only` names it. */
   readonly number: number;
   readonly faultClass: FaultClass;
+  /** Planned crashes are there and nowhere else. */
+  readonly crash?: AimedCrash | undefined;
   /** Of the servers' settings: pauses and cuts are around it. */
   readonly suspicionMs: number;
   /** The faults are over, and the world is whole again. */

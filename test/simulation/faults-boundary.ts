@@ -24,12 +24,13 @@ const announced: Partial<Record<BoundaryName, { readonly by: Moment; readonly wh
 };
 
 export function crashAtBoundary(context: FaultContext): void {
-  const what = context.rng.pick(boundaryNames);
+  const drawn = context.rng.pick(boundaryNames);
+  const what = context.crash?.what ?? drawn;
   const announcement = announced[what];
   if (announcement === undefined) {
     crashSoon(context, what, maxTries);
     // The rarest of all: a cut of the log inside a piece of it that is on the disk.
-    crashWhenNear(context, "store.get", "uncommitted tail dropped", "others");
+    if (context.crash === undefined) crashWhenNear(context, "store.get", "uncommitted tail dropped", "others");
     return;
   }
   crashWhenNear(context, what, announcement.by, announcement.who);
@@ -68,9 +69,9 @@ function loseDisk(context: FaultContext): void {
   sim.host(name).disk.wipe();
 }
 
-function planOf({ rng, number }: FaultContext, what: BoundaryName, countdown: number): CrashPlan {
-  const when = rng.chance(0.5) ? "before" : "after";
-  return { what, when, countdown, kind: rng.chance(0.5) ? "process" : "machine", fault: number };
+function planOf({ rng, number, crash }: FaultContext, what: BoundaryName, countdown: number): CrashPlan {
+  const drawn = rng.chance(0.5) ? "before" : "after";
+  return { what, when: crash?.when ?? drawn, countdown, kind: rng.chance(0.5) ? "process" : "machine", fault: number };
 }
 
 function plan(context: FaultContext, name: string, what: BoundaryName, countdown: number, forMs = plannedMs): void {

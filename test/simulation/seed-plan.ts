@@ -1,5 +1,6 @@
 /** What a seed decides before anything runs: who is there, their settings and limits, what clients do, how long. */
 import type { Limits } from "../../schemas/settings.ts";
+import type { AimedCrash } from "./boundaries.ts";
 import type { FaultClass } from "./fault-context.ts";
 import { Rng } from "./rng.ts";
 
@@ -28,6 +29,8 @@ export interface SeedPlan {
   readonly afterTotalLoss: "longest" | "wait";
   /** These kinds of faults and no others; else the seed chooses. */
   readonly faults?: readonly string[];
+  /** Planned crashes are at this boundary; else each draws its own. */
+  readonly crash?: AimedCrash;
   /** These occurrences of faults and no others. */
   readonly only?: readonly number[];
 }

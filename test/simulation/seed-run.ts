@@ -140,7 +140,7 @@ class SeedRun {
     const integrator = this.#startIntegrator();
     const operator = this.#startOperator();
     await scheduler.run(startWithinMs, () => this.#cluster.isWhole());
-    const { faultClass, suspicionMs, faultMs: forMs, faults: kinds, only } = this.#plan;
+    const { faultClass, suspicionMs, faultMs: forMs, faults: kinds, only, crash } = this.#plan;
     const faults = new FaultPlan({
       sim: this.#sim,
       cluster: this.#cluster,
@@ -153,6 +153,7 @@ class SeedRun {
       forMs,
       kinds,
       only,
+      crash,
     });
     this.#faults = faults;
     await scheduler.run(scheduler.nowMs + forMs);

@@ -12,6 +12,7 @@ import type { LogBatch } from "../../machines/log/batch.ts";
 import { initialRecord } from "../../machines/replica/initial-record.ts";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 import { Settings } from "../../schemas/settings.ts";
+import { aimedAt } from "./aims.ts";
 import { incarnationOf, type ServerEnd, type StartContext, type StartServer } from "./cluster.ts";
 import { misbehave } from "./misbehaving.ts";
 import { type Mutation, mutations } from "./mutations.ts";
@@ -191,6 +192,8 @@ export interface SeedTask {
   readonly mutation: string | undefined;
   /** What ships, in the plan of that mutation, which must find nothing there. */
   readonly isControl?: boolean | undefined;
+  /** The moment that the plan is made for. */
+  readonly aim?: string | undefined;
   readonly remainder?: Remainder | undefined;
 }
 
@@ -207,6 +210,7 @@ export async function runShipped(seed: number, task: SeedTask): Promise<SeedRepo
     },
     fixed: {
       ...(mutation === undefined ? {} : { ...calm, ...mutation.plan }),
+      ...(task.aim === undefined ? {} : aimedAt(task.aim)),
       ...(task.faults === undefined ? {} : { faults: task.faults }),
       ...task.remainder,
     },
