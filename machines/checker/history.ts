@@ -98,6 +98,12 @@ export interface EpochEvent extends OfServer {
   readonly epoch: number;
 }
 
+/** Another disk, or an older copy of it, was put in a server's place: what it had accepted went with it. */
+export interface DiskEvent extends At {
+  readonly type: "disk";
+  readonly server: string;
+}
+
 /** Digest of the tables and queues at an applied sequence, in memory or on disk. */
 export interface DigestEvent extends OfServer {
   readonly type: "digest";
@@ -127,6 +133,7 @@ export type HistoryEvent =
   | CommitEvent
   | MadeEvent
   | EpochEvent
+  | DiskEvent
   | DigestEvent
   | HealedEvent
   | NoteEvent;

@@ -15,7 +15,8 @@ export function checkServers(events: readonly HistoryEvent[]): Violation[] {
           text: `${event.server}/${event.incarnation} accepted epoch ${event.epoch} after ${before}`,
         });
       epochs.set(event.server, Math.max(before, event.epoch));
-    } else if (event.type === "digest") {
+    } else if (event.type === "disk") epochs.delete(event.server);
+    else if (event.type === "digest") {
       const place = `${event.history} ${event.sequence}`;
       const known = digests.get(place);
       if (known === undefined) digests.set(place, event);

@@ -361,3 +361,9 @@ test("where an integrator told the log, a gap is no violation, and what is lost 
   const again = final("a", 20, 5, { resultNumber: 3 });
   t.is(checkHistory([commit(0, [a, late, again]), ...sent], options).doubled, 1);
 });
+
+test("a server whose disk was replaced has seen no epoch", (t) => {
+  const older = { type: "epoch", atMs: 20, server: "alpha", incarnation: "alpha2", epoch: 0 } as const;
+  const replaced = { type: "disk", atMs: 19, server: "alpha" } as const;
+  t.deepEqual(checkHistory([...honest, replaced, older], strict).violations, []);
+});

@@ -234,6 +234,11 @@ export class Cluster {
     this.kill(name, kind);
   }
 
+  /** Another disk, or an older copy of it, is in its place. */
+  noteDisk(name: string): void {
+    this.#recorder.record({ type: "disk", server: name });
+  }
+
   startAll(): void {
     for (const name of this.names) this.start(name);
   }
@@ -262,6 +267,7 @@ export class Cluster {
   #isDoomed(name: string): boolean {
     const { disk } = this.#sim.host(name);
     const { process, nextPlan } = this.#server(name);
+    if (process !== null && disk.failedProcess === process.name) return true;
     return (
       nextPlan !== null || (process?.plan ?? null) !== null || disk.isFull || disk.failingSyncs + disk.failingWrites > 0
     );
@@ -360,6 +366,7 @@ export class Cluster {
     if (isNeeded || this.#sim.host(server.name).disk.isFull) return;
     this.#tell(server.name, "is given an empty disk by its operator");
     this.#sim.host(server.name).disk.wipe();
+    this.noteDisk(server.name);
   }
 
   #server(name: string): SimServer {

@@ -16,6 +16,8 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
   { seed: 371, once: "the checker took a new history to begin where a joiner took over older records under its name" },
   { seed: 2_001_299, once: "a server that started with a full log and nothing to flush took no request for ever" },
   { seed: 2_000_370, once: "the simulation started a server again after it was told to stop for good" },
+  { seed: 10000427, once: "the checker expected a lost disk to remember its epoch" },
+  { seed: 10001344, once: "a second failure while a server was dying of its disk counted as within the promise" },
   { seed: 20347, once: "the checker held a new history to an answer that it may have lost" },
   { seed: 2_000_958, once: "the checker ran the first body sent under an id, where another one was run" },
   {

@@ -159,6 +159,8 @@ export class SimDisk {
   failingSyncs = 0;
   /** Fault: so many of the next writes fail. */
   failingWrites = 0;
+  /** The process that met one of these errors: it will end of it. */
+  failedProcess = "";
   /** Fault: everything takes so many times longer (situation 41). */
   slowness = 1;
   readonly #rng: Rng;

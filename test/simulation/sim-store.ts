@@ -214,6 +214,7 @@ export class SimStore implements Store {
   #failIf(fails: boolean, code: StoreError["code"], message: string): void {
     if (!fails) return;
     this.#state = "failed";
+    this.#disk.failedProcess = this.#process.name;
     this.#issued.length = 0;
     throw new StoreError(code, message);
   }
