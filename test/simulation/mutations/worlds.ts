@@ -85,11 +85,13 @@ export function takingSilenceForLoss(world: World): World {
 
 /** The registry's section: where there is no record, there never was one. */
 export function firstWhereNothingIs(world: World): World {
+  let history = "another";
   return withRegistry(world, (registry) => ({
     read: async () => {
       const answer = await registry.read();
+      if (answer.outcome === "found") history = answer.record.history;
       if (answer.outcome !== "missing") return answer;
-      await registry.create(initialRecord("sim", "alpha", "another"));
+      await registry.create(initialRecord("sim", "alpha", history));
       return await registry.read();
     },
   }));
