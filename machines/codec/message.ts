@@ -34,6 +34,8 @@ export interface Heartbeat {
   /** The primary tells the record that it won, so that nobody needs to ask the registry. */
   record?: RegistryRecord;
   revision?: number;
+  /** And how often it lost others in a row, by name, and how long ago: who takes its role over counts on from there. */
+  removals?: Record<string, { times: number; ageMs: number }>;
 }
 
 /** A server asks the primary to be sent the log (rules 7 and 8). */

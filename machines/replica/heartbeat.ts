@@ -3,6 +3,7 @@
  * holds: beats are counted, so that an echo proves when it was heard; the primary tells the record that it has won.
  */
 import type { Heartbeat } from "../codec/message.ts";
+import { toldRemovals } from "./hold-off.ts";
 import type { ReplicaView } from "./view.ts";
 
 /** Main is closed and NATS has not said yet that nobody listens: ask again after this time. */
@@ -34,6 +35,7 @@ export class Heartbeats {
 function heartbeat(beat: number, view: HeartbeatView): Heartbeat {
   const { own, membership } = view;
   const { known } = membership;
+  const removals = view.hot ? toldRemovals(view.peers, view.nowMs) : undefined;
   const heard: Heartbeat["heard"] = {};
   for (const { name, heartbeat, mainBeat } of view.peers) {
     if (heartbeat !== null) heard[name] = { incarnation: heartbeat.incarnation, beat: heartbeat.beat, mainBeat };
@@ -56,5 +58,6 @@ function heartbeat(beat: number, view: HeartbeatView): Heartbeat {
     committed: own.committed,
     schema: view.options.schema,
     ...(view.hot && known !== null ? { record: known.record, revision: known.revision } : {}),
+    ...(removals === undefined ? {} : { removals }),
   };
 }

@@ -18,6 +18,7 @@ import {
   newLink,
 } from "../link.ts";
 import { type MirrorAction, type MirrorEvent, type MirrorSnapshot, mirrorStep, noMirror } from "../mirror.ts";
+import { hearRemovals, holdOffMs, noteRemoval, type Removals } from "./hold-off.ts";
 import type { Rules } from "./rules.ts";
 
 export type LinkName = "main" | "failsafe";
@@ -50,7 +51,7 @@ export interface Session {
   isReading: boolean;
 }
 
-export interface Peer {
+export interface Peer extends Removals {
   readonly name: string;
   heartbeat: Heartbeat | null;
   /** When the incarnation of that heartbeat was heard last. */
@@ -70,15 +71,7 @@ export interface Peer {
   session: Session | null;
   /** The incarnation that said it leaves: never added again. */
   leaving: string;
-  /** When this server was last removed for silence or slowness, and how often in a row (hysteresis). */
-  removedMs: number;
-  removals: number;
 }
-
-/** Removals within this time of each other count as flapping. */
-const flappingMs = 60_000;
-/** The longest that a flapping peer is kept waiting. */
-const maxHoldOffMs = 10_000;
 
 export class Peers {
   readonly #byName: Map<string, Peer>;
@@ -284,20 +277,27 @@ export class Peers {
     return linkForRecords(peer.links);
   }
 
-  noteRemovals(members: readonly Member[], nowMs: number): void {
-    for (const { server } of members) {
+  /** Members that this server asks to leave out. One that stops, or a primary that died, does not flap: it counts nothing. */
+  noteRemovals(members: readonly Member[], isTakeover: boolean, nowMs: number): void {
+    for (const { server, incarnation } of members) {
       const peer = this.#byName.get(server);
-      if (peer === undefined) continue;
-      peer.removals = nowMs - peer.removedMs < flappingMs ? peer.removals + 1 : 0;
-      peer.removedMs = nowMs;
+      if (peer === undefined || peer.leaving === incarnation) continue;
+      if (!isTakeover || this.isSilent(peer)) noteRemoval(peer, nowMs);
     }
   }
 
   /** A peer that keeps being removed waits longer each time before it is added again. */
   mayRejoin(peer: Peer, nowMs: number): boolean {
-    if (peer.removals === 0) return true;
-    const holdOffMs = Math.min(maxHoldOffMs, this.#suspicionMs * 2 ** peer.removals);
-    return this.#rules.mayRejoin(nowMs - peer.removedMs, holdOffMs);
+    const waitsMs = holdOffMs(peer, this.#suspicionMs);
+    return waitsMs === 0 || this.#rules.mayRejoin(nowMs - peer.removedMs, waitsMs);
+  }
+
+  /** The primary tells how often it, and servers that were primary before it, lost others: this one goes on from there. */
+  onRemovals(from: string, self: string, removals: NonNullable<Heartbeat["removals"]>, nowMs: number): void {
+    for (const [name, told] of Object.entries(removals)) {
+      const peer = this.#byName.get(name === self ? from : name);
+      if (peer !== undefined) hearRemovals(peer, told, nowMs);
+    }
   }
 }
 

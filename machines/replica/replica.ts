@@ -166,7 +166,8 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
       case "proposeAddition":
       case "proposeBase":
         if (action === "proposeBase") this.plans.baseMs = this.nowMs;
-        if (action === "proposeRemoval") this.peers.noteRemovals(this.plans.leavingOut, this.nowMs);
+        if (action === "proposeRemoval" || action === "proposeTakeover")
+          this.peers.noteRemovals(this.plans.leavingOut, action === "proposeTakeover", this.nowMs);
         this.membership.propose(proposed(action, this));
         return;
       case "follow":
@@ -350,6 +351,8 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
     const echo = message.heard[this.options.self.server];
     const mainBeat = echo?.incarnation === this.self ? echo.mainBeat : 0;
     if (!this.peers.onHeartbeat(peer.name, link, message, mainBeat, this.nowMs)) return;
+    if (message.removals !== undefined)
+      this.peers.onRemovals(peer.name, this.options.self.server, message.removals, this.nowMs);
     this.#onSettlement(this.membership.onHeartbeat(message, this.options.service, this.nowMs));
   }
 
