@@ -90,7 +90,7 @@ full("the wall clock of either jumps by a day, either way", async (t) => {
     const proof = await Proof.begin(t, pair);
     const before = await pair.normal();
     const { epoch } = await pair.registryRecord();
-    const skew = async (name: string) => ((await pair.newStatus(name)).atMs - Date.now()) / 1_000;
+    const skew = async (name: string) => ((await pair.nextStatus(name)).atMs - Date.now()) / 1_000;
     const jumps = [
       { name: before.backup, seconds: -daySeconds, serves: true },
       { name: before.backup, seconds: daySeconds, serves: true },

@@ -261,6 +261,12 @@ export class Pair {
     return this.waitFor(name, ({ atMs }) => atMs > sinceMs, { withinMs, waitedFor: "a new status" });
   }
 
+  /** The next status that comes from it, whatever its clock says. */
+  nextStatus(name: string): Promise<ServerStatus> {
+    const before = this.#statuses.get(name);
+    return this.waitFor(name, (status) => status !== before, { waitedFor: "the next status" });
+  }
+
   /** Waits until a server's status is as wanted, and returns it. */
   waitFor(
     name: string,
