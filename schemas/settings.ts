@@ -93,6 +93,8 @@ export const Settings = z
     confirm: z.enum(["memory", "written", "synced"]).default("memory"),
     afterTotalLoss: z.enum(["longest", "wait"]).default("longest"),
     publishResults: z.boolean().default(true),
+    /** A small process beside the server that tells the others the moment it is dead (Linux). */
+    witness: z.boolean().default(true),
     /** Marks a service on which `twinlog drill` may kill and cut. */
     testService: z.boolean().default(false),
     limits: Limits.prefault({}),

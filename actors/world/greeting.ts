@@ -9,10 +9,12 @@ export interface Greeting {
   readonly service: string;
   readonly server: string;
   readonly to: string;
+  /** Which life of the process speaks; a witness names it. Older programs do not say it. */
+  readonly life?: string | undefined;
 }
 
-export function greetingOf({ service, server, to }: Greeting): Uint8Array {
-  return Buffer.from(JSON.stringify({ twinlog: linkProtocolVersion, service, server, to }));
+export function greetingOf({ service, server, to, life }: Greeting): Uint8Array {
+  return Buffer.from(JSON.stringify({ twinlog: linkProtocolVersion, service, server, to, life }));
 }
 
 /** The greeting, or why it is none. */
@@ -24,10 +26,10 @@ export function readGreeting(frame: Uint8Array): Greeting | string {
     value = null;
   }
   if (typeof value !== "object" || value === null || !("twinlog" in value)) return "the peer does not speak Twinlog";
-  const { twinlog, service, server, to } = value as Record<string, unknown>;
+  const { twinlog, service, server, to, life } = value as Record<string, unknown>;
   if (twinlog !== linkProtocolVersion)
     return `the peer speaks version ${String(twinlog)} of the link, this server ${linkProtocolVersion}`;
   if (typeof service !== "string" || typeof server !== "string" || typeof to !== "string")
     return "the peer's greeting is not complete";
-  return { service, server, to };
+  return typeof life === "string" ? { service, server, to, life } : { service, server, to };
 }

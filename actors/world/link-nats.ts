@@ -5,11 +5,12 @@
  *   message   u32 crc32 of all that follows, u8 version, u8 length of the sender's name, name, frame
  *
  * What always holds:
- * 1. A peer is up once it was heard, and no longer when the broker says that nobody listens for it (noResponders) or when
- *    we have lost the broker ourselves (disconnected). Each change is told once.
+ * 1. A peer is up once it was heard, and no longer when the broker says that nobody listens for it (noResponders), when its
+ *    witness says that it is dead (the broker will find that nobody listens, once the dead one's kernel has told it), or when we have lost the broker ourselves (disconnected). Each change is told once.
  * 2. Nothing that was sent while disconnected ever leaves, and a damaged or foreign message is never delivered.
  */
 import { crc32 } from "node:zlib";
+import { readDeathNotice } from "../../schemas/death.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import type { NatsLine } from "./connection-nats.ts";
 import { byteLengthOf, copyParts } from "./frames.ts";
@@ -30,6 +31,8 @@ export interface NatsLinkOptions {
   /** Names of all servers of the service, this one included. */
   readonly servers: readonly string[];
   readonly line: NatsLine;
+  /** A witness says that a life of a peer is dead. True: it is the life that was last spoken with. */
+  readonly onDeath?: (peer: string, life: string) => boolean;
   /** Past this many bytes that wait for the broker, `send` returns false. */
   readonly maxBufferedBytes: number;
   readonly clock: Clock;
@@ -64,6 +67,7 @@ export class NatsLink implements Link {
     this.#inbox = `_INBOX.${clock.randomId()}`;
     this.#held = [
       line.subscribe(subjects.actor(service, server, "replication"), (message) => this.#onMessage(message)),
+      line.subscribe(subjects.deaths(service, server), ({ data }) => this.#onDeath(data)),
       line.subscribe(`${this.#inbox}.*`, (message) => this.#onAnswer(message)),
       line.onState((connected) => {
         if (!connected) for (const peer of this.#told.keys()) this.#tell(peer, "disconnected");
@@ -126,6 +130,12 @@ export class NatsLink implements Link {
   #onAnswer(message: BusMessage): void {
     const peer = message.subject.slice(this.#inbox.length + 1);
     if (message.status === noRespondersStatus && this.#told.has(peer)) this.#tell(peer, "noResponders");
+  }
+
+  #onDeath(data: Uint8Array): void {
+    const notice = readDeathNotice(data);
+    if (notice === null || !this.#told.has(notice.server)) return;
+    if (this.#options.onDeath?.(notice.server, notice.life) === true) this.#tell(notice.server, "noResponders");
   }
 
   #tell(peer: string, state: "up" | LinkDownReason): void {

@@ -27,6 +27,8 @@ export interface TcpLinkOptions {
   readonly server: string;
   /** All servers of the service, this one included. */
   readonly servers: readonly TcpAddress[];
+  /** Which life of this process it is. */
+  readonly life?: string;
   readonly tls?: TlsFiles | undefined;
   readonly allowPlaintext: boolean;
   readonly maxFrameBytes: number;
@@ -50,6 +52,8 @@ interface Peer {
   socket: Socket | null;
   /** What was last told. */
   told: "up" | LinkDownReason | null;
+  /** What its last greeting said. */
+  life: string | null;
   redialMs: number;
 }
 
@@ -72,7 +76,7 @@ export class TcpLink implements Link {
     for (const address of options.servers) {
       if (address === own) continue;
       const dials = own.name < address.name;
-      this.#peers.set(address.name, { address, dials, socket: null, told: null, redialMs: redialMinMs });
+      this.#peers.set(address.name, { address, dials, socket: null, told: null, life: null, redialMs: redialMinMs });
     }
   }
 
@@ -100,6 +104,17 @@ export class TcpLink implements Link {
       return false;
     // One copy, so one write to the kernel and nothing of the caller's is kept: cheaper than a list of small pieces.
     socket.write(encodeFrame(parts, bytes));
+    return true;
+  }
+
+  /**
+   * A witness says that this life of the peer is dead: its connection is closed, before its kernel does so. False: that is not
+   * the life that we last spoke with, and nothing is done.
+   */
+  onDeath(name: string, life: string): boolean {
+    const peer = this.#peers.get(name);
+    if (peer === undefined || peer.life !== life) return false;
+    peer.socket?.destroy();
     return true;
   }
 
@@ -227,12 +242,12 @@ export class TcpLink implements Link {
         refuse(outcome);
         return;
       }
-      peer = outcome;
+      peer = outcome.peer;
       deadline.cancel();
       this.#timers.delete(deadline);
       reader.allow(maxFrameBytes);
       if (dialled === null) this.#sendGreeting(socket, peer.address.name);
-      this.#up(peer, socket);
+      this.#up(peer, socket, outcome.life);
     });
     const deadline = this.#after(greetWithinMs, () => refuse("no greeting in time"));
     let failure: NodeJS.ErrnoException | null = null;
@@ -266,12 +281,12 @@ export class TcpLink implements Link {
   }
 
   #sendGreeting(socket: Socket, to: string): void {
-    const { service, server } = this.#options;
-    socket.write(encodeFrame([greetingOf({ service, server, to })]));
+    const { service, server, life } = this.#options;
+    socket.write(encodeFrame([greetingOf({ service, server, to, life })]));
   }
 
   /** The peer, or why it is none of ours. */
-  #recognise(frame: Uint8Array, socket: Socket, dialled: Peer | null): Peer | string {
+  #recognise(frame: Uint8Array, socket: Socket, dialled: Peer | null): { peer: Peer; life: string | null } | string {
     const { service, server } = this.#options;
     const greeting = readGreeting(frame);
     if (typeof greeting === "string") return greeting;
@@ -283,10 +298,10 @@ export class TcpLink implements Link {
     if (dialled === null && peer.dials) return `${greeting.server} dialled, though this server dials it`;
     if (socket instanceof TLSSocket && !certificateNames(socket.getPeerCertificate(), peer.address))
       return `the certificate does not name ${greeting.server}`;
-    return peer;
+    return { peer, life: greeting.life ?? null };
   }
 
-  #up(peer: Peer, socket: Socket): void {
+  #up(peer: Peer, socket: Socket, life: string | null): void {
     const older = peer.socket;
     if (older !== null) {
       this.#down(peer, "closed");
@@ -294,6 +309,7 @@ export class TcpLink implements Link {
     }
     peer.socket = socket;
     peer.told = "up";
+    peer.life = life;
     peer.redialMs = redialMinMs;
     this.#handlers?.onUp(peer.address.name);
   }

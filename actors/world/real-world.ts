@@ -31,11 +31,16 @@ export async function openRegistry(settings: Settings): Promise<{ registry: Regi
   return { registry: opened, close: () => line.release() };
 }
 
+export interface RealWorld extends World {
+  /** Which life of this process it is, as its greetings say. */
+  readonly life: string;
+}
+
 /** `log`: instead of lines of JSON on standard error. */
 export async function openRealWorld(
   settings: Settings,
   options: { log?: Log; logLevel?: LogLevel } = {},
-): Promise<World> {
+): Promise<RealWorld> {
   const { service, server, servers, limits, nats, mainLink, registry } = settings;
   const clock = openNodeClock();
   const level = options.logLevel;
@@ -45,25 +50,30 @@ export async function openRealWorld(
   const control = new NatsLine({ nats, name: `${name} failsafe`, clock, log });
   // What may be unconfirmed may wait here, and some heartbeats besides.
   const maxBufferedBytes = limits.maxUnconfirmedBytes + limits.maxBatchBytes + messageRoomBytes;
-  return {
+  const life = clock.randomId();
+  const main = new TcpLink({
+    service,
+    server,
+    servers,
+    life,
+    tls: mainLink.tls,
+    allowPlaintext: mainLink.allowPlaintext,
+    maxFrameBytes: limits.maxBatchBytes + messageRoomBytes,
+    maxBufferedBytes,
     clock,
     log,
-    main: new TcpLink({
-      service,
-      server,
-      servers,
-      tls: mainLink.tls,
-      allowPlaintext: mainLink.allowPlaintext,
-      maxFrameBytes: limits.maxBatchBytes + messageRoomBytes,
-      maxBufferedBytes,
-      clock,
-      log,
-    }),
+  });
+  return {
+    life,
+    clock,
+    log,
+    main,
     failsafe: new NatsLink({
       service,
       server,
       servers: servers.map((each) => each.name),
       line: control,
+      onDeath: (peer, of) => main.onDeath(peer, of),
       maxBufferedBytes,
       clock,
       log,

@@ -7,6 +7,7 @@ import { Command } from "commander";
 import { rehearse } from "../../actors/rehearsal.ts";
 import { startServer } from "../../actors/server.ts";
 import { openRealWorld } from "../../actors/world/real-world.ts";
+import { startWitness } from "../../actors/world/witness.ts";
 import { findApplication } from "../applications.ts";
 import { readSettings } from "../settings-file.ts";
 import { endWithParent } from "../up/parent.ts";
@@ -22,6 +23,7 @@ export function serverCommand(world: CommandWorld, version: string): Command {
       const application = await findApplication(settings.application, config);
       const real = await openRealWorld(settings);
       rehearse(application, settings);
+      if (settings.witness) startWitness({ settings, life: real.life, clock: real.clock, log: real.log });
       const server = startServer({ settings, application, world: real, process: { pid: process.pid, version } });
       endWithParent(() => server.stop());
       stopOnSignals(() => server.stop());

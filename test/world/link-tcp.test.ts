@@ -200,6 +200,34 @@ test("link-tcp: a newer connection of the same peer replaces the older one, as d
   await beta.stop();
 });
 
+test("link-tcp: a dead life's connection is closed at once, another life's is left alone", async (t) => {
+  const { beta, proxy, until } = await tcpPair();
+  t.teardown(() => proxy.close());
+  const atBeta = listener();
+  await beta.start(atBeta.handlers);
+  const open = (life?: string) => {
+    const socket = connect({ host, port: beta.port() });
+    socket.on("error", () => undefined);
+    socket.write(encodeFrame([greetingOf({ ...greeting, life })]));
+    return socket.resume();
+  };
+  t.false(beta.onDeath("alpha", "first"), "nobody has spoken yet");
+  open("first");
+  await until(() => atBeta.events.length === 1, "the first life to be up");
+  t.false(beta.onDeath("alpha", "zeroth"));
+  t.false(beta.onDeath("gamma", "first"));
+  t.true(beta.onDeath("alpha", "first"));
+  await until(() => atBeta.events.length === 2, "its connection to be closed");
+  open("second");
+  await until(() => atBeta.events.length === 3, "the second life to be up");
+  t.false(beta.onDeath("alpha", "first"), "a late word about the life before");
+  open();
+  await until(() => atBeta.events.length === 5, "an older program, which says nothing of lives");
+  t.false(beta.onDeath("alpha", "second"));
+  t.deepEqual(atBeta.events, ["up alpha", "down alpha closed", "up alpha", "down alpha closed", "up alpha"]);
+  await beta.stop();
+});
+
 test("link-tcp: a taken port is a clear error", async (t) => {
   const { beta, proxy } = await tcpPair();
   t.teardown(() => proxy.close());

@@ -1,0 +1,60 @@
+/**
+ * The program of a witness (witness.ts): reads whom to watch, watches, tells, ends. What always holds: it ends when its server
+ * has, however that went, and never before because of a signal that was meant for its server; it watches the process that
+ * started it and no other that got the same number later, because the file stays open.
+ */
+import { openSync, readSync } from "node:fs";
+import process from "node:process";
+import { text } from "node:stream/consumers";
+import { subjects } from "../../schemas/subjects.ts";
+import { openNodeClock } from "./clock-node.ts";
+import { NatsLine } from "./connection-nats.ts";
+import type { Log } from "./ports.ts";
+import { memoryFileOf, type Watch } from "./witness.ts";
+
+/** How often it looks. That costs some two percent of a core. */
+const lookEveryMs = 5;
+/** How long the broker may take to have the notice. */
+const tellWithinMs = 500;
+
+const silent = () => undefined;
+const log: Log = { debug: silent, info: silent, warn: silent, error: silent };
+
+process.stdout.on("error", silent);
+process.on("SIGINT", silent);
+process.on("SIGTERM", silent);
+process.on("SIGHUP", silent);
+
+const watch = JSON.parse(await text(process.stdin)) as Watch;
+const { pid, life, service, server, peers, nats } = watch;
+const hasMemory = openLook(pid);
+const line = new NatsLine({ nats, name: `twinlog ${service} ${server} witness`, clock: openNodeClock(), log });
+line.onState((connected) => {
+  if (connected) process.stdout.write("watching\n");
+});
+line.acquire();
+const looking = setInterval(() => {
+  if (hasMemory()) return;
+  clearInterval(looking);
+  setTimeout(() => process.exit(1), tellWithinMs);
+  const notice = Buffer.from(JSON.stringify({ server, life }));
+  for (const peer of peers) line.publish(subjects.deaths(service, peer), notice);
+  void line.flush().then(() => process.exit(0));
+}, lookEveryMs);
+
+/** Whether the process that started this one still has memory. */
+function openLook(of: number): () => boolean {
+  if (process.ppid !== of) process.exit(0);
+  const file = openSync(memoryFileOf(of), "r");
+  // Opened before it was checked that the number still is our parent's: now the file is that process's for ever.
+  if (process.ppid !== of) process.exit(0);
+  const pages = Buffer.alloc(2);
+  return () => {
+    try {
+      // The size in pages: "0 0 0 0 0 0 0" once the memory is gone, an error once the process is.
+      return readSync(file, pages, 0, pages.length, 0) === pages.length && pages.toString("latin1") !== "0 ";
+    } catch {
+      return false;
+    }
+  };
+}

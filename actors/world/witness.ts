@@ -1,0 +1,73 @@
+/**
+ * The witness of a server's death: a small process beside it that does nothing but look whether it still has memory, and
+ * tells the other servers the moment it has none.
+ *
+ * Why: when a process is killed, the kernel first frees its memory and only then closes its connections. With a large heap that
+ * takes tens of milliseconds, in which nobody else could know. Linux shows the loss of the memory at once, in /proc.
+ * What always holds: nothing depends on it. A witness that is missing, late or wrong costs time, never safety: what it says
+ * counts as a closed connection (rule 9), and who goes on is decided by the registry alone.
+ */
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import type { Socket } from "node:net";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import type { Settings } from "../../schemas/settings.ts";
+import type { Clock, Log } from "./ports.ts";
+
+/** What the witness is told, as one line of JSON on its standard input: credentials do not belong on a command line. */
+export interface Watch {
+  readonly pid: number;
+  readonly life: string;
+  readonly service: string;
+  readonly server: string;
+  /** Whom to tell. */
+  readonly peers: readonly string[];
+  readonly nats: Settings["nats"];
+}
+
+export interface WitnessOptions {
+  readonly settings: Settings;
+  readonly life: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A witness looks, and can tell. */
+  readonly onWatching?: (pid: number) => void;
+}
+
+const program = fileURLToPath(new URL("./witness-process.js", import.meta.url));
+/** From the death of a witness to the next one. */
+export const nextWitnessMs = 2_000;
+
+/** The file that shows whether a process still has memory; it exists on Linux only. */
+export const memoryFileOf = (pid: number | "self"): string => `/proc/${pid}/statm`;
+
+/** Starts a witness of this very process, and another one whenever it dies. Without /proc there is none. */
+export function startWitness({ settings, life, clock, log, onWatching }: WitnessOptions): void {
+  const { service, server, servers, nats } = settings;
+  const peers = servers.map(({ name }) => name).filter((name) => name !== server);
+  const start = () => {
+    const watch: Watch = { pid: process.pid, life, service, server, peers, nats };
+    // It leads a group of its own: Ctrl-C is not meant for it.
+    const child = spawn(process.execPath, [program], { stdio: ["pipe", "pipe", "ignore"], detached: true });
+    let isOver = false;
+    const end = (reason: string) => {
+      if (isOver) return;
+      isOver = true;
+      log.warn({ reason }, "the witness is gone; without it the others learn later of a death of this server");
+      clock.after(nextWitnessMs, start);
+    };
+    child.on("error", (error) => end(error.message));
+    child.on("exit", (code, signal) => end(signal ?? `status ${code}`));
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(`${JSON.stringify(watch)}\n`);
+    child.stdout.once("data", () => {
+      log.debug({ pid: child.pid }, "the witness watches");
+      if (child.pid !== undefined) onWatching?.(child.pid);
+    });
+    // No reason to stay.
+    child.unref();
+    (child.stdout as Socket).unref();
+  };
+  if (peers.length > 0 && existsSync(memoryFileOf("self"))) start();
+}

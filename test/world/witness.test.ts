@@ -1,0 +1,168 @@
+/**
+ * The witness, with real processes and a real nats-server: what it tells and when, what it survives, and what the links make
+ * of its word.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import test from "ava";
+import { openNodeClock } from "../../actors/world/clock-node.ts";
+import { NatsLine } from "../../actors/world/connection-nats.ts";
+import { NatsLink } from "../../actors/world/link-nats.ts";
+import type { BusMessage, LinkHandlers } from "../../actors/world/ports.ts";
+import { memoryFileOf } from "../../actors/world/witness.ts";
+import { readDeathNotice } from "../../schemas/death.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import { atEnd } from "../helpers/at-end.ts";
+import { sharedNatsServer } from "../helpers/nats.ts";
+import { until } from "../helpers/until.ts";
+import { keptLog } from "./silent-log.ts";
+
+const broker = sharedNatsServer(test);
+const program = fileURLToPath(new URL("./witnessed.js", import.meta.url));
+const withinMs = 20_000;
+/** Elsewhere a process has no witness, and these tests are not there. */
+const onLinux = existsSync(memoryFileOf("self")) ? test : () => undefined;
+const children = new Set<ChildProcess>();
+atEnd(() => {
+  for (const child of children) child.kill("SIGKILL");
+});
+
+function openLine(): NatsLine {
+  const nats = { servers: [`nats://127.0.0.1:${broker.current.port}`] };
+  return new NatsLine({ nats, name: "test", clock: openNodeClock(), log: keptLog() });
+}
+
+/** A process with a witness, and what beta hears of its death. */
+async function witnessed(service: string, life: string) {
+  const heard: (ReturnType<typeof readDeathNotice> | null)[] = [];
+  const line = openLine();
+  line.acquire();
+  line.subscribe(subjects.deaths(service, "beta"), ({ data }: BusMessage) => heard.push(readDeathNotice(data)));
+  await line.ready();
+  await line.flush();
+  const settings = {
+    service,
+    server: "alpha",
+    servers: [
+      { name: "alpha", port: 1 },
+      { name: "beta", port: 2 },
+    ],
+    dataDirectory: "nowhere",
+    nats: { servers: [`nats://127.0.0.1:${broker.current.port}`] },
+  };
+  const child = spawn(process.execPath, [program, JSON.stringify(settings), life], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  children.add(child);
+  const pids: number[] = [];
+  createInterface({ input: child.stdout }).on("line", (pid) => pids.push(Number(pid)));
+  const watching = (nth: number) => until(() => pids[nth], { withinMs, waitedFor: `witness ${nth} to watch` });
+  const notice = () => until(() => heard[0], { withinMs, waitedFor: "a death notice" });
+  return { child, watching, heard, notice, close: () => line.release() };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Hundredths of a second of work that it has done. */
+function workOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const [user = 0, system = 0] = stat.slice(stat.lastIndexOf(")")).split(" ").slice(12, 14).map(Number);
+  return user + system;
+}
+
+const isGone = (pid: number) => until(() => !isAlive(pid), { withinMs, waitedFor: "the witness to be gone" });
+
+onLinux("witness: it tells that its process was killed, names the life, and ends", async (t) => {
+  const { child, watching, heard, notice, close } = await witnessed("killed", "first");
+  const witness = await watching(0);
+  child.kill("SIGKILL");
+  t.deepEqual(await notice(), { server: "alpha", life: "first" });
+  await isGone(witness);
+  t.is(heard.length, 1);
+  await close();
+});
+
+onLinux("witness: it tells of an end by itself too", async (t) => {
+  const { child, watching, notice, close } = await witnessed("ended", "first");
+  const witness = await watching(0);
+  child.stdin?.end();
+  t.deepEqual(await notice(), { server: "alpha", life: "first" });
+  await isGone(witness);
+  await close();
+});
+
+onLinux("witness: a paused process is not a dead one, and signals for its server do not end it", async (t) => {
+  const { child, watching, heard, notice, close } = await witnessed("paused", "first");
+  const witness = await watching(0);
+  child.kill("SIGSTOP");
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.kill(witness, signal);
+  const before = workOf(witness);
+  // Many looks later it is still there and has told nothing.
+  await until(() => workOf(witness) >= before + 3, { withinMs, waitedFor: "the witness to have looked" });
+  t.deepEqual(heard, []);
+  t.true(isAlive(witness));
+  child.kill("SIGKILL");
+  t.deepEqual(await notice(), { server: "alpha", life: "first" });
+  await isGone(witness);
+  await close();
+});
+
+onLinux("witness: one that is killed is followed by another, which does the same", async (t) => {
+  const { child, watching, heard, notice, close } = await witnessed("replaced", "first");
+  const witness = await watching(0);
+  process.kill(witness, "SIGKILL");
+  const next = await watching(1);
+  t.not(next, witness);
+  t.deepEqual(heard, []);
+  child.kill("SIGKILL");
+  t.deepEqual(await notice(), { server: "alpha", life: "first" });
+  await isGone(next);
+  await close();
+});
+
+test("witness: the failsafe link takes its word for the life that the main link spoke with, and for no other", async (t) => {
+  const line = openLine();
+  const asked: string[] = [];
+  const events: string[] = [];
+  const link = new NatsLink({
+    service: "word",
+    server: "beta",
+    servers: ["alpha", "beta"],
+    line: openLine(),
+    onDeath: (peer, life) => {
+      asked.push(`${peer} ${life}`);
+      return life === "second";
+    },
+    maxBufferedBytes: 1_000,
+    clock: openNodeClock(),
+    log: keptLog(),
+  });
+  const handlers: LinkHandlers = {
+    onUp: (peer) => events.push(`up ${peer}`),
+    onDown: (peer, reason) => events.push(`down ${peer} ${reason}`),
+    onFrame: () => undefined,
+  };
+  await link.start(handlers);
+  line.acquire();
+  await line.ready();
+  const tell = (notice: string) => line.publish(subjects.deaths("word", "beta"), Buffer.from(notice));
+  const strange = ["{}", "no JSON", '{"server":"alpha"}', '{"server":"gamma","life":"second"}'];
+  for (const notice of strange) tell(notice);
+  tell('{"server":"alpha","life":"first"}');
+  await until(() => asked.length === 1, { withinMs, waitedFor: "the notice of another life" });
+  t.deepEqual(events, []);
+  tell('{"server":"alpha","life":"second"}');
+  await until(() => events.length === 1, { withinMs, waitedFor: "the notice of this life" });
+  t.deepEqual(events, ["down alpha noResponders"]);
+  t.deepEqual(asked, ["alpha first", "alpha second"]);
+  await Promise.all([link.stop(), line.release()]);
+});
