@@ -4,6 +4,7 @@
  * transfer that makes no progress ends, and leaves the joiner's store as it was.
  */
 
+import { RecoveryError } from "../../machines/checkpoint/scan.ts";
 import { SnapshotError } from "../../machines/checkpoint/snapshot-codec.ts";
 import type { PeerMessage, SnapshotAck, SnapshotChunk } from "../../machines/codec/message.ts";
 import type { SnapshotSender } from "../checkpoint/snapshot.ts";
@@ -189,7 +190,7 @@ export class SnapshotTransfer {
   /** A snapshot that does not prove right is dropped and asked for again; a dead store is the end. */
   #onBroken(receiving: Receiving, error: unknown): void {
     if (this.#receiving !== receiving) return;
-    if (!(error instanceof SnapshotError)) throw error;
+    if (!(error instanceof SnapshotError || error instanceof RecoveryError)) throw error;
     this.#parts.world.log.warn({ peer: receiving.peer, error: error.message }, "a snapshot was dropped");
     this.#giveUp(receiving);
   }
