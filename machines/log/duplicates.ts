@@ -6,6 +6,9 @@
  * that all servers forget the same. The floor never falls: it is the highest stamp ever forgotten.
  */
 
+/** The floor when a reply with this stamp is forgotten, ms since 1970 both. */
+export type FloorAfter = (floorMs: number, forgottenMs: number) => number;
+
 const firstCapacity = 16;
 const arenaBytes = 1024 * 1024;
 
@@ -112,11 +115,11 @@ export class DuplicateTable {
   }
 
   /** Forgets the replies of records up to `through`, and lifts the floor. */
-  forget(through: number): void {
+  forget(through: number, floorAfter: FloorAfter = Math.max): void {
     while (this.#head < this.#tail) {
       const at = this.#head & (this.#keys.length - 1);
       if ((this.#sequences[at] ?? 0) > through) break;
-      this.#floorMs = Math.max(this.#floorMs, this.#stamps[at] ?? 0);
+      this.#floorMs = floorAfter(this.#floorMs, this.#stamps[at] ?? 0);
       this.#drop(this.#head);
       this.#head += 1;
     }

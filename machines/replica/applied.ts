@@ -35,7 +35,8 @@ export class Applied {
       do {
         requests.observe(this.#reader, bytes);
         const { sequence, forgottenThrough } = this.#reader;
-        if (sequence <= own.committed) requests.forget(rules.forgetsThrough(forgottenThrough, sequence));
+        if (sequence <= own.committed)
+          requests.forget(rules.forgetsThrough(forgottenThrough, sequence), rules.floorAfter);
         else requests.expectForget(sequence, forgottenThrough);
       } while (this.#reader.next());
     }

@@ -77,8 +77,9 @@ export class Commitment {
       this.results = batch?.results ?? 0;
     }
     const { requests } = view.applied;
-    requests.onCommitted(point);
-    if (forget > 0) requests.forget(forget);
+    const { floorAfter } = view.rules;
+    requests.onCommitted(point, floorAfter);
+    if (forget > 0) requests.forget(forget, floorAfter);
   }
 
   #point(view: CommitView): number {

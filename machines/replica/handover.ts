@@ -18,7 +18,7 @@ export function heirOf(record: RegistryRecord, needs: HeirNeeds, view: ReplicaVi
     const peer = view.peers.get(member.server);
     if (
       peer?.session?.incarnation === member.incarnation &&
-      (needs === "session" || peer.heartbeat?.bus) &&
+      (needs === "session" || view.rules.reachesNats(peer.heartbeat?.bus === true)) &&
       (needs !== "registry" || peer.heartbeat?.registry) &&
       !peer.heartbeat?.stopping
     )
@@ -63,9 +63,9 @@ export interface HandoverView extends ReplicaView {
 export function mayTake(offer: Handover, following: Following | null, view: HandoverView): boolean {
   const { membership } = view;
   const { log } = view.own;
-  if (view.state !== "following.warm" || view.stopping || !view.bus.connected || !view.applied.isLoaded) return false;
+  if (view.state !== "following.warm" || view.stopping || !view.applied.isLoaded) return false;
   // A compare-and-set that cannot be settled would leave this server confirming nothing.
-  if (!membership.isAnswered) return false;
+  if (!view.rules.reachesNats(view.bus.connected && membership.isAnswered)) return false;
   if (membership.frozen !== "" || !membership.isEpochSaved || offer.epoch !== membership.epoch) return false;
   if (!following?.accepted || following.primary.incarnation !== offer.from || offer.to !== view.self) return false;
   return view.rules.holdsOffer(offer, log.last, log.hashAt(offer.sequence));

@@ -112,7 +112,7 @@ export class Intake {
       return null;
     }
     const running = this.#running.get(key);
-    if (running !== undefined) {
+    if (running !== undefined && rules.isInProgress(running.done)) {
       if (rules.isReused(arrival.bodyHash, running.bodyHash)) this.#refuseReused(arrival, view);
       else if (this.#isFull(view)) this.refuse(arrival, "BUSY", "too many requests are in flight", view);
       else if (arrival.replyTo !== "") this.#join(running, arrival.replyTo);
@@ -278,7 +278,7 @@ export class Intake {
       return;
     }
     if (arrival.replyTo === "") return;
-    const { reply } = done;
+    const reply = view.rules.storedReply(done.reply, view.epoch);
     if (view.rules.mayAnswer(done.sequence, view.committed)) this.#replies.oweAtOnce(arrival.replyTo, reply, true);
     else if (this.#isFull(view)) this.refuse(arrival, "BUSY", "too many requests are in flight", view);
     else this.#replies.owe(arrival.replyTo, view.log.last, reply, 0, reply.length, true);

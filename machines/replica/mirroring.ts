@@ -125,14 +125,14 @@ export function onConfirm(session: Session, message: Confirm, nowMs: number, vie
   session.sent = Math.max(session.sent, session.confirmed);
   while (session.flight.length > 0 && (session.flight[0]?.last ?? 0) <= session.confirmed)
     session.flightBytes -= session.flight.shift()?.bytes ?? 0;
-  if (message.gap) sendAgain(session, nowMs);
+  if (message.gap) sendAgain(session, nowMs, view);
   return true;
 }
 
 /** From the last confirmed record: after a gap, a change of links, or when no confirm comes. */
-function sendAgain(session: Session, nowMs: number): void {
+function sendAgain(session: Session, nowMs: number, { rules }: MirrorView): void {
   if (session.sent > session.confirmed) session.resentMs = nowMs;
-  session.sent = Math.max(session.confirmed, session.start);
+  session.sent = rules.resendsFrom(session.confirmed, session.start, session.sent);
   session.flight = [];
   session.flightBytes = 0;
 }
@@ -182,7 +182,7 @@ export function pump(peer: Peer, nowMs: number, mustSpeak: boolean, view: Mirror
   const { log } = view.own;
   const link = view.peers.linkTo(peer);
   if (session.link !== link) {
-    if (session.link !== null) sendAgain(session, nowMs);
+    if (session.link !== null) sendAgain(session, nowMs, view);
     session.link = link;
   }
   // Level: nothing is owed. What is only about to be sent again still is.
@@ -204,7 +204,7 @@ export function keepUp(peer: Peer, nowMs: number, view: MirrorView): void {
   const { session } = peer;
   if (session === null || view.peers.isAway(peer)) return;
   const isLate = nowMs - Math.max(session.progressMs, session.resentMs) > 4 * view.limits.heartbeatMs;
-  if (session.sent > session.confirmed && isLate) sendAgain(session, nowMs);
+  if (session.sent > session.confirmed && isLate) sendAgain(session, nowMs, view);
   pump(peer, nowMs, true, view);
   session.quiet = true;
 }

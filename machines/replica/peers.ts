@@ -274,7 +274,7 @@ export class Peers {
 
   /** The link for records: main while it is up, else NATS. */
   linkTo(peer: Peer): LinkName {
-    return linkForRecords(peer.links);
+    return this.#rules.linkFor(linkForRecords(peer.links));
   }
 
   /** Members that this server asks to leave out. One that stops, or a primary that died, does not flap: it counts nothing. */

@@ -32,7 +32,7 @@ export function proposed(proposal: Proposal, view: ProposalView): Partial<Regist
       // What was appended after the fence was confirmed by nobody, and may not be on the disk yet.
       return without(view, "primary-only", view.state === "hot.fencing.asking" ? view.plans.fence : own.position);
     case "proposeRoles":
-      return { primary: options.self, mode: "normal", durability: "memory" };
+      return view.rules.rolesSwitched(options.self, own.position);
     case "proposeAddition": {
       const joiner = view.plans.takingIn as Member;
       const stay = (record?.inSync ?? []).filter((member) => member.server !== joiner.server);

@@ -4,7 +4,7 @@
  * every server that has applied the same log has the same table. The intake's own list of what runs now is `running`.
  */
 import { RecordReader, recordKinds, requestKey } from "../codec/record.ts";
-import { DuplicateTable } from "../log/duplicates.ts";
+import { DuplicateTable, type FloorAfter } from "../log/duplicates.ts";
 
 export interface CompletedTransaction {
   readonly name: string;
@@ -175,16 +175,16 @@ export class RequestTable {
     this.#expected.push({ sequence, through });
   }
   /** Inherited records are committed through here. */
-  onCommitted(sequence: number): void {
+  onCommitted(sequence: number, floorAfter: FloorAfter): void {
     while (this.#expected.length > 0 && (this.#expected[0]?.sequence ?? 0) <= sequence)
-      this.forget(this.#expected.shift()?.through ?? 0);
+      this.forget(this.#expected.shift()?.through ?? 0, floorAfter);
   }
   /** A record that says so is committed. */
-  forget(through: number): void {
+  forget(through: number, floorAfter?: FloorAfter): void {
     if (through <= this.#forgotten) return;
     this.#forgotten = through;
     this.#forgetThrough = Math.max(this.#forgetThrough, through);
-    this.done.forget(through);
+    this.done.forget(through, floorAfter);
     // Tried and never finished, and nobody asks any more: it must not hold the log on the disk for ever.
     for (const [key, request] of this.#begun)
       if (request.completed.length === 0 && request.firstSequence <= through) this.#begun.delete(key);

@@ -68,6 +68,9 @@ export const shippedRules = {
     message.from === facts.primary &&
     message.to === facts.self,
 
+  /** Rule 4: after a gap, a change of links, or too long without a confirm, records go again from the last confirmed one. */
+  resendsFrom: (confirmed: number, start: number, _sent: number): number => Math.max(confirmed, start),
+
   /** Rule 4: a batch is appended as it was made: the log, which ends with this hash, judges what it follows. */
   asMade: (batch: LogBatch, _hash: number): LogBatch => batch,
 
@@ -91,6 +94,9 @@ export const shippedRules = {
   /** Rule 5: a read or a refusal waits for an echo, from every other in-sync member, of a probe sent after it arrived. */
   isProven: (needs: number, echoed: number): boolean => echoed >= needs,
 
+  /** Rule 5: `ready` is a word like any other: it leaves when all that was inherited is committed. */
+  mayAnnounce: (committed: number, inherited: number): boolean => committed >= inherited,
+
   /** Rule 6: what may be applied to tables of a warm server and on disk. */
   mayApply: (_last: number, committed: number): number => committed,
 
@@ -112,6 +118,10 @@ export const shippedRules = {
 
   /** Rule 9: a tick that comes late says that this server was paused, and what it did not hear says nothing. */
   wasPaused: (sinceTickMs: number, limitMs: number): boolean => sinceTickMs > limitMs,
+  /** Rule 9: records go by the main link while it is up, and by NATS where that is all there is. */
+  linkFor: (found: "main" | "failsafe"): "main" | "failsafe" => found,
+  /** Rule 9: where both have lost NATS nobody moves: the role goes to one that has it, and is taken only with it. */
+  reachesNats: (isConnected: boolean): boolean => isConnected,
   /** Rule 9: one that keeps being removed waits longer each time. */
   mayRejoin: (sinceRemovalMs: number, holdOffMs: number): boolean => sinceRemovalMs >= holdOffMs,
   /** Rule 9: a primary that lost NATS, or its registry, for this long hands its role over while the main link lives. */
@@ -125,6 +135,9 @@ export const shippedRules = {
 
   /** The start table: while an in-sync incarnation lives, it takes over, and one that restarted joins. */
   mayTakeOver: (isLiving: boolean): boolean => isLiving,
+
+  /** The registry's section: the base of one that is alone is moved forward from time to time. */
+  mustRebase: (sinceMs: number, limitMs: number): boolean => sinceMs >= limitMs,
 
   /** The start table: a sole member's disk must hold the base. */
   holdsBase: (record: RegistryRecord, last: number, hashAtBase: number | undefined): boolean =>
@@ -155,6 +168,12 @@ export const shippedRules = {
   /** Rule 12. */
   isDuplicate: (sequence: number): boolean => sequence > 0,
   isReused: (bodyHash: number, remembered: number): boolean => bodyHash !== remembered,
+  /** Rule 12: one that is in progress is joined. */
+  isInProgress: (isDone: boolean): boolean => !isDone,
+  /** Rules 5 and 12: a duplicate gets the stored reply, with the epoch of its record. */
+  storedReply: (reply: Uint8Array, _epoch: number): Uint8Array => reply,
+  /** Rule 12: the floor is the highest stamp ever forgotten. */
+  floorAfter: (floorMs: number, forgottenMs: number): number => Math.max(floorMs, forgottenMs),
   /** Rule 12: what may be forgotten is decided by the primary, and carried in records. */
   forgetsThrough: (carried: number, _sequence: number): number => carried,
   isFromFuture: (issuedAtMs: number | undefined, latestMs: number): boolean =>
@@ -183,6 +202,14 @@ export const shippedRules = {
   needsAttempt: (isSuspect: boolean): boolean => isSuspect,
   isPoisoned: (attempts: number): boolean => attempts >= 2,
 
+  /** Planned switch: no new request is taken. */
+  isIntakeStopped: (isHeld: boolean): boolean => isHeld,
+  /** Planned switch: the roles change, and who is in sync stays as it is. */
+  rolesSwitched: (heir: Member, _end: Position): Partial<RegistryRecord> => ({
+    primary: heir,
+    mode: "normal",
+    durability: "memory",
+  }),
   /** Planned switch: everything is committed when the role is offered, and who takes it holds all of it. */
   mayOffer: (committed: number, last: number): boolean => committed >= last,
   holdsOffer: (offer: Position, last: number, hash: number | undefined): boolean =>

@@ -59,7 +59,7 @@ export class Serving {
   announce(view: ServingView): void {
     const { own, membership, options } = view;
     if (this.#isReady || !view.hot || !view.applied.isLoaded) return;
-    if (own.committed < this.inherited || !membership.isEpochSaved) return;
+    if (!view.rules.mayAnnounce(own.committed, this.inherited) || !membership.isEpochSaved) return;
     this.#isReady = true;
     view.out.push({
       type: "ready",
