@@ -151,6 +151,7 @@ export function checkRequests(stories: Map<string, RequestStory>, logs: Committe
   const violations: Violation[] = [];
   const finals = new Map<string, CommittedRecord>();
   const done = new Set<string>();
+  const begun = firstRecords(logs);
   for (const record of logs.final) {
     const key = storyKey(record.client, record.id);
     if (record.kind === "final") finals.set(key, record);
@@ -178,7 +179,9 @@ export function checkRequests(stories: Map<string, RequestStory>, logs: Committe
           fail("invariant 6", `was answered ${bytes}, the log has ${record.reply}`, atMs);
       } else checkNames(record, reply, fail);
       checkCommitted(logs, story, fail);
-    } else if (record !== undefined && story.refused.size === story.copies.size) {
+    }
+    checkRefusals(key, story, begun, fail);
+    if (story.answer === null && record !== undefined && story.refused.size === story.copies.size) {
       fail("checker", `every copy was refused with executed: false, and it is in the log at ${record.sequence}`);
     }
   }
@@ -190,6 +193,31 @@ export function checkRequests(stories: Map<string, RequestStory>, logs: Committe
         text: `${record.client}/${record.id} is in the log and was never sent`,
       });
   return violations;
+}
+
+/**
+ * When the first record of each request was first committed. It was made of a copy that was sent before; an attempt runs
+ * nothing.
+ */
+function firstRecords({ histories }: CommittedLogs): Map<string, number> {
+  const begun = new Map<string, number>();
+  for (const { records, firstAtMs } of histories)
+    for (const { kind, client, id, sequence } of records.values()) {
+      if (kind === "attempt" || kind === "history") continue;
+      const key = storyKey(client, id);
+      const atMs = firstAtMs.get(sequence) ?? Number.POSITIVE_INFINITY;
+      begun.set(key, Math.min(begun.get(key) ?? atMs, atMs));
+    }
+  return begun;
+}
+
+/** A copy that ran was not refused as not executed: of those that were sent before its record, one is left. */
+function checkRefusals(key: string, story: RequestStory, begun: Map<string, number>, fail: Fail): void {
+  const atMs = begun.get(key);
+  if (atMs === undefined || story.refused.size === 0) return;
+  const before = [...story.copies.values()].filter((copy) => copy.atMs <= atMs);
+  if (before.length > 0 && before.every(({ copy }) => story.refused.has(copy)))
+    fail("rule 7", "every copy that was sent before it ran was refused with executed: false", atMs);
 }
 
 type Fail = (of: string, text: string, atMs?: number) => void;

@@ -126,6 +126,7 @@ export class FaultPlan {
       disk.failingSyncs = 0;
       disk.failingWrites = 0;
       disk.slowness = 1;
+      disk.losesSideRow = false;
       cluster.spare(name);
       cluster.resume(name);
       cluster.rightVersion(name);

@@ -164,6 +164,18 @@ function killOnJoin(context: FaultContext): void {
   );
 }
 
+/** A row of the next snapshot is lost on its way: it does not prove right, and is asked for again (rule 7). */
+function damageSnapshot({ cluster, sim, moments }: FaultContext): void {
+  const stop = moments.whenCounted("snapshot asked for", () => {
+    stop();
+    const members = cluster.record?.inSync.map(({ server }) => server) ?? [];
+    for (const name of cluster.names.filter((one) => !members.includes(one))) {
+      sim.tell(name, "a row of the snapshot that it takes is lost on its way");
+      sim.host(name).disk.losesSideRow = true;
+    }
+  });
+}
+
 /** A server that is no member dies while it takes a snapshot (situation 25). */
 function interruptSnapshot(context: FaultContext): void {
   const { cluster, moments, rng } = context;
@@ -233,6 +245,7 @@ export const combinedFaults: readonly FaultKind[] = [
   { name: "chase", class: "within", meanGapMs: 2_500, run: (context) => chase(context) },
   { name: "killOnJoin", class: "within", meanGapMs: 2_000, run: killOnJoin },
   { name: "interruptSnapshot", class: "within", meanGapMs: 2_000, run: interruptSnapshot },
+  { name: "damageSnapshot", class: "within", meanGapMs: 2_500, run: damageSnapshot },
   { name: "lethalRequest", class: "within", meanGapMs: 6_000, run: lethalRequest },
   { name: "ageSoleDisk", class: "beyond", meanGapMs: 1_000, run: ageSoleDisk },
 ];

@@ -2,7 +2,7 @@
  * Scenes of links, pauses and slowness: everybody lives, and who hears whom, and when, is what endangers (rules 2, 4, 5, 9,
  * 10; planned switch).
  */
-import { cut, type FaultContext, type FaultKind, later } from "./fault-context.ts";
+import { cut, type FaultContext, type FaultKind, later, mayCrash } from "./fault-context.ts";
 import {
   allLinks,
   links,
@@ -16,6 +16,7 @@ import {
   toNats,
   type Way,
 } from "./scenes.ts";
+import { brokerHost } from "./sim-broker.ts";
 
 /**
  * The primary loses everything, another takes over and acknowledges; then NATS is back for the old one, and the registry is
@@ -216,6 +217,69 @@ function futureClient(context: FaultContext): void {
   });
 }
 
+/** The main link breaks for long and NATS lives: the pair goes on over that, and nobody is dropped (rule 9). */
+function loseMain(context: FaultContext): void {
+  const { sim, cluster, suspicionMs } = context;
+  const now = roles(context, 12 * suspicionMs);
+  if (now === null) return;
+  const { primary, backup } = now;
+  const before = { epoch: cluster.record?.epoch, committed: cluster.committed(primary) };
+  sim.tell(primary, `its main link to ${backup} breaks, for long`);
+  const ways: Way[] = [
+    [`main:${primary}`, `main:${backup}`],
+    [`main:${backup}`, `main:${primary}`],
+  ];
+  cut(context, ways, 10 * suspicionMs);
+  sim.mainNetwork.reset(primary, backup);
+  later(context, 9 * suspicionMs, () => {
+    const committed = cluster.committed(primary) - before.committed;
+    if (cluster.record?.epoch !== before.epoch)
+      cluster.onViolation("rule 9", `the mode changed, and ${primary} and ${backup} hear each other over NATS`);
+    else if (committed === 0 && cluster.last(primary) > before.committed)
+      cluster.onViolation("rule 9", `nothing is mirrored, and ${primary} and ${backup} hear each other over NATS`);
+  });
+}
+
+/** Both lose NATS, the main link lives: nobody moves, and the same primary goes on (situation 31). */
+function loseNatsForAll(context: FaultContext): void {
+  const { sim, cluster, suspicionMs } = context;
+  const now = roles(context, 14 * suspicionMs);
+  if (now === null) return;
+  sim.tell(brokerHost, "dies, and is back later");
+  sim.broker.crash();
+  later(context, 6 * suspicionMs, () => sim.broker.restart());
+  later(context, 13 * suspicionMs, () => {
+    const primary = cluster.record?.primary.server;
+    if (primary !== now.primary)
+      cluster.onViolation("rule 9", `both had lost NATS, and the role moved from ${now.primary} to ${primary}`);
+  });
+}
+
+/** A primary is killed, its kernel closes its connections and NATS knows nobody there: nobody waits for the silence (rule 9). */
+function killAndLook(context: FaultContext): void {
+  const { cluster, suspicionMs } = context;
+  const now = roles(context, 4 * suspicionMs);
+  if (now === null || !mayCrash(context, now.primary)) return;
+  cluster.takeAway(now.primary, "process");
+  later(context, suspicionMs / 2, () => {
+    if (cluster.record?.primary.server === now.primary)
+      cluster.onViolation("rule 9", `${now.primary} is gone, its kernel and NATS say so, and ${now.backup} waits`);
+  });
+  later(context, suspicionMs, () => cluster.start(now.primary));
+}
+
+/** An operator asks for a switch while many ask for many things: the role goes over, for intake stops (situation 36). */
+function switchUnderLoad(context: FaultContext): void {
+  const { cluster, suspicionMs } = context;
+  const now = roles(context, 10 * suspicionMs);
+  if (now === null) return;
+  cluster.command(now.primary, "switch");
+  later(context, 9 * suspicionMs, () => {
+    if (cluster.record?.primary.server === now.primary)
+      cluster.onViolation("planned switch", `${now.primary} was told to hand its role over, and has it still`);
+  });
+}
+
 export const linkScenes: readonly FaultKind[] = [
   staged("staleReader", 400, staleReader),
   staged("lateMirrors", 500, lateMirrors),
@@ -226,5 +290,9 @@ export const linkScenes: readonly FaultKind[] = [
   staged("flapForLong", 500, flapForLong),
   staged("stuckBackup", 500, stuckBackup),
   staged("switchOver", 400, switchOver),
+  staged("loseMain", 400, loseMain),
+  staged("loseNatsForAll", 400, loseNatsForAll),
+  staged("killAndLook", 400, killAndLook),
+  staged("switchUnderLoad", 400, switchUnderLoad),
   staged("futureClient", 500, futureClient),
 ];

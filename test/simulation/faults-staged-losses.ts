@@ -4,8 +4,8 @@
  */
 
 import { headers } from "../../schemas/envelope.ts";
-import { type FaultContext, type FaultKind, later, mayCrash, mayHarm } from "./fault-context.ts";
-import { losePower, once, onceWritten, others, roles, staged } from "./scenes.ts";
+import { cut, type FaultContext, type FaultKind, later, mayCrash, mayHarm } from "./fault-context.ts";
+import { allLinks, losePower, once, onceWritten, others, roles, staged, toNats } from "./scenes.ts";
 import { brokerHost } from "./sim-broker.ts";
 
 /** Beyond the promise: both die at once, one does not come back, and an operator goes on with the other (rule 18). */
@@ -132,6 +132,75 @@ function longGone(context: FaultContext): void {
   });
 }
 
+/** A backup is away until only a snapshot helps, and a row of that is lost on its way (rule 7). */
+function damagedSnapshot(context: FaultContext): void {
+  const { cluster, rng, sim, moments } = context;
+  const now = roles(context, 3_000);
+  if (now === null || !mayCrash(context, now.backup)) return;
+  cluster.takeAway(now.backup, "process");
+  later(context, rng.between(1_000, 1_800), () => {
+    const stop = moments.whenCounted("snapshot asked for", () => {
+      stop();
+      sim.tell(now.backup, "a row of the snapshot is lost on its way");
+      sim.host(now.backup).disk.losesSideRow = true;
+    });
+    cluster.start(now.backup);
+  });
+}
+
+/** The joiner restarts while the compare-and-set that adds it is under way, and then hears nobody (situation 5). */
+function addLate(context: FaultContext): void {
+  const { sim, cluster, suspicionMs, rng } = context;
+  const now = roles(context, 14 * suspicionMs);
+  if (now === null || !mayCrash(context, now.backup)) return;
+  const { primary, backup } = now;
+  cluster.kill(backup, "machine");
+  once(
+    context,
+    6 * suspicionMs,
+    () => cluster.state(primary) === "hot.adding",
+    () => {
+      sim.tell(backup, `restarts while ${primary} asks to add it`);
+      cluster.kill(backup, "machine");
+      onceWritten(
+        context,
+        ({ inSync }) => inSync.length > 1,
+        () =>
+          later(context, rng.between(0.2, 5), () => {
+            sim.tell(primary, "is cut off from everybody");
+            cut(context, [...allLinks(primary, context), ...toNats(primary)], 6 * suspicionMs);
+          }),
+      );
+    },
+  );
+}
+
+/** Beyond the promise: the only disk that has everything is put back as it was seconds ago (situation 28). */
+function oldSoleDisk(context: FaultContext): void {
+  const { cluster, sim } = context;
+  const now = roles(context, 8_000);
+  if (now === null) return;
+  const { primary, backup } = now;
+  const { disk } = sim.host(primary);
+  cluster.takeAway(backup, "machine");
+  onceWritten(
+    context,
+    ({ inSync }) => inSync.length === 1,
+    () => {
+      let copy = disk.main.copy();
+      later(context, 100, () => {
+        copy = disk.main.copy();
+      });
+      later(context, 2_600, () => {
+        cluster.kill(primary, "process");
+        disk.main = copy;
+        disk.side = null;
+        sim.tell(primary, "its disk is put back as it was 2.5 s ago");
+      });
+    },
+  );
+}
+
 /**
  * A backup dies, and one row of its tables is gone: log, checksums and positions are sound, and the digest alone can tell
  * (rule 14).
@@ -153,5 +222,8 @@ export const lossScenes: readonly FaultKind[] = [
   staged("loseSlowSoleMember", 400, loseSlowSoleMember),
   staged("listenAfterKill", 400, listenAfterKill),
   staged("longGone", 300, longGone),
+  staged("damagedSnapshot", 300, damagedSnapshot),
+  staged("addLate", 400, addLate),
+  staged("oldSoleDisk", 800, oldSoleDisk),
   staged("loseRow", 400, loseRow),
 ];

@@ -31,6 +31,7 @@ const quick = [
   "replies leave above the commit point",
   "duplicates are run again",
   "a disk that is too old may go on alone",
+  "a snapshot is adopted unproved",
 ];
 
 for (const name of quick)

@@ -10,8 +10,10 @@ import { decodeMessage } from "../../machines/codec/message.ts";
 import { chainHash, RecordReader, recordKinds } from "../../machines/codec/record.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import { initialRecord } from "../../machines/replica/initial-record.ts";
+import type { Replica } from "../../machines/replica/replica.ts";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 import { Settings } from "../../schemas/settings.ts";
+import { subjects } from "../../schemas/subjects.ts";
 import { aimedAt } from "./aims.ts";
 import { incarnationOf, type ServerEnd, type StartContext, type StartServer } from "./cluster.ts";
 import { misbehave } from "./misbehaving.ts";
@@ -47,9 +49,10 @@ function recordsOf(batch: LogBatch, onRecord: (bytes: number) => void): Committe
 const watched = ["uncommitted tail dropped", "inherited tail", "snapshot asked for", "mirror changed links"] as const;
 
 function observerOf(
-  { server, recorder, moments, oracle, onState, onViolation }: StartContext,
+  { server, recorder, moments, oracle, process, onState, onViolation }: StartContext,
   incarnation: () => string,
   maxRecordBytes: number,
+  restarts: NonNullable<Mutation["restarts"]>,
 ): Observer {
   const measure = (bytes: number) => {
     if (bytes > maxRecordBytes)
@@ -65,8 +68,9 @@ function observerOf(
     },
     onEpoch: (epoch) => recorder.record({ type: "epoch", ...of(), epoch }),
     onDigest: (history, sequence, digest) => recorder.record({ type: "digest", ...of(), history, sequence, digest }),
-    onEvent: (event, _, to) => {
+    onEvent: (event, from, to) => {
       onState(to);
+      if (restarts(event, from)) process.later(0, "mutation", () => process.kill("process"));
       const moment = watched.find((name) => name === event);
       if (moment !== undefined) moments.count(moment);
     },
@@ -106,6 +110,22 @@ function watchLinks(world: World, moments: StartContext["moments"]): World {
   return world;
 }
 
+/** `ready` is said when all that the server inherited is committed (rule 5). */
+function watchReady(world: World, { server, onViolation }: StartContext, replica: () => Replica | null): World {
+  const { bus } = world;
+  const publish = bus.publish.bind(bus);
+  bus.publish = (subject, data, given, reply) => {
+    const { committed = 0, inherited = 0 } = replica() ?? {};
+    if (subject === subjects.signal("sim") && committed < inherited)
+      onViolation(
+        "rule 5",
+        `${server} says that it is ready, ${inherited} was inherited and ${committed} is committed`,
+      );
+    return publish(subject, data, given, reply);
+  };
+  return world;
+}
+
 /** Names the first record in a mirror message. Few frames are long; the rest need no look. */
 function recordsIn(frame: Uint8Array): string | null {
   if (frame.length < leastMirrorBytes) return null;
@@ -130,7 +150,8 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
   const rules: Rules = { ...shippedRules, ...mutation?.rules };
   return (context) => {
     const { server, servers, process } = context;
-    const seen = watchLinks(context.world, context.moments);
+    const replica = () => (handle.life?.hasBegun === true ? handle.life.replica : null);
+    const seen = watchReady(watchLinks(context.world, context.moments), context, replica);
     const world = mutation?.world?.(seen) ?? seen;
     const settings = Settings.parse({
       service: "sim",
@@ -168,16 +189,21 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
         incarnation = lives === 1 ? incarnationOf(process) : `${incarnationOf(process)}.${lives}`;
         return incarnation;
       },
-      observer: observerOf(context, () => incarnation, settings.limits.maxRecordBytes),
+      observer: observerOf(
+        context,
+        () => incarnation,
+        settings.limits.maxRecordBytes,
+        mutation?.restarts ?? (() => false),
+      ),
     });
     return {
       stop: async () => {
         handle.stop();
         await handle.ended;
       },
-      last: () => (handle.life?.hasBegun === true ? handle.life.replica.log.last : Number.MAX_SAFE_INTEGER),
-      committed: () => (handle.life?.hasBegun === true ? handle.life.replica.committed : 0),
-      state: () => (handle.life?.hasBegun === true ? handle.life.replica.state : ""),
+      last: () => replica()?.log.last ?? Number.MAX_SAFE_INTEGER,
+      committed: () => replica()?.committed ?? 0,
+      state: () => replica()?.state ?? "",
       ended: handle.ended.then((end) => {
         if (end.reason === "exit") return "exit";
         world.log.error({}, end.error.message);

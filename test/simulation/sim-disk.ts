@@ -159,6 +159,8 @@ export class SimDisk {
   failingSyncs = 0;
   /** Fault: so many of the next writes fail. */
   failingWrites = 0;
+  /** Fault: a row of the next snapshot that is written is lost. */
+  losesSideRow = false;
   /** The process that met one of these errors: it will end of it. */
   failedProcess = "";
   /** Fault: everything takes so many times longer (situation 41). */

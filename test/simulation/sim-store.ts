@@ -13,6 +13,7 @@ import {
   type StoreRange,
   type StoreWrite,
 } from "../../actors/world/ports.ts";
+import { spaces } from "../../machines/checkpoint/layout.ts";
 import type { Rng } from "./rng.ts";
 import { type Batch, SimDirectory, type SimDisk } from "./sim-disk.ts";
 import { SimProcess } from "./sim-process.ts";
@@ -109,7 +110,7 @@ export class SimStore implements Store {
       return directory;
     };
     return {
-      write: (batch) => this.#write(current, batch, false, "side.write"),
+      write: (batch) => this.#write(current, this.#lossyOf(batch), false, "side.write"),
       image: () =>
         this.#iterate(
           "side.image",
@@ -127,6 +128,13 @@ export class SimStore implements Store {
           if (this.#disk.side === directory) this.#disk.side = null;
         }),
     };
+  }
+
+  #lossyOf(batch: readonly StoreWrite[]): readonly StoreWrite[] {
+    const at = batch.findIndex(({ key }) => key[0] === spaces.row);
+    if (!this.#disk.losesSideRow || at < 0) return batch;
+    this.#disk.losesSideRow = false;
+    return batch.toSpliced(at, 1);
   }
 
   close(): Promise<void> {

@@ -2,10 +2,19 @@
 import { chainHash } from "../../../machines/codec/record.ts";
 import { restarting } from "../explore-scopes.ts";
 import { brisk, deposals, type Mutation, pair, three, within } from "./mutation.ts";
-import { believingTheSecondTry, inTwoWrites, withoutSideDirectory } from "./worlds.ts";
+import { believingTheSecondTry, inTwoWrites, refusingAtTheDoor, withoutProof, withoutSideDirectory } from "./worlds.ts";
 
 /** A primary that was left behind, and can hear clients before it can hear of its successor. */
 const stale = { ...pair, faults: ["staleReader"], faultMs: 12_000, clients: 4, registryTimeoutMs: 200 } as const;
+
+/** A stored reply, with another epoch in it. */
+function inThisEpoch(reply: Uint8Array, epoch: number): Uint8Array {
+  return Buffer.from(
+    Buffer.from(reply)
+      .toString()
+      .replace(/"epoch":\d+}$/, `"epoch":${epoch}}`),
+  );
+}
 
 export const logMutations: readonly Mutation[] = [
   {
@@ -30,6 +39,12 @@ export const logMutations: readonly Mutation[] = [
     rules: { confirmFits: () => true },
     scope: { servers: pair.servers, after: restarting },
   },
+  {
+    name: "nothing is sent again that was sent",
+    rule: "4",
+    rules: { resendsFrom: (_confirmed, _start, sent) => sent },
+    plan: { ...within, faults: ["flap", "cutMain", "failsafe"] },
+  },
   { name: "replies leave above the commit point", rule: "5", rules: { mayAnswer: () => true } },
   {
     name: "what a read saw need not be committed",
@@ -51,6 +66,18 @@ export const logMutations: readonly Mutation[] = [
     plan: stale,
   },
   { name: "no other member's echo is asked for", rule: "5", rules: { otherMembers: () => [] }, plan: stale },
+  {
+    name: "a duplicate's reply names the present epoch",
+    rule: "5",
+    rules: { storedReply: inThisEpoch },
+    plan: { ...within, faults: ["chase", "kill"] },
+  },
+  {
+    name: "ready is said before what was inherited is committed",
+    rule: "5",
+    rules: { mayAnnounce: () => true },
+    plan: { ...three, ...brisk, faults: ["chase", "kill", "split"] },
+  },
   { name: "tables take what is not committed", rule: "6", rules: { mayApply: (last) => last }, plan: deposals },
   {
     name: "effects and applied sequence go in two writes",
@@ -69,6 +96,18 @@ export const logMutations: readonly Mutation[] = [
     rule: "7",
     world: withoutSideDirectory,
     plan: { ...pair, faults: ["longGone"], retainedBytes: 0, flushMs: 20, rememberReplies: 20, faultMs: 10_000 },
+  },
+  {
+    name: "a snapshot is adopted unproved",
+    rule: "7",
+    world: withoutProof,
+    plan: { ...pair, faults: ["damagedSnapshot"], retainedBytes: 0, flushMs: 20, rememberReplies: 20, faultMs: 10_000 },
+  },
+  {
+    name: "who is deposed says that it did nothing of what it was asked",
+    rule: "7",
+    world: refusingAtTheDoor,
+    plan: { ...pair, ...brisk, faults: ["split", "isolate"] },
   },
   {
     name: "after a disk error the write is tried again, and the second try is believed",

@@ -1,7 +1,7 @@
 /** Who may speak for the service: incarnations, fences, configurations, the registry, the start table, stops and switches. */
 import { inheriting, rebasing } from "../explore-scopes.ts";
 import { deposals, type Mutation, pair, races, three, totalLoss, within } from "./mutation.ts";
-import { firstWhereNothingIs, takingSilenceForLoss } from "./worlds.ts";
+import { firstWhereNothingIs, takingOneLinkForBoth, takingSilenceForLoss, withoutTheKernelsWord } from "./worlds.ts";
 
 export const membershipMutations: readonly Mutation[] = [
   {
@@ -79,6 +79,18 @@ export const membershipMutations: readonly Mutation[] = [
     scope: { servers: pair.servers, after: rebasing, bases: 1, stops: 1 },
   },
   {
+    name: "the name of a server counts, not the joiner's incarnation",
+    rule: "8",
+    rules: { isNamed: (record, self) => record.inSync.some(({ server }) => server === self.server) },
+    plan: { ...pair, faults: ["addLate"], flushMs: 1_000 },
+  },
+  {
+    name: "a joiner that loses its primary starts again without its memory",
+    rule: "8",
+    restarts: (event, from) => event.startsWith("primary.lost") && from === "following.joining",
+    plan: { ...within, faults: ["kill", "killOnJoin"] },
+  },
+  {
     name: "the registry goes back, and a server that restarts remembers no epoch",
     rule: "registry",
     rules: { epochAtStart: () => 0 },
@@ -108,6 +120,12 @@ export const membershipMutations: readonly Mutation[] = [
     rules: { wentBack: () => false },
     world: firstWhereNothingIs,
     plan: { ...pair, faultClass: "registry", faults: ["restartWithoutRegistry"] },
+  },
+  {
+    name: "the base of one that is alone never moves",
+    rule: "registry",
+    rules: { mustRebase: () => false },
+    plan: { ...pair, faultClass: "beyond", faults: ["oldSoleDisk"], clients: 4, limits: { baseMs: 500 } },
   },
   {
     name: "a disk that is too old may go on alone",
@@ -176,6 +194,50 @@ export const membershipMutations: readonly Mutation[] = [
     rule: "planned switch",
     rules: { mayOffer: () => true, holdsOffer: () => true },
     plan: { ...pair, faults: ["switchOver"] },
+  },
+  {
+    name: "requests are taken while the role is handed over",
+    rule: "planned switch",
+    rules: { isIntakeStopped: () => false },
+    plan: { ...pair, faults: ["switchUnderLoad"], clients: 4, isWide: true },
+  },
+  {
+    name: "the one that takes the role names itself alone",
+    rule: "planned switch",
+    rules: {
+      rolesSwitched: (heir, base) => ({
+        primary: heir,
+        inSync: [heir],
+        mode: "primary-only",
+        durability: "disk",
+        base,
+      }),
+    },
+    plan: { ...pair, faults: ["switchOver"] },
+  },
+  {
+    name: "a main link that closes is taken for a peer that is gone",
+    rule: "9",
+    world: takingOneLinkForBoth,
+    plan: { ...pair, faults: ["loseMain"] },
+  },
+  {
+    name: "records go by the main link alone",
+    rule: "9",
+    rules: { linkFor: () => "main" },
+    plan: { ...pair, faults: ["loseMain"] },
+  },
+  {
+    name: "a role moves where both have lost NATS",
+    rule: "9",
+    rules: { reachesNats: () => true },
+    plan: { ...pair, faults: ["loseNatsForAll"] },
+  },
+  {
+    name: "what the kernel and NATS say is waited out",
+    rule: "9",
+    world: withoutTheKernelsWord,
+    plan: { ...pair, faults: ["killAndLook"], heartbeatMs: 100, suspicionMs: 1_500, faultMs: 10_000 },
   },
   {
     name: "servers that stood still take what they did not hear for silence",

@@ -12,6 +12,8 @@ export interface Mutation {
   readonly rules?: Partial<Rules>;
   /** Another world than the one that there is, for what is not decided in the replica. */
   readonly world?: (world: World) => World;
+  /** The process is restarted where its lifecycle takes this step: a server that should have kept its memory loses it. */
+  readonly restarts?: (event: string, from: string) => boolean;
   /** Where the rule matters: the rest of the plan is the seed's. */
   readonly plan?: Partial<SeedPlan>;
   /** Where whole servers seldom come to the moment, the replica alone is explored instead, with `rules` broken in it. */

@@ -18,6 +18,23 @@ export const requestMutations: readonly Mutation[] = [
     plan: { rememberReplies: 20 },
   },
   {
+    name: "what is in progress is begun again",
+    rule: "12",
+    rules: { isInProgress: () => false },
+  },
+  {
+    name: "the floor itself is let in",
+    rule: "12",
+    rules: { isExpired: (issuedAtMs, floorMs) => issuedAtMs !== undefined && issuedAtMs < floorMs },
+    plan: { ...pair, rememberReplies: 20 },
+  },
+  {
+    name: "the floor is what was forgotten last",
+    rule: "12",
+    rules: { floorAfter: (_floorMs, forgottenMs) => forgottenMs },
+    plan: { ...within, rememberReplies: 20, clients: 4, faults: ["brokerLoss", "cutNats", "kill"] },
+  },
+  {
     name: "each server forgets by itself",
     rule: "12",
     rules: { forgetsThrough: (_carried, sequence) => sequence - 15 },

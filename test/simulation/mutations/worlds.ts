@@ -2,9 +2,18 @@
  * Worlds that break a rule: a port with another one around it, for decisions that are the adapters' and the writer's. What
  * always holds: everything that is not broken on purpose goes through.
  */
-import { type Registry, type SideStore, type Store, StoreError, type World } from "../../../actors/world/ports.ts";
+import {
+  type LinkHandlers,
+  type Registry,
+  type SideStore,
+  type Store,
+  type StoreEntry,
+  StoreError,
+  type World,
+} from "../../../actors/world/ports.ts";
 import { everything, metaKey } from "../../../machines/checkpoint/layout.ts";
 import { initialRecord } from "../../../machines/replica/initial-record.ts";
+import { refusal } from "../../../machines/replica/intake.ts";
 
 function withStore(world: World, change: (store: Store) => Partial<Store>): World {
   const { store } = world;
@@ -95,4 +104,90 @@ export function firstWhereNothingIs(world: World): World {
       return await registry.read();
     },
   }));
+}
+
+/** Rule 7: what came is adopted as it came: what is read back to be proved is what was sent, not what is there. */
+export function withoutProof(world: World): World {
+  return withStore(world, (store) => ({
+    side: async (): Promise<SideStore> => {
+      const side = await store.side();
+      const sent = new Map<string, StoreEntry>();
+      return {
+        write: (batch) => {
+          for (const write of batch)
+            if (write.type === "put") sent.set(Buffer.from(write.key).toString("latin1"), [write.key, write.value]);
+          return side.write(batch);
+        },
+        async *image() {
+          for await (const _ of side.image());
+          yield* [...sent].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, entry]) => entry);
+        },
+        adopt: () => side.adopt(),
+        discard: () => side.discard(),
+      };
+    },
+  }));
+}
+
+/** Rule 7: whoever waits for an answer when the door closes is told that nothing was done. */
+export function refusingAtTheDoor(world: World): World {
+  const { bus } = world;
+  const waiting = new Map<string, { readonly client: string; readonly id: string }>();
+  const publish = bus.publish.bind(bus);
+  const subscribe = bus.subscribe.bind(bus);
+  bus.publish = (subject, data, headers, reply) => {
+    waiting.delete(subject);
+    return publish(subject, data, headers, reply);
+  };
+  bus.subscribe = (subject, onMessage) => {
+    if (!subject.includes(".request.")) return subscribe(subject, onMessage);
+    const subscription = subscribe(subject, (message) => {
+      const { client, id } = JSON.parse(Buffer.from(message.data).toString()) as { client: string; id: string };
+      waiting.set(message.reply, { client, id });
+      onMessage(message);
+    });
+    return {
+      stop: () => {
+        subscription.stop();
+        for (const [reply, { client, id }] of waiting)
+          publish(reply, refusal(client, id, "NOT_HOT", "this server was deposed"));
+        waiting.clear();
+      },
+    };
+  };
+  return world;
+}
+
+/** Rule 9: what a peer's kernel says is not believed, silence alone. */
+export function withoutTheKernelsWord(world: World): World {
+  return withMain(world, () => undefined);
+}
+
+/** Rule 9: a main link that closes is taken for NATS's word too. */
+export function takingOneLinkForBoth(world: World): World {
+  let onFailsafe: LinkHandlers["onDown"] = () => undefined;
+  const { failsafe } = world;
+  const start = failsafe.start.bind(failsafe);
+  failsafe.start = (handlers) => {
+    onFailsafe = (peer, reason) => handlers.onDown(peer, reason);
+    return start(handlers);
+  };
+  return withMain(world, (handlers, peer, reason) => {
+    handlers.onDown(peer, reason);
+    onFailsafe(peer, reason);
+  });
+}
+
+type OnMainDown = (handlers: LinkHandlers, ...[peer, reason]: Parameters<LinkHandlers["onDown"]>) => void;
+
+function withMain(world: World, onDown: OnMainDown): World {
+  const { main } = world;
+  const start = main.start.bind(main);
+  main.start = (handlers) =>
+    start({
+      onUp: (peer) => handlers.onUp(peer),
+      onDown: (peer, reason) => onDown(handlers, peer, reason),
+      onFrame: (peer, frame) => handlers.onFrame(peer, frame),
+    });
+  return world;
 }
