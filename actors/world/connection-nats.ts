@@ -12,7 +12,7 @@ import type { Msg, NatsConnection, Subscription as NatsSubscription, Service, Se
 import type { Settings } from "../../schemas/settings.ts";
 import { dialNats, dialWithinMs } from "./dial-nats.ts";
 import { encodedHeaders, LineMessage } from "./message-nats.ts";
-import { startPings } from "./pings.ts";
+import { progressOf, startPings } from "./pings.ts";
 import type { BusMessage, Clock, Log, Subscription } from "./ports.ts";
 import { PublishBuffer } from "./publish-buffer.ts";
 
@@ -256,7 +256,7 @@ export class NatsLine {
         const socket = internals.transport?.socket;
         const pings = startPings(clock, {
           ping: () => connection.flush(),
-          progress: () => (socket === undefined ? 0 : socket.bytesRead + socket.bytesWritten - socket.writableLength),
+          progress: socket === undefined ? () => 0 : progressOf(socket),
           onSilence: () => {
             log.warn({ broker: connection.getServer() }, "nats: the broker does not answer; dialling again");
             socket?.destroy(new Error("the broker does not answer"));

@@ -1,6 +1,6 @@
 /**
  * Watches a connection by asking for an answer every so often. What always holds: silence is judged by the monotonic
- * clock; never while bytes still come or leave, since the answer stands in line with them; and never by a process that
+ * clock; never while bytes still come, or the peer still takes what waits here, since the answer stands in line with them; and never by a process that
  * was itself just paused (rule 9): a late look restarts the measure, once, because the answer may be waiting to be read.
  */
 import type { Clock, Timer } from "./ports.ts";
@@ -8,10 +8,30 @@ import type { Clock, Timer } from "./ports.ts";
 const pingEveryMs = 500;
 const pongWithinMs = 1_000;
 
+/** What is known of a socket: bytes that came, that were written to it, and that of those still wait in this process. */
+export interface SocketBytes {
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly writableLength: number;
+}
+
+/**
+ * A number that changes while the peer shows life: bytes came; or some wait here, so that the kernel's buffer is full, and it takes more,
+ * which it can only if the peer took some. That the kernel takes what fits into its buffer says nothing of the peer.
+ */
+export function progressOf(socket: SocketBytes): () => number {
+  let taken = 0;
+  return () => {
+    const { bytesRead, bytesWritten, writableLength } = socket;
+    if (writableLength > 0) taken = bytesWritten - writableLength;
+    return bytesRead + taken;
+  };
+}
+
 export interface Watched {
   /** Resolves with the answer. */
   ping(): Promise<unknown>;
-  /** Any number that changes whenever bytes came or left. */
+  /** Any number that changes while the peer shows life in another way. */
   progress(): number;
   /** Called once, and then nothing is asked any more. */
   onSilence(): void;

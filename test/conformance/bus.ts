@@ -33,7 +33,7 @@ interface Opened {
 
 export function busConformance(name: string, makeRig: (t: ExecutionContext) => Promise<BusRig>): void {
   const withBroker = (title: string, body: (t: ExecutionContext, context: Context) => Promise<void>) => {
-    test(`${name}: ${title}`, async (t) => {
+    test.serial(`${name}: ${title}`, async (t) => {
       const rig = await makeRig(t);
       const buses: Bus[] = [];
       const open = async () => {

@@ -84,7 +84,7 @@ async function bringUp(pair: Pair): Promise<void> {
 
 export function linkConformance(name: string, makeRig: (t: ExecutionContext) => Promise<LinkRig>): void {
   const withPair = (title: string, body: (t: ExecutionContext, pair: Pair) => Promise<void>) => {
-    test(`${name}: ${title}`, async (t) => {
+    test.serial(`${name}: ${title}`, async (t) => {
       const rig = await makeRig(t);
       const pair: Pair = Object.assign(Object.create(rig) as LinkRig, { atAlpha: new Ear(), atBeta: new Ear() });
       try {
@@ -292,7 +292,7 @@ export function linkConformance(name: string, makeRig: (t: ExecutionContext) => 
     }
   });
 
-  test(`${name}: a link that was not started sends nothing and holds nothing`, async (t) => {
+  test.serial(`${name}: a link that was not started sends nothing and holds nothing`, async (t) => {
     const rig = await makeRig(t);
     try {
       t.false(rig.alpha.send("beta", [hello]));
@@ -320,7 +320,7 @@ export function linkConformance(name: string, makeRig: (t: ExecutionContext) => 
     t.true(pair.atAlpha.up && pair.atBeta.up);
   });
 
-  test(`${name}: a peer that was never there is told as such`, async (t) => {
+  test.serial(`${name}: a peer that was never there is told as such`, async (t) => {
     const rig = await makeRig(t);
     const ear = new Ear();
     try {

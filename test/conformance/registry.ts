@@ -20,7 +20,7 @@ export interface RegistryRig extends Rig {
 
 export function registryConformance(name: string, makeRig: (t: ExecutionContext) => Promise<RegistryRig>): void {
   const withRegistry = (title: string, body: (t: ExecutionContext, rig: RegistryRig) => Promise<void>) => {
-    test(`${name}: ${title}`, async (t) => {
+    test.serial(`${name}: ${title}`, async (t) => {
       const rig = await makeRig(t);
       try {
         await body(t, rig);

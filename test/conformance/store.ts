@@ -37,7 +37,7 @@ export function storeConformance(name: string, makeRig: (t: ExecutionContext) =>
   }
 
   const withStore = (title: string, body: (t: ExecutionContext, context: Context) => Promise<void>) => {
-    test(`${name}: ${title}`, async (t) => {
+    test.serial(`${name}: ${title}`, async (t) => {
       const rig = await makeRig(t);
       const go = <T>(promise: Promise<T>) => rig.settle(promise);
       const opened: Store[] = [];

@@ -2,7 +2,7 @@
  * What is said about a broker's version, and how its silence is judged: both pure, so tried without a broker.
  */
 import test from "ava";
-import { startPings } from "../../actors/world/pings.ts";
+import { progressOf, startPings } from "../../actors/world/pings.ts";
 import type { Clock } from "../../actors/world/ports.ts";
 import { PublishBuffer } from "../../actors/world/publish-buffer.ts";
 import { brokerWarnings } from "../../actors/world/registry-warnings.ts";
@@ -95,6 +95,25 @@ test("connection-nats: while bytes still come or leave nobody is silent: the ans
   t.is(silences, 0);
   await hand.next();
   t.is(silences, 1);
+});
+
+test("connection-nats: what the kernel takes into its own buffer is no sign of life; what it takes of a backlog is", (t) => {
+  const socket = { bytesRead: 0, bytesWritten: 0, writableLength: 0 };
+  const progress = progressOf(socket);
+  const start = progress();
+  socket.bytesWritten = 1_000;
+  t.is(progress(), start, "all of it fitted into the buffer");
+  socket.bytesWritten = 9_000;
+  socket.writableLength = 5_000;
+  const full = progress();
+  socket.bytesWritten = 12_000;
+  socket.writableLength = 8_000;
+  t.is(progress(), full, "the buffer takes no more");
+  socket.writableLength = 7_000;
+  t.not(progress(), full, "the peer made room");
+  const last = progress();
+  socket.bytesRead = 1;
+  t.not(progress(), last);
 });
 
 test("connection-nats: a process that was paused measures once more before it judges the broker", async (t) => {

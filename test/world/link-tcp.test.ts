@@ -83,7 +83,7 @@ function listener(): Heard {
   };
 }
 
-test("link-tcp: closed, then refused, each told once, for as long as nobody listens", async (t) => {
+test.serial("link-tcp: closed, then refused, each told once, for as long as nobody listens", async (t) => {
   const { alpha, beta, proxy, until } = await tcpPair();
   t.teardown(() => proxy.close());
   const [atAlpha, atBeta] = [listener(), listener()];
@@ -105,7 +105,7 @@ test("link-tcp: closed, then refused, each told once, for as long as nobody list
   await Promise.all([alpha.stop(), beta.stop()]);
 });
 
-test("link-tcp: damage on the way ends the connection, is never delivered, and the link comes back", async (t) => {
+test.serial("link-tcp: damage on the way ends the connection, is never delivered, and the link comes back", async (t) => {
   const { alpha, beta, proxy, until, log } = await tcpPair();
   t.teardown(() => proxy.close());
   const [atAlpha, atBeta] = [listener(), listener()];
@@ -162,7 +162,7 @@ const strangers: [what: string, bytes: Uint8Array, said: string][] = [
 ];
 
 for (const [what, bytes, said] of strangers) {
-  test(`link-tcp: a stranger is turned away and told of in the log: ${what}`, async (t) => {
+  test.serial(`link-tcp: a stranger is turned away and told of in the log: ${what}`, async (t) => {
     const { beta, proxy, log } = await tcpPair();
     t.teardown(() => proxy.close());
     const atBeta = listener();
@@ -177,7 +177,7 @@ for (const [what, bytes, said] of strangers) {
   });
 }
 
-test("link-tcp: a newer connection of the same peer replaces the older one, as down and then up", async (t) => {
+test.serial("link-tcp: a newer connection of the same peer replaces the older one, as down and then up", async (t) => {
   const { beta, proxy, until } = await tcpPair();
   t.teardown(() => proxy.close());
   const atBeta = listener();
@@ -200,7 +200,7 @@ test("link-tcp: a newer connection of the same peer replaces the older one, as d
   await beta.stop();
 });
 
-test("link-tcp: a dead life's connection is closed at once, another life's is left alone", async (t) => {
+test.serial("link-tcp: a dead life's connection is closed at once, another life's is left alone", async (t) => {
   const { beta, proxy, until } = await tcpPair();
   t.teardown(() => proxy.close());
   const atBeta = listener();
@@ -228,7 +228,7 @@ test("link-tcp: a dead life's connection is closed at once, another life's is le
   await beta.stop();
 });
 
-test("link-tcp: a taken port is a clear error", async (t) => {
+test.serial("link-tcp: a taken port is a clear error", async (t) => {
   const { beta, proxy } = await tcpPair();
   t.teardown(() => proxy.close());
   const rig = realRig();
@@ -251,7 +251,7 @@ test("link-tcp: a taken port is a clear error", async (t) => {
   await beta.stop();
 });
 
-test("link-tcp: without TLS it does not leave this machine unless it is told to", async (t) => {
+test.serial("link-tcp: without TLS it does not leave this machine unless it is told to", async (t) => {
   const rig = realRig();
   const make = (hosts: [string, string], allowPlaintext: boolean) =>
     new TcpLink({

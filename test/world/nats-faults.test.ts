@@ -36,7 +36,7 @@ async function killed(nats: TestNats): Promise<void> {
   await nats.stop();
 }
 
-test("bus-nats: nats-server killed and started again: told, nothing stale, subscriptions and the announcement are back", async (t) => {
+test.serial("bus-nats: nats-server killed and started again: told, nothing stale, subscriptions and the announcement are back", async (t) => {
   const nats = await natsServer(t);
   const [{ bus, states }, { bus: listener }] = [
     await startBus(t, lineTo(nats.url)),
@@ -89,7 +89,7 @@ test("bus-nats: nats-server killed and started again: told, nothing stale, subsc
   }
 });
 
-test("bus-nats: a nats-server that is paused is taken for lost, and found again when it goes on", async (t) => {
+test.serial("bus-nats: a nats-server that is paused is taken for lost, and found again when it goes on", async (t) => {
   const nats = await natsServer(t);
   t.teardown(() => nats.signal("SIGCONT"));
   const [{ bus, states }, { bus: listener }] = [
@@ -114,7 +114,7 @@ test("bus-nats: a nats-server that is paused is taken for lost, and found again 
   t.deepEqual(new Set(heard), new Set(["after"]));
 });
 
-test("bus-nats: of several brokers, one that answers is found, wherever it stands in the list", async (t) => {
+test.serial("bus-nats: of several brokers, one that answers is found, wherever it stands in the list", async (t) => {
   const nats = shared.current;
   const silent = createServer(() => undefined);
   const chatty = createServer((socket) => socket.end("HTTP/1.1 200 OK\r\n\r\n"));
@@ -141,7 +141,7 @@ test("bus-nats: of several brokers, one that answers is found, wherever it stand
   await Promise.all([silent, chatty].map((server) => new Promise((resolve) => server.close(resolve))));
 });
 
-test("bus-nats: a wrong password keeps it out, and the reason can be read; the right one lets it in", async (t) => {
+test.serial("bus-nats: a wrong password keeps it out, and the reason can be read; the right one lets it in", async (t) => {
   const users = '[{user: "u", password: "p"}, {user: "anyone", password: "x"}]';
   const nats = await natsServer(t, {
     extraConfig: `accounts { A { jetstream: enabled, users: ${users} } }\nno_auth_user: anyone`,
@@ -155,7 +155,7 @@ test("bus-nats: a wrong password keeps it out, and the reason can be read; the r
   t.true(bus.connected());
 });
 
-test("bus-nats: strange headers and reply subjects of others harm nobody", async (t) => {
+test.serial("bus-nats: strange headers and reply subjects of others harm nobody", async (t) => {
   const nats = shared.current;
   const { bus } = await startBus(t, lineTo(nats.url));
   const seen: unknown[] = [];
@@ -182,7 +182,7 @@ test("bus-nats: strange headers and reply subjects of others harm nobody", async
   await stranger.close();
 });
 
-test("link-nats: nats-server killed: disconnected, told once at both ends; started again: up", async (t) => {
+test.serial("link-nats: nats-server killed: disconnected, told once at both ends; started again: up", async (t) => {
   const nats = await natsServer(t);
   const make = (server: string) => {
     const events: string[] = [];
@@ -227,7 +227,7 @@ test("link-nats: nats-server killed: disconnected, told once at both ends; start
   t.is(alpha.events.filter((event) => event === "down beta disconnected").length, 1);
 });
 
-test("link-nats: damaged, foreign and strange messages are dropped and logged, never delivered", async (t) => {
+test.serial("link-nats: damaged, foreign and strange messages are dropped and logged, never delivered", async (t) => {
   const nats = shared.current;
   const log = keptLog();
   const frames: string[] = [];
@@ -290,7 +290,7 @@ const registryAt = (nats: TestNats, more: Partial<ConstructorParameters<typeof J
     ...more,
   });
 
-test("registry-jetstream: the record survives kill -9 of nats-server; the bucket is made as PROTOCOL.md says", async (t) => {
+test.serial("registry-jetstream: the record survives kill -9 of nats-server; the bucket is made as PROTOCOL.md says", async (t) => {
   const nats = await natsServer(t);
   const registry = registryAt(nats);
   t.deepEqual(await registry.create(record), { outcome: "won", revision: 1 });
@@ -311,7 +311,7 @@ test("registry-jetstream: the record survives kill -9 of nats-server; the bucket
   await connection.close();
 });
 
-test("registry-jetstream: a damaged, foreign or deleted record is said to be so, and is never written over by `create`", async (t) => {
+test.serial("registry-jetstream: a damaged, foreign or deleted record is said to be so, and is never written over by `create`", async (t) => {
   const nats = shared.current;
   const registry = registryAt(nats, { bucket: "damaged" });
   await registry.create(record);
@@ -337,7 +337,7 @@ test("registry-jetstream: a damaged, foreign or deleted record is said to be so,
   await connection.close();
 });
 
-test("registry-jetstream: a bucket that was made otherwise is used and warned of", async (t) => {
+test.serial("registry-jetstream: a bucket that was made otherwise is used and warned of", async (t) => {
   const nats = shared.current;
   const connection = await connect({ servers: nats.url });
   await connection.jetstream().views.kv("loose", { history: 1, ttl: 3_600_000, storage: "memory" as never });
@@ -358,7 +358,7 @@ test("registry-jetstream: a bucket that was made otherwise is used and warned of
   await connection.close();
 });
 
-test("registry-jetstream: one bucket holds several services, each with its own revisions", async (t) => {
+test.serial("registry-jetstream: one bucket holds several services, each with its own revisions", async (t) => {
   const nats = shared.current;
   const line = lineTo(nats.url);
   const [one, two] = ["exchange", "ledger"].map((service) => registryAt(nats, { bucket: "several", service, line }));
