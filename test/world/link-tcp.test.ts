@@ -105,27 +105,30 @@ test.serial("link-tcp: closed, then refused, each told once, for as long as nobo
   await Promise.all([alpha.stop(), beta.stop()]);
 });
 
-test.serial("link-tcp: damage on the way ends the connection, is never delivered, and the link comes back", async (t) => {
-  const { alpha, beta, proxy, until, log } = await tcpPair();
-  t.teardown(() => proxy.close());
-  const [atAlpha, atBeta] = [listener(), listener()];
-  await Promise.all([alpha.start(atAlpha.handlers), beta.start(atBeta.handlers)]);
-  await until(() => atAlpha.events.length > 0 && atBeta.events.length > 0, "both up");
-  proxy.tamper = (chunk) => {
-    const at = chunk.indexOf("precious");
-    if (at >= 0) chunk[at] = 0x50;
-    return chunk;
-  };
-  t.true(alpha.send("beta", [bytesOf("a precious record")]));
-  await until(() => atBeta.events.includes("down alpha closed"), "beta to drop the connection");
-  t.false(atBeta.events.some((event) => event.startsWith("frame")));
-  t.true(log.lines.some((line) => line.includes("damaged")));
-  proxy.tamper = (chunk) => chunk;
-  await until(() => atAlpha.events.filter((event) => event === "up beta").length === 2, "alpha to be up again");
-  alpha.send("beta", [bytesOf("a precious record")]);
-  await until(() => atBeta.events.includes("frame alpha a precious record"), "the record");
-  await Promise.all([alpha.stop(), beta.stop()]);
-});
+test.serial(
+  "link-tcp: damage on the way ends the connection, is never delivered, and the link comes back",
+  async (t) => {
+    const { alpha, beta, proxy, until, log } = await tcpPair();
+    t.teardown(() => proxy.close());
+    const [atAlpha, atBeta] = [listener(), listener()];
+    await Promise.all([alpha.start(atAlpha.handlers), beta.start(atBeta.handlers)]);
+    await until(() => atAlpha.events.length > 0 && atBeta.events.length > 0, "both up");
+    proxy.tamper = (chunk) => {
+      const at = chunk.indexOf("precious");
+      if (at >= 0) chunk[at] = 0x50;
+      return chunk;
+    };
+    t.true(alpha.send("beta", [bytesOf("a precious record")]));
+    await until(() => atBeta.events.includes("down alpha closed"), "beta to drop the connection");
+    t.false(atBeta.events.some((event) => event.startsWith("frame")));
+    t.true(log.lines.some((line) => line.includes("damaged")));
+    proxy.tamper = (chunk) => chunk;
+    await until(() => atAlpha.events.filter((event) => event === "up beta").length === 2, "alpha to be up again");
+    alpha.send("beta", [bytesOf("a precious record")]);
+    await until(() => atBeta.events.includes("frame alpha a precious record"), "the record");
+    await Promise.all([alpha.stop(), beta.stop()]);
+  },
+);
 
 /** Connects to beta as a stranger, sends the bytes, and resolves when beta has closed the connection. */
 function stranger(port: number, bytes: Uint8Array): Promise<void> {

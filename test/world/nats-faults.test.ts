@@ -36,58 +36,61 @@ async function killed(nats: TestNats): Promise<void> {
   await nats.stop();
 }
 
-test.serial("bus-nats: nats-server killed and started again: told, nothing stale, subscriptions and the announcement are back", async (t) => {
-  const nats = await natsServer(t);
-  const [{ bus, states }, { bus: listener }] = [
-    await startBus(t, lineTo(nats.url)),
-    await startBus(t, lineTo(nats.url)),
-  ];
-  const heard: string[] = [];
-  listener.subscribe("test.x", ({ data }) => heard.push(textOf(data)));
-  await bus.announceService({
-    name: "exchange",
-    version: "1.2.3",
-    description: "orders",
-    metadata: { server: "alpha" },
-    stats: () => ({ committed: 42 }),
-  });
-  await until(() => {
-    bus.publish("test.x", bytesOf("before"));
-    return heard.length > 0;
-  }, "the first message");
-  nats.signal("SIGKILL");
-  await until(() => {
-    bus.publish("test.x", bytesOf("stale"));
-    return states.at(-1) === false;
-  }, "the loss to be told");
-  t.false(bus.publish("test.x", bytesOf("stale")));
-  heard.length = 0;
-  await nats.restart();
-  await until(() => bus.connected() && listener.connected(), "both to be connected again");
-  await until(() => {
-    bus.publish("test.x", bytesOf("after"));
-    return heard.length > 0;
-  }, "a message");
-  t.deepEqual(new Set(heard), new Set(["after"]));
-
-  // The services API, asked with a client of its own.
-  const answers: { type: string; name: string; metadata: object; endpoints?: { data: unknown }[] }[] = [];
-  listener.subscribe("test.answers", ({ data }) => {
-    if (data.length > 0) answers.push(JSON.parse(textOf(data)));
-  });
-  for (const [verb, type] of [
-    ["PING", "io.nats.micro.v1.ping_response"],
-    ["STATS", "io.nats.micro.v1.stats_response"],
-  ] as const) {
+test.serial(
+  "bus-nats: nats-server killed and started again: told, nothing stale, subscriptions and the announcement are back",
+  async (t) => {
+    const nats = await natsServer(t);
+    const [{ bus, states }, { bus: listener }] = [
+      await startBus(t, lineTo(nats.url)),
+      await startBus(t, lineTo(nats.url)),
+    ];
+    const heard: string[] = [];
+    listener.subscribe("test.x", ({ data }) => heard.push(textOf(data)));
+    await bus.announceService({
+      name: "exchange",
+      version: "1.2.3",
+      description: "orders",
+      metadata: { server: "alpha" },
+      stats: () => ({ committed: 42 }),
+    });
     await until(() => {
-      listener.publish(`$SRV.${verb}.exchange`, new Uint8Array(), undefined, "test.answers");
-      return answers.some((answer) => answer.type === type);
-    }, `the answer to ${verb}`);
-    const answer = answers.find((each) => each.type === type);
-    t.like(answer, { name: "exchange", metadata: { server: "alpha" } });
-    if (verb === "STATS") t.deepEqual(answer?.endpoints?.[0]?.data, { committed: 42 });
-  }
-});
+      bus.publish("test.x", bytesOf("before"));
+      return heard.length > 0;
+    }, "the first message");
+    nats.signal("SIGKILL");
+    await until(() => {
+      bus.publish("test.x", bytesOf("stale"));
+      return states.at(-1) === false;
+    }, "the loss to be told");
+    t.false(bus.publish("test.x", bytesOf("stale")));
+    heard.length = 0;
+    await nats.restart();
+    await until(() => bus.connected() && listener.connected(), "both to be connected again");
+    await until(() => {
+      bus.publish("test.x", bytesOf("after"));
+      return heard.length > 0;
+    }, "a message");
+    t.deepEqual(new Set(heard), new Set(["after"]));
+
+    // The services API, asked with a client of its own.
+    const answers: { type: string; name: string; metadata: object; endpoints?: { data: unknown }[] }[] = [];
+    listener.subscribe("test.answers", ({ data }) => {
+      if (data.length > 0) answers.push(JSON.parse(textOf(data)));
+    });
+    for (const [verb, type] of [
+      ["PING", "io.nats.micro.v1.ping_response"],
+      ["STATS", "io.nats.micro.v1.stats_response"],
+    ] as const) {
+      await until(() => {
+        listener.publish(`$SRV.${verb}.exchange`, new Uint8Array(), undefined, "test.answers");
+        return answers.some((answer) => answer.type === type);
+      }, `the answer to ${verb}`);
+      const answer = answers.find((each) => each.type === type);
+      t.like(answer, { name: "exchange", metadata: { server: "alpha" } });
+      if (verb === "STATS") t.deepEqual(answer?.endpoints?.[0]?.data, { committed: 42 });
+    }
+  },
+);
 
 test.serial("bus-nats: a nats-server that is paused is taken for lost, and found again when it goes on", async (t) => {
   const nats = await natsServer(t);
@@ -141,19 +144,22 @@ test.serial("bus-nats: of several brokers, one that answers is found, wherever i
   await Promise.all([silent, chatty].map((server) => new Promise((resolve) => server.close(resolve))));
 });
 
-test.serial("bus-nats: a wrong password keeps it out, and the reason can be read; the right one lets it in", async (t) => {
-  const users = '[{user: "u", password: "p"}, {user: "anyone", password: "x"}]';
-  const nats = await natsServer(t, {
-    extraConfig: `accounts { A { jetstream: enabled, users: ${users} } }\nno_auth_user: anyone`,
-  });
-  const line = lineTo(nats.url, keptLog(), { user: "u", password: "wrong" });
-  const { bus: refused, states } = await startBus(t, line);
-  t.false(refused.connected());
-  t.deepEqual(states, [false]);
-  t.regex(line.lastReason, /authorization/i);
-  const { bus } = await startBus(t, lineTo(nats.url, keptLog(), { user: "u", password: "p" }));
-  t.true(bus.connected());
-});
+test.serial(
+  "bus-nats: a wrong password keeps it out, and the reason can be read; the right one lets it in",
+  async (t) => {
+    const users = '[{user: "u", password: "p"}, {user: "anyone", password: "x"}]';
+    const nats = await natsServer(t, {
+      extraConfig: `accounts { A { jetstream: enabled, users: ${users} } }\nno_auth_user: anyone`,
+    });
+    const line = lineTo(nats.url, keptLog(), { user: "u", password: "wrong" });
+    const { bus: refused, states } = await startBus(t, line);
+    t.false(refused.connected());
+    t.deepEqual(states, [false]);
+    t.regex(line.lastReason, /authorization/i);
+    const { bus } = await startBus(t, lineTo(nats.url, keptLog(), { user: "u", password: "p" }));
+    t.true(bus.connected());
+  },
+);
 
 test.serial("bus-nats: strange headers and reply subjects of others harm nobody", async (t) => {
   const nats = shared.current;
@@ -290,52 +296,58 @@ const registryAt = (nats: TestNats, more: Partial<ConstructorParameters<typeof J
     ...more,
   });
 
-test.serial("registry-jetstream: the record survives kill -9 of nats-server; the bucket is made as PROTOCOL.md says", async (t) => {
-  const nats = await natsServer(t);
-  const registry = registryAt(nats);
-  t.deepEqual(await registry.create(record), { outcome: "won", revision: 1 });
-  await killed(nats);
-  const down = await registry.read();
-  t.is(down.outcome, "unavailable");
-  t.is((await registry.compareAndSet({ ...record, epoch: 2 }, 1)).outcome, "unknown");
-  await nats.restart();
-  await nats.restart();
-  t.deepEqual(await registry.read(), { outcome: "found", record, revision: 1 });
-  const connection = await connect({ servers: nats.url });
-  const { config } = await (await connection.jetstreamManager()).streams.info("KV_twinlog");
-  t.like(config, { storage: "file", max_msgs_per_subject: 64, max_age: 0, allow_direct: false, num_replicas: 1 });
-  t.deepEqual(config.subjects, ["$KV.twinlog.>"]);
-  // Other tools see an ordinary bucket.
-  const bucket = await connection.jetstream().views.kv("twinlog", { bindOnly: true });
-  t.deepEqual((await bucket.get("exchange"))?.json(), record);
-  await connection.close();
-});
+test.serial(
+  "registry-jetstream: the record survives kill -9 of nats-server; the bucket is made as PROTOCOL.md says",
+  async (t) => {
+    const nats = await natsServer(t);
+    const registry = registryAt(nats);
+    t.deepEqual(await registry.create(record), { outcome: "won", revision: 1 });
+    await killed(nats);
+    const down = await registry.read();
+    t.is(down.outcome, "unavailable");
+    t.is((await registry.compareAndSet({ ...record, epoch: 2 }, 1)).outcome, "unknown");
+    await nats.restart();
+    await nats.restart();
+    t.deepEqual(await registry.read(), { outcome: "found", record, revision: 1 });
+    const connection = await connect({ servers: nats.url });
+    const { config } = await (await connection.jetstreamManager()).streams.info("KV_twinlog");
+    t.like(config, { storage: "file", max_msgs_per_subject: 64, max_age: 0, allow_direct: false, num_replicas: 1 });
+    t.deepEqual(config.subjects, ["$KV.twinlog.>"]);
+    // Other tools see an ordinary bucket.
+    const bucket = await connection.jetstream().views.kv("twinlog", { bindOnly: true });
+    t.deepEqual((await bucket.get("exchange"))?.json(), record);
+    await connection.close();
+  },
+);
 
-test.serial("registry-jetstream: a damaged, foreign or deleted record is said to be so, and is never written over by `create`", async (t) => {
-  const nats = shared.current;
-  const registry = registryAt(nats, { bucket: "damaged" });
-  await registry.create(record);
-  const connection = await connect({ servers: nats.url });
-  const bucket = await connection.jetstream().views.kv("damaged", { bindOnly: true });
-  const reads: [content: string, reason: RegExp][] = [
-    ["not JSON", /damaged/],
-    ["{}", /damaged: .*service/],
-    [JSON.stringify({ ...record, inSync: [] }), /damaged: inSync/],
-    [JSON.stringify({ ...record, service: "other" }), /of the service other/],
-  ];
-  for (const [content, reason] of reads) {
-    await bucket.put("exchange", bytesOf(content));
-    const read = await registry.read();
-    t.is(read.outcome, "unavailable");
-    t.regex(read.outcome === "unavailable" ? read.reason : "", reason);
-  }
-  for (const remove of [() => bucket.delete("exchange"), () => bucket.purge("exchange")]) {
-    await remove();
-    t.deepEqual(await registry.read(), { outcome: "missing" });
-    t.deepEqual(await registry.create(record), { outcome: "lost" }, "something was there: a person has to look");
-  }
-  await connection.close();
-});
+test.serial(
+  "registry-jetstream: a damaged, foreign or deleted record is said to be so, and is never written over by `create`",
+  async (t) => {
+    const nats = shared.current;
+    const registry = registryAt(nats, { bucket: "damaged" });
+    await registry.create(record);
+    const connection = await connect({ servers: nats.url });
+    const bucket = await connection.jetstream().views.kv("damaged", { bindOnly: true });
+    const reads: [content: string, reason: RegExp][] = [
+      ["not JSON", /damaged/],
+      ["{}", /damaged: .*service/],
+      [JSON.stringify({ ...record, inSync: [] }), /damaged: inSync/],
+      [JSON.stringify({ ...record, service: "other" }), /of the service other/],
+    ];
+    for (const [content, reason] of reads) {
+      await bucket.put("exchange", bytesOf(content));
+      const read = await registry.read();
+      t.is(read.outcome, "unavailable");
+      t.regex(read.outcome === "unavailable" ? read.reason : "", reason);
+    }
+    for (const remove of [() => bucket.delete("exchange"), () => bucket.purge("exchange")]) {
+      await remove();
+      t.deepEqual(await registry.read(), { outcome: "missing" });
+      t.deepEqual(await registry.create(record), { outcome: "lost" }, "something was there: a person has to look");
+    }
+    await connection.close();
+  },
+);
 
 test.serial("registry-jetstream: a bucket that was made otherwise is used and warned of", async (t) => {
   const nats = shared.current;
