@@ -209,6 +209,7 @@ export function registryConformance(name: string, makeRig: (t: ExecutionContext)
         t,
         await rig.settle(b.compareAndSet(recordOf(rig, 3, "next"), found(await rig.settle(b.read())).revision)),
       );
+      await readAgain(rig, a);
       t.deepEqual(await rig.settle(a.compareAndSet(recordOf(rig, 2, "again"), first)), { outcome: "lost" });
       t.is(found(await rig.settle(a.read())).revision, settled);
     },
