@@ -4,7 +4,7 @@
  * tears down all its actors; what was said to the world before that is all that was said.
  */
 
-import type { Outbox } from "../machines/replica/outbox.ts";
+import type { Outbox, SavedEpochs } from "../machines/replica/outbox.ts";
 import { Replica } from "../machines/replica/replica.ts";
 import { type Rules, shippedRules } from "../machines/replica/rules.ts";
 import type { Settings } from "../schemas/settings.ts";
@@ -239,7 +239,7 @@ export class Life {
         checkpoint.write(entry.through);
         return;
       case "saveEpoch":
-        stage.watch(checkpoint.saveMeta({ epoch: entry.epoch }), () => this.#onEpochSaved(entry.epoch), ignore);
+        this.#saveEpoch(entry);
         return;
       case "saveHistory":
         stage.watch(checkpoint.saveMeta({ history: entry.history }), ignore, ignore);
@@ -308,9 +308,13 @@ export class Life {
     });
   }
 
-  #onEpochSaved(epoch: number): void {
-    this.#watcher?.onEpoch(epoch);
-    this.replica.onEpochSaved(epoch);
+  #saveEpoch(epochs: SavedEpochs): void {
+    const { epoch, memberEpoch } = epochs;
+    const onSaved = () => {
+      this.#watcher?.onEpoch(epoch);
+      this.replica.onEpochSaved(epochs);
+    };
+    this.#stage.watch(this.#checkpoint.saveMeta({ epoch, memberEpoch }), onSaved, ignore);
   }
 
   #onDiskFailed(error: Error): void {

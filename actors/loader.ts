@@ -130,11 +130,13 @@ export class Loader {
     const found = await checkpoint.open(reading);
     const meta = reading.finish();
     const life = (meta?.life ?? 0) + 1;
+    const memberEpoch = meta?.memberEpoch ?? meta?.epoch ?? 0;
     if (found === null || meta === null) {
       await checkpoint.create({
         ...identity,
         history: "",
         epoch: 0,
+        memberEpoch: 0,
         incarnation,
         previousEnd: null,
         life,
@@ -145,7 +147,8 @@ export class Loader {
         floorMs: 0,
       });
     } else {
-      await checkpoint.saveMeta({ incarnation, life, previousEnd: { ...found.end, incarnation: meta.incarnation } });
+      const previousEnd = { ...found.end, incarnation: meta.incarnation };
+      await checkpoint.saveMeta({ incarnation, life, memberEpoch, previousEnd });
     }
     return {
       state: reading.state,
@@ -153,6 +156,7 @@ export class Loader {
         life,
         history: meta?.history ?? "",
         epochSeen: meta?.epoch ?? 0,
+        memberEpoch,
         log: reading.log,
         requests: reading.requests,
         committed: Math.min(meta?.committed ?? 0, reading.log.last),

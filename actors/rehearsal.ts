@@ -58,7 +58,7 @@ function makeReplica({ service, server, servers, limits, confirm, afterTotalLoss
   const names = servers.map(({ name }) => name);
   const self = { server, incarnation: client };
   const requests = new RequestTable({ through: 0, resultNumber: 0, floorMs: -1 });
-  const recovered = { life: 1, history: "", epochSeen: 0, committed: 0, published: 0, oldestOnDisk: 1 };
+  const recovered = { life: 1, history: "", epochSeen: 0, memberEpoch: 0, committed: 0, published: 0, oldestOnDisk: 1 };
   return new Replica(
     { self, service, servers: names, schema, limits, confirm, afterTotalLoss },
     { ...recovered, log: new MemoryLog(), requests },
@@ -88,7 +88,7 @@ function answer(entry: Outbox, replica: Replica, service: string): void {
       replica.onWritten(entry.through, 0);
       return;
     case "saveEpoch":
-      replica.onEpochSaved(entry.epoch);
+      replica.onEpochSaved(entry);
       return;
     case "readRegistry": {
       const record = initialRecord(service, replica.options.self.server, client);

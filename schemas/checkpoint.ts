@@ -28,6 +28,11 @@ const OwnerMeta = z.object({
   history: z.string(),
   /** Highest epoch that this server ever accepted; never falls (invariant 8). */
   epoch: whole,
+  /**
+   * Highest epoch in which the registry counted on this disk or its server's memory. Seeing an epoch is not enough: an empty
+   * disk sees as much. Disks that older programs wrote have none.
+   */
+  memberEpoch: whole.optional(),
   incarnation: z.string(),
   /** Where the log of the incarnation before this one ended. */
   previousEnd: LogEnd.extend({ incarnation: z.string() }).nullable(),

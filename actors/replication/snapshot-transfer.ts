@@ -176,7 +176,8 @@ export class SnapshotTransfer {
     const { stage, checkpoint, replica, onAdopted, settings } = this.#parts;
     receiving.isBusy = true;
     const { life, self, membership } = replica();
-    const own = { server: settings.server, incarnation: self, previousEnd: null, epoch: membership.epochSeen, life };
+    const { epochSeen: epoch, memberEpoch } = membership;
+    const own = { server: settings.server, incarnation: self, previousEnd: null, epoch, memberEpoch, life };
     stage.watch(
       checkpoint.adoptSnapshot(own),
       () => {

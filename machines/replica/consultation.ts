@@ -78,6 +78,7 @@ export class Consultation {
         lastEpoch: own.log.lastEpoch,
         last: own.log.last,
         hashAtBase: own.hashAtBase(record),
+        memberEpoch: view.membership.memberEpoch,
       },
       present: this.#present(view),
       configured: options.servers,

@@ -159,6 +159,7 @@ function newBase(record: RegistryRecord, view: DueView): Due | null {
   const { own } = view;
   if (view.state !== "hot.alone" || !view.rules.mustRebase(view.nowMs - view.plans.baseMs, view.limits.baseMs))
     return null;
+  if (!view.membership.isMemberEpochSaved) return null;
   if (own.synced <= record.base.sequence || own.log.hashAt(own.synced) === undefined) return null;
   return { event: "base.due", why: "moves the base forward" };
 }

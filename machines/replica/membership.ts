@@ -8,7 +8,7 @@
 import type { Member, RegistryRecord } from "../../schemas/registry.ts";
 import type { Heartbeat } from "../codec/message.ts";
 import type { Configuration } from "../log/commit.ts";
-import type { Outbox } from "./outbox.ts";
+import type { Outbox, SavedEpochs } from "./outbox.ts";
 import type { Rules } from "./rules.ts";
 import type { RegistryAnswer } from "./types.ts";
 
@@ -41,7 +41,9 @@ export class Membership {
   #known: KnownRecord | null = null;
   #open: OpenCas | null = null;
   #epochSeen: number;
-  #savedEpoch: number;
+  /** The highest epoch whose record named this server: what was acknowledged before it is on its disk, or was in its memory. */
+  #memberEpoch: number;
+  #saved: SavedEpochs;
   #writes = 0;
   /** At most one reading of the registry is under way. */
   #isReading = false;
@@ -56,20 +58,21 @@ export class Membership {
   /** When the first of the readings failed that have failed one after another since; null: the last one was answered. */
   silentSinceMs: number | null = null;
 
-  constructor(self: Member, rules: Rules, out: Outbox[], epochSeen: number) {
+  constructor(self: Member, rules: Rules, out: Outbox[], epochSeen: number, memberEpoch: number) {
     this.#self = self;
     this.#rules = rules;
     this.#out = out;
     this.#epochSeen = epochSeen;
-    this.#savedEpoch = epochSeen;
+    this.#memberEpoch = memberEpoch;
+    this.#saved = { epoch: epochSeen, memberEpoch };
   }
 
   /** What the copy wants done it says in `out`. */
   clone(out: Outbox[]): Membership {
-    const copy = new Membership(this.#self, this.#rules, out, this.#epochSeen);
+    const copy = new Membership(this.#self, this.#rules, out, this.#epochSeen, this.#memberEpoch);
     copy.#known = this.#known;
     copy.#open = this.#open;
-    copy.#savedEpoch = this.#savedEpoch;
+    copy.#saved = this.#saved;
     copy.#writes = this.#writes;
     copy.#isReading = this.#isReading;
     copy.#readMs = this.#readMs;
@@ -84,7 +87,7 @@ export class Membership {
   /** What decides how this goes on and is not told otherwise, as values. */
   get facts() {
     const reading = this.#isReading && [this.#seenWhenAsked, this.#wasLostWhenAsked];
-    return { savedEpoch: this.#savedEpoch, reading, writes: this.#writes, readMs: this.#readMs };
+    return { saved: this.#saved, memberEpoch: this.#memberEpoch, reading, writes: this.#writes, readMs: this.#readMs };
   }
 
   get known(): KnownRecord | null {
@@ -104,7 +107,14 @@ export class Membership {
   }
   /** The accepted epoch is on the disk: only then does anything leave in its name (invariant 8). */
   get isEpochSaved(): boolean {
-    return this.#savedEpoch >= this.epoch;
+    return this.#saved.epoch >= this.epoch;
+  }
+  get memberEpoch(): number {
+    return this.#memberEpoch;
+  }
+  /** A compare-and-set that leaves this server alone may be sent: its disk shows then that the one before it counted here. */
+  get isMemberEpochSaved(): boolean {
+    return this.isEpochSaved && this.#saved.memberEpoch >= this.#memberEpoch;
   }
   get isNamed(): boolean {
     return this.#known !== null && this.#rules.isNamed(this.#known.record, this.#self);
@@ -130,8 +140,21 @@ export class Membership {
     return this.#rules.configurations(this.#known.record, this.#open?.record ?? null);
   }
 
-  onEpochSaved(epoch: number): void {
-    this.#savedEpoch = Math.max(this.#savedEpoch, epoch);
+  onEpochSaved({ epoch, memberEpoch }: SavedEpochs): void {
+    this.#saved = {
+      epoch: Math.max(this.#saved.epoch, epoch),
+      memberEpoch: Math.max(this.#saved.memberEpoch, memberEpoch),
+    };
+  }
+
+  /** This server holds all that was acknowledged up to now, and is about to ask to be alone: its disk says so first. */
+  vouch(): void {
+    if (this.#memberEpoch >= this.#epochSeen) return;
+    this.#memberEpoch = this.#epochSeen;
+    this.#save();
+  }
+  #save(): void {
+    this.#out.push({ type: "saveEpoch", epoch: this.#epochSeen, memberEpoch: this.#memberEpoch });
   }
 
   /** Asks what the registry says, unless that is asked already. */
@@ -226,10 +249,10 @@ export class Membership {
     const isMine = this.#open?.writeIds.includes(found.record.writeId) ?? false;
     this.#open = null;
     this.#known = found;
-    if (found.record.epoch > this.#epochSeen || this.#savedEpoch < found.record.epoch) {
-      this.#epochSeen = Math.max(this.#epochSeen, found.record.epoch);
-      this.#out.push({ type: "saveEpoch", epoch: found.record.epoch });
-    }
+    const { epoch } = found.record;
+    if (this.isNamed) this.#memberEpoch = Math.max(this.#memberEpoch, epoch);
+    this.#epochSeen = Math.max(this.#epochSeen, epoch);
+    if (!this.isMemberEpochSaved) this.#save();
     return isMine ? "won" : "superseded";
   }
 

@@ -7,6 +7,11 @@ import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { PeerMessage } from "../codec/message.ts";
 import type { LinkName } from "./peers.ts";
 
+export interface SavedEpochs {
+  readonly epoch: number;
+  readonly memberEpoch: number;
+}
+
 export type Outbox =
   /** Both links for heartbeats, one for everything else. */
   | { type: "send"; to: string; link: LinkName | "both"; message: PeerMessage; payload: readonly Uint8Array[] }
@@ -14,8 +19,8 @@ export type Outbox =
   | { type: "sync"; through: number }
   /** The same without waiting for the disk, then `onWritten` (confirm level `written`). */
   | { type: "write"; through: number }
-  /** Persist the accepted epoch, synced, then `onEpochSaved`. */
-  | { type: "saveEpoch"; epoch: number }
+  /** Persist the accepted epoch, and the highest in which this server counted, synced, then `onEpochSaved`. */
+  | ({ type: "saveEpoch" } & SavedEpochs)
   /** Persist which history this server's log belongs to, synced, before anything that comes later. */
   | { type: "saveHistory"; history: string }
   /** Then `onCasAnswer`. */

@@ -61,7 +61,7 @@ export abstract class Parts {
     this.outbox = [];
     this.own = new OwnLog(start);
     this.applied = new Applied(start.requests);
-    this.membership = new Membership(self, rules, this.outbox, rules.epochAtStart(start.epochSeen));
+    this.membership = new Membership(self, rules, this.outbox, rules.epochAtStart(start.epochSeen), start.memberEpoch);
     this.peers = new Peers(others, limits.suspicionMs, nowMs, rules);
     this.intake = new Intake();
     this.commitment = new Commitment();

@@ -19,7 +19,7 @@ import type { IntakeView } from "./intake.ts";
 import { answerLeave } from "./leaving.ts";
 import type { CasAnswer, Settlement } from "./membership.ts";
 import { judgeSession, keepUp, noteMembership, onConfirm, onFollow, onLogRead, pump } from "./mirroring.ts";
-import type { Outbox } from "./outbox.ts";
+import type { Outbox, SavedEpochs } from "./outbox.ts";
 import type { ReplySink } from "./owed-replies.ts";
 import { Parts } from "./parts.ts";
 import { type LinkName, type Peer, stepMirror } from "./peers.ts";
@@ -157,6 +157,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
       case "syncAll":
         this.#closeBatch();
         this.plans.fence = this.own.position;
+        if (this.state !== "deposed" && !this.consultation.isForced) this.membership.vouch();
         this.outbox.push({ type: "sync", through: this.plans.fence.sequence });
         this.#checkSynced();
         return;
@@ -282,12 +283,15 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
     if (this.options.confirm === "written") this.follower.owesConfirm();
   }
   #checkSynced(): void {
-    if (this.rules.isSyncedForCas(this.own.synced, this.plans.fence.sequence))
+    // One that asks to be alone has that on its disk too; one that was deposed asks for nothing.
+    const isSaved = this.state === "deposed" || this.membership.isMemberEpochSaved;
+    if (isSaved && this.rules.isSyncedForCas(this.own.synced, this.plans.fence.sequence))
       this.lifecycle.dispatch("disk.synced", "everything appended is on the disk");
   }
-  onEpochSaved(epoch: number): void {
-    this.membership.onEpochSaved(epoch);
+  onEpochSaved(saved: SavedEpochs): void {
+    this.membership.onEpochSaved(saved);
     this.follower.owesConfirm();
+    this.#checkSynced();
   }
   onPublished(sequence: number): void {
     this.own.onPublished(sequence);

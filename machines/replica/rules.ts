@@ -139,9 +139,12 @@ export const shippedRules = {
   /** The registry's section: the base of one that is alone is moved forward from time to time. */
   mustRebase: (sinceMs: number, limitMs: number): boolean => sinceMs >= limitMs,
 
-  /** The start table: a sole member's disk must hold the base. */
-  holdsBase: (record: RegistryRecord, last: number, hashAtBase: number | undefined): boolean =>
-    last >= record.base.sequence && hashAtBase === record.base.hash,
+  /**
+   * The start table: a sole member's disk must hold the base. And it must be the disk with which this server asked to be
+   * alone, which says that the epoch before counted on it: the base may be old, and 0 where little was ever written.
+   */
+  holdsBase: (record: RegistryRecord, last: number, hashAtBase: number | undefined, memberEpoch: number): boolean =>
+    last >= record.base.sequence && hashAtBase === record.base.hash && memberEpoch >= record.epoch - 1,
 
   /** The start table: after a total loss, only when every configured server is present can the longest log be chosen. */
   mayChooseLongest: (present: number, configured: number): boolean => present === configured,

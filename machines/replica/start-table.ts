@@ -14,6 +14,8 @@ export interface OwnDisk {
   readonly last: number;
   /** The log's hash at the record's base; undefined where this log does not reach. */
   readonly hashAtBase: number | undefined;
+  /** The highest epoch in which the registry counted on this disk. */
+  readonly memberEpoch: number;
 }
 
 /** Another configured server, if it was heard of after the registry was read (its echo names this incarnation). */
@@ -79,11 +81,15 @@ export function consultTable(facts: StartFacts): Verdict {
         "verdict.refuse",
         "this disk belongs to another history than the registry; bring back the right disk, or recover by force",
       );
-    if (rules.holdsBase(record, disk.last, disk.hashAtBase))
+    if (rules.holdsBase(record, disk.last, disk.hashAtBase, disk.memberEpoch))
       return verdict("verdict.claim", "is the sole member and its disk holds everything that was acknowledged");
+    const proof =
+      disk.last < record.base.sequence || disk.hashAtBase !== record.base.hash
+        ? `ends at record ${disk.last}, but ${record.base.sequence} were acknowledged`
+        : `counted last in epoch ${disk.memberEpoch}, but the right one did in epoch ${record.epoch}`;
     return verdict(
       "verdict.refuse",
-      `this disk ends at record ${disk.last}, but ${record.base.sequence} were acknowledged: it is older than what clients were told; bring back the right disk, or recover by force`,
+      `this disk ${proof}: it is older than what clients were told; bring back the right disk, or recover by force`,
     );
   }
   if (primary?.hot) return verdict("verdict.join", `joins ${primary.server}`);

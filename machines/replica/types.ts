@@ -27,6 +27,8 @@ export interface Recovered {
   readonly life: number;
   readonly history: string;
   readonly epochSeen: number;
+  /** The highest epoch in which the registry counted on this disk, or on this server's memory. */
+  readonly memberEpoch: number;
   readonly log: MemoryLog;
   /** Applied through the same record as the tables. */
   readonly requests: RequestTable;

@@ -48,7 +48,14 @@ test("a snapshot through two real stores", async (t) => {
   const source = from.checkpoint.sendSnapshot(1000);
   for (let chunk = await source.next(); chunk !== null; chunk = await source.next())
     await to.checkpoint.takeChunk(chunk);
-  await to.checkpoint.adoptSnapshot({ server: "beta", incarnation: "b2", previousEnd: null, epoch: 1, life: 2 });
+  await to.checkpoint.adoptSnapshot({
+    server: "beta",
+    incarnation: "b2",
+    previousEnd: null,
+    epoch: 1,
+    memberEpoch: 1,
+    life: 2,
+  });
   t.is((await to.checkpoint.open({}))?.end.hash, from.log.hash);
   await Promise.all([from.checkpoint.close(), to.checkpoint.close()]);
   const read = await readBack(new LevelStore(join(directory, "b"), clock), beta);

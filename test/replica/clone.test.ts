@@ -174,7 +174,7 @@ const given: Record<string, readonly string[]> = {
     "epochSinceMs",
     "baseMs",
   ],
-  "membership.ts": ["#epochSeen"],
+  "membership.ts": ["#epochSeen", "#memberEpoch"],
   "owed-replies.ts": ["#head"],
   "peers.ts": ["#lastTickMs"],
   "replica.ts": ["nowMs"],

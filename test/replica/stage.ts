@@ -134,11 +134,12 @@ export class Stage {
       ...this.#options.replica,
       ...rules,
     };
-    const { life, history, epochSeen, committed, flushed } = disk;
+    const { life, history, epochSeen, memberEpoch, committed, flushed } = disk;
     const recovered = {
       life,
       history,
       epochSeen,
+      memberEpoch,
       log: disk.log.clone(),
       requests: new RequestTable({ through: flushed, resultNumber: 0, floorMs: -1 }),
       committed,
@@ -286,7 +287,8 @@ export class Stage {
         return;
       case "saveEpoch":
         disk.epochSeen = Math.max(disk.epochSeen, entry.epoch);
-        replica.onEpochSaved(entry.epoch);
+        disk.memberEpoch = Math.max(disk.memberEpoch, entry.memberEpoch);
+        replica.onEpochSaved(entry);
         return;
       case "saveHistory":
         disk.history = entry.history;

@@ -11,13 +11,22 @@ interface Disk {
   life: number;
   history: string;
   epochSeen: number;
+  memberEpoch: number;
   log: MemoryLog;
   committed: number;
   /** The tables have everything through here. */
   flushed: number;
 }
 
-const emptyDisk = (): Disk => ({ life: 0, history: "", epochSeen: 0, log: new MemoryLog(), committed: 0, flushed: 0 });
+const emptyDisk = (): Disk => ({
+  life: 0,
+  history: "",
+  epochSeen: 0,
+  memberEpoch: 0,
+  log: new MemoryLog(),
+  committed: 0,
+  flushed: 0,
+});
 
 export class Server {
   readonly name: string;

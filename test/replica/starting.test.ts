@@ -4,6 +4,7 @@ import { shippedRules } from "../../machines/replica/rules.ts";
 import { consultTable, type Presence, type StartFacts } from "../../machines/replica/start-table.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { limits, Stage } from "./stage.ts";
+import { Server } from "./staged-server.ts";
 
 const member = (server: string, life = 1) => ({ server, incarnation: `${server}.${life}` });
 const alone = (server: string): RegistryRecord => ({
@@ -40,13 +41,14 @@ const facts: StartFacts = {
   record: alone("alpha"),
   self: member("alpha", 2),
   schema: "s",
-  disk: { history: "h1", lastEpoch: 5, last: 9, hashAtBase: 44 },
+  disk: { history: "h1", lastEpoch: 5, last: 9, hashAtBase: 44, memberEpoch: 5 },
   present: [],
   configured: ["alpha", "beta"],
   afterTotalLoss: "longest",
   limits,
   rules: shippedRules,
 };
+const emptyDisk = { history: "", lastEpoch: 0, last: 0, hashAtBase: 0, memberEpoch: 0 };
 const restarted = (server: string, change: Partial<Presence> = {}) =>
   peer(server, { incarnation: `${server}.2`, ...change });
 
@@ -55,7 +57,13 @@ const rows: readonly [what: string, change: Partial<StartFacts>, verdict: string
   ["sole member, the disk ends exactly at the base", { disk: { ...facts.disk, last: 4 } }, "claim"],
   ["sole member, the disk ends before the base", { disk: { ...facts.disk, last: 3, hashAtBase: undefined } }, "refuse"],
   ["sole member, another hash at the base", { disk: { ...facts.disk, hashAtBase: 45 } }, "refuse"],
-  ["sole member, an empty disk", { disk: { history: "", lastEpoch: 0, last: 0, hashAtBase: undefined } }, "refuse"],
+  ["sole member, an empty disk", { disk: { ...emptyDisk, hashAtBase: undefined } }, "refuse"],
+  [
+    "sole member, the right disk, which did not come to save that it won",
+    { disk: { ...facts.disk, memberEpoch: 4 } },
+    "claim",
+  ],
+  ["sole member, a disk that did not count in the epoch before", { disk: { ...facts.disk, memberEpoch: 3 } }, "refuse"],
   [
     "sole member, another history that does not have the base",
     { disk: { ...facts.disk, history: "h0", hashAtBase: 45 } },
@@ -65,16 +73,24 @@ const rows: readonly [what: string, change: Partial<StartFacts>, verdict: string
   [
     "sole member of an empty service, an empty disk",
     {
-      record: { ...alone("alpha"), base: { sequence: 0, hash: 0 } },
-      disk: { history: "", lastEpoch: 0, last: 0, hashAtBase: 0 },
+      record: { ...alone("alpha"), epoch: 1, base: { sequence: 0, hash: 0 } },
+      disk: emptyDisk,
     },
     "claim",
+  ],
+  [
+    "sole member of a service that has begun, its base still 0, an empty disk",
+    {
+      record: { ...alone("alpha"), epoch: 2, base: { sequence: 0, hash: 0 } },
+      disk: emptyDisk,
+    },
+    "refuse",
   ],
   [
     "sole member of an empty service, a strange disk",
     {
       record: { ...alone("alpha"), base: { sequence: 0, hash: 0 } },
-      disk: { history: "h0", lastEpoch: 2, last: 7, hashAtBase: 0 },
+      disk: { ...emptyDisk, history: "h0", lastEpoch: 2, last: 7 },
     },
     "refuse",
   ],
@@ -299,6 +315,89 @@ test("an old copy of the sole member's disk is refused (danger 28)", (t) => {
   stage.tick(polls);
   t.is(stage.replica("alpha").state, "refusing");
   t.regex(stage.replica("alpha").waitingFor, /older|went back|ends at record 0/);
+});
+
+/** Alone, with records that were acknowledged since the base, which is still 0. */
+function aloneWithoutBase(): Stage {
+  const stage = new Stage();
+  stage.start("alpha");
+  stage.tick(2);
+  for (const id of ["1", "2"]) stage.do("alpha", id);
+  if (stage.record.base.sequence !== 0 || stage.replies().length !== 2)
+    throw new Error("not the moment that was meant");
+  return stage;
+}
+
+test("an empty disk in place of the sole member's is refused, also while the base is 0 (danger 28)", (t) => {
+  const stage = aloneWithoutBase();
+  stage.kill("alpha");
+  const { disk } = stage.server("alpha");
+  stage.server("alpha").disk = { ...new Server("alpha").disk, life: 10 };
+  // Seeing the epoch is not enough: it does so in each life, and is refused in each.
+  for (let life = 1; life <= 3; life += 1) {
+    stage.start("alpha");
+    stage.tick(polls);
+    t.is(stage.replica("alpha").state, "refusing");
+    t.regex(stage.replica("alpha").waitingFor, /counted last in epoch 0, but the right one did in epoch 2/);
+    stage.kill("alpha");
+  }
+  stage.server("alpha").disk = disk;
+  stage.start("alpha");
+  stage.tick(polls);
+  t.is(stage.replica("alpha").state, "hot.alone");
+  stage.do("alpha", "2");
+  t.deepEqual(stage.replies(), ["2: ok at 2 again"]);
+});
+
+test("a copy from before the sole member was alone is refused, whatever the base says (danger 28)", (t) => {
+  const stage = Stage.normal();
+  stage.kill("alpha");
+  const alpha = stage.server("alpha");
+  const old = { ...alpha.disk, log: alpha.disk.log.clone() };
+  stage.start("alpha");
+  stage.tick(polls);
+  // Roles and epochs change, and no record is made: the base stays where it is.
+  stage.kill("beta");
+  stage.tellGone("beta");
+  stage.tick(2);
+  t.is(stage.record.primary.server, "alpha");
+  t.is(stage.record.base.sequence, 0);
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+  stage.kill("alpha");
+  alpha.disk = { ...old, life: 10 };
+  stage.start("alpha");
+  stage.tick(polls);
+  t.is(stage.replica("alpha").state, "refusing");
+});
+
+test("a sole member that dies again and again before what it won is on its disk is not refused", (t) => {
+  const stage = aloneWithoutBase();
+  const alpha = stage.server("alpha");
+  for (let epoch = 3; epoch <= 6; epoch += 1) {
+    stage.kill("alpha");
+    alpha.waiting.length = 0;
+    alpha.held.delete("saveEpoch");
+    alpha.held.add("compareAndSet");
+    stage.start("alpha");
+    alpha.held.add("saveEpoch");
+    stage.unhold("alpha", "compareAndSet");
+    t.is(alpha.up.state, "hot.alone");
+    t.is(stage.record.epoch, epoch);
+    t.true(alpha.disk.memberEpoch < epoch);
+  }
+});
+
+test("a server that asks to be alone has on its disk first that the epoch before counted on it", (t) => {
+  const stage = aloneWithoutBase();
+  const alpha = stage.server("alpha");
+  stage.kill("alpha");
+  alpha.disk.memberEpoch = 1;
+  alpha.held.add("saveEpoch");
+  stage.start("alpha");
+  t.is(alpha.up.state, "claiming.syncing");
+  stage.unhold("alpha", "saveEpoch");
+  t.is(alpha.up.state, "hot.alone");
 });
 
 test("a disk error ends the life, whatever it was doing (rule 14)", (t) => {

@@ -30,7 +30,7 @@ export function factsOf(replica: Replica, nowMs: number): unknown[] {
     replica;
   const { state, hot, limits } = replica;
   const age: Age = (ms, mostMs) => Math.min(nowMs - ms, mostMs);
-  const { savedEpoch, reading } = membership.facts;
+  const { saved, memberEpoch, reading } = membership.facts;
   const { following } = follower;
   const { requests } = applied;
   const isAsking = /candidate|fencing|removing|adding/.test(state);
@@ -40,7 +40,7 @@ export function factsOf(replica: Replica, nowMs: number): unknown[] {
     [own.history, own.committed, own.synced, own.written, own.published, own.oldestOnDisk],
     [applied.isLoaded, requests.through, requests.resultNumber, requests.historyStart],
     [requests.done.count, requests.done.floorMs, requests.forgetThrough, [...requests.begun.values()]],
-    [membership.known, membership.open, membership.epochSeen, savedEpoch, reading],
+    [membership.known, membership.open, membership.epochSeen, saved, memberEpoch, reading],
     [membership.isMissing, membership.isAnswered, membership.silentSinceMs, membership.frozen],
     [replica.bus.connected, peers.probe, age(peers.lastTickMs, shortMs)],
     [...peers].map((peer) => factsOfPeer(peer, age)),

@@ -3,13 +3,14 @@
  * written to it, one job after another, and nothing else; a crash takes the memory and the jobs that are not done.
  */
 import { MemoryLog } from "../../machines/log/memory-log.ts";
+import type { SavedEpochs } from "../../machines/replica/outbox.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import { factsOf } from "./explore-facts.ts";
 
 export type DiskJob =
   | { readonly type: "sync"; readonly through: number }
   | { readonly type: "truncate"; readonly after: number }
-  | { readonly type: "saveEpoch"; readonly epoch: number }
+  | ({ readonly type: "saveEpoch" } & SavedEpochs)
   | { readonly type: "saveHistory"; readonly history: string };
 
 /** Records are small here, and logs many. */
@@ -27,6 +28,7 @@ export class SmallServer {
   /** It ended by itself, after it was told to stop. */
   hasStopped = false;
   epoch = 0;
+  memberEpoch = 0;
   history = "";
   disk = emptyLog();
   jobs: readonly DiskJob[] = [];
@@ -46,6 +48,7 @@ export class SmallServer {
     copy.replica = this.replica?.clone() ?? null;
     copy.hasStopped = this.hasStopped;
     copy.epoch = this.epoch;
+    copy.memberEpoch = this.memberEpoch;
     copy.history = this.history;
     copy.disk = this.disk;
     copy.jobs = this.jobs;
@@ -57,7 +60,16 @@ export class SmallServer {
   /** All that decides how it goes on. Asked for when nothing of it changes any more. */
   get facts(): string {
     this.#facts ??= JSON.stringify([
-      [this.lives, this.hasStopped, this.epoch, this.history, this.disk.last, this.disk.closed, this.jobs],
+      [
+        this.lives,
+        this.hasStopped,
+        this.epoch,
+        this.memberEpoch,
+        this.history,
+        this.disk.last,
+        this.disk.closed,
+        this.jobs,
+      ],
       [this.readingSince, this.snapshot],
       this.replica && factsOf(this.replica, this.nowMs),
     ]);
@@ -82,11 +94,11 @@ export class SmallServer {
   }
 
   /** Does all that are not a sync, as if they took no time. */
-  doQuickJobs(onEpochSaved: (epoch: number) => void): void {
+  doQuickJobs(onEpochSaved: (saved: SavedEpochs) => void): void {
     for (const job of this.jobs) {
       if (job.type === "sync") continue;
       this.#do(job);
-      if (job.type === "saveEpoch") onEpochSaved(job.epoch);
+      if (job.type === "saveEpoch") onEpochSaved(job);
     }
     this.jobs = this.jobs.filter(({ type }) => type === "sync");
   }
@@ -101,6 +113,7 @@ export class SmallServer {
         return;
       case "saveEpoch":
         this.epoch = Math.max(this.epoch, job.epoch);
+        this.memberEpoch = Math.max(this.memberEpoch, job.memberEpoch);
         return;
       case "saveHistory":
         this.history = job.history;

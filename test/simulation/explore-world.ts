@@ -247,7 +247,7 @@ export class SmallWorld implements ChoiceView {
   #start(server: SmallServer): void {
     const { bounds, rules } = this.#scope;
     server.lives += 1;
-    const { name, lives, history, epoch, nowMs } = server;
+    const { name, lives, history, epoch, memberEpoch, nowMs } = server;
     const options = {
       self: { server: name, incarnation: `${name}-${lives}` },
       service: "small",
@@ -262,6 +262,7 @@ export class SmallWorld implements ChoiceView {
       life: lives,
       history,
       epochSeen: epoch,
+      memberEpoch,
       log: server.disk.clone(),
       requests: emptyTable(),
       committed: 0,
@@ -297,7 +298,7 @@ export class SmallWorld implements ChoiceView {
       case "saveHistory":
       case "truncate":
         server.addJob(entry);
-        if (this.#scope.bounds.slowDisk === 0) server.doQuickJobs((epoch) => replica.onEpochSaved(epoch));
+        if (this.#scope.bounds.slowDisk === 0) server.doQuickJobs((saved) => replica.onEpochSaved(saved));
         return;
       case "compareAndSet":
         this.#registry.ask(server.name, replica.self, entry.record, entry.expectedRevision);
@@ -351,7 +352,7 @@ export class SmallWorld implements ChoiceView {
   #doJob(server: SmallServer): void {
     const job = server.doJob();
     if (job?.type === "sync") this.#turn(server, (replica) => replica.onSynced(job.through, server.nowMs));
-    else if (job?.type === "saveEpoch") this.#turn(server, (replica) => replica.onEpochSaved(job.epoch));
+    else if (job?.type === "saveEpoch") this.#turn(server, (replica) => replica.onEpochSaved(job));
   }
 
   /** Of its primary's committed log, taken whole into a new life; or, where that one is not hot any more, it ends. */

@@ -214,7 +214,7 @@ function lethalRequest(context: FaultContext): void {
 
 /**
  * Beyond the promise: the only disk that has everything is replaced by an old copy of itself (situation 28). The copy is
- * older than the registry's base: a younger one cannot be told from the disk itself.
+ * older than the registry's base, or from two epochs ago: a younger one cannot be told from the disk itself.
  */
 function ageSoleDisk(context: FaultContext): void {
   const { sim, cluster, moments, rng } = context;
@@ -222,6 +222,7 @@ function ageSoleDisk(context: FaultContext): void {
   if (server === undefined) return;
   const { disk } = sim.host(server);
   const copiedAt = cluster.last(server);
+  const copiedIn = cluster.record?.epoch ?? 0;
   const copy = disk.main.copy();
   later(context, rng.between(200, 800), () => {
     for (const name of cluster.names) if (name !== server) cluster.kill(name, "process");
@@ -229,7 +230,7 @@ function ageSoleDisk(context: FaultContext): void {
   later(context, rng.between(400, 1_600), () => {
     const { record } = cluster;
     if (record === null || record.durability !== "disk" || record.primary.server !== server) return;
-    if (record.base.sequence <= copiedAt) return;
+    if (record.base.sequence <= copiedAt && record.epoch <= copiedIn + 1) return;
     cluster.kill(server, "process");
     disk.main = copy;
     disk.side = null;
