@@ -170,9 +170,7 @@ export class OperatorActor {
         answer(told(replica.onSwitch(nowMs), "the roles are being switched"));
         return;
       case "recover":
-        answer(
-          told(replica.onRecover(nowMs), "goes on alone with a new history; what this server does not have is lost"),
-        );
+        answer(told(replica.onRecover(nowMs), acceptedLoss(replica.log.last)));
         return;
       case "pause":
       case "resume":
@@ -183,4 +181,9 @@ export class OperatorActor {
         return;
     }
   }
+}
+
+/** Rule 18: what may be lost is what others have and this server has not. */
+function acceptedLoss(last: number): string {
+  return `goes on alone with a new history after record ${last}; what was acknowledged and is not among these is lost`;
 }
