@@ -4,7 +4,8 @@
  * What always holds: two servers never commit different records at one sequence of one history, and a server commits
  * without a gap; the first fact that says otherwise is a violation, and the first record told is the one that is kept.
  */
-import type { CommitEvent, CommittedRecord, HistoryEvent, MadeEvent, Violation } from "./history.ts";
+import type { CommitEvent, CommittedRecord, ForkEvent, HistoryEvent, MadeEvent, Violation } from "./history.ts";
+import { LogTree } from "./log-tree.ts";
 
 export interface HistoryLog {
   readonly history: string;
@@ -24,6 +25,10 @@ export interface CommittedLogs {
   readonly final: readonly CommittedRecord[];
   /** Where new histories began: each may lack what was committed before it from this sequence on. */
   readonly starts: readonly HistoryStart[];
+  /** Null where servers did not say what came before what they told. */
+  readonly tree: LogTree | null;
+  /** The final log by sequence. */
+  readonly path: ReadonlyMap<number, CommittedRecord>;
 }
 
 export interface HistoryStart {
@@ -39,12 +44,31 @@ export function readCommittedLogs(
   const histories = new Map<string, HistoryLog>();
   const violations: Violation[] = [];
   const makers = new Map<string, MadeEvent>();
+  const tree = new LogTree();
+  const forks: ForkEvent[] = [];
   for (const event of events) {
-    if (event.type === "commit") addCommit(event, histories, violations, isSparse);
+    if (event.type === "commit") {
+      addCommit(event, histories, violations, isSparse);
+      tree.add(event);
+    } else if (event.type === "fork") forks.push(event);
     else if (event.type === "made") checkMaker(event, makers, violations);
   }
-  const inOrder = [...histories.values()];
-  return { histories: inOrder, violations, final: finalLog(inOrder, violations, isSparse), starts: startsOf(inOrder) };
+  const ordered = inOrder([...histories.values()]);
+  violations.push(...checkTree(ordered, forks, tree));
+  const newest = ordered.at(-1);
+  const last = newest?.records.get(newest.last);
+  const path = last === undefined || isSparse ? null : tree.pathTo(last);
+  const final = path === null ? stitched(ordered) : path.records;
+  checkFinal(final, violations, isSparse);
+  const onPath = new Map(final.map((record) => [record.sequence, record]));
+  return {
+    histories: ordered,
+    violations,
+    final,
+    starts: startsOf(ordered),
+    tree: path === null ? null : tree,
+    path: onPath,
+  };
 }
 
 /**
@@ -52,20 +76,84 @@ export function readCommittedLogs(
  * behind may commit older records under its name: it does not begin with them.
  */
 function startsOf(histories: readonly HistoryLog[]): HistoryStart[] {
-  return histories.slice(1).flatMap(({ history, records, first }) => {
-    const own = [...records.values()].find(({ kind, name }) => kind === "history" && name === history);
+  return histories.slice(1).flatMap((log) => {
+    const own = ownStart(log);
     if (own !== undefined) return { sequence: own.sequence, epoch: own.epoch };
-    const start = records.get(first);
+    const start = log.records.get(log.first);
     return start === undefined ? [] : { sequence: 0, epoch: start.epoch };
   });
 }
 
-/** A new history may have begun without this record: it may be missing, and its request may be run again there. */
-export function isDropped(
-  { sequence = 0, epoch = 0 }: { readonly sequence?: number; readonly epoch?: number },
-  { starts }: CommittedLogs,
-): boolean {
-  return starts.some((start) => epoch < start.epoch && sequence >= start.sequence);
+/** The record with which it began. */
+function ownStart({ records, history }: HistoryLog): CommittedRecord | undefined {
+  return [...records.values()].find(({ kind, name: of }) => kind === "history" && of === history);
+}
+
+/** In the order of the epochs in which they began: two that were forced at once may be told the other way round. */
+function inOrder(histories: readonly HistoryLog[]): HistoryLog[] {
+  const [first, ...rest] = histories;
+  const epochOf = (log: HistoryLog) => ownStart(log)?.epoch ?? log.records.get(log.first)?.epoch ?? 0;
+  return first === undefined ? [] : [first, ...rest.sort((one, other) => epochOf(one) - epochOf(other))];
+}
+
+/**
+ * A new history may have begun without this record: it may be missing, and its request may be run again there. Where the
+ * tree of logs is known, exactly what is not in the log that the new history began with; else whatever lies above that.
+ */
+export function isDropped({ sequence = 0, epoch = 0, id = "" }: Told, { starts, tree, path }: CommittedLogs): boolean {
+  if (tree === null) return starts.some((start) => epoch < start.epoch && sequence >= start.sequence);
+  const there = path.get(sequence);
+  if (there?.epoch === epoch && there.id === id) return false;
+  return starts.some((start) => epoch < start.epoch);
+}
+
+/** Both are answers to one request: a new history began without the record of the older one before that of the newer was made. */
+export function isOfAnotherHistory(one: Told, other: Told, logs: CommittedLogs): boolean {
+  const [older, newer] = (one.epoch ?? 0) < (other.epoch ?? 0) ? [one, other] : [other, one];
+  const { tree, starts, histories } = logs;
+  if (tree === null) return isDropped(older, logs) && !isDropped(newer, logs);
+  const { epoch: before = 0, sequence: at = 0 } = older;
+  const { epoch: after = 0, sequence = 0, id } = newer;
+  if (!starts.some(({ epoch }) => before < epoch && epoch <= after)) return false;
+  const told = histories.map(({ records }) => records.get(sequence));
+  const record = told.find((found) => found?.epoch === after && found.id === id);
+  const there = record === undefined ? undefined : tree.pathTo(record)?.records.find((found) => found.sequence === at);
+  return there?.epoch !== before || there.id !== id;
+}
+
+/** What a reply says of its record. */
+interface Told {
+  readonly sequence?: number;
+  readonly epoch?: number;
+  readonly id?: string;
+}
+
+/** How many new histories had begun by this epoch: what is of one number was told by servers that knew of the same ones. */
+export function segmentOf(epoch: number, { starts }: CommittedLogs): number {
+  return starts.filter((start) => start.epoch <= epoch).length;
+}
+
+/** Each history's records lie on one log, and it begins with the log that was announced (rule 18). */
+function checkTree(histories: readonly HistoryLog[], forks: readonly ForkEvent[], tree: LogTree): Violation[] {
+  const violations: Violation[] = [];
+  const fail = (text: string) => violations.push({ of: "invariant 3", atMs: 0, text });
+  for (const log of histories) {
+    const last = log.records.get(log.last);
+    const path = last === undefined ? null : tree.pathTo(last);
+    if (path === null) continue;
+    const first = path.missing + 1;
+    for (const record of log.records.values())
+      if (record.sequence >= first && path.records[record.sequence - first]?.hash !== record.hash)
+        fail(
+          `history ${log.history} ends at ${log.last}, and ${name(record)} at ${record.sequence} is not in that log`,
+        );
+    const fork = forks.find(({ history }) => history === log.history);
+    const own = ownStart(log);
+    if (fork === undefined || own === undefined) continue;
+    if (own.sequence !== fork.sequence + 1 || (tree.previousHash(own) ?? fork.hash) !== fork.hash)
+      fail(`history ${log.history} was announced to begin after ${fork.sequence}, and begins at ${own.sequence}`);
+  }
+  return violations;
 }
 
 function addCommit(
@@ -129,7 +217,7 @@ function name(record: CommittedRecord): string {
 }
 
 /** Below where the newest history was first told, the log is the one that it went on from. */
-function finalLog(histories: readonly HistoryLog[], violations: Violation[], isSparse: boolean): CommittedRecord[] {
+function stitched(histories: readonly HistoryLog[]): CommittedRecord[] {
   const records: CommittedRecord[] = [];
   let below = Number.MAX_SAFE_INTEGER;
   for (const log of [...histories].reverse()) {
@@ -139,7 +227,11 @@ function finalLog(histories: readonly HistoryLog[], violations: Violation[], isS
     }
     below = Math.min(below, log.first);
   }
-  records.reverse();
+  return records.reverse();
+}
+
+/** Nothing is missing in it, and each request is in it once. */
+function checkFinal(records: readonly CommittedRecord[], violations: Violation[], isSparse: boolean): void {
   const final = new Map<string, CommittedRecord>();
   let expected = 1;
   for (const record of records) {
@@ -162,5 +254,4 @@ function finalLog(histories: readonly HistoryLog[], violations: Violation[], isS
       });
     final.set(key, record);
   }
-  return records;
 }

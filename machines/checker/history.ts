@@ -82,7 +82,18 @@ export interface ResultEvent extends At {
 export interface CommitEvent extends OfServer {
   readonly type: "commit";
   readonly history: string;
+  /** The log's hash before the first of them, where it is known. */
+  readonly previousHash?: number;
   readonly records: readonly CommittedRecord[];
+}
+
+/** A new history was announced: it begins with the log that ends here, and what others had above may be missing (rule 18). */
+export interface ForkEvent extends OfServer {
+  readonly type: "fork";
+  readonly history: string;
+  readonly epoch: number;
+  readonly sequence: number;
+  readonly hash: number;
 }
 
 /** A server made records of this epoch. */
@@ -131,6 +142,7 @@ export type HistoryEvent =
   | AnswerEvent
   | ResultEvent
   | CommitEvent
+  | ForkEvent
   | MadeEvent
   | EpochEvent
   | DiskEvent

@@ -2,7 +2,7 @@
  * The committed log through a plain model of the application: every reply and every query's answer must be what the
  * model says at that place in the log, and queries must respect real time (linearizability).
  */
-import type { CommittedLogs } from "./committed-log.ts";
+import { type CommittedLogs, segmentOf } from "./committed-log.ts";
 import type { AnswerEvent, HistoryEvent, QueryEvent, SequentialModel, Violation } from "./history.ts";
 import { bodyOf, type ParsedReply, parseReply, type RequestStory, storyKey } from "./requests.ts";
 
@@ -11,6 +11,8 @@ interface Read {
   readonly answer: AnswerEvent;
   readonly sequence: number;
   readonly result: unknown;
+  /** Which histories had begun by the epoch of its answer (`segmentOf`). */
+  readonly segment: number;
 }
 
 /** Structural equality of JSON values; the order of an object's keys does not matter. */
@@ -28,7 +30,7 @@ function definedKeys(value: object): string[] {
   return Object.keys(value).filter((key) => (value as Record<string, unknown>)[key] !== undefined);
 }
 
-function readQueries(events: readonly HistoryEvent[]): Read[] {
+function readQueries(events: readonly HistoryEvent[], logs: CommittedLogs): Read[] {
   const asked = new Map<string, QueryEvent>();
   const reads: Read[] = [];
   for (const event of events) {
@@ -39,7 +41,8 @@ function readQueries(events: readonly HistoryEvent[]): Read[] {
     const query = asked.get(key);
     const reply = parseReply(event.bytes);
     if (query === undefined || reply === null || !reply.ok || reply.sequence === undefined) continue;
-    reads.push({ query, answer: event, sequence: reply.sequence, result: reply.result });
+    const { sequence, result, epoch = 0 } = reply;
+    reads.push({ query, answer: event, sequence, result, segment: segmentOf(epoch, logs) });
   }
   return reads;
 }
@@ -52,7 +55,10 @@ export function checkReplay(
   model: SequentialModel,
 ): Violation[] {
   const violations: Violation[] = [];
-  const reads = readQueries(events).sort((a, b) => a.sequence - b.sequence);
+  // What was read in an earlier history may have been dropped with it.
+  const reads = readQueries(events, logs)
+    .filter(({ segment }) => segment === logs.starts.length)
+    .sort((a, b) => a.sequence - b.sequence);
   let next = 0;
   const answerUpTo = (sequence: number) => {
     for (let read = reads[next]; read !== undefined && read.sequence <= sequence; read = reads[next]) {
@@ -97,17 +103,32 @@ function withoutSequence(result: unknown, expected: unknown): unknown {
   return rest;
 }
 
+/** Each history's queries against its own answers: of another history a server need not know. */
+export function checkQueries(
+  events: readonly HistoryEvent[],
+  stories: Map<string, RequestStory>,
+  logs: CommittedLogs,
+): Violation[] {
+  const reads = readQueries(events, logs);
+  const all = [...stories.values()];
+  return [...new Set(reads.map(({ segment }) => segment))].flatMap((segment) => {
+    const answered = all.filter(
+      ({ answer }) => answer !== null && segmentOf(answer.reply.epoch ?? 0, logs) === segment,
+    );
+    const own = reads.filter((read) => read.segment === segment);
+    return checkReads(own, answered);
+  });
+}
+
 /** A query sees everything acknowledged before it was sent, nothing sent after it was answered, and no less than earlier ones. */
-export function checkQueries(events: readonly HistoryEvent[], stories: Map<string, RequestStory>): Violation[] {
+function checkReads(reads: readonly Read[], answered: readonly RequestStory[]): Violation[] {
   const violations: Violation[] = [];
-  const reads = readQueries(events);
   const fail = (read: Read, text: string) =>
     violations.push({
       of: "rule 5",
       atMs: read.answer.atMs,
       text: `query ${read.query.client}/${read.query.id} ${text}`,
     });
-  const answered = [...stories.values()].filter((story) => story.answer !== null);
   const facts = [
     ...answered.map((story) => ({ knownAtMs: story.answer?.atMs ?? 0, sequence: story.answer?.reply.sequence ?? 0 })),
     ...reads.map((read) => ({ knownAtMs: read.answer.atMs, sequence: read.sequence })),

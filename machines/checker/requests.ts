@@ -4,7 +4,7 @@
  * What always holds: only an answer binds; a request without one may be in the log or not. A refusal binds only when
  * every copy of the request was refused with `executed: false`.
  */
-import { type CommittedLogs, isDropped } from "./committed-log.ts";
+import { type CommittedLogs, isDropped, isOfAnotherHistory } from "./committed-log.ts";
 import type { CommittedRecord, HistoryEvent, InvokeEvent, ReplyEvent, Violation } from "./history.ts";
 
 export interface ParsedReply {
@@ -101,7 +101,7 @@ function readReply(
   const copy = story.copies.get(event.copy);
   const answer = { bytes: event.bytes, reply, atMs: event.atMs, body: copy?.body };
   const before = story.answer;
-  if (before !== null && before.bytes !== event.bytes && isAnotherHistory(before.reply, reply, logs)) {
+  if (before !== null && before.bytes !== event.bytes && isOfAnotherHistory(before.reply, reply, logs)) {
     if ((reply.epoch ?? 0) > (before.reply.epoch ?? 0)) story.answer = answer;
     return;
   }
@@ -116,12 +116,6 @@ function readReply(
 function readRefusal(copy: number, code: string, story: RequestStory): void {
   story.refused.add(copy);
   if (refusedAlike.has(code)) story.refusedBodies.add(JSON.stringify(story.copies.get(copy)?.body));
-}
-
-/** A new history lost the one answer, and gave the other. */
-function isAnotherHistory(one: ParsedReply, other: ParsedReply, logs: CommittedLogs): boolean {
-  const [older, newer] = (one.epoch ?? 0) < (other.epoch ?? 0) ? [one, other] : [other, one];
-  return isDropped(older, logs) && !isDropped(newer, logs);
 }
 
 /** A message that is too large is not read: its refusal has no id. */
@@ -180,7 +174,8 @@ export function checkRequests(stories: Map<string, RequestStory>, logs: Committe
       } else checkNames(record, reply, fail);
       checkCommitted(logs, story, fail);
     }
-    checkRefusals(key, story, begun, fail);
+    // A refusal does not name its history: where two were served at once, it speaks of the one that gave it.
+    if (!mayLose) checkRefusals(key, story, begun, fail);
     if (story.answer === null && record !== undefined && story.refused.size === story.copies.size) {
       fail("checker", `every copy was refused with executed: false, and it is in the log at ${record.sequence}`);
     }
@@ -257,7 +252,9 @@ export function checkOrder(stories: Map<string, RequestStory>, logs: CommittedLo
     if (record.kind !== "attempt" && !starts.has(key)) starts.set(key, record.sequence);
     if (isPoisoned(record)) poisoned.add(key);
     if (record.kind !== "final") continue;
-    if (latest !== null && story.answer !== null && latest.story.firstAtMs > story.answer.atMs)
+    // One that a new history dropped and ran again without telling anybody has the answer of the old one.
+    const isAnswered = story.answer?.bytes === record.reply;
+    if (latest !== null && isAnswered && story.answer !== null && latest.story.firstAtMs > story.answer.atMs)
       violations.push({
         of: "checker",
         atMs: story.answer.atMs,
@@ -267,7 +264,7 @@ export function checkOrder(stories: Map<string, RequestStory>, logs: CommittedLo
   }
   for (const [key, story] of stories) {
     const sequence = starts.get(key);
-    const after = predecessorOf(story, stories);
+    const after = predecessorOf(story, stories, logs);
     if (sequence === undefined || after === undefined || poisoned.has(key)) continue;
     const before = starts.get(storyKey(story.client, after));
     if (before === undefined || before > sequence)
@@ -289,12 +286,19 @@ function isPoisoned(record: CommittedRecord): boolean {
  * The request that certainly ran first, if it ran: every copy names it, or was sent when it was answered by a record.
  * Where copies differ otherwise nothing binds: another one may be the one that was run.
  */
-function predecessorOf(story: RequestStory, stories: Map<string, RequestStory>): string | undefined {
+function predecessorOf(
+  story: RequestStory,
+  stories: Map<string, RequestStory>,
+  logs: CommittedLogs,
+): string | undefined {
   const copies = [...story.copies.values()];
   const named = new Set(copies.flatMap(({ after }) => (after === undefined ? [] : [after])));
   const [after] = named;
   if (named.size !== 1 || after === undefined) return undefined;
-  const answeredAtMs = stories.get(storyKey(story.client, after))?.answer?.atMs ?? Number.POSITIVE_INFINITY;
+  const answer = stories.get(storyKey(story.client, after))?.answer;
+  const answeredAtMs = answer?.atMs ?? Number.POSITIVE_INFINITY;
+  // Its answer freed those after it, and a new history dropped it.
+  if (answer !== undefined && answer !== null && isDropped(answer.reply, logs)) return undefined;
   return copies.every((copy) => copy.after !== undefined || copy.atMs >= answeredAtMs) ? after : undefined;
 }
 

@@ -346,6 +346,50 @@ test("beyond the promise a new history may lack what was acknowledged, and says 
   t.is(report.histories, 2);
 });
 
+/** alpha acknowledged a and b in the first history; beta has a alone, and is told by force to go on with it (rule 18). */
+const forced = (begins: CommittedRecord, announced: CommittedRecord, more: readonly HistoryEvent[] = []) => {
+  const first = honest.filter((event) => event.type !== "commit");
+  const told = (event: HistoryEvent, previousHash: number) => ({ ...event, previousHash }) as HistoryEvent;
+  const { sequence, hash } = announced;
+  const fork = { type: "fork", atMs: 19, server: "beta", incarnation: "beta1", history: "h2", epoch: 2 } as const;
+  const events = [
+    told(commit(0, [a, b]), 0),
+    ...first,
+    { ...fork, sequence, hash },
+    told(commit(20, [begins], "beta", "h2"), announced.hash),
+    ...more,
+  ];
+  return checkHistory(events, { ...strict, mayBeginHistory: true, resultsAreComplete: false }).violations;
+};
+
+test("a recovery by force may lose what its server had not, and run it again once", (t) => {
+  t.deepEqual(forced(newHistory(2), a), []);
+  const again = final("b", 3, 12, { epoch: 2, resultNumber: 1, reply: reply("b", 3, 12, 2) });
+  const run = { ...commit(21, [again], "beta", "h2"), previousHash: 77 } as HistoryEvent;
+  t.deepEqual(forced(newHistory(2), a, [run, answered(22, "b", again.reply, 2)]), []);
+});
+
+test("a recovery by force may lose nothing that its server had, nor begin elsewhere than it said", (t) => {
+  const tell = (violations: ReturnType<typeof forced>) => violations.map(({ of, text }) => `${of}: ${text}`).join("\n");
+  const short = { ...newHistory(2), sequence: 2 };
+  t.regex(tell(forced(short, b)), /invariant 3: history h2 was announced to begin after 2, and begins at 2/);
+  const again = final("b", 4, 12, { epoch: 2, resultNumber: 1, reply: reply("b", 4, 12, 2) });
+  const run = { ...commit(21, [again], "beta", "h2"), previousHash: 77 } as HistoryEvent;
+  const violations = tell(forced(newHistory(3), b, [run, answered(22, "b", again.reply, 2)]));
+  t.regex(violations, /invariant 6: c\/b: two different answers/);
+  t.regex(violations, /invariant 6: request c\/b is in the log twice: at 2 and 4/);
+});
+
+test("a history's records lie on one log", (t) => {
+  const other = { ...final("x", 2, 1, { hash: 5 }), epoch: 1 };
+  const next = final("y", 3, 1, { hash: 6 });
+  const told = (event: HistoryEvent, previousHash: number) => ({ ...event, previousHash }) as HistoryEvent;
+  const first = honest.filter((event) => event.type !== "commit");
+  const events = [told(commit(0, [a, b]), 0), ...first, told(commit(9, [other, next], "beta"), a.hash)];
+  const { violations } = checkHistory(events, { ...strict, makeModel: undefined, resultsAreComplete: false });
+  t.true(violations.some(({ text }) => /history h1 ends at 3, and .* at 2 is not in that log/.test(text)));
+});
+
 test("where an integrator told the log, a gap is no violation, and what is lost or there twice still is", (t) => {
   const options: CheckOptions = {
     mayBeginHistory: false,
