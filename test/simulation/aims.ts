@@ -47,6 +47,7 @@ const plans: Partial<Record<Moment, Partial<SeedPlan>>> = {
   "compare-and-set landed late": { ...within, faults: ["registry", "kill"] },
   "compare-and-set answer lost": { ...within, faults: ["registry", "kill"] },
   "new history": { faultClass: "beyond", faultMs: aimedFaultMs, faults: ["killAll"] },
+  "operator: recovered by force": { faultClass: "beyond", faultMs: aimedFaultMs, faults: ["recoverByForce"] },
   "clean stop of all": { stopsAtEnd: true },
   "uncommitted tail dropped": { ...within, faults: ["split"] },
 };

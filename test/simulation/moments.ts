@@ -44,6 +44,7 @@ export const momentNames = [
   "operator: intake paused",
   "operator: intake goes on",
   "operator: flushed",
+  "operator: recovered by force",
   "handler threw",
   "handler rejected",
   "handler never settled",

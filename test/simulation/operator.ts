@@ -15,7 +15,9 @@ export class Operator {
   readonly #bus: Bus;
   readonly #clock: Clock;
   readonly #moments: Moments;
-  readonly #asked = new Map<string, ControlVerb>();
+  readonly #asked = new Map<string, { readonly server: string; readonly verb: ControlVerb }>();
+  /** A server obeyed, and said this. */
+  onObeyed: (server: string, verb: ControlVerb, message: string) => void = () => {};
   #count = 0;
   #hasPaused = false;
 
@@ -36,7 +38,7 @@ export class Operator {
     if (verb === "pause") this.#hasPaused = true;
     this.#count += 1;
     const reply = `_INBOX.operator.${this.#count}`;
-    this.#asked.set(reply, verb);
+    this.#asked.set(reply, { server, verb });
     this.#bus.publish(subjects.control(this.#service, server, verb), new Uint8Array(), undefined, reply);
   }
 
@@ -48,11 +50,12 @@ export class Operator {
   }
 
   #onReply(message: BusMessage): void {
-    const verb = this.#asked.get(message.subject);
+    const asked = this.#asked.get(message.subject);
     this.#asked.delete(message.subject);
-    if (verb === undefined || message.status !== undefined) return;
-    const { ok } = JSON.parse(Buffer.from(message.data).toString()) as ControlReply;
-    const moment = obeyed[verb];
+    if (asked === undefined || message.status !== undefined) return;
+    const { ok, message: text } = JSON.parse(Buffer.from(message.data).toString()) as ControlReply;
+    const moment = obeyed[asked.verb];
+    if (ok) this.onObeyed(asked.server, asked.verb, text);
     if (ok && moment !== undefined) this.#moments.count(moment);
   }
 }
@@ -62,4 +65,5 @@ const obeyed: Readonly<Partial<Record<ControlVerb, Moment>>> = {
   pause: "operator: intake paused",
   resume: "operator: intake goes on",
   flush: "operator: flushed",
+  recover: "operator: recovered by force",
 };

@@ -5,26 +5,23 @@
  * with a report, never with an exception: an error of a server is a violation.
  */
 
-import { Recorder, RecordingBus } from "../../deploy/drill/recorder.ts";
+import { Recorder } from "../../deploy/drill/recorder.ts";
 import { type CheckReport, checkHistory } from "../../machines/checker/check.ts";
 import type { Violation } from "../../machines/checker/history.ts";
+import { Announcements } from "./announcements.ts";
 import { clientMoments } from "./client-moments.ts";
 import { Cluster, type StartServer } from "./cluster.ts";
 import { FaultPlan, type Occurrence } from "./fault-plan.ts";
-import { Integrator } from "./integrator.ts";
-import { LibraryClient } from "./library-client.ts";
-import { Moments, momentNames } from "./moments.ts";
-import { Operator } from "./operator.ts";
+import { Moments } from "./moments.ts";
 import { Oracle } from "./oracle.ts";
-import { type ClientStyle, RawClient } from "./raw-client.ts";
+import { Participants } from "./participants.ts";
 import { requestStory } from "./request-story.ts";
 import type { Rng } from "./rng.ts";
 import { planOf, type SeedPlan } from "./seed-plan.ts";
-import { SimBus } from "./sim-bus.ts";
 import { lanProfile } from "./sim-network.ts";
-import type { SimProcess } from "./sim-process.ts";
 import { SimWorld } from "./sim-world.ts";
 import { type StoryLine, shortStory } from "./story.ts";
+import { watcherOf } from "./watch.ts";
 import { type Workload, workloads } from "./workloads.ts";
 
 /** Starts servers with what the plan says. */
@@ -78,10 +75,9 @@ class SeedRun {
   readonly #cluster: Cluster;
   readonly #workload: Workload;
   readonly #rng: Rng;
-  readonly #clients: (RawClient | LibraryClient)[] = [];
-  readonly #clientProcesses: SimProcess[] = [];
   readonly #errors: Violation[] = [];
-  #integrator: Integrator | null = null;
+  readonly #announcements = new Announcements();
+  #others: Participants | null = null;
   #faults: FaultPlan | null = null;
   /** The state of each server's machine. */
   readonly #states = new Map<string, string>();
@@ -108,7 +104,14 @@ class SeedRun {
     this.#cluster = new Cluster(this.#sim, start, this.#recorder, this.#moments, this.#oracle);
     this.#cluster.onViolation = (of, text) => this.#fail(of, text);
     this.#cluster.onState = (server, state) => this.#onState(server, state);
-    this.#watch();
+    this.#sim.watcher = watcherOf({
+      sim: this.#sim,
+      moments: this.#moments,
+      oracle: this.#oracle,
+      recorder: this.#recorder,
+      announcements: this.#announcements,
+      onViolation: (of, text) => this.#fail(of, text),
+    });
     options.init(this.#sim, plan, this.#workload);
   }
 
@@ -136,17 +139,19 @@ class SeedRun {
   async #phases(): Promise<void> {
     const { scheduler } = this.#sim;
     this.#cluster.startAll();
-    this.#startClients();
-    const integrator = this.#startIntegrator();
-    const operator = this.#startOperator();
+    const others = new Participants(this.#sim, this.#plan, this.#workload, this.#recorder, this.#moments);
+    this.#others = others;
+    others.operator.onObeyed = (server, verb, message) => {
+      if (verb === "recover") this.#announcements.onTold(server, message, this.#sim.nowMs);
+    };
     await scheduler.run(startWithinMs, () => this.#cluster.isWhole());
     const { faultClass, suspicionMs, faultMs: forMs, faults: kinds, only, crash } = this.#plan;
     const faults = new FaultPlan({
       sim: this.#sim,
       cluster: this.#cluster,
       moments: this.#moments,
-      operator,
-      integrator,
+      operator: others.operator,
+      integrator: others.integratorProcess,
       rng: this.#sim.rng.stream("faults"),
       faultClass,
       suspicionMs,
@@ -162,29 +167,25 @@ class SeedRun {
     await scheduler.run(scheduler.nowMs + recoverWithinMs, () => this.#cluster.isWhole());
     if (!this.#cluster.isWhole() && this.#mustRecover)
       this.#fail("invariant 10", "not all servers are in sync again long after the faults ended");
-    await this.#drain();
-    if (this.#plan.stopsAtEnd) await this.#stopAndStart();
+    await this.#drain(others);
+    if (this.#plan.stopsAtEnd) await this.#stopAndStart(others);
   }
 
   /** Everybody asks once more, then waits for all answers; integrators for all results. */
-  async #drain(): Promise<void> {
+  async #drain(others: Participants): Promise<void> {
     const { scheduler } = this.#sim;
     this.#recorder.record({ type: "healed" });
-    for (const client of this.#clients) {
-      client.finish();
-      client.ask();
-    }
-    const isQuiet = () => this.#clients.every((client) => client.unanswered === 0);
-    await scheduler.run(scheduler.nowMs + drainWithinMs, isQuiet);
-    if (!isQuiet() && this.#mustRecover)
+    others.askOnceMore();
+    await scheduler.run(scheduler.nowMs + drainWithinMs, () => others.isQuiet);
+    if (!others.isQuiet && this.#mustRecover)
       this.#fail("invariant 10", "a client still waits for an answer long after the faults ended");
     await scheduler.run(scheduler.nowMs + quietMs);
     const endMs = scheduler.nowMs + (this.#isWithin ? resultsWithinMs : quietMs);
-    while (!this.#hasAllResults() && scheduler.nowMs < endMs) await scheduler.run(scheduler.nowMs + lookEveryMs);
+    while (!this.#hasAllResults(others) && scheduler.nowMs < endMs) await scheduler.run(scheduler.nowMs + lookEveryMs);
   }
 
   /** The integrator has the last result of the newest history. */
-  #hasAllResults(): boolean {
+  #hasAllResults({ integrator }: Participants): boolean {
     let history = "";
     let number = 0;
     for (const event of this.#recorder.events) {
@@ -193,11 +194,11 @@ class SeedRun {
       history = event.history;
       for (const record of event.records) number = Math.max(number, record.resultNumber);
     }
-    return (this.#integrator?.last.get(history) ?? 0) >= number;
+    return (integrator.last.get(history) ?? 0) >= number;
   }
 
   /** A clean stop of all, in any order, then a start: nothing is lost (situation 24). */
-  async #stopAndStart(): Promise<void> {
+  async #stopAndStart(others: Participants): Promise<void> {
     const { scheduler } = this.#sim;
     this.#moments.count("clean stop of all");
     for (const name of this.#rng.shuffle([...this.#cluster.names])) {
@@ -209,106 +210,7 @@ class SeedRun {
     if (!this.#cluster.allEnded()) this.#fail("clean stop", "a server that was told to stop still runs");
     this.#cluster.startAll();
     await scheduler.run(scheduler.nowMs + recoverWithinMs, () => this.#cluster.isWhole());
-    await this.#drain();
-  }
-
-  #startClients(): void {
-    const { service } = this.#sim.options;
-    const rng = this.#sim.rng.stream("clients");
-    for (let number = 1; number <= this.#plan.clients; number += 1) {
-      const name = `client${number}`;
-      const world = this.#clientWorld(name);
-      const options = {
-        service,
-        name,
-        workload: this.#workload,
-        style: styleOf(rng.stream(`${name} style`), this.#plan),
-        rng: rng.stream(name),
-        clock: world.clock,
-        bus: new RecordingBus(world.bus, this.#recorder, service),
-      };
-      const client = number % 2 === 0 ? new LibraryClient(options) : new RawClient(options);
-      this.#clients.push(client);
-      world.process.later(0, "start", () => {
-        client.start().catch((error: unknown) => world.process.onError(error));
-      });
-      // Some go away in the middle: their last requests stay unknown. The first stays, to see that the system serves.
-      const leaving = rng.stream(`${name} leaves`);
-      if (leaving.chance(0.15) && number > 1)
-        this.#sim.scheduler.after(leaving.between(2_000, 12_000), null, "fault", () => {
-          this.#sim.tell(name, "goes away", "life");
-          this.#moments.count("client went away");
-          world.process.kill();
-          this.#clients.splice(this.#clients.indexOf(client), 1);
-        });
-    }
-  }
-
-  #startIntegrator(): SimProcess {
-    const { service } = this.#sim.options;
-    const { process, clock, bus } = this.#clientWorld("integrator");
-    const integrator = new Integrator({ service, name: "integrator", clock, bus, recorder: this.#recorder });
-    this.#integrator = integrator;
-    process.later(0, "start", () => {
-      integrator.start().catch((error: unknown) => process.onError(error));
-    });
-    return process;
-  }
-
-  #startOperator(): Operator {
-    const { service, servers } = this.#sim.options;
-    const { process, clock, bus } = this.#clientWorld("operator");
-    const operator = new Operator({ service, servers, bus, clock, moments: this.#moments });
-    process.later(0, "start", () => {
-      operator.start().catch((error: unknown) => process.onError(error));
-    });
-    return operator;
-  }
-
-  #clientWorld(name: string) {
-    const process = this.#sim.startProcess(name);
-    this.#clientProcesses.push(process);
-    return { process, clock: this.#sim.clock(process), bus: new SimBus(process, this.#sim.natsClient(process)) };
-  }
-
-  #watch(): void {
-    const moments = this.#moments;
-    const sent = new Map<number, string>();
-    let primary = "";
-    let history = "";
-    let inSync = 0;
-    this.#sim.watcher = {
-      onProcessError: (process, error) =>
-        this.#fail(
-          "assertion",
-          `${process.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-        ),
-      onPlannedCrash: (_, { when }, what) => {
-        moments.count("crash at an I/O boundary");
-        const moment = momentNames.find((name) => name === `crash ${when} ${what}`);
-        if (moment !== undefined) moments.count(moment);
-        if (what === "registry.cas" && when === "before") moments.count("crash between sync and compare-and-set");
-        if (what.startsWith("side")) moments.count("snapshot interrupted");
-      },
-      onCompareAndSetSent: (by, expectedRevision) => {
-        const other = sent.get(expectedRevision);
-        if (other !== undefined && other !== by) moments.count("both race a compare-and-set");
-        sent.set(expectedRevision, by);
-      },
-      onRegistryWritten: ({ record }, _, late) => {
-        moments.count(late ? "compare-and-set landed late" : "compare-and-set won");
-        if (primary !== "" && record.primary.server !== primary) moments.count("takeover");
-        if (record.durability === "disk") moments.count("alone on disk");
-        if (record.inSync.length > inSync) moments.count("joined");
-        if (history !== "" && record.history !== history) moments.count("new history");
-        primary = record.primary.server;
-        history = record.history;
-        inSync = record.inSync.length;
-        this.#oracle.onRecord(record);
-      },
-      onStaleRead: () => moments.count("stale registry read"),
-      onRegistryAnswerLost: () => moments.count("compare-and-set answer lost"),
-    };
+    await this.#drain(others);
   }
 
   #onState(server: string, state: string): void {
@@ -340,13 +242,13 @@ class SeedRun {
       makeModel: this.#workload.makeModel,
       mayBeginHistory: !isWithin && this.#plan.afterTotalLoss === "longest",
       mustRecover: this.#mustRecover,
-      resultsAreComplete: isWithin && this.#integrator?.forgotten === 0,
+      resultsAreComplete: isWithin && this.#others?.integrator.forgotten === 0,
     });
     this.#moments.count("duplicate answered", check.duplicates);
     this.#moments.count("request refused", check.refused);
     this.#countPlan();
     const { scheduler } = this.#sim;
-    const violations = [...this.#errors, ...found];
+    const violations = [...this.#errors, ...this.#announcements.violations(), ...found];
     const lines = this.#storyLines(violations);
     return {
       seed: this.#plan.seed,
@@ -383,26 +285,6 @@ function timeOf([first]: readonly Violation[]): number | null {
 
 function firstLine(text: string): string {
   return text.split("\n", 1)[0] ?? "";
-}
-
-/** Requests come as long as faults do: what happens in silence shows nothing. */
-function styleOf(rng: Rng, { faultMs, requests, limits }: SeedPlan): ClientStyle {
-  const meanGapMs = rng.pick([10, 40, 150]);
-  return {
-    ordered: rng.chance(0.5),
-    stamps: true,
-    meanGapMs,
-    maxInFlight: rng.pick([1, 4, 32]),
-    resendMs: rng.pick([80, 250, 800]),
-    twiceChance: rng.pick([0, 0.05, 0.2]),
-    lateChance: rng.pick([0, 0.05]),
-    reuseChance: rng.pick([0, 0.03]),
-    queryChance: rng.pick([0, 0.1, 0.3]),
-    // Only where a little is too much.
-    largeBytes: limits.maxRequestBytes ?? 0,
-    largeChance: limits.maxRequestBytes === undefined ? 0 : rng.pick([0, 0.05]),
-    requests: Math.min(requests, 20 + Math.ceil(faultMs / meanGapMs)),
-  };
 }
 
 export function runSeed(seed: number, options: SeedOptions): Promise<SeedReport> {

@@ -63,7 +63,8 @@ function observerOf(
     onLife: (replica) => oracle.onLife(replica),
     onMade: (epoch, sequence) => recorder.record({ type: "made", ...of(), epoch, sequence }),
     onCommitted: (history, batch) => {
-      recorder.record({ type: "commit", ...of(), history, records: recordsOf(batch, measure) });
+      const { previousHash } = batch;
+      recorder.record({ type: "commit", ...of(), history, previousHash, records: recordsOf(batch, measure) });
       oracle.onCommitted(incarnation(), history, batch);
     },
     onEpoch: (epoch) => recorder.record({ type: "epoch", ...of(), epoch }),

@@ -1,0 +1,62 @@
+/**
+ * Counts what happens in a simulated world as interesting moments, and records what the registry says of new histories. It
+ * changes nothing.
+ */
+import type { Recorder } from "../../deploy/drill/recorder.ts";
+import type { Announcements } from "./announcements.ts";
+import { type Moments, momentNames } from "./moments.ts";
+import type { Oracle } from "./oracle.ts";
+import type { SimWorld, SimWorldWatcher } from "./sim-world.ts";
+
+export interface Watched {
+  readonly sim: SimWorld;
+  readonly moments: Moments;
+  readonly oracle: Oracle;
+  readonly recorder: Recorder;
+  readonly announcements: Announcements;
+  readonly onViolation: (of: string, text: string) => void;
+}
+
+export function watcherOf({ sim, moments, oracle, recorder, announcements, onViolation }: Watched): SimWorldWatcher {
+  const sent = new Map<number, string>();
+  let primary = "";
+  let history = "";
+  let inSync = 0;
+  return {
+    onProcessError: (process, error) =>
+      onViolation(
+        "assertion",
+        `${process.name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      ),
+    onPlannedCrash: (_, { when }, what) => {
+      moments.count("crash at an I/O boundary");
+      const moment = momentNames.find((name) => name === `crash ${when} ${what}`);
+      if (moment !== undefined) moments.count(moment);
+      if (what === "registry.cas" && when === "before") moments.count("crash between sync and compare-and-set");
+      if (what.startsWith("side")) moments.count("snapshot interrupted");
+    },
+    onCompareAndSetSent: (by, expectedRevision) => {
+      const other = sent.get(expectedRevision);
+      if (other !== undefined && other !== by) moments.count("both race a compare-and-set");
+      sent.set(expectedRevision, by);
+    },
+    onRegistryWritten: ({ record }, _, late) => {
+      moments.count(late ? "compare-and-set landed late" : "compare-and-set won");
+      if (primary !== "" && record.primary.server !== primary) moments.count("takeover");
+      if (record.durability === "disk") moments.count("alone on disk");
+      if (record.inSync.length > inSync) moments.count("joined");
+      if (history !== "" && record.history !== history) {
+        moments.count("new history");
+        const { epoch, base } = record;
+        announcements.onFork(record.primary.server, base.sequence, sim.nowMs);
+        recorder.record({ type: "fork", ...record.primary, history: record.history, epoch, ...base });
+      }
+      primary = record.primary.server;
+      history = record.history;
+      inSync = record.inSync.length;
+      oracle.onRecord(record);
+    },
+    onStaleRead: () => moments.count("stale registry read"),
+    onRegistryAnswerLost: () => moments.count("compare-and-set answer lost"),
+  };
+}
