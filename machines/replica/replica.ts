@@ -50,7 +50,8 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
   readonly bus = { connected: false, lostMs: 0 };
   nowMs: number;
   wallMs = 0;
-  #ids = 0;
+  /** Names that were given. */
+  ids = 0;
   /** Something rare happened: what is due must be looked at. */
   #mustLook = false;
 
@@ -73,7 +74,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
     copy.waitingFor = this.waitingFor;
     Object.assign(copy.bus, this.bus);
     copy.wallMs = this.wallMs;
-    copy.#ids = this.#ids;
+    copy.ids = this.ids;
     copy.#mustLook = this.#mustLook;
     return copy;
   }
@@ -123,8 +124,8 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
     );
   }
   newId(kind: string): string {
-    this.#ids += 1;
-    return `${this.self}.${kind}${this.#ids}`;
+    this.ids += 1;
+    return `${this.self}.${kind}${this.ids}`;
   }
 
   // --- life -------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 /** What may happen in the small world, and how often in one path. What always holds: all else is free. */
 
-/** How often something may happen in one path. */
+/** How often something may happen in one path; at most three times. */
 export interface Bounds {
   readonly servers: readonly string[];
   /**
@@ -34,7 +34,24 @@ export interface Bounds {
   readonly reads: number;
 }
 
-export const nothing: Spent = {
+export type Counted = keyof Omit<Bounds, "servers" | "after" | "slowDisk" | "bases">;
+
+const counted: readonly Counted[] = [
+  "requests",
+  "resends",
+  "queries",
+  "crashes",
+  "silences",
+  "timeouts",
+  "switches",
+  "stops",
+  "diskFailures",
+  "starts",
+  "reads",
+];
+
+export const noBounds: Omit<Bounds, "servers"> = {
+  after: [],
   requests: 0,
   resends: 0,
   queries: 0,
@@ -50,4 +67,12 @@ export const nothing: Spent = {
   reads: 0,
 };
 
-export type Spent = Omit<Bounds, "servers" | "after">;
+/** How often each has happened, two bits a kind: a part of every state, and so one number. */
+export type Spent = number;
+
+export function timesOf(spent: Spent, what: Counted): number {
+  return (spent >> (2 * counted.indexOf(what))) & 3;
+}
+export function spendOne(spent: Spent, what: Counted): Spent {
+  return spent + (1 << (2 * counted.indexOf(what)));
+}

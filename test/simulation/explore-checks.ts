@@ -1,6 +1,7 @@
 /**
  * What must hold in the small world after every step: the invariants of PROTOCOL.md that can be seen from outside, with all
- * servers, disks and the registry open to view. What always holds: it remembers what clients were told, and changes nothing.
+ * servers, disks and the registry open to view. What always holds: it remembers what clients were told, and changes nothing;
+ * it never changes itself, equal ones are one, and what becomes of one is worked out once.
  *
  * Beyond the invariants as they are written, two that say the same earlier, before a further crash would show it:
  * what was acknowledged is held by every living member that the registry's newest record names, or, where one is alone, by
@@ -9,9 +10,10 @@
  */
 import { RecordReader, recordKinds, requestKey } from "../../machines/codec/record.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
-import type { Member, RegistryRecord } from "../../schemas/registry.ts";
+import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { SmallRegistry } from "./explore-registry.ts";
-import type { SmallServer } from "./explore-server.ts";
+import type { ServerState } from "./explore-server-state.ts";
+import type { Seen, Speaker } from "./explore-turn.ts";
 
 export class ExplorationError extends Error {}
 
@@ -26,120 +28,180 @@ interface Query {
   readonly missed: number;
 }
 
-export class Checks {
+/** What clients were told and servers did. */
+interface Known {
   /** By sequence, from 1: the log's hash there. */
-  #acknowledged: readonly number[] = [];
+  readonly acknowledged: readonly number[];
   /** By sequence, from 1: the epoch of the server that said so first. */
-  #acknowledgedIn: readonly number[] = [];
-  #committed: readonly number[] = [];
-  #done: ReadonlyMap<string, number> = new Map();
-  #makers: ReadonlyMap<number, string> = new Map();
-  #replies: ReadonlyMap<string, string> = new Map();
-  #queries: readonly Query[] = [];
+  readonly acknowledgedIn: readonly number[];
+  readonly committed: readonly number[];
+  /** Of what is committed: the record that each request took effect in. */
+  readonly done: ReadonlyMap<string, number>;
+  /** By epoch: who was hot. */
+  readonly makers: ReadonlyMap<number, string>;
+  readonly replies: ReadonlyMap<string, string>;
+  readonly queries: readonly Query[];
   /** Incarnations that ended after they were told to stop. */
-  #stopped: readonly string[] = [];
+  readonly stopped: readonly string[];
+}
 
-  clone(): Checks {
-    const copy = new Checks();
-    copy.#acknowledged = this.#acknowledged;
-    copy.#acknowledgedIn = this.#acknowledgedIn;
-    copy.#committed = this.#committed;
-    copy.#done = this.#done;
-    copy.#makers = this.#makers;
-    copy.#replies = this.#replies;
-    copy.#queries = this.#queries;
-    copy.#stopped = this.#stopped;
-    return copy;
+const nothingKnown: Known = {
+  acknowledged: [],
+  acknowledgedIn: [],
+  committed: [],
+  done: new Map(),
+  makers: new Map(),
+  replies: new Map(),
+  queries: [],
+  stopped: [],
+};
+
+export class AllChecks {
+  readonly #byFacts = new Map<string, Checks>();
+
+  get nothingKnown(): Checks {
+    return this.of(nothingKnown);
   }
 
-  get facts(): string {
-    const told = [this.#acknowledged, this.#acknowledgedIn, this.#committed, [...this.#makers], [...this.#replies]];
-    return JSON.stringify([told, this.#queries, this.#stopped]);
+  of(known: Known): Checks {
+    const { acknowledged, acknowledgedIn, committed, makers, replies, queries, stopped } = known;
+    const told = [acknowledged, acknowledgedIn, committed, [...makers], [...replies]];
+    const facts = JSON.stringify([told, queries, stopped]);
+    let checks = this.#byFacts.get(facts);
+    if (checks === undefined) {
+      checks = new Checks(this.#byFacts.size, facts, known, this);
+      this.#byFacts.set(facts, checks);
+    }
+    return checks;
+  }
+}
+
+export class Checks {
+  readonly id: number;
+  readonly facts: string;
+  readonly #known: Known;
+  readonly #all: AllChecks;
+  readonly #then = new Map<Seen | ServerState, Checks>();
+
+  constructor(id: number, facts: string, known: Known, all: AllChecks) {
+    this.id = id;
+    this.facts = facts;
+    this.#known = known;
+    this.#all = all;
   }
 
-  // --- what clients see -------------------------------------------------------------------------------------------
-
-  onQuery(id: string, { log }: Replica): void {
-    const missed = this.#acknowledged.findIndex((hash, index) => log.hashAt(index + 1) !== hash) + 1;
-    this.#queries = [...this.#queries, { id, seen: log.last, missed }];
+  #with(more: Partial<Known>): Checks {
+    return this.#all.of({ ...this.#known, ...more });
+  }
+  #once(what: Seen | ServerState, work: () => Checks): Checks {
+    let then = this.#then.get(what);
+    if (then === undefined) {
+      then = work();
+      this.#then.set(what, then);
+    }
+    return then;
   }
 
-  onReply(replica: Replica, to: string, bytes: Uint8Array): void {
-    const query = this.#queries.find(({ id }) => id === to);
+  // --- what is seen -----------------------------------------------------------------------------------------------
+
+  on(seen: Seen): Checks {
+    return this.#once(seen, () => {
+      switch (seen.type) {
+        case "query":
+          return this.#onQuery(seen.id, seen.by);
+        case "reply":
+          return this.#onReply(seen.by, seen.to, seen.text);
+        case "hot":
+          return this.#onHot(seen.by);
+        case "stopped":
+          return this.#with({ stopped: [...this.#known.stopped, seen.incarnation] });
+      }
+    });
+  }
+
+  #onQuery(id: string, { hashes }: Speaker): Checks {
+    const { acknowledged, queries } = this.#known;
+    const missed = acknowledged.findIndex((hash, index) => hashes[index] !== hash) + 1;
+    return this.#with({ queries: [...queries, { id, seen: hashes.length, missed }] });
+  }
+
+  #onReply(by: Speaker, to: string, text: string): Checks {
+    const { queries, replies } = this.#known;
+    const query = queries.find(({ id }) => id === to);
     if (query !== undefined) {
       const { missed, seen } = query;
       assert(
         missed === 0,
-        `rule 5: ${replica.self} answers a query without record ${missed}, acknowledged before it was asked`,
+        `rule 5: ${by.self} answers a query without record ${missed}, acknowledged before it was asked`,
       );
-      this.#queries = this.#queries.filter((one) => one !== query);
-      this.#onAcknowledged(replica, seen);
-      return;
+      return this.#with({ queries: queries.filter((one) => one !== query) }).#onAcknowledged(by, seen);
     }
-    const text = Buffer.from(bytes).toString();
     const { id, sequence } = JSON.parse(text) as { id: string; sequence?: number };
-    if (sequence === undefined) return;
-    assert(
-      (this.#replies.get(id) ?? text) === text,
-      `invariant 6: request ${id} was answered ${this.#replies.get(id)}, and now ${text}`,
-    );
-    if (!this.#replies.has(id)) this.#replies = new Map([...this.#replies, [id, text]]);
-    this.#onAcknowledged(replica, sequence);
+    if (sequence === undefined) return this;
+    const before = replies.get(id);
+    assert((before ?? text) === text, `invariant 6: request ${id} was answered ${before}, and now ${text}`);
+    const then = before === undefined ? this.#with({ replies: new Map([...replies, [id, text]]) }) : this;
+    return then.#onAcknowledged(by, sequence);
   }
 
-  #onAcknowledged({ self, log, epoch }: Replica, sequence: number): void {
-    const told = [...this.#acknowledged];
-    const toldIn = [...this.#acknowledgedIn];
+  #onAcknowledged({ self, epoch, hashes }: Speaker, sequence: number): Checks {
+    const acknowledged = [...this.#known.acknowledged];
+    const acknowledgedIn = [...this.#known.acknowledgedIn];
     for (let at = 1; at <= sequence; at += 1) {
-      const hash = log.hashAt(at) ?? 0;
-      assert((told[at - 1] ?? hash) === hash, `invariant 3: ${self} acknowledges another record ${at}`);
-      told[at - 1] = hash;
-      toldIn[at - 1] ??= epoch;
+      const hash = hashes[at - 1] ?? 0;
+      assert((acknowledged[at - 1] ?? hash) === hash, `invariant 3: ${self} acknowledges another record ${at}`);
+      acknowledged[at - 1] = hash;
+      acknowledgedIn[at - 1] ??= epoch;
     }
-    this.#acknowledged = told;
-    this.#acknowledgedIn = toldIn;
+    return this.#with({ acknowledged, acknowledgedIn });
   }
-
-  // --- what servers do --------------------------------------------------------------------------------------------
 
   /** Invariants 1 and 4. */
-  onHot({ epoch, self, log }: Replica): void {
-    const maker = this.#makers.get(epoch);
+  #onHot({ epoch, self, hashes }: Speaker): Checks {
+    const { makers, acknowledged, acknowledgedIn } = this.#known;
+    const maker = makers.get(epoch);
     assert(maker === undefined || maker === self, `invariant 1: ${maker} and ${self} are hot in epoch ${epoch}`);
-    this.#makers = new Map([...this.#makers, [epoch, self]]);
-    // Of earlier epochs: one that hears late that it won may be deposed already, and can commit nothing.
-    const isMissing = (hash: number, index: number) =>
-      (this.#acknowledgedIn[index] ?? 0) < epoch && log.hashAt(index + 1) !== hash;
-    const missing = this.#acknowledged.findIndex(isMissing) + 1;
+    // Only what was acknowledged in earlier epochs, as invariant 4 says. One that hears late that it won may be deposed
+    // already, and what its successor acknowledges it need not hold: it says nothing and commits nothing, because whoever
+    // it counts on is of a later epoch and confirms nothing to it. That is asserted where it would speak: rule 5 in
+    // #onReply, invariant 3 in #onAcknowledged and #onCommitted; the scope `unaware` explores it to the end.
+    const isMissing = (hash: number, index: number) => (acknowledgedIn[index] ?? 0) < epoch && hashes[index] !== hash;
+    const missing = acknowledged.findIndex(isMissing) + 1;
     assert(missing === 0, `invariant 4: ${self} goes hot without record ${missing}, which was acknowledged`);
+    return this.#with({ makers: new Map([...makers, [epoch, self]]) });
   }
 
-  onStopped(incarnation: string): void {
-    this.#stopped = [...this.#stopped, incarnation];
+  // --- after every step -------------------------------------------------------------------------------------------
+
+  /** With what has been committed since. */
+  check(servers: readonly ServerState[], registry: SmallRegistry): Checks {
+    const then = servers.reduce<Checks>((before, server) => before.#onceOn(server), this);
+    then.#checkHeld(servers, registry.record);
+    const { stopped } = then.#known;
+    if (stopped.length > 0)
+      for (const record of [registry.record, ...registry.mayLand.map((cas) => cas.record)])
+        checkStopped(stopped, servers, record);
+    return then;
   }
 
-  /** After every step. */
-  check(servers: ReadonlyMap<string, SmallServer>, registry: SmallRegistry): void {
-    for (const { replica } of servers.values()) {
-      if (replica === null) continue;
-      this.#checkCommitted(replica);
-      checkFence(replica);
-    }
-    this.#checkHeld(servers, registry.record);
-    if (this.#stopped.length === 0) return;
-    for (const record of [registry.record, ...registry.mayLand.map((cas) => cas.record)])
-      this.#checkStopped(servers, record);
+  #onceOn(server: ServerState): Checks {
+    return this.#once(server, () => this.#onState(server));
+  }
+  #onState({ server: { replica } }: ServerState): Checks {
+    if (replica === null) return this;
+    checkFence(replica);
+    return this.#onCommitted(replica);
   }
 
   /** Invariant 3, and that no request takes effect twice. */
-  #checkCommitted({ committed, log, self }: Replica): void {
-    const known = this.#committed;
+  #onCommitted({ committed, log, self }: Replica): Checks {
+    const known = this.#known.committed;
     for (let at = 1; at <= committed; at += 1) {
       const hash = log.hashAt(at) ?? 0;
       assert((known[at - 1] ?? hash) === hash, `invariant 3: ${self} committed another record ${at}`);
     }
-    if (committed <= known.length) return;
-    const done = new Map(this.#done);
+    if (committed <= known.length) return this;
+    const done = new Map(this.#known.done);
     for (const batch of log.batches(known.length + 1, committed)) {
       const reader = new RecordReader(batch.bytes);
       do {
@@ -152,43 +214,42 @@ export class Checks {
         done.set(key, reader.sequence);
       } while (reader.next());
     }
-    this.#done = done;
-    this.#committed = Array.from({ length: committed }, (_, index) => log.hashAt(index + 1) ?? 0);
+    return this.#with({ done, committed: Array.from({ length: committed }, (_, index) => log.hashAt(index + 1) ?? 0) });
   }
 
   /** Invariants 2 and 4, before anybody goes hot. */
-  #checkHeld(servers: ReadonlyMap<string, SmallServer>, record: RegistryRecord): void {
-    const told = this.#acknowledged.length;
+  #checkHeld(servers: readonly ServerState[], record: RegistryRecord): void {
+    const { acknowledged } = this.#known;
+    const told = acknowledged.length;
     if (told === 0) return;
-    const hash = this.#acknowledged[told - 1];
-    const where = `epoch ${record.epoch}`;
-    if (record.durability === "disk") {
-      const { server } = record.inSync[0] as Member;
-      const held = servers.get(server)?.disk.hashAt(told);
+    const hash = acknowledged[told - 1];
+    const isAlone = record.durability === "disk";
+    const sole = record.inSync[0]?.server;
+    for (const { server, hashes, diskHashes } of servers) {
+      if (isAlone) {
+        if (server.name === sole && diskHashes[told - 1] !== hash)
+          throw new ExplorationError(
+            `invariant 2: ${sole} is alone in epoch ${record.epoch} and record ${told}, acknowledged, is not on its disk`,
+          );
+        continue;
+      }
+      const self = server.replica?.self;
+      if (self === undefined || hashes[told - 1] === hash) continue;
       assert(
-        held === hash,
-        `invariant 2: ${server} is alone in ${where} and record ${told}, acknowledged, is not on its disk`,
-      );
-      return;
-    }
-    for (const { server, incarnation } of record.inSync) {
-      const replica = servers.get(server)?.replica;
-      if (replica?.self !== incarnation) continue;
-      assert(
-        replica.log.hashAt(told) === hash,
-        `invariant 2: ${incarnation} is in sync in ${where} and does not hold record ${told}, which was acknowledged`,
+        record.inSync.every(({ incarnation }) => incarnation !== self),
+        `invariant 2: ${self} is in sync in epoch ${record.epoch} and does not hold record ${told}, which was acknowledged`,
       );
     }
   }
+}
 
-  #checkStopped(servers: ReadonlyMap<string, SmallServer>, record: RegistryRecord): void {
-    for (const { server, incarnation } of record.inSync) {
-      if (!this.#stopped.includes(incarnation)) continue;
-      assert(
-        record.inSync.length === 1 && record.durability === "disk" && servers.has(server),
-        `clean stop: ${incarnation} has exited, and epoch ${record.epoch} counts on it`,
-      );
-    }
+function checkStopped(stopped: readonly string[], servers: readonly ServerState[], record: RegistryRecord): void {
+  for (const { server, incarnation } of record.inSync) {
+    if (!stopped.includes(incarnation)) continue;
+    assert(
+      record.inSync.length === 1 && record.durability === "disk" && servers.some((one) => one.server.name === server),
+      `clean stop: ${incarnation} has exited, and epoch ${record.epoch} counts on it`,
+    );
   }
 }
 

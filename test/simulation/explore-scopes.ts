@@ -35,6 +35,15 @@ export const rebasing = [...confirming, "silence alpha"];
 /** Before they arrive beta dies, and is back with nothing. */
 export const restarting = [...confirming, "crash beta", "start beta", "read beta 4", "look alpha"];
 
+/**
+ * beta won epoch 4 by a planned switch and has not heard of it; alpha has, heard nobody after that, won epoch 5 without beta
+ * and acknowledged record 1. When beta is told that it won epoch 4, it goes hot in it without that record.
+ */
+export const unaware = inOrder(
+  "switch alpha, give beta handover, land beta-1.1, poll alpha, read alpha 4, silence alpha, disk alpha",
+  "land alpha-1.3, answer alpha-1.3, request alpha, disk alpha",
+);
+
 function inOrder(...lines: string[]): string[] {
   return lines.flatMap((line) => line.split(", "));
 }
@@ -51,6 +60,11 @@ export const scopes: readonly ExploredScope[] = [
   scope("a planned switch, a query", { requests: 1, switches: 1, queries: 1 }, true),
   scope("a server joins", { after: joining }, true),
   scope("a server comes back with a record that was never committed", { after: forked }, true),
+  scope(
+    "one that is told late that it won is deposed already, a query, a record, one that comes again",
+    { after: unaware, requests: 1, queries: 1, resends: 1 },
+    true,
+  ),
   scope("three servers, a record", { servers: three, requests: 1 }, true),
 
   scope("three records, a crash, an answer that does not come in time", { requests: 3, crashes: 1, timeouts: 1 }),

@@ -22,8 +22,11 @@ export function emptyLog(): MemoryLog {
 
 export class SmallServer {
   readonly name: string;
+  /** Starts so far. */
   lives = 0;
   nowMs = 0;
+  /** Of the heartbeats that came; they are numbered as they come. */
+  beats = 1_000;
   replica: Replica | null = null;
   /** It ended by itself, after it was told to stop. */
   hasStopped = false;
@@ -32,10 +35,7 @@ export class SmallServer {
   history = "";
   disk = emptyLog();
   jobs: readonly DiskJob[] = [];
-  /** The registry's revision when it was asked: the answer is that one, or a later one. */
-  readingSince: number | null = null;
   snapshot: { readonly peer: string; readonly session: string } | null = null;
-  #facts: string | null = null;
 
   constructor(name: string) {
     this.name = name;
@@ -45,6 +45,7 @@ export class SmallServer {
     const copy = new SmallServer(this.name);
     copy.lives = this.lives;
     copy.nowMs = this.nowMs;
+    copy.beats = this.beats;
     copy.replica = this.replica?.clone() ?? null;
     copy.hasStopped = this.hasStopped;
     copy.epoch = this.epoch;
@@ -52,28 +53,23 @@ export class SmallServer {
     copy.history = this.history;
     copy.disk = this.disk;
     copy.jobs = this.jobs;
-    copy.readingSince = this.readingSince;
     copy.snapshot = this.snapshot;
     return copy;
   }
 
-  /** All that decides how it goes on. Asked for when nothing of it changes any more. */
+  /** All that decides how it goes on, but for the names that it will give. */
   get facts(): string {
-    this.#facts ??= JSON.stringify([
-      [
-        this.lives,
-        this.hasStopped,
-        this.epoch,
-        this.memberEpoch,
-        this.history,
-        this.disk.last,
-        this.disk.closed,
-        this.jobs,
-      ],
-      [this.readingSince, this.snapshot],
+    return JSON.stringify([
+      [this.lives, this.hasStopped, this.epoch, this.memberEpoch, this.history],
+      [this.disk.last, this.disk.closed, this.jobs],
+      this.snapshot,
       this.replica && factsOf(this.replica, this.nowMs),
     ]);
-    return this.#facts;
+  }
+  /** How many names it has given: with equal ones and equal facts, it gives the same names. */
+  get names(): string {
+    const { replica } = this;
+    return replica === null ? "" : `${replica.ids} ${replica.membership.facts.writes}`;
   }
 
   // --- the disk ---------------------------------------------------------------------------------------------------
@@ -152,7 +148,11 @@ export class SmallServer {
   end(): void {
     this.replica = null;
     this.jobs = [];
-    this.readingSince = null;
     this.snapshot = null;
   }
+}
+
+/** From record 1 on. */
+export function hashesOf(log: MemoryLog | null): readonly number[] {
+  return Array.from({ length: log?.last ?? 0 }, (_, index) => log?.hashAt(index + 1) ?? 0);
 }

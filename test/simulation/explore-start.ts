@@ -3,7 +3,8 @@
  * before. What always holds: it is the same state each time.
  */
 import { ordinary } from "./explore-choices.ts";
-import { type Scope, SmallWorld } from "./explore-world.ts";
+import type { Scope } from "./explore-scope.ts";
+import { SmallWorld } from "./explore-world.ts";
 
 const maxRounds = 100;
 
@@ -18,28 +19,29 @@ export function startOf(scope: Scope): SmallWorld {
 }
 
 function happen(world: SmallWorld, event: string): void {
-  const [what, to, type] = event.split(" ");
+  const [what, to = "", type] = event.split(" ");
   if (what === "settle") settle(world);
   else if (what === "give") {
-    for (const sent of [...world.network.heartbeats, ...world.network.messages])
-      if (sent.to === to && sent.message.type === type) world.take(`deliver ${to} ${sent.id}`);
+    const { heartbeats, messages } = world.mailboxOf(to);
+    for (const sent of [...heartbeats, ...messages])
+      if (sent.message.type === type) world.take(`deliver ${to} ${sent.id}`);
   } else world.take(event);
 }
 
 /** Whatever is ordinary happens, in rounds, until a round changes nothing. */
 function settle(world: SmallWorld): void {
   let before = "";
-  for (let round = 0; world.facts !== before; round += 1) {
+  for (let round = 0; String(world.facts) !== before; round += 1) {
     if (round > maxRounds) throw new Error("there is no end of what is ordinary");
-    before = world.facts;
+    before = String(world.facts);
     for (const choice of ordinary(world))
       if (!isOfTheDead(choice, world) && ordinary(world).includes(choice)) world.take(choice);
   }
 }
 
 /** A message of a server that is down: it may come again and again, and would bring its sender back for a moment each time. */
-function isOfTheDead(choice: string, { network, servers }: SmallWorld): boolean {
+function isOfTheDead(choice: string, world: SmallWorld): boolean {
   const [what, , id] = choice.split(" ");
   if (what !== "hear" && what !== "deliver") return false;
-  return servers.get(network.get(Number(id)).from)?.replica === null;
+  return world.server(world.letter(Number(id)).from).replica === null;
 }

@@ -1,50 +1,60 @@
 /**
- * The states that were visited, as hashes of 64 bits: 8 bytes each in an open table. What always holds: it is at most half
- * full. Two states of ten million have the same hash with a chance of about one in 400,000.
+ * The states that were visited, each as the few numbers that tell it from all others, in an open table. What always holds:
+ * the table is at most two thirds full; no two states are taken for one, as hashes of them could be.
  */
-import { createHash } from "node:crypto";
-
-const firstCapacity = 1 << 16;
+const firstCapacity = 1 << 12;
 
 export class Visited {
-  #high = new Uint32Array(firstCapacity);
-  #low = new Uint32Array(firstCapacity);
+  readonly #width: number;
+  /** Each number is one more than it was given as, so that a place that begins with zero is empty. */
+  #numbers: Uint32Array;
+  #capacity = firstCapacity;
   #count = 0;
+
+  /** `width`: numbers of a state. */
+  constructor(width: number) {
+    this.#width = width;
+    this.#numbers = new Uint32Array(firstCapacity * width);
+  }
 
   get count(): number {
     return this.#count;
   }
 
   /** False: it was there. */
-  add(text: string): boolean {
-    const digest = createHash("sha1").update(text).digest();
-    // Zero in both halves means an empty place.
-    const isNew = this.#put(digest.readUInt32LE(0), digest.readUInt32LE(4) | 1);
-    if (isNew && this.#count * 2 > this.#high.length) this.#grow();
-    return isNew;
+  add(state: readonly number[]): boolean {
+    if (!this.#put(state, 0, 1)) return false;
+    this.#count += 1;
+    if (this.#count * 3 > this.#capacity * 2) this.#grow();
+    return true;
   }
 
-  #put(high: number, low: number): boolean {
-    const mask = this.#high.length - 1;
-    for (let at = high & mask; ; at = (at + 1) & mask) {
-      if (this.#high[at] === high && this.#low[at] === low >>> 0) return false;
-      if (this.#high[at] !== 0 || this.#low[at] !== 0) continue;
-      this.#high[at] = high;
-      this.#low[at] = low;
-      this.#count += 1;
-      return true;
+  #put(numbers: ArrayLike<number>, from: number, more: 0 | 1): boolean {
+    const width = this.#width;
+    const table = this.#numbers;
+    let hash = 0;
+    for (let at = 0; at < width; at += 1) {
+      hash = Math.imul(hash ^ ((numbers[from + at] as number) + more), 0x9e3779b1);
+      hash ^= hash >>> 15;
+    }
+    const mask = this.#capacity - 1;
+    for (let place = hash & mask; ; place = (place + 1) & mask) {
+      const start = place * width;
+      if (table[start] === 0) {
+        for (let at = 0; at < width; at += 1) table[start + at] = (numbers[from + at] as number) + more;
+        return true;
+      }
+      let at = 0;
+      while (at < width && table[start + at] === (numbers[from + at] as number) + more) at += 1;
+      if (at === width) return false;
     }
   }
 
   #grow(): void {
-    const high = this.#high;
-    const low = this.#low;
-    this.#high = new Uint32Array(2 * high.length);
-    this.#low = new Uint32Array(2 * low.length);
-    this.#count = 0;
-    high.forEach((one, at) => {
-      const other = low[at] as number;
-      if (one !== 0 || other !== 0) this.#put(one, other);
-    });
+    const before = this.#numbers;
+    this.#capacity *= 2;
+    this.#numbers = new Uint32Array(this.#capacity * this.#width);
+    for (let start = 0; start < before.length; start += this.#width)
+      if (before[start] !== 0) this.#put(before, start, 0);
   }
 }

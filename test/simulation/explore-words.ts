@@ -25,8 +25,8 @@ export function inWords(start: SmallWorld, choices: readonly string[]): string[]
 /** States that are different afterwards. */
 function changes(before: SmallWorld, after: SmallWorld): string {
   const changed: string[] = [];
-  for (const [name, { replica }] of after.servers) {
-    const old = before.servers.get(name)?.replica ?? null;
+  for (const { name, replica } of after.servers) {
+    const old = before.server(name).replica;
     if (replica !== null && replica.state !== old?.state) changed.push(`${name} is ${replica.state}`);
   }
   return changed.length === 0 ? "" : ` (${changed.join(", ")})`;
@@ -42,15 +42,15 @@ function words(choice: string, world: SmallWorld): string {
     case "timeout":
       return `the answer to ${question(world.registry.byName(which))} does not come in time`;
     case "hear":
-      return `${which} hears ${world.network.get(Number(more)).from}${heard(world.network.get(Number(more)).message)}`;
+      return `${which} hears ${world.letter(Number(more)).from}${heard(world.letter(Number(more)).message)}`;
     case "deliver": {
-      const { from, message } = world.network.get(Number(more));
+      const { from, message } = world.letter(Number(more));
       return `${which} gets from ${from}: ${said(message)}`;
     }
     case "look":
       return `${which} looks at what is due`;
     case "disk": {
-      const [job] = world.servers.get(which)?.jobs ?? [];
+      const [job] = world.server(which).jobs;
       return `${which}'s disk: ${Object.values(job ?? {}).join(" ")}`;
     }
     case "read":

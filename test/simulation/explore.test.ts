@@ -1,10 +1,10 @@
 /** The replica alone, explored: small scopes to their end, and rules that are broken in them are found. */
 import { setImmediate } from "node:timers/promises";
 import test from "ava";
-import type { Rules } from "../../machines/replica/rules.ts";
-import { explore } from "./explore.ts";
+import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
+import { type ExploreOptions, explore } from "./explore.ts";
 import type { Bounds } from "./explore-bounds.ts";
-import { forked, joining, scopes } from "./explore-scopes.ts";
+import { forked, joining, scopes, unaware } from "./explore-scopes.ts";
 
 const pair = ["alpha", "beta"];
 
@@ -54,6 +54,18 @@ const broken: [name: string, bounds: Partial<Bounds>, rules: Partial<Rules>, fou
     { requests: 1, silences: 1, queries: 1 },
     { isProven: () => true },
     /rule 5: alpha-1 answers a query without record 1/,
+  ],
+  [
+    "one that was deposed and does not know it answers a query (rule 5)",
+    { after: unaware, queries: 1 },
+    { isProven: () => true },
+    /rule 5: beta-1 answers a query without record 1/,
+  ],
+  [
+    "one that was deposed and does not know it commits by itself (rule 5)",
+    { after: unaware, requests: 1 },
+    { commitPoint: (all, facts) => (facts.self === "beta-1" ? facts.last : shippedRules.commitPoint(all, facts)) },
+    /invariant 3: beta-1 acknowledges another record 1/,
   ],
   ["duplicates are run again (rule 12)", { requests: 1, resends: 1 }, { isDuplicate: () => false }, /invariant 6/],
   ["a server exits while it is named (clean stop)", { stops: 1 }, { mayExit: () => true }, /clean stop: beta-1/],
@@ -105,4 +117,48 @@ for (const [name, bounds, rules, found] of broken)
     const { violation } = explore({ servers: pair, ...bounds }, { rules, maxStates: 20_000 });
     t.regex(violation?.text ?? "nothing", found);
     t.log(violation?.path.join("\n") ?? "");
+  });
+
+const small: [name: string, bounds: Partial<Bounds>][] = [
+  ["a silence, an answer that does not come in time", { silences: 1, timeouts: 1 }],
+  ["a planned switch", { switches: 1 }],
+  ["a server joins", { after: joining }],
+  ["a server comes back with a record that was never committed", { after: forked }],
+];
+
+const withCrashes: typeof small = [
+  ["a record, a crash", { requests: 1, crashes: 1 }],
+  ["three servers, a crash", { servers: ["alpha", "beta", "gamma"], crashes: 1 }],
+];
+const records: typeof small = [["two records", { requests: 2 }]];
+
+/** What is seen on the way to any state, and how many states and steps there are. */
+function all(bounds: Partial<Bounds>, options: ExploreOptions) {
+  const outcomes = new Set<string>();
+  const { states, steps, isComplete } = explore(
+    { servers: pair, ...bounds },
+    { ...options, onState: (world) => outcomes.add(world.outcome) },
+  );
+  return { states, steps, isComplete, outcomes: [...outcomes].sort() };
+}
+
+for (const [name, bounds] of [...small, ...withCrashes])
+  test.serial(`the same whether steps are remembered or worked out anew: ${name}`, async (t) => {
+    t.timeout(180_000);
+    await setImmediate();
+    const whole = all(bounds, { remembers: false });
+    t.true(whole.isComplete);
+    t.deepEqual(all(bounds, {}), whole);
+    t.log(`${whole.states} states, ${whole.outcomes.length} outcomes`);
+  });
+
+for (const [name, bounds] of [...small, ...records])
+  test.serial(`the same outcomes when no message is forgotten: ${name}`, async (t) => {
+    t.timeout(180_000);
+    await setImmediate();
+    const whole = all(bounds, { forgets: false });
+    const { isComplete, outcomes, states } = all(bounds, {});
+    t.true(whole.isComplete && isComplete);
+    t.deepEqual(outcomes, whole.outcomes);
+    t.log(`${whole.states} states, ${states} where messages are forgotten, ${outcomes.length} outcomes`);
   });

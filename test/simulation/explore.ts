@@ -4,8 +4,8 @@
  * (explore-world.ts) are visited once; the path to a violation is the shortest when the breadth is explored first.
  */
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
-import { type Bounds, nothing } from "./explore-bounds.ts";
-import { Letters } from "./explore-network.ts";
+import { type Bounds, noBounds } from "./explore-bounds.ts";
+import { Scope } from "./explore-scope.ts";
 import { letsGo } from "./explore-stale.ts";
 import { startOf } from "./explore-start.ts";
 import { Visited } from "./explore-visited.ts";
@@ -20,6 +20,12 @@ export interface ExploreOptions {
   readonly maxMs?: number;
   /** "breadth" (default): the shortest path to a violation. "depth": far less memory, and longer paths. */
   readonly first?: "breadth" | "depth";
+  /** False: what an input makes of a server is worked out anew each time (default: once). */
+  readonly remembers?: boolean;
+  /** False: messages that can have no effect any more are kept all the same (default: let go, see explore-stale.ts). */
+  readonly forgets?: boolean;
+  /** Called for each state. */
+  readonly onState?: (world: SmallWorld) => void;
 }
 
 export interface Exploration {
@@ -59,16 +65,14 @@ export function explore(bounds: Partial<Bounds> & Pick<Bounds, "servers">, optio
   const { maxStates = Number.POSITIVE_INFINITY, maxDepth = Number.POSITIVE_INFINITY, first = "breadth" } = options;
   const untilMs = performance.now() + (options.maxMs ?? Number.POSITIVE_INFINITY);
   const rules = { ...shippedRules };
-  const scope = {
-    bounds: { ...nothing, after: [], ...bounds },
-    rules,
-    letters: new Letters(),
-    letsGo: letsGo(options.rules),
-  };
+  const { remembers = true, forgets = letsGo(options.rules) } = options;
+  const scope = new Scope({ ...noBounds, ...bounds }, rules, forgets, remembers);
   const start = startOf(scope);
   Object.assign(rules, options.rules);
-  const visited = new Visited();
+  scope.states.forget();
+  const visited = new Visited(start.facts.length);
   visited.add(start.facts);
+  options.onState?.(start);
   let open: Reached[] = [{ world: start, path: null }];
   let next: Reached[] = first === "breadth" ? [] : open;
   let steps = 0;
@@ -107,6 +111,7 @@ export function explore(bounds: Partial<Bounds> & Pick<Bounds, "servers">, optio
       }
       if (!visited.add(then.facts)) continue;
       depth = Math.max(depth, length);
+      options.onState?.(then);
       next.push({ world: then, path: longer });
     }
     if (visited.count >= maxStates || performance.now() > untilMs) {
