@@ -55,6 +55,11 @@ export const Limits = z.strictObject({
   statusMs: ms(250, 20, 60_000),
   /** How long a planned switch lets handlers come to their end before the role is offered. */
   drainMs: ms(1_000, 0, 60_000),
+  /**
+   * How long a stopping primary waits for a backup that can take its role over (one that reaches NATS). Then it leaves the
+   * backups out, has everything on its disk, and exits: the service waits for it to be started again.
+   */
+  stopMs: ms(5_000, 100, 600_000),
 });
 export type Limits = z.infer<typeof Limits>;
 

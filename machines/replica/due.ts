@@ -7,7 +7,7 @@ import type { Member, RegistryRecord } from "../../schemas/registry.ts";
 import { isMirrorComplete, isMirrorStalled } from "../mirror.ts";
 import type { Following } from "./following.ts";
 import { type HeirNeeds, heirOf } from "./handover.ts";
-import type { Leaving, LeavingView } from "./leaving.ts";
+import { type Leaving, type LeavingView, mustStopAlone } from "./leaving.ts";
 import { holdsEverything, type MirrorView } from "./mirroring.ts";
 import type { Peer } from "./peers.ts";
 import type { Due, Plans } from "./plans.ts";
@@ -78,7 +78,8 @@ function lostBackup(record: RegistryRecord, view: DueView): Due | null {
 }
 
 function lostBackups(record: RegistryRecord, view: DueView): Member[] {
-  return record.inSync.filter((member) => member.incarnation !== view.self && isLostBackup(member, view));
+  const others = record.inSync.filter(({ incarnation }) => incarnation !== view.self);
+  return mustStopAlone(record, view) ? others : others.filter((member) => isLostBackup(member, view));
 }
 
 /** Lost, leaving, or stalled for too long (rule 10). */
@@ -93,12 +94,13 @@ function isLostBackup(member: Member, view: DueView): boolean {
 }
 
 /** For operators. */
-function reasonOf(member: Member, { peers }: DueView): string {
+function reasonOf(member: Member, { peers, stopping: isStopping }: DueView): string {
   const peer = peers.get(member.server);
   if (peer === undefined) return "not configured";
   if (peer.heartbeat !== null && peer.heartbeat.incarnation !== member.incarnation) return "it restarted";
   if (peers.isGone(peer)) return "its connection closed and NATS knows nobody there";
   if (peer.leaving === member.incarnation) return "it stops";
+  if (isStopping) return "nobody took the role over, and this server stops";
   return peers.isSilent(peer) ? "silent on both links" : "it does not confirm";
 }
 

@@ -3,7 +3,10 @@
  * incarnation, or when it is alone and everything is on its disk (PROTOCOL.md, clean stop). What always holds: a server
  * that never asked to follow was never offered to anybody; one that confirmed nothing in an epoch is not named after it.
  */
+import type { RegistryRecord } from "../../schemas/registry.ts";
+import { heirOf } from "./handover.ts";
 import { type Peer, stepMirror } from "./peers.ts";
+import type { Plans } from "./plans.ts";
 import type { ReplicaView } from "./view.ts";
 
 export interface LeavingView extends ReplicaView {
@@ -69,6 +72,33 @@ export class Leaving {
     const isReleased = this.#isReleased || !this.#mayBeNamed || this.#confirmedEpoch < membership.epoch;
     return view.rules.mayExit(membership.isNamed, isReleased);
   }
+}
+
+export interface StopView extends ReplicaView {
+  readonly plans: Pick<Plans, "stopSinceMs" | "switchFailedMs">;
+}
+
+/**
+ * A primary that stops and finds nobody who takes its role over goes on alone after its time, which puts everything on its
+ * disk, and may exit then.
+ */
+export function mustStopAlone(record: RegistryRecord, view: StopView): boolean {
+  const { plans, limits, nowMs } = view;
+  if (!view.stopping || view.state === "hot.switching" || nowMs - plans.stopSinceMs <= limits.stopMs) return false;
+  return heirOf(record, "bus", view) === null || plans.switchFailedMs >= plans.stopSinceMs;
+}
+
+/** For operators: what a stopping primary waits for, "" if it is nobody's fault. A second signal ends it at once. */
+export function whatKeepsPrimary(view: StopView): string {
+  const { record, isAnswered, frozen } = view.membership;
+  if (!view.stopping || !view.hot || record === null) return "";
+  const others = record.inSync.filter(({ incarnation }) => incarnation !== view.self).map(({ server }) => server);
+  if (others.length === 0) return "";
+  const names = others.join(", ");
+  if (!isAnswered || frozen !== "")
+    return `the registry, which names this server and ${names}; killed now, it loses nothing that ${names} has`;
+  if (heirOf(record, "bus", view) !== null) return `${names} to take the role over`;
+  return `${names} to reach NATS and take the role over; after ${view.limits.stopMs} ms it stops alone, with everything on its disk`;
 }
 
 /** The primary's answer: a server that leaves may go when neither the record nor an open compare-and-set names it. */

@@ -25,6 +25,8 @@ export class Plans {
   switchSinceMs = 0;
   /** When a switch failed last. */
   switchFailedMs = 0;
+  /** When this server was told to stop. */
+  stopSinceMs = 0;
   /** When the present epoch was settled, or this server went hot. */
   epochSinceMs = 0;
   /** When the base was moved last. */

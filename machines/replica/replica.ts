@@ -16,7 +16,7 @@ import { type DueView, joinerDue, whatIsDue } from "./due.ts";
 import type { FollowerView } from "./follower.ts";
 import { mayTake, offerRole } from "./handover.ts";
 import type { IntakeView } from "./intake.ts";
-import { answerLeave } from "./leaving.ts";
+import { answerLeave, whatKeepsPrimary } from "./leaving.ts";
 import type { CasAnswer, Settlement } from "./membership.ts";
 import { judgeSession, keepUp, noteMembership, onConfirm, onFollow, onLogRead, pump } from "./mirroring.ts";
 import type { Outbox, SavedEpochs } from "./outbox.ts";
@@ -458,6 +458,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
   #leave(): void {
     const primary = this.leaving.ask(this);
     if (primary !== "") this.waitingFor = `${primary} to let this server go`;
+    else if (this.stopping && this.hot) this.waitingFor = whatKeepsPrimary(this);
   }
 
   // --- operators --------------------------------------------------------------------------------------------------
@@ -465,6 +466,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
   onStop(nowMs: number): void {
     this.nowMs = nowMs;
     this.stopping = true;
+    this.plans.stopSinceMs = nowMs;
     this.heartbeats.send(this);
     this.#leave();
     this.#look();

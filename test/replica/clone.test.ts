@@ -171,6 +171,7 @@ const given: Record<string, readonly string[]> = {
     "switchWhy",
     "switchSinceMs",
     "switchFailedMs",
+    "stopSinceMs",
     "epochSinceMs",
     "baseMs",
   ],

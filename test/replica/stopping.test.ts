@@ -117,6 +117,82 @@ test("the primary alone loses NATS: it hands its role over through the main link
   t.is(stage.record.mode, "normal");
 });
 
+test("a primary stops, and its backup has no NATS: it says so, waits its time, and leaves with all on its disk (clean stop)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.replica("beta").onBus(false, stage.nowMs);
+  stage.tick(2);
+  stage.take();
+  stage.stop("alpha");
+  stage.tick(3);
+  t.regex(stage.replica("alpha").waitingFor, /beta to reach NATS and take the role over; after 5000 ms it stops alone/);
+  stage.do("alpha", "2");
+  t.true(stage.replies().includes("2: ok at 2"), "it serves meanwhile");
+  stage.tick(limits.stopMs / limits.heartbeatMs);
+  t.is(stage.server("alpha").replica, null);
+  t.deepEqual(
+    stage.take().filter((line) => line.startsWith("alpha")),
+    [
+      "alpha: backup.lost.alone -> hot.fencing.syncing",
+      "alpha syncs through 2",
+      "alpha: disk.synced -> hot.fencing.asking",
+      "alpha asks for 4 primary-only alpha.1 of [alpha.1] on disk from 2",
+      "alpha: cas.won.alone -> hot.alone",
+      "alpha: exit.allowed -> stopped",
+      "alpha: cold",
+      "alpha: exit",
+    ],
+  );
+  t.is(stage.server("alpha").disk.log.last, 2);
+  stage.replica("beta").onBus(true, stage.nowMs);
+  stage.tick(polls);
+  t.regex(stage.replica("beta").waitingFor, /waits for alpha: only its disk has everything/);
+  stage.start("alpha");
+  stage.tick(polls);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+});
+
+test("a primary stops, and its backup reaches NATS again in time: the role changes, no degraded moment (clean stop)", (t) => {
+  const stage = Stage.normal();
+  stage.replica("beta").onBus(false, stage.nowMs);
+  stage.tick(2);
+  stage.stop("alpha");
+  stage.tick(limits.stopMs / limits.heartbeatMs - 5);
+  stage.replica("beta").onBus(true, stage.nowMs);
+  stage.tick(4);
+  t.is(stage.server("alpha").replica, null);
+  t.is(stage.replica("beta").state, "hot.alone");
+});
+
+test("a primary stops, and its backup takes no offer: it stops alone after a switch that failed (clean stop)", (t) => {
+  const stage = Stage.normal();
+  stage.unanswered.add("beta");
+  stage.tick(polls);
+  stage.stop("alpha");
+  stage.tick(limits.stopMs / limits.heartbeatMs + (4 * limits.suspicionMs) / limits.heartbeatMs + 5);
+  t.is(stage.server("alpha").replica, null);
+  t.is(stage.record.primary.server, "alpha");
+  t.is(stage.record.durability, "disk");
+});
+
+test("a primary stops while the registry answers nobody: it waits, and says for what (clean stop)", (t) => {
+  const stage = Stage.normal();
+  stage.replica("beta").onBus(false, stage.nowMs);
+  stage.unanswered.add("alpha").add("beta");
+  stage.server("alpha").held.add("compareAndSet");
+  stage.tick(polls);
+  stage.stop("alpha");
+  stage.tick((2 * limits.stopMs) / limits.heartbeatMs);
+  t.regex(
+    stage.replica("alpha").waitingFor,
+    /the registry, which names this server and beta; killed now, it loses nothing/,
+  );
+  stage.unanswered.clear();
+  stage.unhold("alpha", "compareAndSet");
+  stage.tick(polls + 2);
+  t.is(stage.server("alpha").replica, null);
+});
+
 test("both lose NATS: nobody moves, and the same primary goes on (danger 31)", (t) => {
   const stage = Stage.normal();
   stage.replica("alpha").onBus(false, stage.nowMs);

@@ -10,6 +10,7 @@
  * - the counters that make new names (`newId`, the writes' numbers) and new beats: names only have to differ;
  * - when the registry was read last, a switch failed, NATS was lost or the main link closed or echoed:
  *   none of it happens in the small world, or it is a choice there and asks no clock;
+ * - since when a server is stopping: no scope lasts as long as it waits for an heir (`stopMs`);
  * - `quiet`: whoever looks at what is due does it twice there, so that a quiet session speaks whatever it was before;
  * - what is made anew before it is read again: who is left out and taken in (outside of the states that ask), the fence, the
  *   start table's last verdict (outside of the states that consult), what was inherited (on a server that is not hot);
