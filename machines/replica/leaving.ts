@@ -44,13 +44,18 @@ export class Leaving {
     this.#isReleased = true;
   }
 
-  /** Asks the primary to let this server go. Its name, or "" where nobody needs to be asked, or nobody can. */
-  ask(view: LeavingView): string {
+  /** The primary, where it must let this server go. */
+  #primary(view: LeavingView): Peer | undefined {
     // One that handed its role over never asked to follow, and is named all the same.
     const mayBeNamed = this.#mayBeNamed || view.membership.isNamed;
-    if (!view.stopping || view.hot || !mayBeNamed || this.#isReleased) return "";
-    const primary = view.peers.get(view.membership.record?.primary.server ?? "");
-    if (primary === undefined) return "";
+    if (!view.stopping || view.hot || !mayBeNamed || this.#isReleased) return undefined;
+    return view.peers.get(view.membership.record?.primary.server ?? "");
+  }
+
+  /** Asks the primary to let this server go, if it must be asked. */
+  ask(view: LeavingView): void {
+    const primary = this.#primary(view);
+    if (primary === undefined) return;
     view.out.push({
       type: "send",
       to: primary.name,
@@ -58,7 +63,13 @@ export class Leaving {
       message: { type: "leave", from: view.self },
       payload: [],
     });
-    return primary.name;
+  }
+
+  /** For operators: what a stopping server waits for, "" where it is its own work. */
+  waitsFor(view: LeavingView & StopView): string {
+    if (view.hot) return whatKeepsPrimary(view);
+    const primary = this.#primary(view);
+    return primary === undefined ? "" : `${primary.name} to let this server go`;
   }
 
   mayExit(view: LeavingView): boolean {
@@ -88,8 +99,8 @@ export function mustStopAlone(record: RegistryRecord, view: StopView): boolean {
   return heirOf(record, "bus", view) === null || plans.switchFailedMs >= plans.stopSinceMs;
 }
 
-/** For operators: what a stopping primary waits for, "" if it is nobody's fault. A second signal ends it at once. */
-export function whatKeepsPrimary(view: StopView): string {
+/** A second signal ends it at once. */
+function whatKeepsPrimary(view: StopView): string {
   const { record, isAnswered, frozen } = view.membership;
   if (!view.stopping || !view.hot || record === null) return "";
   const others = record.inSync.filter(({ incarnation }) => incarnation !== view.self).map(({ server }) => server);

@@ -16,7 +16,7 @@ import { type DueView, joinerDue, whatIsDue } from "./due.ts";
 import type { FollowerView } from "./follower.ts";
 import { mayTake, offerRole } from "./handover.ts";
 import type { IntakeView } from "./intake.ts";
-import { answerLeave, whatKeepsPrimary } from "./leaving.ts";
+import { answerLeave } from "./leaving.ts";
 import type { CasAnswer, Settlement } from "./membership.ts";
 import { judgeSession, keepUp, noteMembership, onConfirm, onFollow, onLogRead, pump } from "./mirroring.ts";
 import type { Outbox, SavedEpochs } from "./outbox.ts";
@@ -456,9 +456,8 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
   }
 
   #leave(): void {
-    const primary = this.leaving.ask(this);
-    if (primary !== "") this.waitingFor = `${primary} to let this server go`;
-    else if (this.stopping && this.hot) this.waitingFor = whatKeepsPrimary(this);
+    this.leaving.ask(this);
+    if (this.stopping) this.waitingFor = this.leaving.waitsFor(this) || this.waitingFor;
   }
 
   // --- operators --------------------------------------------------------------------------------------------------
