@@ -24,6 +24,7 @@ export interface ManySeedsOptions {
   readonly workers: number | undefined;
 }
 
+const interrupts = ["SIGINT", "SIGTERM"] as const;
 const maxFailuresTold = 20;
 const maxFailuresShrunk = 2;
 /** Every so many seeds one is run twice in a row. */
@@ -54,7 +55,10 @@ class ManySeeds {
     acknowledged: 0,
     unknown: 0,
     duplicates: 0,
+    violations: 0,
   };
+  /** The seeds that are under way are run to their end, and no more. */
+  #isInterrupted = false;
   #next: number;
   #aims = 0;
   #seedsAfter = 0;
@@ -68,18 +72,26 @@ class ManySeeds {
 
   async run(): Promise<boolean> {
     const progress = setInterval(() => this.#tellProgress(), 60_000);
+    const onSignal = () => {
+      this.#isInterrupted = true;
+    };
+    for (const signal of interrupts) process.once(signal, onSignal);
     try {
-      await onWorkers(
+      const work = onWorkers(
         this.#options.workers,
         () => this.#task(),
         (task, result) => this.#onResult(task, result),
       );
+      if (this.#options.minutes !== null) console.log("seeds are being run; an interrupt ends with the figures so far");
+      await work;
     } finally {
       clearInterval(progress);
+      for (const signal of interrupts) process.off(signal, onSignal);
     }
     const tookMinutes = this.#minutes;
-    await this.#runExamplesAgain();
+    if (!this.#isInterrupted) await this.#runExamplesAgain();
     this.#tellFigures(tookMinutes);
+    if (this.#isInterrupted) return false;
     for (const { task } of this.#failures.slice(0, maxFailuresShrunk)) await this.#shrink(task);
     return this.#failures.length === 0 && (!this.#options.mustMeetAll || this.#unmet.length === 0);
   }
@@ -93,6 +105,7 @@ class ManySeeds {
   }
 
   #task(): WorkerTask | null {
+    if (this.#isInterrupted) return null;
     const { task, from } = this.#options;
     const kept = this.#kept.shift();
     if (kept !== undefined) return { ...task, seed: kept, twice: true };
@@ -130,6 +143,7 @@ class ManySeeds {
     sum.acknowledged += result.check.acknowledged;
     sum.unknown += result.check.unknown;
     sum.duplicates += result.check.duplicates;
+    sum.violations += result.violated;
     this.#moments.add(result.moments);
     for (const kind of result.happened) this.#faults.set(kind, (this.#faults.get(kind) ?? 0) + 1);
     for (const state of result.states) this.#states.add(state);
@@ -179,22 +193,26 @@ class ManySeeds {
   }
 
   #tellFigures(tookMinutes: number): void {
-    const { seeds, twice, events, virtualMs, requests, acknowledged, unknown, duplicates } = this.#sum;
-    const faults = [...this.#faults].sort(([, a], [, b]) => b - a);
+    const { seeds, twice, events, virtualMs, requests, acknowledged, unknown, duplicates, violations } = this.#sum;
+    if (this.#isInterrupted) console.log("interrupted: the figures so far");
+    const faults = [...this.#faults].sort(([one, a], [other, b]) => b - a || (one < other ? -1 : 1));
     console.log(
-      `${seeds} seeds in ${tookMinutes.toFixed(2)} minutes (${Math.round(seeds / tookMinutes)} a minute): ${(virtualMs / 3_600_000).toFixed(2)} virtual hours, ${events} events, ${this.#states.size} states`,
+      `${seeds} seeds in ${tookMinutes.toFixed(2)} minutes (${Math.round(seeds / Math.max(tookMinutes, 0.001))} a minute): ${(virtualMs / 3_600_000).toFixed(2)} virtual hours, ${events} events, ${this.#states.size} states`,
     );
     console.log(`${requests} requests, ${acknowledged} acknowledged, ${unknown} unknown, ${duplicates} duplicates`);
     console.log(
       `${faults.reduce((sum, [, count]) => sum + count, 0)} faults: ${faults.map(([kind, count]) => `${kind} ${count}`).join(", ")}`,
     );
-    console.log(`the same trace: ${twice} seeds twice in a row, ${this.#examples.size} again in another process`);
+    const again = this.#isInterrupted ? 0 : this.#examples.size;
+    console.log(`the same trace: ${twice} seeds twice in a row, ${again} again in another process`);
     for (const name of momentNames) console.log(`${String(this.#moments.counts.get(name) ?? 0).padStart(8)}  ${name}`);
     if (this.#unmet.length > 0)
       console.log(`never met${this.#options.mustMeetAll ? " (the run fails)" : ""}: ${this.#unmet.join(", ")}`);
     const failed = this.#failures.map(({ task }) => task.seed);
     console.log(
-      failed.length === 0 ? "no violation" : `${failed.length} seeds failed: ${failed.slice(0, 50).join(" ")}`,
+      failed.length === 0
+        ? "no violation"
+        : `${violations} violations, ${failed.length} seeds failed: ${failed.slice(0, 50).join(" ")}`,
     );
   }
 

@@ -7,7 +7,8 @@
  *   --whole         with --seed: not shrunk, every line of its story
  *   --history FILE  with --seed: writes the recorded history, one event a line
  *   --seeds N       so many seeds, from --from (default 1)
- *   --minutes M     as many seeds as fit, with a line a minute and each failing seed as it comes; the last third is spent
+ *   --minutes M     as many seeds as fit, with a line a minute and each failing seed as it comes; an interrupt (Ctrl-C) ends
+ *                   it with the figures so far, and does not end well; the last third is spent
  *                   on moments that were not met
  *   --ci            the seeds to keep, then as many as fit into 60 s, and more while a moment was not met
  *   --mutations     each rule broken by name until a violation is found, or its budget is over

@@ -1,4 +1,7 @@
-/** Seeds on several processes. What always holds: each worker has one seed at a time, and ends when there are no more. */
+/**
+ * Seeds on several processes. What always holds: each worker has one seed at a time, and ends when there are no more, or when
+ * this process is gone. They are in groups of their own, so that an interrupt at the keyboard ends no seed halfway.
+ */
 import { fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -13,7 +16,7 @@ export async function onWorkers(
   const count = workers ?? availableParallelism();
   const one = (): Promise<void> =>
     new Promise((resolve, reject) => {
-      const worker = fork(fileURLToPath(new URL("./worker.js", import.meta.url)));
+      const worker = fork(fileURLToPath(new URL("./worker.js", import.meta.url)), { detached: true });
       let task: WorkerTask | null = null;
       const give = () => {
         task = next();

@@ -14,6 +14,8 @@ export type SeedResult = Pick<
 > & {
   readonly servers: number;
   readonly workload: string;
+  /** How many violations there were; only the first of them are told. */
+  readonly violated: number;
   /** The kind of each fault that did something. */
   readonly happened: readonly string[];
 };
@@ -31,7 +33,9 @@ async function run(task: WorkerTask): Promise<SeedResult> {
   }
   const { servers, workload } = plan;
   const of = { seed, servers: servers.length, workload };
-  return { ...of, traceHash, events, virtualMs, violations, check, moments, states, happened: happenedIn(report) };
+  const violated = Math.max(report.violations.length, violations.length);
+  const happened = happenedIn(report);
+  return { ...of, traceHash, events, virtualMs, violations, violated, check, moments, states, happened };
 }
 
 function happenedIn({ occurrences, lines }: SeedReport): readonly string[] {
