@@ -119,9 +119,8 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
   /** Whether the server listens for requests: not while the role is handed over, nor when the last one stops. */
   get takesRequests(): boolean {
     const { hot, held, state } = this.lifecycle;
-    return (
-      hot && !this.rules.isIntakeStopped(held) && this.applied.isLoaded && !(this.stopping && state === "hot.alone")
-    );
+    const isOpen = hot && this.applied.isLoaded && !this.rules.isIntakeStopped(held);
+    return isOpen && !(this.stopping && state === "hot.alone");
   }
   newId(kind: string): string {
     this.ids += 1;
