@@ -2,51 +2,25 @@
  * The servers of a simulated service: started, killed, paused and restarted as a supervisor would, each life on the disk
  * that the last one left. Knows who is in sync, so that faults within the promise can be told from those beyond it.
  */
-import type { BusMessage, World } from "../../actors/world/ports.ts";
+import type { BusMessage } from "../../actors/world/ports.ts";
 import type { Recorder } from "../../deploy/drill/recorder.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { LethalRequest } from "./lethal-request.ts";
 import type { Moments } from "./moments.ts";
 import type { Oracle } from "./oracle.ts";
 import type { Rng } from "./rng.ts";
+import {
+  incarnationOf,
+  isLifeOf,
+  type RunningServer,
+  type ServerEnd,
+  type StartServer,
+  type Version,
+} from "./running-server.ts";
 import type { SimNatsClient } from "./sim-nats-client.ts";
 import type { CrashPlan, KillKind, SimProcess } from "./sim-process.ts";
 import type { SimWorld } from "./sim-world.ts";
-
-/** How a server's life ends by itself. fail: it stops with a message; damaged: its disk does not prove right. */
-export type ServerEnd = "restart" | "exit" | "fail" | "damaged";
-
-export interface RunningServer {
-  /** A clean stop. */
-  stop(): Promise<void>;
-  readonly ended: Promise<ServerEnd>;
-  /** The last record of its log, how far it is committed, and the state of its lifecycle. */
-  last?(): number;
-  committed?(): number;
-  state?(): string;
-}
-
-/** Of the application: another one may not take part. */
-export type Version = "right" | "other";
-
-export interface StartContext {
-  readonly server: string;
-  readonly servers: readonly string[];
-  readonly incarnation: string;
-  readonly world: World;
-  readonly process: SimProcess;
-  readonly recorder: Recorder;
-  readonly moments: Moments;
-  readonly oracle: Oracle;
-  readonly lethal: LethalRequest;
-  /** Something that no server may do. */
-  readonly onViolation: (of: string, text: string) => void;
-  readonly version: Version;
-  /** Its machine is in this state now. */
-  onState(state: string): void;
-}
-
-export type StartServer = (context: StartContext) => RunningServer;
 
 interface SimServer {
   readonly name: string;
@@ -378,40 +352,4 @@ export class Cluster {
   #tell(name: string, text: string): void {
     this.#sim.tell(name, text, "life");
   }
-}
-
-/** At most one request at a time that kills the server that runs it. */
-export class LethalRequest {
-  #strike: ((server: string) => boolean) | null = null;
-  #request = "";
-
-  /** `strike` kills the server, or says false. */
-  arm(strike: (server: string) => boolean): void {
-    this.#strike = strike;
-    this.#request = "";
-  }
-
-  /** A request that has killed goes on killing; none begins to. */
-  disarm(): void {
-    if (this.#request === "") this.#strike = null;
-  }
-
-  /** A server runs a request. True: it is dead of it. */
-  runs(server: string, request: string): boolean {
-    if (this.#strike === null || (this.#request !== "" && this.#request !== request)) return false;
-    if (!this.#strike(server)) return false;
-    this.#request = request;
-    return true;
-  }
-}
-
-/** A process may live more than once: `alpha-3`, then `alpha-3.2`. */
-function isLifeOf(process: SimProcess, incarnation: string): boolean {
-  const name = incarnationOf(process);
-  return incarnation === name || incarnation.startsWith(`${name}.`);
-}
-
-/** The life's number makes the incarnation: a story can be read, and the registry's words can be matched to processes. */
-export function incarnationOf(process: SimProcess): string {
-  return process.name.replace("#", "-");
 }

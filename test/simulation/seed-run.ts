@@ -10,13 +10,14 @@ import { type CheckReport, checkHistory } from "../../machines/checker/check.ts"
 import type { Violation } from "../../machines/checker/history.ts";
 import { Announcements } from "./announcements.ts";
 import { clientMoments } from "./client-moments.ts";
-import { Cluster, type StartServer } from "./cluster.ts";
+import { Cluster } from "./cluster.ts";
 import { FaultPlan, type Occurrence } from "./fault-plan.ts";
 import { Moments } from "./moments.ts";
 import { Oracle } from "./oracle.ts";
 import { Participants } from "./participants.ts";
 import { requestStory } from "./request-story.ts";
 import type { Rng } from "./rng.ts";
+import type { StartServer } from "./running-server.ts";
 import { planOf, type SeedPlan } from "./seed-plan.ts";
 import { lanProfile } from "./sim-network.ts";
 import { SimWorld } from "./sim-world.ts";

@@ -6,7 +6,7 @@ import { crc32 } from "node:zlib";
 import type { CommittedRecord } from "../../machines/checker/history.ts";
 import type { Envelope } from "../../schemas/envelope.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import type { StartServer } from "./cluster.ts";
+import type { StartServer } from "./running-server.ts";
 import type { Workload } from "./workloads.ts";
 
 export function startToy(workload: Workload): StartServer {
