@@ -34,14 +34,9 @@ export function ordinary(world: ChoiceView): string[] {
     if (answer === null) choices.push(`land ${record.writeId}`);
     else if (!isTold) choices.push(`answer ${record.writeId}`);
   }
-  for (const { name, replica } of world.servers) {
-    if (replica === null) continue;
-    for (const { id } of world.mailboxOf(name).heartbeats) choices.push(`hear ${name} ${id}`);
-  }
-  for (const { name, replica } of world.servers) {
-    if (replica === null) continue;
-    for (const { id } of world.mailboxOf(name).messages) choices.push(`deliver ${name} ${id}`);
-  }
+  const up = world.servers.filter(({ replica }) => replica !== null);
+  for (const { name } of up) choices.push(...world.mailboxOf(name).hearing);
+  for (const { name } of up) choices.push(...world.mailboxOf(name).delivering);
   for (const server of world.servers) addOrdinary(choices, server, world);
   return choices;
 }

@@ -59,6 +59,9 @@ export class Mailbox {
   readonly messages: readonly Sent[];
   /** Each way's, the newest last; the ways by their senders' names. */
   readonly heartbeats: readonly Sent[];
+  /** What may happen with them, by name. */
+  readonly hearing: readonly string[];
+  readonly delivering: readonly string[];
   readonly #all: Mailboxes;
   readonly #with = new Map<Sent, Mailbox>();
   readonly #after = new Map<Sent, Mailbox>();
@@ -68,6 +71,8 @@ export class Mailbox {
     this.id = id;
     this.messages = messages;
     this.heartbeats = heartbeats;
+    this.hearing = heartbeats.map((sent) => `hear ${sent.to} ${sent.id}`);
+    this.delivering = messages.map((sent) => `deliver ${sent.to} ${sent.id}`);
     this.#all = all;
   }
 

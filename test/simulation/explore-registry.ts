@@ -28,6 +28,7 @@ export class SmallRegistry {
   readonly open: readonly OpenCas[];
   readonly #then = new Map<string | Asked, SmallRegistry>();
   readonly #ids: number[] = [];
+  readonly #recordIds: number[] = [];
 
   constructor(records: readonly RegistryRecord[], open: readonly OpenCas[], all: Registries) {
     this.#records = records;
@@ -43,6 +44,15 @@ export class SmallRegistry {
   }
   at(revision: number): RegistryRecord {
     return this.#records[revision - 1] as RegistryRecord;
+  }
+  /** Equal for equal records. */
+  recordId(revision: number): number {
+    let id = this.#recordIds[revision];
+    if (id === undefined) {
+      id = this.#all.idOf(JSON.stringify(this.at(revision)));
+      this.#recordIds[revision] = id;
+    }
+    return id;
   }
   byName(writeId: string): OpenCas {
     return this.open.find(({ record }) => record.writeId === writeId) as OpenCas;
@@ -95,8 +105,9 @@ export class SmallRegistry {
   /** What nobody waits for any more and what cannot land is forgotten. */
   tidy(isAlive: (cas: OpenCas) => boolean): SmallRegistry {
     if (this.open.length === 0) return this;
-    const over = this.open.filter((cas) => cas.answer !== null && (cas.isTold || !isAlive(cas)));
-    if (over.length === 0) return this;
+    const isOver = (cas: OpenCas) => cas.answer !== null && (cas.isTold || !isAlive(cas));
+    if (!this.open.some(isOver)) return this;
+    const over = this.open.filter(isOver);
     return this.#once(`tidy ${over.map(({ record }) => record.writeId)}`, () =>
       this.#all.of(
         this.#records,

@@ -67,15 +67,28 @@ export const scopes: readonly ExploredScope[] = [
   ),
   scope("three servers, a record", { servers: three, requests: 1 }, true),
 
-  scope("three records, a crash, an answer that does not come in time", { requests: 3, crashes: 1, timeouts: 1 }),
+  scope("three records, a crash, a silence, an answer that does not come in time", {
+    requests: 3,
+    crashes: 1,
+    silences: 1,
+    timeouts: 1,
+  }),
+  scope("a crash, a silence, an answer that does not come in time, a query, a request that comes again", {
+    requests: 1,
+    crashes: 1,
+    silences: 1,
+    timeouts: 1,
+    queries: 1,
+    resends: 1,
+  }),
   scope("two records, a silence, an answer that does not come in time, a query", {
     requests: 2,
     silences: 1,
     timeouts: 1,
     queries: 1,
   }),
-  scope("a silence, a crash, an answer that does not come in time, slow disks", {
-    requests: 1,
+  scope("two records, a silence, a crash, an answer that does not come in time, slow disks", {
+    requests: 2,
     silences: 1,
     crashes: 1,
     timeouts: 1,
@@ -93,13 +106,14 @@ export const scopes: readonly ExploredScope[] = [
   scope("a server joins, a crash, an answer that does not come in time", { after: joining, crashes: 1, timeouts: 1 }),
   scope("a server joins, and one is told to stop", { after: joining, stops: 1 }),
   scope("a server comes back with a record that was never committed, another record", { after: forked, requests: 1 }),
-  scope("a server joins, the base is moved, one is told to stop", {
-    after: joining,
-    silences: 1,
-    stops: 1,
-    bases: 1,
-  }),
+  scope("a server joins while the base is moved, one is told to stop", { after: rebasing, stops: 1, bases: 1 }),
   scope("a disk fails, a crash", { requests: 1, diskFailures: 1, crashes: 1 }),
-  scope("three servers, a crash", { servers: three, requests: 1, crashes: 1 }),
-  scope("three servers, a silence", { servers: three, requests: 1, silences: 1 }),
+  scope("three servers, two records, a crash", { servers: three, requests: 2, crashes: 1 }),
+  scope("three servers, a record, a crash, an answer that does not come in time", {
+    servers: three,
+    requests: 1,
+    crashes: 1,
+    timeouts: 1,
+  }),
+  scope("three servers, a silence", { servers: three, silences: 1 }),
 ];

@@ -22,102 +22,88 @@ export interface ChangingWorld {
   read(server: string, revision: number): void;
 }
 
-export function takeChoice(choice: string, world: ChangingWorld): void {
-  const [what = "", which = "", more = ""] = choice.split(" ");
-  switch (what) {
-    case "land":
-      world.land(which);
-      return;
-    case "answer":
-      world.answer(which, false);
-      return;
-    case "timeout":
-      world.spend("timeouts");
-      world.answer(which, true);
-      return;
-    case "hear":
-    case "deliver":
-      world.deliver(which, Number(more));
-      return;
-    case "miss":
-      world.miss(which, more);
-      return;
-    case "read":
-      world.read(which, Number(more));
-      return;
-    case "snapshot":
-      world.snapshot(which);
-      return;
-    default:
-      takeOfServer(what, which, more, world);
-  }
-}
+type Take = (world: ChangingWorld, which: string, more: string) => void;
 
-function takeOfServer(what: string, server: string, more: string, world: ChangingWorld): void {
-  switch (what) {
-    case "look":
-      world.turn(server, what, (turn) => turn.look());
-      return;
-    case "disk":
-      world.turn(server, what, (turn) => turn.doJob());
-      return;
-    case "poll":
-      world.turn(server, what, (turn) => turn.poll());
-      return;
-    case "reread":
-      world.spend("reads");
-      world.turn(server, what, (turn) => turn.poll());
-      return;
-    case "start":
-      world.spend("starts");
-      world.turn(server, what, (turn) => turn.start());
-      return;
-    case "stop":
-      world.spend("stops");
-      world.turn(server, what, (turn) => turn.take((replica, nowMs) => replica.onStop(nowMs)));
-      return;
-    case "switch":
-      world.spend("switches");
-      world.turn(server, what, (turn) => turn.take((replica, nowMs) => void replica.onSwitch(nowMs)));
-      return;
-    case "silence":
-      world.spend("silences");
-      world.silence(server, more);
-      return;
-    case "crash":
-      world.spend("crashes");
-      world.turn(server, `crash ${more}`, (turn) => turn.crash(more === "late"));
-      return;
-    case "fail":
-      world.spend("diskFailures");
-      world.turn(server, what, (turn) => turn.failDisk());
-      return;
-    default:
-      takeOfClient(what, server, more, world);
-  }
-}
+const takes: Readonly<Record<string, Take>> = {
+  land: (world, writeId) => world.land(writeId),
+  answer: (world, writeId) => world.answer(writeId, false),
+  timeout(world, writeId) {
+    world.spend("timeouts");
+    world.answer(writeId, true);
+  },
 
-function takeOfClient(what: string, server: string, more: string, world: ChangingWorld): void {
-  switch (what) {
-    case "request":
-      world.spend("requests");
-      request(server, String(world.requests), world);
-      return;
-    case "resend":
-      world.spend("resends");
-      request(server, more, world);
-      return;
-    case "query": {
-      world.spend("queries");
-      const id = `q${timesOf(world.spent, "queries")}`;
-      world.turn(server, `query ${id}`, (turn) => turn.query(id));
-      return;
-    }
-    default:
-      throw new Error(`there is no choice "${what}"`);
-  }
-}
+  hear: (world, server, letter) => world.deliver(server, Number(letter)),
+  deliver: (world, server, letter) => world.deliver(server, Number(letter)),
+  miss: (world, server, peer) => world.miss(server, peer),
+  look: (world, server) => world.turn(server, "look", (turn) => turn.look()),
+  disk: (world, server) => world.turn(server, "disk", (turn) => turn.doJob()),
+  snapshot: (world, server) => world.snapshot(server),
+  read: (world, server, revision) => world.read(server, Number(revision)),
+  poll: (world, server) => world.turn(server, "poll", (turn) => turn.poll()),
+  reread(world, server) {
+    world.spend("reads");
+    world.turn(server, "poll", (turn) => turn.poll());
+  },
 
-function request(server: string, id: string, world: ChangingWorld): void {
+  request(world, server) {
+    world.spend("requests");
+    request(world, server, String(world.requests));
+  },
+  resend(world, server, id) {
+    world.spend("resends");
+    request(world, server, id);
+  },
+  query(world, server) {
+    world.spend("queries");
+    const id = `q${timesOf(world.spent, "queries")}`;
+    world.turn(server, `query ${id}`, (turn) => turn.query(id));
+  },
+
+  start(world, server) {
+    world.spend("starts");
+    world.turn(server, "start", (turn) => turn.start());
+  },
+  stop(world, server) {
+    world.spend("stops");
+    world.turn(server, "stop", (turn) => turn.take((replica, nowMs) => replica.onStop(nowMs)));
+  },
+  switch(world, server) {
+    world.spend("switches");
+    world.turn(server, "switch", (turn) => turn.take((replica, nowMs) => void replica.onSwitch(nowMs)));
+  },
+  silence(world, server, other) {
+    world.spend("silences");
+    world.silence(server, other);
+  },
+  crash(world, server, when) {
+    world.spend("crashes");
+    world.turn(server, `crash ${when}`, (turn) => turn.crash(when === "late"));
+  },
+  fail(world, server) {
+    world.spend("diskFailures");
+    world.turn(server, "fail", (turn) => turn.failDisk());
+  },
+};
+
+function request(world: ChangingWorld, server: string, id: string): void {
   world.turn(server, `request ${id}`, (turn) => turn.request(id));
+}
+
+/** By the choice's name: they are few, and taken millions of times. */
+const known = new Map<string, (world: ChangingWorld) => void>();
+
+export function takeChoice(choice: string, world: ChangingWorld): void {
+  let take = known.get(choice);
+  if (take === undefined) {
+    take = taking(choice);
+    known.set(choice, take);
+  }
+  take(world);
+}
+
+function taking(choice: string): (world: ChangingWorld) => void {
+  const [what = "", which = "", more = ""] = choice.split(" ");
+  const take = takes[what];
+  if (take === undefined) throw new Error(`there is no choice "${what}"`);
+  return (world) => take(world, which, more);
 }

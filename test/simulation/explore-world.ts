@@ -243,9 +243,8 @@ export class SmallWorld implements ChoiceView, ChangingWorld {
 
   read(server: string, revision: number): void {
     this.#readings = this.#readings.with(this.#at(server), null);
-    const record = this.#registry.at(revision);
-    const name = `read ${revision} ${this.#scope.registries.idOf(JSON.stringify(record))}`;
-    this.turn(server, name, (turn) => turn.read(record, revision));
+    const name = `read ${revision} ${this.#registry.recordId(revision)}`;
+    this.turn(server, name, (turn) => turn.read(this.#registry.at(revision), revision));
   }
 
   /** Nothing is under way any more. */

@@ -13,12 +13,12 @@
  *   --ci            the seeds to keep, then as many as fit into 60 s, and more while a moment was not met
  *   --mutations     each rule broken by name until a violation is found, or its budget is over
  *   --mutation NAME one of them, with --seed for its story
- *   --explore       the replica alone, small scopes to their end, each for at most --minutes (default 5)
+ *   --explore       the replica alone, small scopes to their end, each for at most --minutes (default 20)
  *   --faults A,B    these kinds of faults only
  *   --aim MOMENT    plans made for that moment to come
  *   --workers N     processes, one a core unless told
  *
- * Exit status 0 only if no seed violated anything, seeds gave the same trace again, in a row and in another process,
+ * Exit status 0 only if no seed and no scope violated anything, every scope ended, seeds gave the same trace again, in a row and in another process,
  * and (with --ci, or --minutes without --faults, --mutation and --aim) every moment was met, and (with --mutations) every mutation was found.
  */
 import { writeFileSync } from "node:fs";
@@ -34,6 +34,8 @@ import type { Remainder } from "./shrink.ts";
 
 const defaultSeeds = 200;
 const ciMinutes = 1;
+/** Many times what a scope takes. */
+const maxScopeMinutes = 20;
 /** Only so many seeds are spent on moments that were not met in time. */
 const moreCiSeeds = 700;
 
@@ -119,7 +121,7 @@ async function seeds(): Promise<boolean> {
 }
 
 const isGood = values.explore
-  ? runExploration(number(values.minutes) ?? 5)
+  ? runExploration(number(values.minutes) ?? maxScopeMinutes)
   : values.mutations
     ? await allMutations({ seeds: values.seeds, only: values.mutation, workers })
     : values.seed === undefined
