@@ -103,7 +103,12 @@ export const scopes: readonly ExploredScope[] = [
     timeouts: 1,
   }),
   scope("both are told to stop", { requests: 1, stops: 2 }),
-  scope("a server joins, a crash, an answer that does not come in time", { after: joining, crashes: 1, timeouts: 1 }),
+  scope("a server joins, a crash, a silence, an answer that does not come in time", {
+    after: joining,
+    crashes: 1,
+    silences: 1,
+    timeouts: 1,
+  }),
   scope("a server joins, and one is told to stop", { after: joining, stops: 1 }),
   scope("a server comes back with a record that was never committed, another record", { after: forked, requests: 1 }),
   scope("a server joins while the base is moved, one is told to stop", { after: rebasing, stops: 1, bases: 1 }),
