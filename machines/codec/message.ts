@@ -42,6 +42,8 @@ export interface Heartbeat {
 export interface Follow {
   type: "follow";
   session: string;
+  /** Sessions of one incarnation in their order: a question of an earlier one comes late. Older programs count none. */
+  number?: number;
   from: string;
   to: string;
   epoch: number;

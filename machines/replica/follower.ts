@@ -27,10 +27,12 @@ function emptied(message: Mirror): Mirror {
 
 export class Follower {
   following: Following | null = null;
+  #sessions = 0;
 
   clone(): Follower {
     const copy = new Follower();
     copy.following = this.following === null ? null : { ...this.following };
+    copy.#sessions = this.#sessions;
     return copy;
   }
 
@@ -49,7 +51,8 @@ export class Follower {
   }
 
   #start(primary: Member, view: FollowerView): void {
-    this.following = startFollowing(primary, view.newId("s"), view.nowMs);
+    this.#sessions += 1;
+    this.following = startFollowing(primary, view.newId("s"), this.#sessions, view.nowMs);
     this.#ask(this.following, view);
   }
 
@@ -74,6 +77,7 @@ export class Follower {
     this.#send(following, view, {
       type: "follow",
       session: following.session,
+      number: following.number,
       from: view.self,
       to: incarnation,
       epoch: view.membership.epoch,

@@ -12,6 +12,8 @@ import type { Rules } from "./rules.ts";
 export interface Following {
   readonly primary: Member;
   readonly session: string;
+  /** Of this incarnation's sessions, with whomever. */
+  readonly number: number;
   accepted: boolean;
   /** The logs were compared at the agreed point, or a batch has fitted: only then do confirms and commits mean anything. */
   verified: boolean;
@@ -29,10 +31,11 @@ export interface Following {
   gap: boolean;
 }
 
-export function startFollowing(primary: Member, session: string, nowMs: number): Following {
+export function startFollowing(primary: Member, session: string, number: number, nowMs: number): Following {
   return {
     primary,
     session,
+    number,
     accepted: false,
     verified: false,
     declined: "",

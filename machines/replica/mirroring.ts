@@ -35,9 +35,20 @@ export function agreedSequence(
   return null;
 }
 
+/**
+ * A question that comes late: of an earlier session than one that was asked for since, or, while a session stands, of
+ * another incarnation than the one that is believed. It ends nothing.
+ */
+function isLateQuestion({ asked, session, heartbeat }: Peer, { from, number = asked.number }: Follow): boolean {
+  if (session !== null && session.incarnation === heartbeat?.incarnation && from !== session.incarnation) return true;
+  return from === asked.incarnation && number < asked.number;
+}
+
 /** A server asks to follow. A repeated question of a session that stands gets the same answer again. */
 export function onFollow(peer: Peer, message: Follow, nowMs: number, view: MirrorView): void {
   const { own } = view;
+  if (isLateQuestion(peer, message)) return;
+  peer.asked = { incarnation: message.from, number: message.number ?? 0 };
   const answer = { session: message.session, from: view.self, to: message.from };
   if (peer.session?.id !== message.session) stepMirror(peer, { type: "follow.asked" });
   const decline = (reason: "snapshot" | "schema" | "leaving") => {

@@ -69,6 +69,8 @@ export interface Peer extends Removals {
   /** On the primary: how far this peer's following is (machines/mirror.ts); it has a session while that is open. */
   mirror: MirrorSnapshot;
   session: Session | null;
+  /** The newest question to follow: whose, and which of its sessions. */
+  asked: { readonly incarnation: string; readonly number: number };
   /** The incarnation that said it leaves: never added again. */
   leaving: string;
 }
@@ -99,6 +101,7 @@ export class Peers {
           echoedMs: nowMs,
           mirror: noMirror,
           session: null,
+          asked: { incarnation: "", number: 0 },
           leaving: "",
           removedMs: Number.NEGATIVE_INFINITY,
           removals: 0,

@@ -38,6 +38,7 @@ const messages: fc.Arbitrary<PeerMessage> = fc.oneof(
   fc.record({
     type: fc.constant("follow" as const),
     ...ids,
+    number: count,
     history: name,
     schema: name,
     last: count,

@@ -217,6 +217,32 @@ test("a log with the same names and other bytes is found out, and replaced (rule
   t.is(stage.record.inSync.length, 1);
 });
 
+test("a question to follow that comes late ends no newer session (rule 4, danger 19)", (t) => {
+  const stage = alone();
+  stage.start("beta");
+  stage.tick(4);
+  const first = stage.lastSent("beta", "follow");
+  // It does not hear its primary for a while, and begins anew.
+  stage.cuts.add("alpha>beta");
+  stage.tick(Math.ceil(limits.suspicionMs / limits.heartbeatMs) - 1);
+  const beta = stage.replica("beta");
+  stage.cuts.clear();
+  beta.onSnapshotEnded(first.session, stage.nowMs);
+  stage.server("beta").hasInput = true;
+  stage.run();
+  stage.tick(3);
+  const { session } = stage.replica("alpha").peers.get("beta") ?? {};
+  t.is(stage.lastSent("beta", "follow").number, 2);
+  t.is(session?.id, beta.follower.following?.session);
+  t.not(session?.id, first.session);
+  for (const late of [first, { ...first, session: "older", from: "beta.0" }]) {
+    stage.forge("beta", "alpha", late);
+    t.is(stage.replica("alpha").peers.get("beta")?.session, session);
+  }
+  stage.do("alpha", "4");
+  t.deepEqual(stage.replies(), ["4: ok at 4"], "at once: the session stands");
+});
+
 test("a server with another application or schema is declined (claim 12)", (t) => {
   const stage = Stage.normal();
   const confirm = stage.lastSent("beta", "confirm");
@@ -339,9 +365,9 @@ test("a follower drops nothing that it knows to be committed, whatever a primary
   log.appendBatch(batchOf([fieldsOf({ sequence: 1 }), fieldsOf({ sequence: 2 })], 0));
   const accept = { type: "accept", session: "s", from: "alpha.1", to: "beta.1", epoch: 3, sequence: 1 } as const;
   const hash = log.hashAt(1) ?? null;
-  t.is(onAccept(startFollowing(primary, "s", 0), { ...accept, hash }, log, 2, shippedRules), "differs");
+  t.is(onAccept(startFollowing(primary, "s", 1, 0), { ...accept, hash }, log, 2, shippedRules), "differs");
   t.is(log.last, 2);
-  t.is(onAccept(startFollowing(primary, "s", 0), { ...accept, hash }, log, 1, shippedRules), "taken");
+  t.is(onAccept(startFollowing(primary, "s", 1, 0), { ...accept, hash }, log, 1, shippedRules), "taken");
   t.is(log.last, 1);
 });
 

@@ -73,7 +73,7 @@ function factsOfPeer(peer: Peer, age: Age): unknown[] {
       heartbeat.bus,
       heartbeat.registry,
     ],
-    [peer.leaving, peer.removals, age(peer.removedMs, longMs)],
+    [peer.leaving, peer.asked, peer.removals, age(peer.removedMs, longMs)],
     [peer.links.value, age(peer.heartbeatMs, shortMs), age(peer.heardMs.main, shortMs)],
     [age(peer.heardMs.failsafe, shortMs), peer.mirror.value],
     session && {
