@@ -1,0 +1,24 @@
+/** A recovery by force that loses more than its operator was told is found out (rule 18). */
+import test from "ava";
+import { Announcements } from "./announcements.ts";
+
+const told = "goes on alone with a new history after record 7; what was acknowledged and is not among these is lost";
+
+function violations(forks: readonly (readonly [server: string, last: number, atMs: number])[]): string[] {
+  const announcements = new Announcements();
+  announcements.onTold("beta", told, 1_000);
+  for (const fork of forks) announcements.onFork(...fork);
+  return announcements.violations().map(({ of, text }) => `${of}: ${text}`);
+}
+
+test("what was told is what was done, or nothing was done", (t) => {
+  t.deepEqual(violations([["beta", 7, 1_100]]), []);
+  t.deepEqual(violations([["alpha", 3, 1_100]]), []);
+  t.deepEqual(violations([["beta", 3, 90_000]]), []);
+});
+
+test("a new history that begins elsewhere makes it a lie", (t) => {
+  t.deepEqual(violations([["beta", 3, 1_100]]), [
+    "rule 18: beta said that it goes on after record 7, and went on after 3",
+  ]);
+});
