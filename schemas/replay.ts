@@ -7,7 +7,7 @@
  *      the reply's bytes with the headers of a result (History, Epoch, Sequence, Result) and `Twinlog-Subject`, the
  *      subject on which it was first published.
  *   3. Last comes one message with the header `Twinlog-Replay-End: <next>`: the number that the next request should name.
- *      Its data is a `ReplayEnd`. An answer without this message was cut off: ask again.
+ *      Its data is a `ReplayEnd`. An answer without this message was cut off (the server lost NATS, or its role): ask again.
  *
  * What always holds: nothing above the commit point is answered (rule 5), so an answer may end at once with `next === from`;
  * and results of one answer are of one history: the one that was asked for, or the current one if none was. A server that
@@ -18,14 +18,18 @@ import { z } from "zod";
 /** The most results in one answer, whatever `limit` says: more would overrun a slow reader's connection. */
 export const maxReplayResults = 10_000;
 
+/** Answers that one server gives at once, each of which reads the log; past them BUSY. */
+export const maxReplaysAtOnce = 16;
+
 /** Headers of the messages of an answer, besides those of results. */
 export const replayHeaders = { end: "Twinlog-Replay-End", subject: "Twinlog-Subject" } as const;
 
 /**
  * UNKNOWN_HISTORY: this server has no results of that history. FORGOTTEN: results before `oldest` are no longer remembered.
  * INVALID_REQUEST: not a ReplayRequest. NOT_HOT: this server has not committed what it inherited; ask again later.
+ * BUSY: it is giving as many answers as it gives at once; ask again later.
  */
-export const ReplayErrorCode = z.enum(["UNKNOWN_HISTORY", "FORGOTTEN", "INVALID_REQUEST", "NOT_HOT"]);
+export const ReplayErrorCode = z.enum(["UNKNOWN_HISTORY", "FORGOTTEN", "INVALID_REQUEST", "NOT_HOT", "BUSY"]);
 export type ReplayErrorCode = z.infer<typeof ReplayErrorCode>;
 
 export const ReplayEnd = z.object({

@@ -25,7 +25,7 @@ import type { BusMessage, Subscription, World } from "../world/ports.ts";
 import { BodyParser } from "./body.ts";
 import type { Application } from "./define.ts";
 import { parseQuery, parseRequest } from "./front.ts";
-import { answerNotHot, answerReplay, ReplayPlaces } from "./replay.ts";
+import { answerNotHot, Replays } from "./replay.ts";
 import { ResultsPublisher } from "./results.ts";
 import { HandlerRunner } from "./runner.ts";
 import { ApplicationState } from "./state.ts";
@@ -55,7 +55,7 @@ export class ApplicationActor implements Actor {
   #door: Subscription[] = [];
   #waiting: { needs: number; resolve: () => void }[] = [];
   #requests = 0;
-  readonly #places = new ReplayPlaces();
+  readonly #replays = new Replays();
 
   constructor(parts: ApplicationParts) {
     this.#parts = parts;
@@ -169,6 +169,7 @@ export class ApplicationActor implements Actor {
     this.#runner.abandonAll();
     this.#waiting = [];
     this.#results.stop();
+    this.#replays.cut();
     this.#closeDoor();
   }
 
@@ -207,7 +208,9 @@ export class ApplicationActor implements Actor {
   }
 
   onBus(connected: boolean): void {
-    if (!connected) this.#results.rewind(this.#replica.own.published);
+    if (connected) return;
+    this.#results.rewind(this.#replica.own.published);
+    this.#replays.cut();
   }
 
   // --- requests ---------------------------------------------------------------------------------------------------
@@ -281,7 +284,7 @@ export class ApplicationActor implements Actor {
       start: replica.applied.requests.historyStart + 1,
       batches: committedLog,
     };
-    stage.watch(answerReplay(message, world.bus, source, this.#places), () => {});
+    stage.watch(this.#replays.answer(message, world.bus, source), () => {});
   }
 
   // --- turns ------------------------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 /**
  * Answers `<service>.replay`: results again, from a result number (rule 13; schemas/replay.ts has the protocol). Reads the
  * log on disk and then in memory, never above the commit point. What always holds: results of one answer are dense and of
- * one history, and the last message says where to go on.
+ * one history, and the last message says where to go on; an answer that NATS does not take whole, or whose server loses its
+ * role, ends without that message; and no more answers than `maxReplaysAtOnce` are under way.
  */
 
 import { RecordReader, recordKinds } from "../../machines/codec/record.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import { ReplayRequest } from "../../schemas/envelope.ts";
-import { maxReplayResults, type ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
+import { maxReplayResults, maxReplaysAtOnce, type ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import type { Bus, BusMessage } from "../world/ports.ts";
 import { resultHeaders } from "./results.ts";
@@ -50,13 +51,42 @@ function end(source: ReplaySource, part: { next: number; oldest: number; error?:
   return { history: source.history, current: source.history, last: source.lastResult(), ...part };
 }
 
+/** The answers of one server. */
+export class Replays {
+  readonly #places = new ReplayPlaces();
+  #underWay = 0;
+  #cuts = 0;
+
+  /** NATS was lost, or the role: what was sent may not have arrived, and nothing more is sent of what is under way. */
+  cut(): void {
+    this.#cuts += 1;
+  }
+
+  async answer(message: BusMessage, bus: Bus, source: ReplaySource): Promise<void> {
+    if (this.#underWay >= maxReplaysAtOnce) {
+      refuse(message, bus, { code: "BUSY", message: `${maxReplaysAtOnce} answers are under way; ask again` });
+      return;
+    }
+    const cuts = this.#cuts;
+    this.#underWay += 1;
+    try {
+      await answerReplay(message, bus, source, this.#places, () => cuts === this.#cuts);
+    } finally {
+      this.#underWay -= 1;
+    }
+  }
+}
+
+/** `goesOn`: false once it is cut off; then no more is said, not even where to go on. */
 export async function answerReplay(
   message: BusMessage,
   bus: Bus,
   source: ReplaySource,
   places: ReplayPlaces,
+  goesOn: () => boolean,
 ): Promise<void> {
   const finish = (told: ReplayEnd) =>
+    goesOn() &&
     bus.publish(message.reply, Buffer.from(JSON.stringify(told)), { [replayHeaders.end]: String(told.next) });
   const request = parse(message.data);
   if (request === null) {
@@ -78,6 +108,7 @@ export async function answerReplay(
   let isFirst = true;
   const reader = new RecordReader(new Uint8Array(0));
   for await (const batch of source.batches(place?.sequence ?? source.start)) {
+    if (!goesOn()) return;
     const bytes = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
     reader.over(bytes, 0);
     do {
@@ -87,7 +118,8 @@ export async function answerReplay(
       isFirst = false;
       if (reader.resultNumber !== next || next - from >= budget) continue;
       const subject = subjects.result(source.service, reader.key, reader.client);
-      bus.publish(message.reply, reader.reply, { ...resultHeaders(reader, history), [replayHeaders.subject]: subject });
+      const given = { ...resultHeaders(reader, history), [replayHeaders.subject]: subject };
+      if (!bus.publish(message.reply, reader.reply, given)) return;
       next += 1;
       last = reader.sequence;
     } while (reader.next());
@@ -110,13 +142,10 @@ function parse(data: Uint8Array): ReplayRequest | null {
 
 /** Answers while this server cannot: it has not committed what it inherited. */
 export function answerNotHot(message: BusMessage, bus: Bus): void {
-  const told: ReplayEnd = {
-    history: "",
-    current: "",
-    next: 1,
-    oldest: 1,
-    last: 0,
-    error: { code: "NOT_HOT", message: "this server has not committed what it inherited; ask again" },
-  };
+  refuse(message, bus, { code: "NOT_HOT", message: "this server has not committed what it inherited; ask again" });
+}
+
+function refuse(message: BusMessage, bus: Bus, error: ReplayEnd["error"]): void {
+  const told: ReplayEnd = { history: "", current: "", next: 1, oldest: 1, last: 0, error };
   bus.publish(message.reply, Buffer.from(JSON.stringify(told)), { [replayHeaders.end]: "1" });
 }

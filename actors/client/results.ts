@@ -244,7 +244,7 @@ class Reader {
 
   #onEnd(message: BusMessage): void {
     const end = ReplayEnd.safeParse(readJson(message.data)).data;
-    if (end === undefined || end.error?.code === "NOT_HOT") {
+    if (end === undefined || end.error?.code === "NOT_HOT" || end.error?.code === "BUSY") {
       this.#onVainAnswer();
       return;
     }

@@ -28,7 +28,7 @@ export function lastResult(bus: Bus, clock: Clock, service: string): Promise<{ h
     const subscription = bus.subscribe(inbox, (message) => {
       if (message.headers?.[replayHeaders.end] === undefined) return;
       const end = ReplayEnd.safeParse(readJson(message.data)).data;
-      if (end === undefined || end.error?.code === "NOT_HOT") return;
+      if (end === undefined || end.error?.code === "NOT_HOT" || end.error?.code === "BUSY") return;
       finish();
       resolve({ history: end.current, last: end.last });
     });

@@ -1,11 +1,11 @@
 /** Replay by pages: each page goes on where the one before ended, and what was forgotten meanwhile is said (rule 13). */
 import test from "ava";
-import { answerReplay, ReplayPlaces, type ReplaySource } from "../../actors/application/replay.ts";
+import { answerReplay, ReplayPlaces, type ReplaySource, Replays } from "../../actors/application/replay.ts";
 import type { Bus, BusMessage } from "../../actors/world/ports.ts";
 import { recordKinds } from "../../machines/codec/record.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
-import { ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
+import { maxReplaysAtOnce, ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
 
 function logOf(results: number): MemoryLog {
   const log = new MemoryLog();
@@ -62,7 +62,7 @@ async function page(from: number, limit: number, places: ReplayPlaces, log: Memo
     batches,
   };
   const data = Buffer.from(JSON.stringify({ from, limit }));
-  await answerReplay({ subject: "s.replay", data, reply: "inbox" } as BusMessage, bus, source, places);
+  await answerReplay({ subject: "s.replay", data, reply: "inbox" } as BusMessage, bus, source, places, () => true);
   return { results, end: end as ReplayEnd | null };
 }
 
@@ -98,4 +98,82 @@ test("the places of another history are not used", async (t) => {
   places.note(8, { history: "other", sequence: 500, oldest: 1 });
   const { results } = await page(8, 3, places, logOf(20), []);
   t.deepEqual(results, ["8", "9", "10"]);
+});
+
+/** A bus that takes so many messages, and what it took: results, and errors or "end". */
+function shortBus(takes: number): { bus: Bus; taken: string[] } {
+  const taken: string[] = [];
+  const publish = (_subject: string, data: Uint8Array, headers: Record<string, string>) => {
+    if (taken.length >= takes) return false;
+    const text = Buffer.from(data).toString();
+    const isEnd = headers[replayHeaders.end] !== undefined;
+    taken.push(isEnd ? (ReplayEnd.parse(JSON.parse(text)).error?.code ?? "end") : text);
+    return true;
+  };
+  return { bus: { publish } as unknown as Bus, taken };
+}
+
+/** A log that is given out batch by batch, when the test says so. */
+function heldSource(log: MemoryLog) {
+  const waiting: (() => void)[] = [];
+  let read = 0;
+  async function* batches(start: number): AsyncGenerator<LogBatch> {
+    for (const batch of log.batches(start, log.last)) {
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      read += 1;
+      yield batch;
+    }
+  }
+  const { last: committed } = log;
+  const source: ReplaySource = {
+    service: "s",
+    history: "h",
+    committed,
+    start: 1,
+    lastResult: () => committed,
+    batches,
+  };
+  const letGo = async () => {
+    for (const resolve of waiting.splice(0)) resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { source, letGo, read: () => read };
+}
+
+const question = { subject: "s.replay", data: Buffer.from('{"from":1}'), reply: "inbox" } as BusMessage;
+
+test("an answer that NATS does not take whole ends there, and does not say that it went on (rule 13)", async (t) => {
+  const { bus, taken } = shortBus(4);
+  const { source, letGo, read } = heldSource(logOf(20));
+  const answered = new Replays().answer(question, bus, source);
+  for (let batch = 0; batch < 7; batch += 1) await letGo();
+  await answered;
+  t.deepEqual(taken, ["1", "2", "3", "4"]);
+  t.is(read(), 2, "and the rest of the log is not read for it");
+});
+
+test("an answer is cut off with its connection: the next one takes nothing of it, be it as quick as it may (rule 13)", async (t) => {
+  const { bus, taken } = shortBus(100);
+  const { source, letGo } = heldSource(logOf(20));
+  const replays = new Replays();
+  const answered = replays.answer(question, bus, source);
+  await letGo();
+  replays.cut();
+  await letGo();
+  await answered;
+  t.deepEqual(taken, ["1", "2", "3"]);
+});
+
+test("so many answers at once, and no more: the next is told BUSY, and answered when one has ended (rule 15)", async (t) => {
+  const { bus, taken } = shortBus(1_000);
+  const { source, letGo } = heldSource(logOf(3));
+  const replays = new Replays();
+  const all = Array.from({ length: maxReplaysAtOnce + 1 }, () => replays.answer(question, bus, source));
+  t.deepEqual(taken, ["BUSY"]);
+  await letGo();
+  await Promise.all(all);
+  const again = replays.answer(question, bus, source);
+  await letGo();
+  await again;
+  t.is(taken.filter((one) => one === "end").length, maxReplaysAtOnce + 1);
 });
