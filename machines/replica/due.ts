@@ -104,6 +104,10 @@ function reasonOf(member: Member, { peers, stopping: isStopping }: DueView): str
   return peers.isSilent(peer) ? "silent on both links" : "it does not confirm";
 }
 
+/**
+ * An heir has what this server lacks, and has had it for as long: where both had lost it and it comes back to one of them
+ * first, the other one is about to have it too, and the same primary goes on (rule 9).
+ */
 function wantedSwitch(record: RegistryRecord, view: DueView): Due | null {
   const { bus, plans, stopping } = view;
   const busIsLost = !bus.connected && view.rules.mustHandOver(view.nowMs - bus.lostMs, view.limits.suspicionMs);
@@ -112,9 +116,12 @@ function wantedSwitch(record: RegistryRecord, view: DueView): Due | null {
   if (has(busIsLost || stopping ? "bus" : "session")) {
     if (plans.switchWhy !== "") return { event, why: plans.switchWhy };
     if (stopping) return { event, why: "this server stops" };
-    if (busIsLost) return { event, why: "this server lost NATS, the backup has not" };
+    const reachedMs = heirOf(record, "bus", view)?.reachMs.bus ?? view.nowMs;
+    if (busIsLost && view.rules.mustHandOver(view.nowMs - reachedMs, view.limits.suspicionMs))
+      return { event, why: "this server lost NATS, the backup has not" };
   }
-  if (!registryIsLost(view) || !has("registry")) return null;
+  const heir = heirOf(record, "registry", view);
+  if (heir === null || !registryIsLost(heir, view)) return null;
   return { event, why: "the registry does not answer this server, it answers the backup" };
 }
 
@@ -123,9 +130,11 @@ function wantedSwitch(record: RegistryRecord, view: DueView): Due | null {
  * registry is away for all, there is no heir, and nobody moves. A switch that failed is not tried again at once: clients on
  * this side are served meanwhile.
  */
-function registryIsLost({ membership: { silentSinceMs }, plans, limits, nowMs, rules }: DueView): boolean {
-  if (silentSinceMs === null) return false;
-  return rules.mustHandOver(nowMs - Math.max(silentSinceMs, plans.switchFailedMs), limits.registryLostMs);
+function registryIsLost({ reachMs }: Peer, view: DueView): boolean {
+  const { membership, plans, limits, nowMs, rules } = view;
+  if (membership.silentSinceMs === null) return false;
+  const sinceMs = Math.max(membership.silentSinceMs, plans.switchFailedMs, reachMs.registry);
+  return rules.mustHandOver(nowMs - sinceMs, limits.registryLostMs);
 }
 
 function failedSwitch(record: RegistryRecord, view: DueView): Due | null {

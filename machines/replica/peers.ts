@@ -56,6 +56,8 @@ export interface Peer extends Removals {
   heartbeat: Heartbeat | null;
   /** When the incarnation of that heartbeat was heard last. */
   heartbeatMs: number;
+  /** Since when it says that it has NATS, and that the registry answers it. */
+  reachMs: Record<"bus" | "registry", number>;
   heardMs: Record<LinkName, number>;
   /** What is known of both links, and what follows from it (machines/link.ts). */
   links: LinkSnapshot;
@@ -93,6 +95,7 @@ export class Peers {
           name,
           heartbeat: null,
           heartbeatMs: nowMs,
+          reachMs: { bus: nowMs, registry: nowMs },
           heardMs: { main: nowMs, failsafe: nowMs },
           links: newLink,
           closedMs: Number.NEGATIVE_INFINITY,
@@ -217,6 +220,9 @@ export class Peers {
       peer.echoedMs = nowMs;
     }
     if (before !== null && heartbeat.incarnation === before.incarnation && heartbeat.beat <= before.beat) return false;
+    const same = isOther ? null : before;
+    if (same?.bus !== true) peer.reachMs.bus = nowMs;
+    if (same?.registry !== true) peer.reachMs.registry = nowMs;
     peer.heartbeat = heartbeat;
     peer.heartbeatMs = nowMs;
     if (before?.incarnation !== heartbeat.incarnation) {
@@ -309,6 +315,7 @@ function clonePeer(peer: Peer): Peer {
   return {
     ...peer,
     heardMs: { ...peer.heardMs },
+    reachMs: { ...peer.reachMs },
     session: session === null ? null : { ...session, flight: [...session.flight] },
   };
 }

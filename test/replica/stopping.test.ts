@@ -117,6 +117,18 @@ test("the primary alone loses NATS: it hands its role over through the main link
   t.is(stage.record.mode, "normal");
 });
 
+test("both lose NATS and the backup has it back a moment before: the same primary goes on (danger 31)", (t) => {
+  const stage = Stage.normal();
+  const suspicion = Math.ceil(limits.suspicionMs / limits.heartbeatMs);
+  for (const name of ["alpha", "beta"]) stage.replica(name).onBus(false, stage.nowMs);
+  stage.tick(suspicion + 4);
+  stage.replica("beta").onBus(true, stage.nowMs);
+  stage.tick(suspicion - 1);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  stage.tick(4);
+  t.deepEqual(stage.states(), ["following.warm", "hot.normal"], "it has it for long, and alpha has not");
+});
+
 test("a primary stops, and its backup has no NATS: it says so, waits its time, and leaves with all on its disk (clean stop)", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "1");
