@@ -270,10 +270,11 @@ function killAndLook(context: FaultContext): void {
 
 /** An operator asks for a switch while many ask for many things: the role goes over, for intake stops (situation 36). */
 function switchUnderLoad(context: FaultContext): void {
-  const { cluster, suspicionMs } = context;
+  const { cluster, operator, sim, suspicionMs } = context;
   const now = roles(context, 10 * suspicionMs);
   if (now === null) return;
-  cluster.command(now.primary, "switch");
+  sim.tell("operator", `asks ${now.primary} to switch the roles`);
+  operator.command(now.primary, "switch");
   later(context, 9 * suspicionMs, () => {
     if (cluster.record?.primary.server === now.primary)
       cluster.onViolation("planned switch", `${now.primary} was told to hand its role over, and has it still`);

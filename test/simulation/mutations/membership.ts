@@ -228,9 +228,9 @@ export const membershipMutations: readonly Mutation[] = [
     plan: { ...pair, faults: ["loseMain"] },
   },
   {
-    name: "a role moves where both have lost NATS",
+    name: "a role moves at once, and where both have lost NATS",
     rule: "9",
-    rules: { reachesNats: () => true },
+    rules: { reachesNats: () => true, mustHandOver: () => true },
     plan: { ...pair, faults: ["loseNatsForAll"] },
   },
   {
