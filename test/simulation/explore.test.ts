@@ -5,6 +5,7 @@ import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 import { type ExploreOptions, explore } from "./explore.ts";
 import type { Bounds } from "./explore-bounds.ts";
 import { forked, joining, scopes, unaware } from "./explore-scopes.ts";
+import { Visited } from "./explore-visited.ts";
 
 const pair = ["alpha", "beta"];
 
@@ -126,10 +127,13 @@ const small: [name: string, bounds: Partial<Bounds>][] = [
   ["a server comes back with a record that was never committed", { after: forked }],
 ];
 
-const withCrashes: typeof small = [
+const more: typeof small = [
   ["a record, a crash", { requests: 1, crashes: 1 }],
   ["three servers, a crash", { servers: ["alpha", "beta", "gamma"], crashes: 1 }],
 ];
+/** alpha is about to take a snapshot of beta, whose own record may be committed before. */
+const nearSnapshot = "request beta, give alpha heartbeat, look alpha, give beta follow, give alpha decline".split(", ");
+const snapshot = forked.concat(nearSnapshot);
 const records: typeof small = [["two records", { requests: 2 }]];
 
 /** What is seen on the way to any state, and how many states and steps there are. */
@@ -142,7 +146,7 @@ function all(bounds: Partial<Bounds>, options: ExploreOptions) {
   return { states, steps, isComplete, outcomes: [...outcomes].sort() };
 }
 
-for (const [name, bounds] of [...small, ...withCrashes])
+for (const [name, bounds] of [...small, ...more])
   test.serial(`the same whether steps are remembered or worked out anew: ${name}`, async (t) => {
     t.timeout(180_000);
     await setImmediate();
@@ -151,6 +155,27 @@ for (const [name, bounds] of [...small, ...withCrashes])
     t.deepEqual(all(bounds, {}), whole);
     t.log(`${whole.states} states, ${whole.outcomes.length} outcomes`);
   });
+
+const near: [name: string, bounds: Partial<Bounds>, maxDepth: number][] = [
+  ["a snapshot", { after: snapshot }, 6],
+  ["one stops, and the other is told to", { after: ["stop alpha"], stops: 1 }, 12],
+];
+
+for (const [name, bounds, maxDepth] of near)
+  test.serial(`the same whether steps are remembered or worked out anew, the first ${maxDepth}: ${name}`, async (t) => {
+    t.timeout(180_000);
+    await setImmediate();
+    t.deepEqual(all(bounds, { maxDepth }), all(bounds, { maxDepth, remembers: false }));
+  });
+
+test("no two states are taken for one, and each is known again", (t) => {
+  const visited = new Visited(3);
+  const sides = Array.from({ length: 30 }, (_, at) => at);
+  const every = sides.flatMap((one) => sides.flatMap((two) => sides.map((three) => [one, two, three])));
+  t.true(every.every((state) => visited.add(state)));
+  t.false(every.some((state) => visited.add(state)));
+  t.is(visited.count, every.length);
+});
 
 for (const [name, bounds] of [...small, ...records])
   test.serial(`the same outcomes when no message is forgotten: ${name}`, async (t) => {
