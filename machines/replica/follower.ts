@@ -46,6 +46,9 @@ export class Follower {
   unfollow(): void {
     this.following = null;
   }
+  onPaused(nowMs: number): void {
+    if (this.following !== null) this.following.heardMs = nowMs;
+  }
   owesConfirm(): void {
     if (this.following !== null) this.following.owesConfirm = true;
   }

@@ -166,6 +166,9 @@ export class Membership {
     this.#wasLostWhenAsked = this.wasLost;
     this.#out.push({ type: "readRegistry" });
   }
+  onPaused(nowMs: number): void {
+    if (this.silentSinceMs !== null) this.silentSinceMs = nowMs;
+  }
   onTick(nowMs: number, pollMs: number): void {
     if (nowMs - this.#readMs >= pollMs || this.mustRead) this.read(nowMs);
   }

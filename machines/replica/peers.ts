@@ -179,12 +179,19 @@ export class Peers {
   }
 
   /**
-   * Silence is measured here; a link that is open and brings nothing in, or takes nothing out, is not used. A tick that
-   * comes late says that this server was paused: what it did not hear says nothing about the others (rule 9).
+   * A tick that is late says that this server was paused: what it did not hear says nothing about the others (rule 9). It
+   * is looked for with each input, since others may come before that tick. True: the measure starts again.
    */
-  onTick(nowMs: number, heartbeatMs: number): void {
+  notePause(nowMs: number, heartbeatMs: number): boolean {
     const limitMs = Math.max(2 * heartbeatMs, this.#suspicionMs / 2);
-    if (this.#rules.wasPaused(nowMs - this.#lastTickMs, limitMs)) this.#restartMeasure(nowMs);
+    if (!this.#rules.wasPaused(nowMs - this.#lastTickMs, limitMs)) return false;
+    this.#lastTickMs = nowMs;
+    this.#restartMeasure(nowMs);
+    return true;
+  }
+
+  /** Silence is measured here; a link that is open and brings nothing in, or takes nothing out, is not used. */
+  onTick(nowMs: number): void {
     this.#lastTickMs = nowMs;
     for (const peer of this.#byName.values()) {
       if (nowMs - peer.heardMs.main > this.#suspicionMs) step(peer, { type: "main.silent" });

@@ -42,6 +42,12 @@ export class Plans {
     this.switchWhy = "";
   }
 
+  /** What others did not do while this server stood still says nothing of them (rule 9). */
+  onPaused(nowMs: number): void {
+    this.epochSinceMs = nowMs;
+    this.switchSinceMs = nowMs;
+  }
+
   onDue({ event, leavingOut, takingIn }: Due, nowMs: number): void {
     if (leavingOut !== undefined) this.leavingOut = leavingOut;
     if (takingIn !== undefined) this.takingIn = takingIn;

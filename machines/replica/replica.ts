@@ -11,7 +11,6 @@ import type { Limits } from "../../schemas/settings.ts";
 import type { Handover, Heartbeat, PeerMessage } from "../codec/message.ts";
 import type { LifecycleAction } from "../lifecycle.ts";
 import type { LogBatch } from "../log/batch.ts";
-import type { MemoryLog } from "../log/memory-log.ts";
 import { type DueView, joinerDue, whatIsDue } from "./due.ts";
 import type { FollowerView } from "./follower.ts";
 import { mayTake, offerRole } from "./handover.ts";
@@ -21,7 +20,7 @@ import type { CasAnswer, Settlement } from "./membership.ts";
 import { judgeSession, keepUp, noteMembership, onConfirm, onFollow, onLogRead, pump } from "./mirroring.ts";
 import type { Outbox, SavedEpochs } from "./outbox.ts";
 import type { ReplySink } from "./owed-replies.ts";
-import { Parts } from "./parts.ts";
+import type { Parts } from "./parts.ts";
 import { type LinkName, type Peer, stepMirror } from "./peers.ts";
 import type { Due } from "./plans.ts";
 import { type ProposalView, proposed } from "./proposals.ts";
@@ -31,9 +30,10 @@ import { type Rules, shippedRules } from "./rules.ts";
 import { RunningLifecycle, type Transition } from "./running-lifecycle.ts";
 import type { ServingView } from "./serving.ts";
 import { meaningOf } from "./settled.ts";
+import { Standing } from "./standing.ts";
 import type { Recovered, RegistryAnswer, ReplicaOptions } from "./types.ts";
 
-export class Replica extends Parts implements IntakeView, ServingView, FollowerView, DueView, ProposalView {
+export class Replica extends Standing implements IntakeView, ServingView, FollowerView, DueView, ProposalView {
   readonly out: Outbox[] = this.outbox;
   readonly options: ReplicaOptions;
   readonly rules: Rules;
@@ -83,45 +83,6 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
     return this.#mustLook;
   }
 
-  // --- what others read -------------------------------------------------------------------------------------------
-
-  get state(): string {
-    return this.lifecycle.state;
-  }
-  get hot(): boolean {
-    return this.lifecycle.hot;
-  }
-  get fenced(): boolean {
-    return this.lifecycle.fenced;
-  }
-  get isFinal(): boolean {
-    return this.lifecycle.isFinal;
-  }
-  get epoch(): number {
-    return this.membership.epoch;
-  }
-  get role(): "primary" | "backup" | "none" {
-    if (this.hot) return "primary";
-    return this.membership.isNamed && this.lifecycle.isFollowing ? "backup" : "none";
-  }
-  get log(): MemoryLog {
-    return this.own.log;
-  }
-  get history(): string {
-    return this.own.history;
-  }
-  get committed(): number {
-    return this.own.committed;
-  }
-  get inherited(): number {
-    return this.serving.inherited;
-  }
-  /** Whether the server listens for requests: not while the role is handed over, nor when the last one stops. */
-  get takesRequests(): boolean {
-    const { hot, held, state } = this.lifecycle;
-    const isOpen = hot && this.applied.isLoaded && !this.rules.isIntakeStopped(held);
-    return isOpen && !(this.stopping && state === "hot.alone");
-  }
   newId(kind: string): string {
     this.ids += 1;
     return `${this.self}.${kind}${this.ids}`;
@@ -129,8 +90,18 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
 
   // --- life -------------------------------------------------------------------------------------------------------
 
-  start(nowMs: number): void {
+  /** With each input. A time that is far from the last look says that this server was paused (rule 9), before the input is judged. */
+  #at(nowMs: number): void {
     this.nowMs = nowMs;
+    if (!this.peers.notePause(nowMs, this.limits.heartbeatMs)) return;
+    this.plans.onPaused(nowMs);
+    this.membership.onPaused(nowMs);
+    this.follower.onPaused(nowMs);
+    if (!this.bus.connected) this.bus.lostMs = nowMs;
+  }
+
+  start(nowMs: number): void {
+    this.#at(nowMs);
     this.lifecycle.dispatch("store.recovered", "the disk was read and is sound");
   }
 
@@ -216,7 +187,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
 
   /** The application's state and the request table were built again from disk, through `requests.through`. */
   onReloaded(requests: RequestTable, nowMs: number): void {
-    this.nowMs = nowMs;
+    this.#at(nowMs);
     this.applied.onReloaded(requests);
     if (this.hot) this.serving.begin(this);
     else this.applied.follow(this.own, this.rules, this.outbox);
@@ -226,7 +197,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
 
   /** After each batch of inputs: closes the batch of records, sends, confirms, commits. */
   endTurn(nowMs: number, wallMs: number): void {
-    this.nowMs = nowMs;
+    this.#at(nowMs);
     this.wallMs = wallMs;
     if (this.lifecycle.hot) this.#endHotTurn();
     else if (this.follower.following !== null) this.follower.confirm(this);
@@ -271,14 +242,14 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
   // --- the disk ---------------------------------------------------------------------------------------------------
 
   onSynced(sequence: number, nowMs: number): void {
-    this.nowMs = nowMs;
+    this.#at(nowMs);
     this.own.onSynced(sequence);
     if (this.options.confirm !== "memory") this.follower.owesConfirm();
     this.#checkSynced();
     if (this.state === "hot.alone" || this.state.endsWith("syncing")) this.#mustLook = true;
   }
   onWritten(sequence: number, nowMs: number): void {
-    this.nowMs = nowMs;
+    this.#at(nowMs);
     this.own.onWritten(sequence);
     if (this.options.confirm === "written") this.follower.owesConfirm();
   }
@@ -309,7 +280,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
   // --- messages ---------------------------------------------------------------------------------------------------
 
   onMessage(from: string, link: LinkName, message: PeerMessage, payload: Uint8Array, nowMs: number): void {
-    this.nowMs = nowMs;
+    this.#at(nowMs);
     const peer = this.peers.get(from);
     if (peer === undefined || this.isFinal) return;
     this.peers.onHeard(from, link, nowMs);
@@ -371,7 +342,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
   }
 
   onLink(peer: string, link: LinkName, isUp: boolean, nowMs: number): void {
-    this.nowMs = nowMs;
+    this.#at(nowMs);
     if (!isUp) this.peers.onLinkClosed(peer, link, nowMs);
     if (link === "main") this.heartbeats.send(this);
     this.#mustLook = true;
@@ -383,14 +354,14 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
   }
 
   onSnapshotEnded(session: string, nowMs: number): void {
-    this.nowMs = nowMs;
+    this.#at(nowMs);
     this.follower.onSnapshotEnded(session, this);
   }
 
   // --- the registry -----------------------------------------------------------------------------------------------
 
   onRegistryRead(answer: RegistryAnswer, nowMs: number): void {
-    this.nowMs = nowMs;
+    this.#at(nowMs);
     const before = this.membership.frozen;
     const settlement = this.membership.onRead(answer, nowMs);
     if (answer.outcome === "unavailable") {
@@ -406,7 +377,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
   }
 
   onCasAnswer(writeId: string, answer: CasAnswer, nowMs: number): void {
-    this.nowMs = nowMs;
+    this.#at(nowMs);
     this.#onSettlement(this.membership.onCasAnswer(writeId, answer));
     if (this.membership.mustRead) this.membership.read(nowMs);
   }
@@ -435,16 +406,16 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
   // --- time -------------------------------------------------------------------------------------------------------
 
   onBus(connected: boolean, nowMs: number): void {
-    this.nowMs = nowMs;
+    this.#at(nowMs);
     if (this.bus.connected && !connected) this.bus.lostMs = nowMs;
     this.bus.connected = connected;
   }
 
   /** Every `heartbeatMs`, and sooner after a `wake`. */
   onTick(nowMs: number, wallMs: number): void {
-    this.nowMs = nowMs;
+    this.#at(nowMs);
     this.wallMs = wallMs;
-    this.peers.onTick(nowMs, this.limits.heartbeatMs);
+    this.peers.onTick(nowMs);
     this.membership.onTick(nowMs, this.limits.registryPollMs);
     this.heartbeats.send(this);
     if (this.hot && this.rules.mayCommit(this.fenced)) for (const peer of this.peers) keepUp(peer, nowMs, this);
@@ -462,7 +433,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
   // --- operators --------------------------------------------------------------------------------------------------
 
   onStop(nowMs: number): void {
-    this.nowMs = nowMs;
+    this.#at(nowMs);
     this.stopping = true;
     this.plans.stopSinceMs = nowMs;
     this.heartbeats.send(this);
@@ -472,7 +443,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
 
   /** Null when it is under way; else why not. */
   onSwitch(nowMs: number): string | null {
-    this.nowMs = nowMs;
+    this.#at(nowMs);
     const refusal = whyNoSwitch(this);
     if (refusal !== null) return refusal;
     this.plans.switchWhy = "an operator asked for it";
@@ -489,7 +460,7 @@ export class Replica extends Parts implements IntakeView, ServingView, FollowerV
 
   /** Rule 18. Null when it is under way; else why not. */
   onRecover(nowMs: number): string | null {
-    this.nowMs = nowMs;
+    this.#at(nowMs);
     const refusal = whyNoRecovery(this);
     if (refusal !== null) return refusal;
     this.consultation.isForced = true;

@@ -327,6 +327,41 @@ test("a server that was itself paused judges nobody (rule 9)", (t) => {
   t.is(stage.record.epoch, 3);
 });
 
+test("a primary that was itself paused judges nobody by what it hears first, before a tick comes (rule 9)", (t) => {
+  const stage = Stage.normal();
+  const alpha = stage.server("alpha");
+  stage.cuts.add("beta>alpha");
+  stage.do("alpha", "1");
+  stage.nowMs += 60_000;
+  alpha.up.onLink("beta", "main", true, stage.nowMs);
+  alpha.hasInput = true;
+  stage.run();
+  t.is(alpha.up.state, "hot.normal");
+  stage.cuts.clear();
+  stage.tick(8);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  t.is(stage.record.epoch, 3);
+});
+
+test("a primary that was paused gives a member that did not follow it yet its time (rule 9)", (t) => {
+  const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
+  stage.server("gamma").held.add("send");
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  const beta = stage.replica("beta");
+  t.is(beta.state, "hot.normal");
+  t.is(beta.peers.get("gamma")?.session, null);
+  const { epoch } = stage.record;
+  stage.nowMs += 60_000;
+  stage.tick();
+  t.is(beta.state, "hot.normal");
+  t.is(stage.record.epoch, epoch, "nobody is removed");
+  stage.unhold("gamma", "send");
+  stage.tick(4);
+  t.deepEqual(stage.states(), ["down", "hot.normal", "following.warm"]);
+  t.is(stage.record.epoch, epoch);
+});
+
 test("a main link that is cut moves the mirror to NATS, and nobody is removed (rule 9)", (t) => {
   const stage = Stage.normal();
   stage.cuts.add("alpha>beta main").add("beta>alpha main");
