@@ -265,7 +265,7 @@ export class Membership {
     this.silentSinceMs = this.isAnswered ? null : (this.silentSinceMs ?? nowMs);
     if (answer.outcome === "unavailable") return null;
     this.isMissing = answer.outcome === "missing";
-    this.#judge(answer.outcome === "missing" ? null : answer.record.epoch);
+    this.#judge(answer.outcome === "missing" ? null : answer);
     if (answer.outcome === "missing") return null;
     const { record, revision } = answer;
     if (this.frozen === "") this.#noteRestored(answer);
@@ -279,13 +279,21 @@ export class Membership {
    * What the registry says about itself: older than what was seen here when it was asked freezes mode changes until it is
    * not. What was seen since proves nothing: an answer may come after a compare-and-set that it knows nothing of.
    */
-  #judge(epoch: number | null): void {
-    if (epoch === null)
+  #judge(found: KnownRecord | null): void {
+    const epoch = found?.record.epoch ?? 0;
+    if (found === null)
       this.frozen = this.#epochSeen > 0 ? "the registry's record is gone; restore it, or recover by force" : "";
     else if (this.#rules.wentBack(epoch, this.#seenWhenAsked))
       this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${this.#seenWhenAsked}; restore it, or recover by force`;
+    else if (this.#known !== null && isOtherOfEpoch(found, this.#known))
+      this.frozen = `the registry has another record of epoch ${epoch} than this server: it went back, and ${found.record.primary.server} went on from there; stop one of both, or recover by force`;
     else this.frozen = "";
   }
+}
+
+/** Two records of one epoch: the registry went back and was written again, as far as here. What is newer than both ends it. */
+function isOtherOfEpoch({ record, revision }: KnownRecord, known: KnownRecord): boolean {
+  return record.epoch === known.record.epoch && record.writeId !== known.record.writeId && revision <= known.revision;
 }
 
 /** A settled record that replaces the known one. Epochs only rise; a registry that was restored counts revisions anew. */

@@ -213,7 +213,9 @@ test("a log with the same names and other bytes is found out, and replaced (rule
   t.is(stage.replica("alpha").log.lastEpoch, strange.replica("alpha").log.lastEpoch);
   stage.start("beta");
   stage.tick(6);
-  t.true(stage.take().includes("beta: receiveSnapshot"));
+  const lines = stage.take();
+  t.true(lines.includes("beta: receiveSnapshot"));
+  t.true(lines.includes("beta: log.differs"), "an operator is told");
   t.is(stage.record.inSync.length, 1);
 });
 

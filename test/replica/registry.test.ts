@@ -146,6 +146,24 @@ test("a server that starts refuses a registry older than what its disk has seen 
   t.is(stage.replica("alpha").state, "waiting", "for beta, which may hold more");
 });
 
+test("a registry that went back and was written again up to the same epoch is said, and what is newer deposes (danger 7)", (t) => {
+  const stage = Stage.normal();
+  const { record } = stage;
+  const revision = stage.registry?.revision ?? 0;
+  const beta = { server: "beta", incarnation: "beta.9" };
+  const other = { ...record, writeId: "beta.9.1", primary: beta, inSync: [beta], durability: "disk" as const };
+  stage.registry = { record: other, revision: revision - 1 };
+  stage.tick(polls);
+  t.is(stage.replica("alpha").state, "hot.normal");
+  t.regex(
+    stage.replica("alpha").waitingFor,
+    /another record of epoch 3 than this server: it went back, and beta went on/,
+  );
+  stage.registry = { record: { ...other, epoch: 4, writeId: "beta.9.2" }, revision };
+  stage.tick(polls);
+  t.true(stage.take().includes("alpha: deposed.unnamed -> deposed"));
+});
+
 test("a missing registry record is not a first start: it is refused, and a server that runs goes on (danger 8)", (t) => {
   const stage = Stage.normal();
   stage.registry = null;
