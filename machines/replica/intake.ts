@@ -11,7 +11,8 @@ import { recordKinds, requestKey } from "../codec/record.ts";
 import { type MemoryLog, maxLogBytes } from "../log/memory-log.ts";
 import { OwedReplies, type ReplySink } from "./owed-replies.ts";
 import type { Peers } from "./peers.ts";
-import type { CompletedTransaction, RequestTable, RunningRequest } from "./requests.ts";
+import { appendRecord } from "./request-records.ts";
+import type { RequestTable, RunningRequest } from "./requests.ts";
 import type { Rules } from "./rules.ts";
 
 /** A parsed request at the door. `body` was checked by the application's schema. */
@@ -222,7 +223,7 @@ export class Intake {
 
   #attempt(request: RunningRequest, attempts: number, view: IntakeView): number {
     const body = JSON.stringify(request.body);
-    return this.#append(request, recordKinds.attempt, attempts, "", noBytes, "", body, view);
+    return appendRecord(request, recordKinds.attempt, attempts, "", noBytes, "", body, view);
   }
 
   /** The next of those that were in flight at a death gets its turn, alone. */
@@ -307,41 +308,6 @@ export class Intake {
     this.#replies.oweProven(to, view.rules.answerNeeds(needs, view.inherited), probe, bytes);
   }
 
-  #append(
-    request: RunningRequest,
-    kind: (typeof recordKinds)[keyof typeof recordKinds],
-    ordinal: number,
-    name: string,
-    effects: Uint8Array,
-    reply: string,
-    body: string,
-    view: IntakeView,
-  ): number {
-    const sequence = view.log.last + 1;
-    const { log } = view;
-    const { requests } = view.applied;
-    const isFinal = kind === recordKinds.final;
-    const start = log.append({
-      kind,
-      ordinal,
-      epoch: view.epoch,
-      sequence,
-      resultNumber: isFinal ? requests.resultNumber + 1 : 0,
-      stampMs: request.stampMs,
-      forgottenThrough: requests.forgetThrough,
-      bodyHash: request.bodyHash,
-      client: request.client,
-      id: request.id,
-      key: request.key,
-      name,
-      effects,
-      reply,
-      body,
-    });
-    requests.observeOwn(log.arena, start, isFinal ? request.requestKey : "");
-    return sequence;
-  }
-
   /** A transaction that is not the request's last one (claim 25). */
   transaction(
     request: RunningRequest,
@@ -349,7 +315,7 @@ export class Intake {
     view: IntakeView,
   ): number {
     const body = request.ordinal === 0 ? JSON.stringify(request.body) : "";
-    const sequence = this.#append(
+    const sequence = appendRecord(
       request,
       recordKinds.transaction,
       request.ordinal,
@@ -372,7 +338,7 @@ export class Intake {
   ): number {
     const head = `{"client":${JSON.stringify(request.client)},"id":${JSON.stringify(request.id)},`;
     const reply = `${head}${part.outcome},"sequence":${view.log.last + 1},"epoch":${view.epoch}}`;
-    const sequence = this.#append(
+    const sequence = appendRecord(
       request,
       recordKinds.final,
       request.ordinal,
@@ -397,31 +363,6 @@ export class Intake {
   /** Hands out what may leave now (rule 5). */
   release(committed: number, echoed: number, rules: Rules, sink: ReplySink): void {
     this.#replies.release(committed, echoed, rules, sink);
-  }
-
-  /** A request that an earlier server began (rule 16). */
-  resumable(
-    begun: { client: string; id: string; key: string; bodyHash: number; stampMs: number; body: string },
-    completed: readonly CompletedTransaction[],
-  ): RunningRequest {
-    return {
-      client: begun.client,
-      id: begun.id,
-      key: begun.key,
-      requestKey: requestKey(begun.client, begun.id),
-      after: "",
-      bodyHash: begun.bodyHash,
-      stampMs: begun.stampMs,
-      body: JSON.parse(begun.body),
-      replyTo: [],
-      joined: 0,
-      completed,
-      resumed: true,
-      startsAfter: 0,
-      started: false,
-      done: false,
-      ordinal: completed.length,
-    };
   }
 
   /** The role is gone: nothing in flight is spoken of (rule 7). */

@@ -7,6 +7,7 @@ import { recordKinds } from "../codec/record.ts";
 import type { Applied } from "./applied.ts";
 import type { Commitment } from "./commitment.ts";
 import type { Intake, IntakeView } from "./intake.ts";
+import { resumable } from "./request-records.ts";
 import type { ReplicaView } from "./view.ts";
 
 export interface ServingView extends ReplicaView, IntakeView {
@@ -81,7 +82,7 @@ function resume(view: ServingView): void {
   const all = Array.from(view.applied.requests.begun.values());
   for (const begun of all) {
     if (begun.completed.length === 0) continue;
-    const request = view.intake.resumable(begun, view.rules.completed(begun.completed));
+    const request = resumable(begun, view.rules.completed(begun.completed));
     view.intake.begin(request, begun.attempts, true, view);
   }
 }

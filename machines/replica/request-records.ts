@@ -1,0 +1,75 @@
+/**
+ * From a request to its records, and back from what a server before this one left of it (rules 12, 16, 17; claim 25). What
+ * always holds: a record has the epoch of its making and the next sequence, and the table of requests sees it at once; the
+ * first record of a request carries its body, so that another server can resume it.
+ */
+import { recordKinds, requestKey } from "../codec/record.ts";
+import type { MemoryLog } from "../log/memory-log.ts";
+import type { CompletedTransaction, RequestTable, RunningRequest } from "./requests.ts";
+
+interface RecordView {
+  readonly log: MemoryLog;
+  readonly applied: { readonly requests: RequestTable };
+  readonly epoch: number;
+}
+
+/** Its sequence. On the hot path: no object of its own but the record's fields. */
+export function appendRecord(
+  request: RunningRequest,
+  kind: (typeof recordKinds)[keyof typeof recordKinds],
+  ordinal: number,
+  name: string,
+  effects: Uint8Array,
+  reply: string,
+  body: string,
+  view: RecordView,
+): number {
+  const sequence = view.log.last + 1;
+  const { log } = view;
+  const { requests } = view.applied;
+  const isFinal = kind === recordKinds.final;
+  const start = log.append({
+    kind,
+    ordinal,
+    epoch: view.epoch,
+    sequence,
+    resultNumber: isFinal ? requests.resultNumber + 1 : 0,
+    stampMs: request.stampMs,
+    forgottenThrough: requests.forgetThrough,
+    bodyHash: request.bodyHash,
+    client: request.client,
+    id: request.id,
+    key: request.key,
+    name,
+    effects,
+    reply,
+    body,
+  });
+  requests.observeOwn(log.arena, start, isFinal ? request.requestKey : "");
+  return sequence;
+}
+
+/** A request that an earlier server began (rule 16). */
+export function resumable(
+  begun: { client: string; id: string; key: string; bodyHash: number; stampMs: number; body: string },
+  completed: readonly CompletedTransaction[],
+): RunningRequest {
+  return {
+    client: begun.client,
+    id: begun.id,
+    key: begun.key,
+    requestKey: requestKey(begun.client, begun.id),
+    after: "",
+    bodyHash: begun.bodyHash,
+    stampMs: begun.stampMs,
+    body: JSON.parse(begun.body),
+    replyTo: [],
+    joined: 0,
+    completed,
+    resumed: true,
+    startsAfter: 0,
+    started: false,
+    done: false,
+    ordinal: completed.length,
+  };
+}
