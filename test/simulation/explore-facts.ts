@@ -7,9 +7,11 @@
  * - the records: the log's end and its hash tell them, and with `through` all of the request table that follows from them
  *   (nothing is forgotten in the scopes that are explored, and snapshots are taken whole);
  * - where batches begin and end: only how records are packed into mirrors follows from it, and the logs' hashes do not;
- * - the counters that make new names (`newId`, the writes' numbers) and new beats: names only have to differ;
- * - when the registry was read last, a switch failed, NATS was lost or the main link closed or echoed:
- *   none of it happens in the small world, or it is a choice there and asks no clock;
+ * - the counters that make new names (`newId`, the writes' numbers) and new beats: names only have to differ; and the number of
+ *   the newest question to follow, which rises with those names: the next one is always a later one;
+ * - when the registry was read last, a switch failed, NATS was lost or the main link closed or echoed, since when a peer reaches
+ *   NATS and the registry: none of it happens in the small world, or it is a choice there and asks no clock;
+ * - since when a server stops: what follows from it comes after `stopMs`, which no three silences last;
  * - since when a server is stopping: no scope lasts as long as it waits for an heir (`stopMs`);
  * - `quiet`: whoever looks at what is due does it twice there, so that a quiet session speaks whatever it was before;
  * - what is made anew before it is read again: who is left out and taken in (outside of the states that ask), the fence, the
