@@ -133,6 +133,21 @@ export function segmentOf(epoch: number, { starts }: CommittedLogs): number {
   return starts.filter((start) => start.epoch <= epoch).length;
 }
 
+/** The same of a record: by the history in which it was first committed, whenever it was made. */
+export function segmentOfRecord({ sequence = 0, epoch, id }: Told, { histories }: CommittedLogs): number {
+  if (histories.length < 2) return 0;
+  let first = Number.POSITIVE_INFINITY;
+  let segment = -1;
+  for (const [index, { records, firstAtMs }] of histories.entries()) {
+    const record = records.get(sequence);
+    const atMs = firstAtMs.get(sequence) ?? first;
+    if (record?.epoch !== epoch || record?.id !== id || atMs >= first) continue;
+    first = atMs;
+    segment = index;
+  }
+  return segment;
+}
+
 /** Each history's records lie on one log, and it begins with the log that was announced (rule 18). */
 function checkTree(histories: readonly HistoryLog[], forks: readonly ForkEvent[], tree: LogTree): Violation[] {
   const violations: Violation[] = [];

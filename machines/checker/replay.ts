@@ -2,7 +2,7 @@
  * The committed log through a plain model of the application: every reply and every query's answer must be what the
  * model says at that place in the log, and queries must respect real time (linearizability).
  */
-import { type CommittedLogs, segmentOf } from "./committed-log.ts";
+import { type CommittedLogs, segmentOf, segmentOfRecord } from "./committed-log.ts";
 import type { AnswerEvent, HistoryEvent, QueryEvent, SequentialModel, Violation } from "./history.ts";
 import { bodyOf, type ParsedReply, parseReply, type RequestStory, storyKey } from "./requests.ts";
 
@@ -112,9 +112,7 @@ export function checkQueries(
   const reads = readQueries(events, logs);
   const all = [...stories.values()];
   return [...new Set(reads.map(({ segment }) => segment))].flatMap((segment) => {
-    const answered = all.filter(
-      ({ answer }) => answer !== null && segmentOf(answer.reply.epoch ?? 0, logs) === segment,
-    );
+    const answered = all.filter(({ answer }) => answer !== null && segmentOfRecord(answer.reply, logs) === segment);
     const own = reads.filter((read) => read.segment === segment);
     return checkReads(own, answered);
   });

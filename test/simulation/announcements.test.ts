@@ -15,6 +15,10 @@ test("what was told is what was done, or nothing was done", (t) => {
   t.deepEqual(violations([["beta", 7, 1_100]]), []);
   t.deepEqual(violations([["alpha", 3, 1_100]]), []);
   t.deepEqual(violations([["beta", 3, 90_000]]), []);
+  const overtaken = new Announcements();
+  for (const last of [3, 7]) overtaken.onTold("beta", told.replace("7", String(last)), 100 * last);
+  overtaken.onFork("beta", 3, 310);
+  t.deepEqual(overtaken.violations(), []);
 });
 
 test("a new history that begins elsewhere makes it a lie", (t) => {

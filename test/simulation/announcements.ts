@@ -6,6 +6,7 @@
 import type { Violation } from "../../machines/checker/history.ts";
 
 interface Said {
+  /** The process that said it, or did it. */
   readonly server: string;
   readonly last: number;
   readonly atMs: number;
@@ -18,22 +19,22 @@ export class Announcements {
   readonly #told: Said[] = [];
   readonly #forks: Said[] = [];
 
-  /** The operator was answered so by this server. */
+  /** The operator was answered so by this process. */
   onTold(server: string, message: string, atMs: number): void {
     const [, last] = /after record (\d+)/.exec(message) ?? [];
     this.#told.push({ server, last: Number(last), atMs });
   }
 
-  /** This server began a new history after that record. */
+  /** This process began a new history after that record, by force or because all had died. */
   onFork(server: string, last: number, atMs: number): void {
     this.#forks.push({ server, last, atMs });
   }
 
   violations(): Violation[] {
-    return this.#told.flatMap(({ server, last, atMs }) => {
-      const near = this.#forks.filter((fork) => fork.server === server && Math.abs(fork.atMs - atMs) < withinMs);
-      if (near.length === 0 || near.some((fork) => fork.last === last)) return [];
-      const text = `${server} said that it goes on after record ${last}, and went on after ${near[0]?.last}`;
+    return this.#forks.flatMap(({ server, last, atMs }) => {
+      const near = this.#told.filter((told) => told.server === server && Math.abs(told.atMs - atMs) < withinMs);
+      if (near.length === 0 || near.some((told) => told.last === last)) return [];
+      const text = `${server} said that it goes on after record ${near[0]?.last}, and went on after ${last}`;
       return [{ of: "rule 18", text, atMs }];
     });
   }

@@ -17,7 +17,7 @@ import { Oracle } from "./oracle.ts";
 import { Participants } from "./participants.ts";
 import { requestStory } from "./request-story.ts";
 import type { Rng } from "./rng.ts";
-import type { StartServer } from "./running-server.ts";
+import { incarnationOf, type StartServer } from "./running-server.ts";
 import { planOf, type SeedPlan } from "./seed-plan.ts";
 import { lanProfile } from "./sim-network.ts";
 import { SimWorld } from "./sim-world.ts";
@@ -143,7 +143,9 @@ class SeedRun {
     const others = new Participants(this.#sim, this.#plan, this.#workload, this.#recorder, this.#moments);
     this.#others = others;
     others.operator.onObeyed = (server, verb, message) => {
-      if (verb === "recover") this.#announcements.onTold(server, message, this.#sim.nowMs);
+      const process = this.#cluster.process(server);
+      if (verb === "recover" && process !== null)
+        this.#announcements.onTold(incarnationOf(process), message, this.#sim.nowMs);
     };
     await scheduler.run(startWithinMs, () => this.#cluster.isWhole());
     const { faultClass, suspicionMs, faultMs: forMs, faults: kinds, only, crash } = this.#plan;

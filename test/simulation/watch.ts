@@ -48,7 +48,8 @@ export function watcherOf({ sim, moments, oracle, recorder, announcements, onVio
       if (history !== "" && record.history !== history) {
         moments.count("new history");
         const { epoch, base } = record;
-        announcements.onFork(record.primary.server, base.sequence, sim.nowMs);
+        const [process = ""] = record.primary.incarnation.split(".", 1);
+        announcements.onFork(process, base.sequence, sim.nowMs);
         recorder.record({ type: "fork", ...record.primary, history: record.history, epoch, ...base });
       }
       primary = record.primary.server;
