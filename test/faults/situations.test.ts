@@ -47,7 +47,7 @@ function simulatedNames(): Set<string> {
   const faults = readdirSync(folder)
     .filter((file) => /^faults.*\.ts$/.test(file))
     .flatMap((file) =>
-      [...read("test", "simulation", file).matchAll(/\bname: "(\w+)"/g)].map((found) => found[1] ?? ""),
+      [...read("test", "simulation", file).matchAll(/\b(?:name: |staged\()"(\w+)"/g)].map((found) => found[1] ?? ""),
     );
   return new Set<string>([...faults, ...momentNames]);
 }
