@@ -135,7 +135,9 @@ export class NatsLink implements Link {
   #onDeath(data: Uint8Array): void {
     const notice = readDeathNotice(data);
     if (notice === null || !this.#told.has(notice.server)) return;
-    if (this.#options.onDeath?.(notice.server, notice.life) === true) this.#tell(notice.server, "noResponders");
+    if (this.#options.onDeath?.(notice.server, notice.life) !== true) return;
+    this.#options.log.info({ peer: notice.server }, "its witness says that the peer is dead");
+    this.#tell(notice.server, "noResponders");
   }
 
   #tell(peer: string, state: "up" | LinkDownReason): void {
