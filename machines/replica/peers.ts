@@ -180,14 +180,16 @@ export class Peers {
 
   /**
    * A tick that is late says that this server was paused: what it did not hear says nothing about the others (rule 9). It
-   * is looked for with each input, since others may come before that tick. True: the measure starts again.
+   * is looked for with each input, since others may come before that tick. How long it was, 0 if there was none; after one
+   * the measure starts again.
    */
-  notePause(nowMs: number, heartbeatMs: number): boolean {
+  notePause(nowMs: number, heartbeatMs: number): number {
     const limitMs = Math.max(2 * heartbeatMs, this.#suspicionMs / 2);
-    if (!this.#rules.wasPaused(nowMs - this.#lastTickMs, limitMs)) return false;
+    const pauseMs = nowMs - this.#lastTickMs;
+    if (!this.#rules.wasPaused(pauseMs, limitMs)) return 0;
     this.#lastTickMs = nowMs;
     this.#restartMeasure(nowMs);
-    return true;
+    return pauseMs;
   }
 
   /** Silence is measured here; a link that is open and brings nothing in, or takes nothing out, is not used. */

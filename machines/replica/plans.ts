@@ -42,10 +42,13 @@ export class Plans {
     this.switchWhy = "";
   }
 
-  /** What others did not do while this server stood still says nothing of them (rule 9). */
-  onPaused(nowMs: number): void {
-    this.epochSinceMs = nowMs;
-    this.switchSinceMs = nowMs;
+  /**
+   * What others did not do while this server stood still says nothing of them (rule 9): that time is left out, and what
+   * came before it counts, so that pauses that recur put nothing off for ever. A switch ends in its time all the same: that
+   * judges nobody, and the intake is shut meanwhile.
+   */
+  onPaused(pauseMs: number, nowMs: number): void {
+    this.epochSinceMs = Math.min(this.epochSinceMs + pauseMs, nowMs);
   }
 
   onDue({ event, leavingOut, takingIn }: Due, nowMs: number): void {

@@ -93,8 +93,9 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
   /** With each input. A time that is far from the last look says that this server was paused (rule 9), before the input is judged. */
   #at(nowMs: number): void {
     this.nowMs = nowMs;
-    if (!this.peers.notePause(nowMs, this.limits.heartbeatMs)) return;
-    this.plans.onPaused(nowMs);
+    const pauseMs = this.peers.notePause(nowMs, this.limits.heartbeatMs);
+    if (pauseMs === 0) return;
+    this.plans.onPaused(pauseMs, nowMs);
     this.membership.onPaused(nowMs);
     this.follower.onPaused(nowMs);
     if (!this.bus.connected) this.bus.lostMs = nowMs;

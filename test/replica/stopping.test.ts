@@ -99,6 +99,21 @@ test("a switch that nobody takes fails in time, and the primary goes on", (t) =>
   t.deepEqual(stage.replies(), ["1: ok at 1"]);
 });
 
+test("a switch that nobody takes ends in its time, however often the primary is paused: its intake is shut meanwhile", (t) => {
+  const stage = Stage.normal();
+  stage.unanswered.add("beta");
+  stage.tick(polls);
+  stage.replica("alpha").onSwitch(stage.nowMs);
+  t.is(stage.replica("alpha").state, "hot.switching");
+  for (let second = 0; second < 3; second += 1) {
+    stage.tick(8);
+    stage.nowMs += 2 * limits.heartbeatMs;
+  }
+  stage.tick();
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  t.is(stage.record.epoch, 3, "and nobody is judged");
+});
+
 test("a switch is refused, with the reason, where it cannot be", (t) => {
   const stage = new Stage();
   stage.start("alpha");

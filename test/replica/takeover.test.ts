@@ -362,6 +362,32 @@ test("a primary that was paused gives a member that did not follow it yet its ti
   t.is(stage.record.epoch, epoch);
 });
 
+test("a primary that is paused again and again removes a member that never follows it all the same (rules 9, 10)", (t) => {
+  const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
+  const gamma = stage.server("gamma");
+  gamma.held.add("send");
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  const beta = stage.replica("beta");
+  t.is(beta.state, "hot.normal");
+  const isNamed = () => stage.record.inSync.some(({ server }) => server === "gamma");
+  // It is heard, and asks for nothing.
+  const second = () => {
+    stage.nowMs += 2 * limits.heartbeatMs;
+    for (let tick = 0; tick < 8; tick += 1) {
+      stage.tick();
+      for (const entry of gamma.waiting.splice(0))
+        if (entry.type === "send" && entry.message.type === "heartbeat") stage.perform(gamma, entry);
+      stage.run();
+    }
+  };
+  second();
+  t.true(isNamed(), "not before its time");
+  second();
+  second();
+  t.false(isNamed());
+});
+
 test("a main link that is cut moves the mirror to NATS, and nobody is removed (rule 9)", (t) => {
   const stage = Stage.normal();
   stage.cuts.add("alpha>beta main").add("beta>alpha main");
