@@ -147,7 +147,10 @@ export class Membership {
     };
   }
 
-  /** This server holds all that was acknowledged up to now, and is about to ask to be alone: its disk says so first. */
+  /**
+   * This server holds all that was acknowledged up to now, or an operator accepted what it does not hold, and it is about to ask
+   * to be alone: its disk says so first. Where the question is lost that does no harm: no record names it alone in the next epoch.
+   */
   vouch(): void {
     if (this.#memberEpoch >= this.#epochSeen) return;
     this.#memberEpoch = this.#epochSeen;

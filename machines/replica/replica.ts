@@ -129,7 +129,7 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
       case "syncAll":
         this.#closeBatch();
         this.plans.fence = this.own.position;
-        if (this.state !== "deposed" && !this.consultation.isForced) this.membership.vouch();
+        if (this.state !== "deposed") this.membership.vouch();
         this.outbox.push({ type: "sync", through: this.plans.fence.sequence });
         this.#checkSynced();
         return;
@@ -386,6 +386,8 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
   #onSettlement(settlement: Settlement): void {
     const { record } = this.membership;
     if (settlement === null || record === null) return;
+    // A loss was accepted against the record that the operator saw, and against no later one.
+    this.consultation.isForced = false;
     this.plans.epochSinceMs = this.nowMs;
     this.consultation.onRecord(this.heartbeats.beat);
     this.#judgeAlone();

@@ -263,6 +263,80 @@ test("both died, and an operator is to decide: they wait; recover goes on with w
   t.deepEqual(stage.replies(), ["1: ok at 1 again"]);
 });
 
+/** Alpha and beta died, beta went on by force, and alpha is in sync with it again. */
+function forcedPair(): Stage {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  for (const name of ["alpha", "beta"]) stage.kill(name);
+  stage.start("beta");
+  stage.tick(polls + 8);
+  recover(stage, "beta");
+  stage.tick(4);
+  stage.start("alpha");
+  stage.tick(polls);
+  return stage;
+}
+
+function recover(stage: Stage, name: string): void {
+  stage.replica(name).onRecover(stage.nowMs);
+  stage.server(name).hasInput = true;
+  stage.run();
+}
+
+test("a loss was accepted once: who went on by force waits like any other when it loses its primary later (rule 18)", (t) => {
+  const stage = forcedPair();
+  t.deepEqual(stage.states(), ["following.warm", "hot.normal"]);
+  t.is(stage.replica("beta").onSwitch(stage.nowMs), null);
+  stage.server("beta").hasInput = true;
+  stage.run();
+  stage.tick(10);
+  t.is(stage.record.primary.server, "alpha");
+  // Alpha leaves beta out and acknowledges alone; then it dies, with a sound disk.
+  stage.cuts.add("beta>alpha");
+  stage.tick(10);
+  stage.unanswered.delete("beta");
+  stage.replies();
+  stage.do("alpha", "2");
+  stage.tick(1);
+  t.deepEqual(stage.replies(), ["2: ok at 1"]);
+  stage.kill("alpha");
+  stage.tick(2 * polls);
+  t.deepEqual(stage.states(), ["down", "waiting"]);
+  stage.cuts.clear();
+  stage.start("alpha");
+  stage.tick(2 * polls);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  stage.do("alpha", "2");
+  t.deepEqual(stage.replies(), ["2: ok at 1 again"]);
+});
+
+test("the disk that went on by force is the right one after a crash, before the new epoch was saved (rule 18)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.tick(3);
+  stage.kill("beta");
+  stage.tellGone("beta");
+  stage.tick(3);
+  for (let restart = 0; restart < 3; restart += 1) {
+    stage.kill("alpha");
+    stage.start("alpha");
+    stage.tick(polls);
+  }
+  stage.kill("alpha");
+  stage.start("beta");
+  stage.tick(polls);
+  recover(stage, "beta");
+  // What is saved once the question is won does not reach the disk any more.
+  stage.server("beta").held.add("saveEpoch");
+  stage.tick(2);
+  t.is(stage.record.primary.server, "beta");
+  stage.kill("beta");
+  stage.server("beta").held.clear();
+  stage.start("beta");
+  stage.tick(polls);
+  t.deepEqual(stage.states(), ["down", "hot.alone"]);
+});
+
 test("at confirm level synced a total loss starts no new history: nothing is missing (modes and start)", (t) => {
   const stage = Stage.normal({ replica: { confirm: "synced" } });
   stage.do("alpha", "1");
