@@ -13,7 +13,7 @@ import type { Socket } from "node:net";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { Settings } from "../../schemas/settings.ts";
-import type { Clock, Log } from "./ports.ts";
+import type { Log } from "./ports.ts";
 
 /** What the witness is told, as one line of JSON on its standard input: credentials do not belong on a command line. */
 export interface Watch {
@@ -29,45 +29,56 @@ export interface Watch {
 export interface WitnessOptions {
   readonly settings: Settings;
   readonly life: string;
-  readonly clock: Clock;
   readonly log: Log;
+  /** Instead of this program's own interpreter. */
+  readonly command?: string;
   /** A witness looks, and can tell. */
   readonly onWatching?: (pid: number) => void;
 }
 
 const program = fileURLToPath(new URL("./witness-process.js", import.meta.url));
-/** From the death of a witness to the next one. */
+/** From the death of a witness to the next one; it doubles while none comes to watch, up to the limit. */
 export const nextWitnessMs = 2_000;
+const maxNextWitnessMs = 60_000;
 
 /** The file that shows whether a process still has memory; it exists on Linux only. */
 export const memoryFileOf = (pid: number | "self"): string => `/proc/${pid}/statm`;
 
-/** Starts a witness of this very process, and another one whenever it dies. Without /proc there is none. */
-export function startWitness({ settings, life, clock, log, onWatching }: WitnessOptions): void {
+/** Starts a witness of this very process, and another one whenever it dies or cannot be started. Without /proc there is none. */
+export function startWitness({ settings, life, log, onWatching, command = process.execPath }: WitnessOptions): void {
   const { service, server, servers, nats } = settings;
   const peers = servers.map(({ name }) => name).filter((name) => name !== server);
+  if (peers.length === 0 || !existsSync(memoryFileOf("self"))) return;
+  let nextMs = nextWitnessMs;
   const start = () => {
-    const watch: Watch = { pid: process.pid, life, service, server, peers, nats };
-    // It leads a group of its own: Ctrl-C is not meant for it.
-    const child = spawn(process.execPath, [program], { stdio: ["pipe", "pipe", "ignore"], detached: true });
     let isOver = false;
     const end = (reason: string) => {
       if (isOver) return;
       isOver = true;
-      log.warn({ reason }, "the witness is gone; without it the others learn later of a death of this server");
-      clock.after(nextWitnessMs, start);
+      log.warn({ reason, nextMs }, "the witness is gone; without it the others learn later of a death of this server");
+      // No reason to stay for a server that ends, whatever became of its witness.
+      setTimeout(start, nextMs).unref();
+      nextMs = Math.min(2 * nextMs, maxNextWitnessMs);
     };
-    child.on("error", (error) => end(error.message));
-    child.on("exit", (code, signal) => end(signal ?? `status ${code}`));
-    child.stdin.on("error", () => undefined);
-    child.stdin.end(`${JSON.stringify(watch)}\n`);
-    child.stdout.once("data", () => {
-      log.debug({ pid: child.pid }, "the witness watches");
-      if (child.pid !== undefined) onWatching?.(child.pid);
-    });
-    // No reason to stay.
-    child.unref();
-    (child.stdout as Socket).unref();
+    try {
+      const watch: Watch = { pid: process.pid, life, service, server, peers, nats };
+      // It leads a group of its own: Ctrl-C is not meant for it.
+      const child = spawn(command, [program], { stdio: ["pipe", "pipe", "ignore"], detached: true });
+      child.on("error", (error) => end(error.message));
+      child.on("exit", (code, signal) => end(signal ?? `status ${code}`));
+      child.unref();
+      // Where it could not be started for want of descriptors it has no pipes either.
+      child.stdin?.on("error", () => undefined);
+      child.stdin?.end(`${JSON.stringify(watch)}\n`);
+      child.stdout?.once("data", () => {
+        nextMs = nextWitnessMs;
+        log.debug({ pid: child.pid }, "the witness watches");
+        if (child.pid !== undefined) onWatching?.(child.pid);
+      });
+      (child.stdout as Socket | null)?.unref();
+    } catch (error) {
+      end((error as Error).message);
+    }
   };
-  if (peers.length > 0 && existsSync(memoryFileOf("self"))) start();
+  start();
 }

@@ -23,7 +23,7 @@ export function serverCommand(world: CommandWorld, version: string): Command {
       const application = await findApplication(settings.application, config);
       const real = await openRealWorld(settings);
       rehearse(application, settings);
-      if (settings.witness) startWitness({ settings, life: real.life, clock: real.clock, log: real.log });
+      if (settings.witness) startWitness({ settings, life: real.life, log: real.log });
       const server = startServer({ settings, application, world: real, process: { pid: process.pid, version } });
       endWithParent(() => server.stop());
       stopOnSignals(() => server.stop());

@@ -35,7 +35,7 @@ function openLine(): NatsLine {
 }
 
 /** A process with a witness, and what beta hears of its death. */
-async function witnessed(service: string, life: string) {
+async function witnessed(service: string, life: string, ...command: string[]) {
   const heard: (ReturnType<typeof readDeathNotice> | null)[] = [];
   const line = openLine();
   line.acquire();
@@ -52,15 +52,19 @@ async function witnessed(service: string, life: string) {
     dataDirectory: "nowhere",
     nats: { servers: [`nats://127.0.0.1:${broker.current.port}`] },
   };
-  const child = spawn(process.execPath, [program, JSON.stringify(settings), life], {
+  const child = spawn(process.execPath, [program, JSON.stringify(settings), life, ...command], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   children.add(child);
   const pids: number[] = [];
-  createInterface({ input: child.stdout }).on("line", (pid) => pids.push(Number(pid)));
+  const lines: string[] = [];
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    lines.push(line);
+    if (line !== "gone") pids.push(Number(line));
+  });
   const watching = (nth: number) => until(() => pids[nth], { withinMs, waitedFor: `witness ${nth} to watch` });
   const notice = () => until(() => heard[0], { withinMs, waitedFor: "a death notice" });
-  return { child, watching, heard, notice, close: () => line.release() };
+  return { child, lines, watching, heard, notice, close: () => line.release() };
 }
 
 function isAlive(pid: number): boolean {
@@ -126,6 +130,16 @@ onLinux("witness: one that is killed is followed by another, which does the same
   child.kill("SIGKILL");
   t.deepEqual(await notice(), { server: "alpha", life: "first" });
   await isGone(next);
+  await close();
+});
+
+onLinux("witness: one that cannot be started harms nobody, and keeps nobody from ending", async (t) => {
+  const { child, lines, close } = await witnessed("missing", "first", "/no/such/program");
+  await until(() => lines.length >= 2, { withinMs, waitedFor: "a second try" });
+  t.deepEqual(lines.slice(0, 2), ["gone", "gone"]);
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  child.stdin?.end();
+  t.is(await ended, 0);
   await close();
 });
 
