@@ -35,6 +35,9 @@ interface Receiving {
 
 /** A transfer without progress for this many times the stall limit is given up. */
 const patience = 4;
+/** From a snapshot that did not prove right to the next question for one; doubles each time in a row, up to the limit. */
+const nextSnapshotMs = 100;
+const maxNextSnapshotMs = 10_000;
 
 export class SnapshotTransfer {
   readonly #parts: ReplicationParts;
@@ -42,6 +45,8 @@ export class SnapshotTransfer {
   /** By peer: each joiner has a sender of its own, and none takes another's away. */
   readonly #sending = new Map<string, Sending>();
   #receiving: Receiving | null = null;
+  /** How many in a row did not prove right. */
+  #broken = 0;
 
   constructor(parts: ReplicationParts, send: Send) {
     this.#parts = parts;
@@ -181,6 +186,7 @@ export class SnapshotTransfer {
     stage.watch(
       checkpoint.adoptSnapshot(own),
       () => {
+        this.#broken = 0;
         this.#send(receiving.peer, { type: "snapshotAck", session: receiving.session, number: 0, done: true }, []);
         onAdopted();
       },
@@ -188,18 +194,28 @@ export class SnapshotTransfer {
     );
   }
 
-  /** A snapshot that does not prove right is dropped and asked for again; a dead store is the end. */
+  /**
+   * A snapshot that does not prove right is dropped and asked for again, later each time: where a store or a format is at fault
+   * it comes the same way again. A dead store is the end.
+   */
   #onBroken(receiving: Receiving, error: unknown): void {
     if (this.#receiving !== receiving) return;
     if (!(error instanceof SnapshotError || error instanceof RecoveryError)) throw error;
-    this.#parts.world.log.warn({ peer: receiving.peer, error: error.message }, "a snapshot was dropped");
-    this.#giveUp(receiving);
+    const nextMs = Math.min(maxNextSnapshotMs, nextSnapshotMs * 2 ** this.#broken);
+    this.#broken += 1;
+    const { peer } = receiving;
+    this.#parts.world.log.warn({ peer, error: error.message, times: this.#broken, nextMs }, "a snapshot was dropped");
+    this.#giveUp(receiving, nextMs);
   }
 
-  #giveUp(receiving: Receiving): void {
+  #giveUp(receiving: Receiving, nextMs = 0): void {
     const { stage, checkpoint, replica } = this.#parts;
     this.#receiving = null;
-    stage.watch(checkpoint.dropSnapshot(), () => replica().onSnapshotEnded(receiving.session, this.#nowMs));
+    const end = () => replica().onSnapshotEnded(receiving.session, this.#nowMs);
+    stage.watch(checkpoint.dropSnapshot(), () => {
+      if (nextMs === 0) end();
+      else stage.after(nextMs, end);
+    });
   }
 
   // --- both -------------------------------------------------------------------------------------------------------
