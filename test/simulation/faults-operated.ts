@@ -53,8 +53,8 @@ function otherVersion(context: FaultContext): void {
   moments.count("another version started");
   cluster.replace(name, "other");
   later(context, rng.between(300, 2_500), () => {
-    sim.tell(name, "is replaced by the right version");
-    cluster.replace(name, "right");
+    sim.tell(name, "is replaced by the right version, where it is not that already");
+    cluster.rightVersion(name);
   });
 }
 

@@ -180,7 +180,8 @@ function harmDisk(context: FaultContext): void {
   const isNeeded = !cluster.mayHarmDisk(name);
   cluster.kill(name, "process");
   if (kind < 0.5) {
-    const how = disk.damage();
+    // The end of a log that is cut off cleanly is what no disk can tell of itself: never of the only one.
+    const how = disk.damage(isNeeded ? ["middle", "flipped"] : ["middle", "truncated", "flipped"]);
     if (how !== null) moments.count("disk damaged");
     sim.tell(name, `its disk is damaged: ${how ?? "nothing to damage"}`);
   } else if (kind < 0.75 && !isNeeded) {

@@ -146,6 +146,9 @@ function lowerBound(sorted: readonly string[], key: string): number {
   return low;
 }
 
+/** What is lost or changed: a batch from the middle, the end, a bit. */
+export type Damage = "middle" | "truncated" | "flipped";
+
 /** One host's disk. */
 export class SimDisk {
   main = new SimDirectory();
@@ -203,8 +206,8 @@ export class SimDisk {
     return done;
   }
 
-  damage(): "middle" | "truncated" | "flipped" | null {
-    const how = this.#rng.pick(["middle", "truncated", "flipped"] as const);
+  damage(ways: readonly Damage[]): Damage | null {
+    const how = this.#rng.pick(ways);
     const done =
       how === "middle"
         ? this.main.loseMiddle(this.#rng)
