@@ -20,11 +20,6 @@ export interface FollowerView extends ReplicaView {
   newId(kind: string): string;
 }
 
-/** The same without its records: it is an echo all the same, and tells the commit point. */
-function emptied(message: Mirror): Mirror {
-  return { ...message, last: message.first - 1 };
-}
-
 export class Follower {
   following: Following | null = null;
   #sessions = 0;
@@ -146,8 +141,8 @@ export class Follower {
     own.onPublished(Math.min(message.published, own.committed));
     own.letGo(view);
     // A log that is full takes nothing more: what is not confirmed slows the primary, and then this one is left out (rule 10).
-    const taken = view.rules.isFull(own.log.retainedBytes, maxLogBytes(view.limits)) ? emptied(message) : message;
-    const outcome = onMirror(following, taken, payload, own.log, view.rules);
+    const isFull = view.rules.isFull(own.log.retainedBytes, maxLogBytes(view.limits));
+    const outcome = onMirror(following, message, payload, own.log, isFull, view.rules);
     if (outcome === "differs") {
       this.#onDifference(following, view);
       return;

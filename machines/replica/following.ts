@@ -68,12 +68,16 @@ export function onAccept(
   return "taken";
 }
 
-/** Takes a mirror's records. "differs": the logs part before this batch, against what was agreed. */
+/**
+ * Takes a mirror's records. "differs": the logs part before this batch, against what was agreed. A full log takes none;
+ * what it holds is compared all the same, for until that has fitted nothing in it counts as committed, and it stays full.
+ */
 export function onMirror(
   following: Following,
   message: Mirror,
   payload: Uint8Array,
   log: MemoryLog,
+  isFull: boolean,
   rules: Rules,
 ): "appended" | "nothing" | "differs" {
   following.probe = Math.max(following.probe, message.probe);
@@ -87,11 +91,18 @@ export function onMirror(
     bytes: payload,
   };
   if (message.first > log.last + 1) {
-    following.gap = true;
+    // A full log has room soon, or is left out: asking for the same again at once helps neither.
+    if (!isFull) following.gap = true;
     return "nothing";
   }
-  const next = message.first === log.last + 1 ? batch : sliceFrom(batch, log.last + 1);
-  const fault = log.appendBatch(rules.asMade(next, log.closed.hash));
+  const part = message.first === log.last + 1 ? batch : sliceFrom(batch, log.last + 1);
+  const next = rules.asMade(part, log.closed.hash);
+  if (isFull) {
+    if (next.previousHash !== log.closed.hash) return "differs";
+    following.verified = true;
+    return "nothing";
+  }
+  const fault = log.appendBatch(next);
   if (fault === "hash") return "differs";
   if (fault === null) following.verified = true;
   else following.gap = true;

@@ -1,7 +1,7 @@
 /** Joining: by the log, across a fork, by a snapshot; when a joiner is taken in, and when it is not (rules 4, 7, 8). */
 import test from "ava";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
-import { onAccept, startFollowing } from "../../machines/replica/following.ts";
+import { onAccept, onMirror, startFollowing } from "../../machines/replica/following.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
 import { batchOf, fieldsOf } from "../log/records.ts";
 import { limits, Stage } from "./stage.ts";
@@ -371,6 +371,32 @@ test("a follower drops nothing that it knows to be committed, whatever a primary
   t.is(log.last, 2);
   t.is(onAccept(startFollowing(primary, "s", 1, 0), { ...accept, hash }, log, 1, shippedRules), "taken");
   t.is(log.last, 1);
+});
+
+test("a full log takes no record, and is compared all the same: what fitted counts as committed, and makes room (rules 4, 15)", (t) => {
+  const log = new MemoryLog();
+  log.appendBatch(batchOf([fieldsOf({ sequence: 1 }), fieldsOf({ sequence: 2 })], 0));
+  const mirror = (sequence: number, previousHash: number) => {
+    const { bytes, ...batch } = batchOf([fieldsOf({ sequence })], previousHash);
+    const of = { type: "mirror", session: "s", epoch: 1, from: "alpha.1", to: "beta.1" } as const;
+    return { message: { ...of, ...batch, committed: 3, published: 0, probe: 1 }, payload: bytes };
+  };
+  const taken = (sequence: number, previousHash: number, isFull: boolean) => {
+    const following = startFollowing({ server: "alpha", incarnation: "alpha.1" }, "s", 1, 0);
+    const { message, payload } = mirror(sequence, previousHash);
+    const outcome = onMirror(following, message, payload, log, isFull, shippedRules);
+    return [outcome, following.verified, following.gap, log.last];
+  };
+  const { hash } = log.closed;
+  t.deepEqual(taken(3, hash, true), ["nothing", true, false, 2]);
+  t.deepEqual(taken(3, hash + 1, true), ["differs", false, false, 2]);
+  t.deepEqual(
+    taken(4, hash, true),
+    ["nothing", false, false, 2],
+    "nothing was compared, and nothing is asked for again",
+  );
+  t.deepEqual(taken(4, hash, false), ["nothing", false, true, 2]);
+  t.deepEqual(taken(3, hash, false), ["appended", true, false, 3]);
 });
 
 test("a late heartbeat of an older life is not believed (rule 1)", (t) => {

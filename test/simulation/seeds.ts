@@ -25,4 +25,5 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
     once: "a primary that handed over after an attempt record read it again, and memory had let go of it",
   },
   { seed: 2_000_657, once: "the same, with the other application" },
+  { seed: 91_000_757, once: "a joiner that started with a full log and had nothing compared took no record for ever" },
 ];
