@@ -32,6 +32,7 @@ export interface CommittedLogs {
 }
 
 export interface HistoryStart {
+  readonly history: string;
   readonly sequence: number;
   readonly epoch: number;
 }
@@ -53,7 +54,7 @@ export function readCommittedLogs(
     } else if (event.type === "fork") forks.push(event);
     else if (event.type === "made") checkMaker(event, makers, violations);
   }
-  const ordered = inOrder([...histories.values()]);
+  const ordered = inOrder([...histories.values()], forks);
   violations.push(...checkTree(ordered, forks, tree));
   const newest = ordered.at(-1);
   const last = newest?.records.get(newest.last);
@@ -65,7 +66,7 @@ export function readCommittedLogs(
     histories: ordered,
     violations,
     final,
-    starts: startsOf(ordered),
+    starts: startsOf(ordered, forks),
     tree: path === null ? null : tree,
     path: onPath,
   };
@@ -73,15 +74,23 @@ export function readCommittedLogs(
 
 /**
  * A history whose own first record was never told may lack everything that was committed before it. A joiner that was far
- * behind may commit older records under its name: it does not begin with them.
+ * behind may commit older records under its name: it does not begin with them. One that was announced may have answered
+ * queries and committed nothing.
  */
-function startsOf(histories: readonly HistoryLog[]): HistoryStart[] {
-  return histories.slice(1).flatMap((log) => {
-    const own = ownStart(log);
-    if (own !== undefined) return { sequence: own.sequence, epoch: own.epoch };
-    const start = log.records.get(log.first);
-    return start === undefined ? [] : { sequence: 0, epoch: start.epoch };
-  });
+function startsOf(histories: readonly HistoryLog[], forks: readonly ForkEvent[]): HistoryStart[] {
+  const told = histories.slice(1).map((log) => ({
+    history: log.history,
+    sequence: ownStart(log)?.sequence ?? 0,
+    epoch: epochOf(log, forks),
+  }));
+  const silent = forks.filter(({ history }) => !histories.some((log) => log.history === history));
+  return [...told, ...silent.map(({ history, sequence, epoch }) => ({ history, sequence: sequence + 1, epoch }))];
+}
+
+/** In which it began. Its first record may be of a later one: where the log was empty none says that it began. */
+function epochOf(log: HistoryLog, forks: readonly ForkEvent[]): number {
+  const fork = forks.find(({ history }) => history === log.history);
+  return fork?.epoch ?? ownStart(log)?.epoch ?? log.records.get(log.first)?.epoch ?? 0;
 }
 
 /** The record with which it began. */
@@ -90,10 +99,9 @@ function ownStart({ records, history }: HistoryLog): CommittedRecord | undefined
 }
 
 /** In the order of the epochs in which they began: two that were forced at once may be told the other way round. */
-function inOrder(histories: readonly HistoryLog[]): HistoryLog[] {
+function inOrder(histories: readonly HistoryLog[], forks: readonly ForkEvent[]): HistoryLog[] {
   const [first, ...rest] = histories;
-  const epochOf = (log: HistoryLog) => ownStart(log)?.epoch ?? log.records.get(log.first)?.epoch ?? 0;
-  return first === undefined ? [] : [first, ...rest.sort((one, other) => epochOf(one) - epochOf(other))];
+  return first === undefined ? [] : [first, ...rest.sort((one, other) => epochOf(one, forks) - epochOf(other, forks))];
 }
 
 /**
@@ -134,16 +142,18 @@ export function segmentOf(epoch: number, { starts }: CommittedLogs): number {
 }
 
 /** The same of a record: by the history in which it was first committed, whenever it was made. */
-export function segmentOfRecord({ sequence = 0, epoch, id }: Told, { histories }: CommittedLogs): number {
+export function segmentOfRecord({ sequence = 0, epoch, id }: Told, logs: CommittedLogs): number {
+  const { histories, starts } = logs;
   if (histories.length < 2) return 0;
-  let first = Number.POSITIVE_INFINITY;
+  let firstAtMs = Number.POSITIVE_INFINITY;
   let segment = -1;
-  for (const [index, { records, firstAtMs }] of histories.entries()) {
-    const record = records.get(sequence);
-    const atMs = firstAtMs.get(sequence) ?? first;
-    if (record?.epoch !== epoch || record?.id !== id || atMs >= first) continue;
-    first = atMs;
-    segment = index;
+  for (const log of histories) {
+    const record = log.records.get(sequence);
+    const atMs = log.firstAtMs.get(sequence) ?? firstAtMs;
+    if (record?.epoch !== epoch || record?.id !== id || atMs >= firstAtMs) continue;
+    firstAtMs = atMs;
+    const start = starts.find(({ history }) => history === log.history);
+    segment = start === undefined ? 0 : segmentOf(start.epoch, logs);
   }
   return segment;
 }

@@ -380,6 +380,36 @@ test("a recovery by force may lose nothing that its server had, nor begin elsewh
   t.regex(violations, /invariant 6: request c\/b is in the log twice: at 2 and 4/);
 });
 
+test("a query of a new history knows what was acknowledged in it, from its first epoch on, also before it commits", (t) => {
+  const fork = { type: "fork", server: "beta", incarnation: "beta1", sequence: 0, hash: 0 } as const;
+  const asked = (atMs: number, id: string, sequence: number, epoch: number): HistoryEvent[] => {
+    const bytes = JSON.stringify({ client: "c", id, ok: true, result: { total: 0 }, sequence, epoch });
+    return [
+      { type: "query", atMs, client: "c", id, body: {} },
+      { type: "answer", atMs: atMs + 0.5, client: "c", id, bytes },
+    ];
+  };
+  const violations = (events: readonly HistoryEvent[]) =>
+    checkHistory([...honest, ...events], {
+      ...strict,
+      makeModel: undefined,
+      mayBeginHistory: true,
+      resultsAreComplete: false,
+    }).violations.filter(({ of }) => of === "rule 5");
+  const lost = [{ ...fork, atMs: 20, history: "h2", epoch: 2 }, ...asked(21, "q2", 0, 2)];
+  t.deepEqual(violations(lost), [], "nothing is committed in it yet");
+  // Its log was empty: what comes first in it is a request, of a later epoch.
+  const x = final("x", 1, 5, { epoch: 3, hash: 5, resultNumber: 1, reply: reply("x", 1, 5, 3) });
+  const more = [...lost, invoke(22, "x", 5), commit(23, [x], "beta", "h2"), answered(24, "x", x.reply)];
+  t.deepEqual(violations(more), []);
+  const [late] = violations([...more, ...asked(25, "q3", 0, 3)]);
+  t.regex(late?.text ?? "", /q3 saw 0 when 1 was known/);
+  const again = [{ ...fork, atMs: 26, history: "h3", epoch: 4 }, ...asked(27, "q4", 0, 4)];
+  t.deepEqual(violations([...more, ...again]), [], "begun again, and silent");
+  t.is(violations([...more, ...again, ...asked(28, "q5", 0, 3)]).length, 1, "an answer of the older one");
+  t.is(violations(asked(20, "q6", 0, 1)).length, 1, "without a new history");
+});
+
 test("a history's records lie on one log", (t) => {
   const other = { ...final("x", 2, 1, { hash: 5 }), epoch: 1 };
   const next = final("y", 3, 1, { hash: 6 });
