@@ -49,6 +49,7 @@ export class Plans {
    */
   onPaused(pauseMs: number, nowMs: number): void {
     this.epochSinceMs = Math.min(this.epochSinceMs + pauseMs, nowMs);
+    this.stopSinceMs = Math.min(this.stopSinceMs + pauseMs, nowMs);
   }
 
   onDue({ event, leavingOut, takingIn }: Due, nowMs: number): void {

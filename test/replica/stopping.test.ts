@@ -191,6 +191,22 @@ test("a primary stops, and its backup reaches NATS again in time: the role chang
   t.is(stage.replica("beta").state, "hot.alone");
 });
 
+test("a primary that is paused while it stops waits the rest of its time, and hands over to a backup that is back (rule 9, clean stop)", (t) => {
+  const stage = Stage.normal();
+  const alpha = stage.server("alpha");
+  stage.replica("beta").onBus(false, stage.nowMs);
+  stage.tick(2);
+  stage.stop("alpha");
+  stage.tick(2);
+  stage.nowMs += 2 * limits.stopMs;
+  alpha.up.onTick(stage.nowMs, stage.wallMs);
+  t.is(alpha.up.state, "hot.normal", "what it last heard of its backup is as old as its sleep");
+  stage.replica("beta").onBus(true, stage.nowMs);
+  stage.tick(4);
+  t.is(alpha.replica, null);
+  t.is(stage.replica("beta").state, "hot.alone");
+});
+
 test("a primary stops, and its backup takes no offer: it stops alone after a switch that failed (clean stop)", (t) => {
   const stage = Stage.normal();
   stage.unanswered.add("beta");
