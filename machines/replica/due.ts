@@ -6,11 +6,11 @@
 import type { Member, RegistryRecord } from "../../schemas/registry.ts";
 import { isMirrorComplete, isMirrorStalled } from "../mirror.ts";
 import type { Following } from "./following.ts";
-import { type HeirNeeds, heirOf } from "./handover.ts";
+import { heirOf, heirsOf } from "./handover.ts";
 import { type Leaving, type LeavingView, mustStopAlone } from "./leaving.ts";
 import { holdsEverything, type MirrorView } from "./mirroring.ts";
 import type { Peer } from "./peers.ts";
-import type { Due, Plans } from "./plans.ts";
+import type { Due, HeirNeeds, Plans } from "./plans.ts";
 
 export interface DueView extends LeavingView, MirrorView {
   readonly leaving: Leaving;
@@ -109,20 +109,26 @@ function reasonOf(member: Member, { peers, stopping: isStopping }: DueView): str
  * first, the other one is about to have it too, and the same primary goes on (rule 9).
  */
 function wantedSwitch(record: RegistryRecord, view: DueView): Due | null {
-  const { bus, plans, stopping } = view;
-  const busIsLost = !bus.connected && view.rules.mustHandOver(view.nowMs - bus.lostMs, view.limits.suspicionMs);
-  const has = (needs: HeirNeeds) => heirOf(record, needs, view) !== null;
-  const event = "switch.requested";
-  if (has(busIsLost || stopping ? "bus" : "session")) {
-    if (plans.switchWhy !== "") return { event, why: plans.switchWhy };
-    if (stopping) return { event, why: "this server stops" };
-    const reachedMs = heirOf(record, "bus", view)?.reachMs.bus ?? view.nowMs;
-    if (busIsLost && view.rules.mustHandOver(view.nowMs - reachedMs, view.limits.suspicionMs))
-      return { event, why: "this server lost NATS, the backup has not" };
-  }
-  const heir = heirOf(record, "registry", view);
-  if (heir === null || !registryIsLost(heir, view)) return null;
-  return { event, why: "the registry does not answer this server, it answers the backup" };
+  const { bus, plans, stopping, rules, nowMs } = view;
+  const { suspicionMs } = view.limits;
+  const busIsLost = !bus.connected && rules.mustHandOver(nowMs - bus.lostMs, suspicionMs);
+  const needs = busIsLost || stopping ? "bus" : "session";
+  if (plans.switchWhy !== "") return switchTo(needs, plans.switchWhy, record, view) ?? switchToRegistry(record, view);
+  if (stopping) return switchTo(needs, "this server stops", record, view);
+  const reachesNats = ({ reachMs }: Peer) => rules.mustHandOver(nowMs - reachMs.bus, suspicionMs);
+  if (busIsLost && heirsOf(record, "bus", view).some(reachesNats))
+    return switchTo("bus", "this server lost NATS, the backup has not", record, view);
+  return switchToRegistry(record, view);
+}
+
+function switchToRegistry(record: RegistryRecord, view: DueView): Due | null {
+  if (!heirsOf(record, "registry", view).some((heir) => registryIsLost(heir, view))) return null;
+  return switchTo("registry", "the registry does not answer this server, it answers the backup", record, view);
+}
+
+function switchTo(needs: HeirNeeds, why: string, record: RegistryRecord, view: DueView): Due | null {
+  const heir = heirOf(record, needs, view);
+  return heir === null ? null : { event: "switch.requested", why, heir: heir.name, needs };
 }
 
 /**
@@ -139,7 +145,7 @@ function registryIsLost({ reachMs }: Peer, view: DueView): boolean {
 
 function failedSwitch(record: RegistryRecord, view: DueView): Due | null {
   const isLate = view.nowMs - view.plans.switchSinceMs > 4 * view.limits.suspicionMs;
-  if (heirOf(record, "session", view) !== null && !isLate) return null;
+  if (heirOf(record, view.plans.switchNeeds, view) !== null && !isLate) return null;
   return { event: "switch.failed", why: "nobody took the role over in time" };
 }
 

@@ -7,29 +7,42 @@ import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { Handover } from "../codec/message.ts";
 import type { Following } from "./following.ts";
 import type { Peer } from "./peers.ts";
+import type { HeirNeeds, Plans } from "./plans.ts";
 import type { ReplicaView } from "./view.ts";
 
-/** What an heir must have beyond a session: a connection to NATS, and answers from the registry too. */
-export type HeirNeeds = "session" | "bus" | "registry";
-
-/** Who may take the role over now: in session, not stopping, and with what is asked for. */
-export function heirOf(record: RegistryRecord, needs: HeirNeeds, view: ReplicaView): Peer | null {
+/** All who may take the role over now: in session, not stopping, and with what is asked for. */
+export function heirsOf(record: RegistryRecord, needs: HeirNeeds, view: ReplicaView): Peer[] {
+  const heirs: Peer[] = [];
   for (const member of record.inSync) {
     const peer = view.peers.get(member.server);
-    if (
-      peer?.session?.incarnation === member.incarnation &&
-      (needs === "session" || view.rules.reachesNats(peer.heartbeat?.bus === true)) &&
-      (needs !== "registry" || peer.heartbeat?.registry) &&
-      !peer.heartbeat?.stopping
-    )
-      return peer;
+    if (peer?.session?.incarnation !== member.incarnation || peer.heartbeat?.stopping) continue;
+    if (has(peer, needs, view)) heirs.push(peer);
   }
-  return null;
+  return heirs;
 }
 
-export interface OfferView extends ReplicaView {
+function has({ heartbeat }: Peer, needs: HeirNeeds, { rules }: ReplicaView): boolean {
+  if (needs !== "session" && !rules.reachesNats(heartbeat?.bus === true)) return false;
+  return needs !== "registry" || heartbeat?.registry === true;
+}
+
+export interface HeirView extends ReplicaView {
+  readonly plans: { readonly refused: readonly string[] };
+}
+
+/** To whom the role is offered: rather to one that can take it at once, and of those to the one that failed longest ago. */
+export function heirOf(record: RegistryRecord, needs: HeirNeeds, view: HeirView): Peer | null {
+  const { refused } = view.plans;
+  const lacks = (peer: Peer) => Number(!has(peer, "registry", view));
+  const [heir] = heirsOf(record, needs, view).sort(
+    (one, other) => lacks(one) - lacks(other) || refused.indexOf(one.name) - refused.indexOf(other.name),
+  );
+  return heir ?? null;
+}
+
+export interface OfferView extends HeirView {
   readonly intake: { readonly running: number };
-  readonly plans: { readonly switchSinceMs: number };
+  readonly plans: Plans;
 }
 
 /** Handlers that have begun may come to their end first: the other side would count them as tried (rule 17). */
@@ -43,8 +56,9 @@ export function offerRole(view: OfferView): void {
   if (isDraining(view)) return;
   const { record, open, frozen, epoch } = view.membership;
   if (record === null || open !== null || frozen !== "" || !view.rules.mayOffer(own.committed, own.log.last)) return;
-  const heir = heirOf(record, "session", view);
+  const heir = heirOf(record, view.plans.switchNeeds, view);
   if (heir === null || heir.session === null) return;
+  view.plans.heir = heir.name;
   view.out.push({
     type: "send",
     to: heir.name,

@@ -4,7 +4,7 @@
  * that never asked to follow was never offered to anybody; one that confirmed nothing in an epoch is not named after it.
  */
 import type { RegistryRecord } from "../../schemas/registry.ts";
-import { heirOf } from "./handover.ts";
+import { heirOf, heirsOf } from "./handover.ts";
 import { type Peer, stepMirror } from "./peers.ts";
 import type { Plans } from "./plans.ts";
 import type { ReplicaView } from "./view.ts";
@@ -86,7 +86,7 @@ export class Leaving {
 }
 
 export interface StopView extends ReplicaView {
-  readonly plans: Pick<Plans, "stopSinceMs" | "switchFailedMs">;
+  readonly plans: Pick<Plans, "stopSinceMs" | "switchFailedMs" | "refused">;
 }
 
 /**
@@ -96,7 +96,8 @@ export interface StopView extends ReplicaView {
 export function mustStopAlone(record: RegistryRecord, view: StopView): boolean {
   const { plans, limits, nowMs } = view;
   if (!view.stopping || view.state === "hot.switching" || nowMs - plans.stopSinceMs <= limits.stopMs) return false;
-  return heirOf(record, "bus", view) === null || plans.switchFailedMs >= plans.stopSinceMs;
+  const heir = heirOf(record, "bus", view);
+  return heir === null || (plans.switchFailedMs >= plans.stopSinceMs && plans.refused.includes(heir.name));
 }
 
 /** A second signal ends it at once. */
@@ -108,7 +109,7 @@ function whatKeepsPrimary(view: StopView): string {
   const names = others.join(", ");
   if (!isAnswered || frozen !== "")
     return `the registry, which names this server and ${names}; killed now, it loses nothing that ${names} has`;
-  if (heirOf(record, "bus", view) !== null) return `${names} to take the role over`;
+  if (heirsOf(record, "bus", view).length > 0) return `${names} to take the role over`;
   return `${names} to reach NATS and take the role over; after ${view.limits.stopMs} ms it stops alone, with everything on its disk`;
 }
 

@@ -5,6 +5,9 @@
 import type { Member, Position } from "../../schemas/registry.ts";
 import type { LifecycleEvent } from "../lifecycle.ts";
 
+/** What an heir must have beyond a session: a connection to NATS, and answers from the registry too. */
+export type HeirNeeds = "session" | "bus" | "registry";
+
 /** A lifecycle event that the facts call for. */
 export interface Due {
   readonly event: LifecycleEvent["type"];
@@ -13,6 +16,9 @@ export interface Due {
   /** Whom the compare-and-set that follows leaves out, or takes in. */
   readonly leavingOut?: readonly Member[];
   readonly takingIn?: Member;
+  /** Who is to take the role over, and what whoever does must have. */
+  readonly heir?: string;
+  readonly needs?: HeirNeeds;
 }
 
 export class Plans {
@@ -23,6 +29,12 @@ export class Plans {
   /** Why a switch was asked for, "" if none was; and when the role was first offered. */
   switchWhy = "";
   switchSinceMs = 0;
+  /** What whoever takes it over must have: without that, the switch would end nothing. */
+  switchNeeds: HeirNeeds = "session";
+  /** To whom it was offered last. */
+  heir = "";
+  /** Servers that did not take it in time, the latest last: others are asked before them. */
+  refused: readonly string[] = [];
   /** When a switch failed last. */
   switchFailedMs = 0;
   /** When this server was told to stop. */
@@ -40,6 +52,7 @@ export class Plans {
     this.epochSinceMs = nowMs;
     this.baseMs = nowMs;
     this.switchWhy = "";
+    this.refused = [];
   }
 
   /**
@@ -52,11 +65,14 @@ export class Plans {
     this.stopSinceMs = Math.min(this.stopSinceMs + pauseMs, nowMs);
   }
 
-  onDue({ event, leavingOut, takingIn }: Due, nowMs: number): void {
+  onDue({ event, leavingOut, takingIn, heir, needs }: Due, nowMs: number): void {
     if (leavingOut !== undefined) this.leavingOut = leavingOut;
     if (takingIn !== undefined) this.takingIn = takingIn;
+    if (heir !== undefined) this.heir = heir;
+    if (needs !== undefined) this.switchNeeds = needs;
     if (event !== "switch.failed") return;
     this.switchWhy = "";
     this.switchFailedMs = nowMs;
+    this.refused = [...this.refused.filter((name) => name !== this.heir), this.heir];
   }
 }

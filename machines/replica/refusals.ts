@@ -2,7 +2,7 @@
  * Why what an operator asks cannot be done now, for a person to read; null where it can. What always holds: they look, and
  * change nothing.
  */
-import { heirOf } from "./handover.ts";
+import { heirsOf } from "./handover.ts";
 import type { ReplicaView } from "./view.ts";
 
 export function whyNotPrimary({ hot }: ReplicaView): string | null {
@@ -14,7 +14,7 @@ export function whyNoSwitch(view: ReplicaView): string | null {
   if (!view.hot) return whyNotPrimary(view);
   if (view.state !== "hot.normal" || record === null)
     return `no switch in state ${view.state}: a backup must be in sync`;
-  return heirOf(record, "session", view) === null ? "no backup is ready to take the role" : null;
+  return heirsOf(record, "session", view).length === 0 ? "no backup is ready to take the role" : null;
 }
 
 export function whyNoRecovery({ state, membership }: ReplicaView): string | null {

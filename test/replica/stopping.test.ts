@@ -3,6 +3,7 @@ import test from "ava";
 import { limits, Stage } from "./stage.ts";
 
 const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
+const untilRegistryIsLost = Math.ceil((limits.registryLostMs + limits.registryPollMs) / limits.heartbeatMs) + 1;
 
 test("a switch: intake stops, all commits, the roles change by one compare-and-set, ready on the other side", (t) => {
   const stage = Stage.normal();
@@ -244,8 +245,6 @@ test("both lose NATS: nobody moves, and the same primary goes on (danger 31)", (
   t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
   t.is(stage.record.epoch, 3);
 });
-
-const untilRegistryIsLost = Math.ceil((limits.registryLostMs + limits.registryPollMs) / limits.heartbeatMs) + 1;
 
 test("the registry answers the backup alone: the primary hands its role over through the main link (danger 38)", (t) => {
   const stage = Stage.normal();

@@ -12,6 +12,7 @@
  * - when the registry was read last, a switch failed, NATS was lost or the main link closed or echoed, since when a peer reaches
  *   NATS and the registry: none of it happens in the small world, or it is a choice there and asks no clock;
  * - since when a server stops: what follows from it comes after `stopMs`, which no three silences last;
+ * - of two servers, to whom the role was offered and who did not take it: there is one heir to choose;
  * - since when a server is stopping: no scope lasts as long as it waits for an heir (`stopMs`);
  * - `quiet`: whoever looks at what is due does it twice there, so that a quiet session speaks whatever it was before;
  * - what is made anew before it is read again: who is left out and taken in (outside of the states that ask), the fence, the
@@ -58,7 +59,8 @@ export function factsOf(replica: Replica, nowMs: number): unknown[] {
     isAsking && [plans.leavingOut, plans.takingIn],
     (replica.fenced || isAsking) && plans.fence,
     state === "hot.alone" && age(plans.baseMs, limits.baseMs < longMs ? shortMs : 0),
-    [plans.switchWhy, state === "hot.switching" && age(plans.switchSinceMs, longMs)],
+    [plans.switchWhy, state === "hot.switching" && [age(plans.switchSinceMs, longMs), plans.switchNeeds]],
+    [...peers].length > 1 && [plans.refused, state === "hot.switching" && plans.heir],
   ];
 }
 

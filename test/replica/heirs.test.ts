@@ -1,0 +1,113 @@
+/** Three servers: the role is offered to one that has what the switch is for, and no other one is left out (rule 9, clean stop). */
+import test from "ava";
+import { limits, Stage } from "./stage.ts";
+
+const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
+const untilRegistryIsLost = Math.ceil((limits.registryLostMs + limits.registryPollMs) / limits.heartbeatMs) + 1;
+
+/** Three servers in sync, of which these have no NATS: their links over it carry nothing. */
+function threeWithout(...names: readonly string[]): Stage {
+  const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
+  stage.tick(4);
+  for (const name of names) {
+    stage.replica(name).onBus(false, stage.nowMs);
+    stage.unanswered.add(name);
+    for (const other of stage.servers.keys())
+      stage.cuts.add(`${name}>${other} failsafe`).add(`${other}>${name} failsafe`);
+  }
+  return stage;
+}
+
+test("the primary and the first backup lose NATS: the role goes to the one that has it (rule 9, danger 44)", (t) => {
+  const stage = threeWithout("alpha", "beta");
+  stage.tick(2 * Math.ceil(limits.suspicionMs / limits.heartbeatMs) + 4);
+  t.is(stage.record.primary.server, "gamma");
+  t.is(stage.record.mode, "normal");
+  t.is(stage.replica("gamma").state, "hot.normal");
+});
+
+test("a primary stops, and of its backups one has NATS: that one takes the role over (clean stop)", (t) => {
+  const stage = threeWithout("beta");
+  stage.tick(3);
+  stage.stop("alpha");
+  stage.tick(4);
+  t.is(stage.record.primary.server, "gamma");
+  t.is(stage.lastSent("alpha", "handover").to, "gamma.1");
+});
+
+test("a switch ends at once when nobody is left who has what it needs (clean stop)", (t) => {
+  const stage = threeWithout("beta");
+  stage.unanswered.add("gamma");
+  stage.tick(polls);
+  stage.stop("alpha");
+  stage.tick();
+  t.is(stage.replica("alpha").state, "hot.switching");
+  t.is(stage.lastSent("alpha", "handover").to, "gamma.1");
+  stage.replica("gamma").onBus(false, stage.nowMs);
+  stage.tick(2);
+  t.is(stage.replica("alpha").state, "hot.normal");
+});
+
+test("one backup that has had NATS for long is enough, whatever another one has (rule 9)", (t) => {
+  const stage = threeWithout("alpha", "beta");
+  stage.tick(4);
+  stage.replica("beta").onBus(true, stage.nowMs);
+  stage.tick(4);
+  t.is(stage.record.primary.server, "gamma");
+});
+
+test("a primary without the registry hands over to the backup that the registry answers (danger 38)", (t) => {
+  const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
+  stage.tick(4);
+  for (const name of ["alpha", "beta"]) stage.unanswered.add(name);
+  stage.tick(untilRegistryIsLost + 6);
+  t.is(stage.record.primary.server, "gamma");
+});
+
+test("one backup that the registry has answered for long is enough, whatever another one has (danger 38)", (t) => {
+  const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
+  stage.tick(4);
+  for (const name of ["alpha", "beta"]) stage.unanswered.add(name);
+  stage.tick(untilRegistryIsLost - polls - 2);
+  stage.unanswered.delete("beta");
+  stage.tick(polls + 8);
+  t.not(stage.record.primary.server, "alpha");
+});
+
+test("an operator's switch goes to a backup that can take the role (planned switch)", (t) => {
+  const stage = threeWithout("beta");
+  stage.tick(polls);
+  t.is(stage.replica("alpha").onSwitch(stage.nowMs), null);
+  stage.tick(3);
+  t.is(stage.record.primary.server, "gamma");
+});
+
+// The second is so long that one offer outlasts `stopMs`.
+for (const suspicionMs of [limits.suspicionMs, limits.stopMs / 2])
+  test(`a backup that did not take the role is offered it after the others, and none is left out: suspicion ${suspicionMs} ms (clean stop)`, (t) => {
+    const stage = Stage.normal({
+      servers: ["alpha", "beta", "gamma"],
+      replica: { limits: { ...limits, suspicionMs } },
+    });
+    stage.tick(4);
+    // Beta hears no offer.
+    stage.server("alpha").held.add("send");
+    const deliver = () => {
+      for (const entry of stage.server("alpha").waiting.splice(0))
+        if (entry.type === "send" && (entry.message.type !== "handover" || entry.to !== "beta"))
+          stage.perform(stage.server("alpha"), entry);
+      stage.run();
+    };
+    const tick = (times: number) => {
+      for (let done = 0; done < times; done += 1) {
+        stage.tick();
+        deliver();
+      }
+    };
+    stage.stop("alpha");
+    tick((4 * suspicionMs) / limits.heartbeatMs);
+    t.is(stage.record.primary.server, "alpha", "beta has its time");
+    tick(6);
+    t.is(stage.record.primary.server, "gamma");
+    t.is(stage.record.mode, "normal");
+  });
