@@ -1,5 +1,5 @@
 /**
- * What a server's store says about itself, in one key that every flush rewrites (DESIGN.md, store). Read with zod once,
+ * What a server's store says about itself, in one key that every flush rewrites. Read with zod once,
  * when the store is opened; the agent writes it from then on.
  */
 import { z } from "zod";

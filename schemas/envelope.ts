@@ -1,5 +1,5 @@
 /**
- * What clients send and get: the request's envelope and the reply (DESIGN.md, contracts; claim 23). Parsed once, at
+ * What clients send and get: the request's envelope and the reply (claim 23). Parsed once, at
  * the edge. The body is the application's own schema and is checked there.
  */
 import { z } from "zod";

@@ -1,5 +1,5 @@
 /**
- * Every setting of a server, with its default and its range (DESIGN.md, defaults), validated as a set. A limit that is
+ * Every setting of a server, with its default and its range, validated as a set. A limit that is
  * not named here does not exist. Times are milliseconds, sizes are bytes.
  */
 import { z } from "zod";

@@ -1,5 +1,5 @@
 /**
- * The client library: requests with one result each, queries, and honest errors (DESIGN.md, the client's promises).
+ * The client library: requests with one result each, queries, and honest errors.
  *
  * What always holds: one inbox for all answers, on a subject that cannot be guessed; every copy of a request carries the
  * same client, id, body and `issuedAt`; a promise is settled exactly once, with an `Answer`, or with `RefusedError`

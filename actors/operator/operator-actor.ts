@@ -1,5 +1,5 @@
 /**
- * What operators see and say (DESIGN.md: status, event, control), and the reports of the actors on their own subjects. What
+ * What operators see and say (status, event, control), and the reports of the actors on their own subjects. What
  * always holds: status is read from the replica, never kept; a command is answered with what was begun or why it was not.
  */
 
@@ -58,7 +58,7 @@ export class OperatorActor {
     this.#announce();
   }
 
-  /** $SRV.PING, INFO and STATS answer for this server (DESIGN.md, contracts). */
+  /** $SRV.PING, INFO and STATS answer for this server. */
   #announce(): void {
     const { world, stage, settings, process } = this.#parts;
     const { schema } = this.#parts.replica().options;

@@ -1,5 +1,5 @@
 /**
- * When to flush (claims 5 and 6; DESIGN.md, defaults). Pure: the caller says what has happened since the last flush and
+ * When to flush (claims 5 and 6). Pure: the caller says what has happened since the last flush and
  * learns the reason for the next one. What always holds: a stop or a command always flushes, a server that is alone
  * flushes whenever anything waits, and nothing to flush is no reason.
  */

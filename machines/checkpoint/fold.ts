@@ -1,6 +1,6 @@
 /**
- * The fold: the effects of records flushed+1 … committed in, the smallest set of store writes out (rule 6; DESIGN.md,
- * store). Each row is written once however often it changed, put then delete is a delete, and what a queue gained and
+ * The fold: the effects of records flushed+1 … committed in, the smallest set of store writes out (rule 6).
+ * Each row is written once however often it changed, put then delete is a delete, and what a queue gained and
  * lost in between is not written. Bytes only: values are copied, never parsed.
  *
  * What always holds: batches come in order, each record once; `add` may be called as records commit, so that no flush

@@ -132,7 +132,7 @@ function switchTo(needs: HeirNeeds, why: string, record: RegistryRecord, view: D
 }
 
 /**
- * Core NATS without the registry: this server is on the wrong side of a split cluster (rule 9, dangers 30 and 38). Where the
+ * Core NATS without the registry: this server is on the wrong side of a split cluster (rule 9, situations 30 and 38). Where the
  * registry is away for all, there is no heir, and nobody moves. A switch that failed is not tried again at once: clients on
  * this side are served meanwhile.
  */

@@ -1,7 +1,7 @@
 /**
- * A plain book: what the exchange's answers are checked against. Written from DESIGN.md ("The exchange"), not from the
+ * A plain book: what the exchange's answers are checked against. Written from what the exchange promises, not from the
  * exchange's code: one array of resting orders in the order in which they came, sorted whenever something is looked for.
- * Slow, and meant to be read. What DESIGN.md leaves open is decided as the exchange's documentation says.
+ * Slow, and meant to be read. What the promise leaves open is decided as the exchange's documentation says.
  */
 export type OrderBody =
   | {

@@ -1,4 +1,4 @@
-/** Links that break and heal again and again while NATS lives: how often the mode changes (rule 9, danger 20). */
+/** Links that break and heal again and again while NATS lives: how often the mode changes (rule 9, situation 20). */
 import test from "ava";
 import { limits, Stage } from "./stage.ts";
 
@@ -52,7 +52,7 @@ test("a break that costs the primary its role counts as well: the one that takes
   t.deepEqual(stage.states().sort(), ["following.warm", "hot.normal"]);
 });
 
-test("danger 20: whoever wins, the breaks are not forgotten", (t) => {
+test("situation 20: whoever wins, the breaks are not forgotten", (t) => {
   const stage = Stage.normal();
   const counted = changes(stage, ["backup", "primary", "backup", "backup", "primary", "backup"]);
   t.log(counted);

@@ -18,7 +18,7 @@ function threeWithout(...names: readonly string[]): Stage {
   return stage;
 }
 
-test("the primary and the first backup lose NATS: the role goes to the one that has it (rule 9, danger 44)", (t) => {
+test("the primary and the first backup lose NATS: the role goes to the one that has it (rule 9, situation 44)", (t) => {
   const stage = threeWithout("alpha", "beta");
   stage.tick(2 * Math.ceil(limits.suspicionMs / limits.heartbeatMs) + 4);
   t.is(stage.record.primary.server, "gamma");
@@ -56,7 +56,7 @@ test("one backup that has had NATS for long is enough, whatever another one has 
   t.is(stage.record.primary.server, "gamma");
 });
 
-test("a primary without the registry hands over to the backup that the registry answers (danger 38)", (t) => {
+test("a primary without the registry hands over to the backup that the registry answers (situation 38)", (t) => {
   const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
   stage.tick(4);
   for (const name of ["alpha", "beta"]) stage.unanswered.add(name);
@@ -64,7 +64,7 @@ test("a primary without the registry hands over to the backup that the registry 
   t.is(stage.record.primary.server, "gamma");
 });
 
-test("one backup that the registry has answered for long is enough, whatever another one has (danger 38)", (t) => {
+test("one backup that the registry has answered for long is enough, whatever another one has (situation 38)", (t) => {
   const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
   stage.tick(4);
   for (const name of ["alpha", "beta"]) stage.unanswered.add(name);

@@ -17,7 +17,7 @@ test("a duplicate of a done request gets the same bytes and is not run again (ru
   t.is(stage.replica("alpha").log.last, 1);
 });
 
-test("a duplicate of a request that is done and not committed waits for the commit (rule 5, danger 6)", (t) => {
+test("a duplicate of a request that is done and not committed waits for the commit (rule 5, situation 6)", (t) => {
   const stage = Stage.normal();
   unconfirmed(stage);
   stage.do("alpha", "1");
@@ -48,7 +48,7 @@ test("copies that join a request, or wait for its commit, are in flight: past th
   t.is(intake.inFlight, 0);
 });
 
-test("a duplicate of a running request joins it and is answered with it (rule 12, danger 10)", (t) => {
+test("a duplicate of a running request joins it and is answered with it (rule 12, situation 10)", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "1", { isSlow: true });
   stage.do("alpha", "1");
@@ -69,7 +69,7 @@ test("a duplicate of a request that waits behind its attempt record joins it (ru
   t.deepEqual(stage.replies(), ["1: ok at 2", "1: ok at 2 again"]);
 });
 
-test("another body under a known id is refused, whether that is done, running, queued or begun (rule 12, danger 33)", (t) => {
+test("another body under a known id is refused, whether that is done, running, queued or begun (rule 12, situation 33)", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "done");
   stage.do("alpha", "running", { isSlow: true });
@@ -154,7 +154,7 @@ test("a request waits until the one that it names is on record, and others do no
   t.deepEqual(stage.replies(), ["7: OUT_OF_ORDER"]);
 });
 
-test("a request at or below the floor is refused as expired and not run; the floor is the highest stamp forgotten (rule 12, danger 32)", (t) => {
+test("a request at or below the floor is refused as expired and not run; the floor is the highest stamp forgotten (rule 12, situation 32)", (t) => {
   const stage = Stage.normal({ replica: { limits: { ...limits, rememberReplies: 10, rememberMs: 30 * 86_400_000 } } });
   const issuedAtMs = (request: number) => 900_000 + request;
   for (let request = 1; request <= 40; request += 1)
@@ -186,7 +186,7 @@ test("a request at or below the floor is refused as expired and not run; the flo
   );
 });
 
-test("a stamp too far in the future is refused, with a proof: another server's clock may say otherwise (rules 5, 12, danger 43)", (t) => {
+test("a stamp too far in the future is refused, with a proof: another server's clock may say otherwise (rules 5, 12, situation 43)", (t) => {
   const stage = Stage.normal();
   unconfirmed(stage);
   const limit = stage.wallMs + limits.maxFutureMs;
@@ -280,7 +280,7 @@ test("records of one turn are counted whole, however many pieces the log made of
   t.is(alpha.commitment.openBytes, 0);
 });
 
-test("a log that waits for the disk, or for NATS to get its results, is busy when it is full (rule 15, danger 41)", (t) => {
+test("a log that waits for the disk, or for NATS to get its results, is busy when it is full (rule 15, situation 41)", (t) => {
   const stage = Stage.normal({ replica: { limits: { ...limits, maxRetainedBytes: 0, maxUnflushedBytes: 200 } } });
   const alpha = stage.replica("alpha");
   for (const id of ["1", "2", "3"]) stage.do("alpha", id);
@@ -318,7 +318,7 @@ test("a server that starts with a full log and all its tables takes requests onc
   t.deepEqual(stage.replies(), [`4: ok at ${last + 1}`]);
 });
 
-test("a refusal waits for an echo of something sent after it arrived; what was in flight proves nothing (rule 5, danger 45)", (t) => {
+test("a refusal waits for an echo of something sent after it arrived; what was in flight proves nothing (rule 5, situation 45)", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "1");
   stage.replies();
@@ -345,7 +345,7 @@ test("a refusal needs the echo of every other member (rule 5)", (t) => {
   t.deepEqual(stage.replies(), ["3: OUT_OF_ORDER"]);
 });
 
-test("a query's answer and a refusal wait for the inherited log (rule 5, danger 50)", (t) => {
+test("a query's answer and a refusal wait for the inherited log (rule 5, situation 50)", (t) => {
   const stage = Stage.normal();
   unconfirmed(stage);
   stage.do("alpha", "1");
@@ -395,7 +395,7 @@ test("replies leave in the order of the log, not of the arrival", (t) => {
   t.deepEqual(stage.replies(), ["1: ok at 1", "slow: ok at 2", "2: ok at 3"]);
 });
 
-test("nothing is said once the role is gone (rule 7, danger 13)", (t) => {
+test("nothing is said once the role is gone (rule 7, situation 13)", (t) => {
   const stage = Stage.normal();
   unconfirmed(stage);
   stage.do("alpha", "1");
@@ -439,7 +439,7 @@ test("soon after going hot every request is suspect (rule 17)", (t) => {
   t.deepEqual(stage.replies(), ["2: ok at 3"]);
 });
 
-test("with two attempts on record and no result a request is poisoned, and a duplicate hears the same (rule 17, danger 34)", (t) => {
+test("with two attempts on record and no result a request is poisoned, and a duplicate hears the same (rule 17, situation 34)", (t) => {
   const stage = Stage.normal();
   let hot = "alpha";
   for (const name of ["alpha", "beta"]) stage.server(name).isStuck = true;
@@ -459,7 +459,7 @@ test("with two attempts on record and no result a request is poisoned, and a dup
   t.deepEqual(stage.replies(), ["1: POISONED again"]);
 });
 
-test("a request in several transactions is resumed by the next hot server, from its last completed one (rule 16, danger 14)", (t) => {
+test("a request in several transactions is resumed by the next hot server, from its last completed one (rule 16, situation 14)", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "1", { isSlow: true });
   stage.transaction("alpha", "1", "reserved");

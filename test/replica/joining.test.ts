@@ -42,7 +42,7 @@ test("a new server gets the log and is taken in by a compare-and-set that names 
   t.true(sameLogs(stage));
 });
 
-test("a joiner that lacks a record, or confirmed in an earlier epoch, is not asked for (rule 8, danger 46)", (t) => {
+test("a joiner that lacks a record, or confirmed in an earlier epoch, is not asked for (rule 8, situation 46)", (t) => {
   const stage = alone();
   stage.server("beta").held.add("saveEpoch");
   stage.start("beta");
@@ -91,7 +91,7 @@ test("while the adding is unknown an acknowledgement needs the disk and the join
   t.deepEqual(stage.replies(), []);
 });
 
-test("a joiner whose primary dies goes back to the table with its memory and its incarnation (rule 8, danger 49)", (t) => {
+test("a joiner whose primary dies goes back to the table with its memory and its incarnation (rule 8, situation 49)", (t) => {
   const stage = alone();
   stage.server("alpha").held.add("compareAndSet");
   stage.start("beta");
@@ -113,7 +113,7 @@ test("a joiner whose primary dies goes back to the table with its memory and its
   t.deepEqual(stage.replies(), ["3: ok at 3 again"]);
 });
 
-test("an adding that lands after the joiner restarted empty harms nothing (danger 5)", (t) => {
+test("an adding that lands after the joiner restarted empty harms nothing (situation 5)", (t) => {
   const stage = alone();
   stage.server("alpha").held.add("compareAndSet");
   stage.start("beta");
@@ -219,7 +219,7 @@ test("a log with the same names and other bytes is found out, and replaced (rule
   t.is(stage.record.inSync.length, 1);
 });
 
-test("a question to follow that comes late ends no newer session (rule 4, danger 19)", (t) => {
+test("a question to follow that comes late ends no newer session (rule 4, situation 19)", (t) => {
   const stage = alone();
   stage.start("beta");
   stage.tick(4);
@@ -256,7 +256,7 @@ test("a server with another application or schema is declined (claim 12)", (t) =
   t.not(stage.lastSent("alpha", "accept").session, "s9");
 });
 
-test("confirms of another session, epoch, incarnation or hash count for nothing (rule 4, danger 18)", (t) => {
+test("confirms of another session, epoch, incarnation or hash count for nothing (rule 4, situation 18)", (t) => {
   const stage = Stage.normal();
   stage.cuts.add("beta>alpha");
   stage.do("alpha", "1");
@@ -276,7 +276,7 @@ test("confirms of another session, epoch, incarnation or hash count for nothing 
   t.deepEqual(stage.replies(), ["1: ok at 1"]);
 });
 
-test("mirrors of another session, epoch or primary, damaged or out of order, are not appended (rule 4, danger 19)", (t) => {
+test("mirrors of another session, epoch or primary, damaged or out of order, are not appended (rule 4, situation 19)", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "1");
   stage.cuts.add("alpha>beta");

@@ -47,7 +47,7 @@ test("an unknown answer is forced when the registry shows the old value: that pr
   t.deepEqual(stage.replies(), ["2: ok at 2"]);
 });
 
-test("the first try lands late, after a second one was sent: that one's clear loss is still won (rule 3, danger 4)", (t) => {
+test("the first try lands late, after a second one was sent: that one's clear loss is still won (rule 3, situation 4)", (t) => {
   const stage = removing();
   const first = stage.heldCas("alpha");
   stage.answerCas("alpha", first.record.writeId, { outcome: "unknown", reason: "timeout" });
@@ -85,7 +85,7 @@ test("a clear loss on the first try: nothing more is acknowledged, the winner is
   t.deepEqual(stage.replies(), []);
 });
 
-test("a write of a dead life lands late: the servers follow what the registry says (danger 4)", (t) => {
+test("a write of a dead life lands late: the servers follow what the registry says (situation 4)", (t) => {
   const stage = removing();
   const late = stage.heldCas("alpha");
   stage.kill("alpha");
@@ -113,7 +113,7 @@ test("an answer to a write that nobody waits for any more changes nothing", (t) 
   t.is(stage.replica("alpha").membership.record?.epoch, record.epoch);
 });
 
-test("a registry that went backwards freezes changes of mode, and the running mode goes on (danger 7)", (t) => {
+test("a registry that went backwards freezes changes of mode, and the running mode goes on (situation 7)", (t) => {
   const stage = Stage.normal();
   const now = stage.registry;
   stage.registry = { record: { ...stage.record, epoch: 2, writeId: "old" }, revision: 2 };
@@ -130,7 +130,7 @@ test("a registry that went backwards freezes changes of mode, and the running mo
   t.is(stage.replica("alpha").state, "hot.alone", "until it is right again");
 });
 
-test("a server that starts refuses a registry older than what its disk has seen (danger 7)", (t) => {
+test("a server that starts refuses a registry older than what its disk has seen (situation 7)", (t) => {
   const stage = Stage.normal();
   const old = { record: { ...stage.record, epoch: 2, writeId: "old" }, revision: 2 };
   stage.kill("alpha");
@@ -146,7 +146,7 @@ test("a server that starts refuses a registry older than what its disk has seen 
   t.is(stage.replica("alpha").state, "waiting", "for beta, which may hold more");
 });
 
-test("a registry that went back and was written again up to the same epoch is said, and what is newer deposes (danger 7)", (t) => {
+test("a registry that went back and was written again up to the same epoch is said, and what is newer deposes (situation 7)", (t) => {
   const stage = Stage.normal();
   const { record } = stage;
   const revision = stage.registry?.revision ?? 0;
@@ -164,7 +164,7 @@ test("a registry that went back and was written again up to the same epoch is sa
   t.true(stage.take().includes("alpha: deposed.unnamed -> deposed"));
 });
 
-test("a missing registry record is not a first start: it is refused, and a server that runs goes on (danger 8)", (t) => {
+test("a missing registry record is not a first start: it is refused, and a server that runs goes on (situation 8)", (t) => {
   const stage = Stage.normal();
   stage.registry = null;
   stage.tick(polls);

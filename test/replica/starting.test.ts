@@ -211,7 +211,7 @@ function totalLoss(afterTotalLoss: "longest" | "wait" = "longest"): Stage {
   return stage;
 }
 
-test("both died: the one that is back waits for the other, and says for whom (danger 23)", (t) => {
+test("both died: the one that is back waits for the other, and says for whom (situation 23)", (t) => {
   const stage = totalLoss();
   stage.start("beta");
   stage.tick(30);
@@ -224,7 +224,7 @@ for (const order of [
   ["alpha", "beta"],
   ["beta", "alpha"],
 ]) {
-  test(`both died, and ${order.join(", then ")} are back: the longest log goes on as a new history (danger 23)`, (t) => {
+  test(`both died, and ${order.join(", then ")} are back: the longest log goes on as a new history (situation 23)`, (t) => {
     const stage = totalLoss();
     for (const name of order) {
       stage.start(name);
@@ -361,7 +361,7 @@ test("recover is refused where nothing is waited for, and where there is no reco
   t.regex(empty.replica("alpha").onRecover(empty.nowMs) ?? "", /twinlog init/);
 });
 
-test("a primary that is back within the suspicion time is another incarnation: its peer takes over (danger 1, rule 1)", (t) => {
+test("a primary that is back within the suspicion time is another incarnation: its peer takes over (situation 1, rule 1)", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "1");
   stage.kill("alpha");
@@ -373,7 +373,7 @@ test("a primary that is back within the suspicion time is another incarnation: i
   t.deepEqual(stage.replies(), ["1: ok at 1 again"]);
 });
 
-test("an old copy of the sole member's disk is refused (danger 28)", (t) => {
+test("an old copy of the sole member's disk is refused (situation 28)", (t) => {
   const stage = new Stage();
   stage.start("alpha");
   stage.tick(2);
@@ -402,7 +402,7 @@ function aloneWithoutBase(): Stage {
   return stage;
 }
 
-test("an empty disk in place of the sole member's is refused, also while the base is 0 (danger 28)", (t) => {
+test("an empty disk in place of the sole member's is refused, also while the base is 0 (situation 28)", (t) => {
   const stage = aloneWithoutBase();
   stage.kill("alpha");
   const { disk } = stage.server("alpha");
@@ -423,7 +423,7 @@ test("an empty disk in place of the sole member's is refused, also while the bas
   t.deepEqual(stage.replies(), ["2: ok at 2 again"]);
 });
 
-test("a copy from before the sole member was alone is refused, whatever the base says (danger 28)", (t) => {
+test("a copy from before the sole member was alone is refused, whatever the base says (situation 28)", (t) => {
   const stage = Stage.normal();
   stage.kill("alpha");
   const alpha = stage.server("alpha");

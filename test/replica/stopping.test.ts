@@ -125,7 +125,7 @@ test("a switch is refused, with the reason, where it cannot be", (t) => {
   t.regex(stage.replica("beta").onSwitch(stage.nowMs) ?? "", /not the primary/);
 });
 
-test("the primary alone loses NATS: it hands its role over through the main link (danger 44)", (t) => {
+test("the primary alone loses NATS: it hands its role over through the main link (situation 44)", (t) => {
   const stage = Stage.normal();
   stage.replica("alpha").onBus(false, stage.nowMs);
   stage.tick(Math.ceil(limits.suspicionMs / limits.heartbeatMs) + 4);
@@ -133,7 +133,7 @@ test("the primary alone loses NATS: it hands its role over through the main link
   t.is(stage.record.mode, "normal");
 });
 
-test("both lose NATS and the backup has it back a moment before: the same primary goes on (danger 31)", (t) => {
+test("both lose NATS and the backup has it back a moment before: the same primary goes on (situation 31)", (t) => {
   const stage = Stage.normal();
   const suspicion = Math.ceil(limits.suspicionMs / limits.heartbeatMs);
   for (const name of ["alpha", "beta"]) stage.replica(name).onBus(false, stage.nowMs);
@@ -237,7 +237,7 @@ test("a primary stops while the registry answers nobody: it waits, and says for 
   t.is(stage.server("alpha").replica, null);
 });
 
-test("both lose NATS: nobody moves, and the same primary goes on (danger 31)", (t) => {
+test("both lose NATS: nobody moves, and the same primary goes on (situation 31)", (t) => {
   const stage = Stage.normal();
   stage.replica("alpha").onBus(false, stage.nowMs);
   stage.replica("beta").onBus(false, stage.nowMs);
@@ -246,7 +246,7 @@ test("both lose NATS: nobody moves, and the same primary goes on (danger 31)", (
   t.is(stage.record.epoch, 3);
 });
 
-test("the registry answers the backup alone: the primary hands its role over through the main link (danger 38)", (t) => {
+test("the registry answers the backup alone: the primary hands its role over through the main link (situation 38)", (t) => {
   const stage = Stage.normal();
   stage.unanswered.add("alpha");
   stage.tick(untilRegistryIsLost - polls - 2);
@@ -256,7 +256,7 @@ test("the registry answers the backup alone: the primary hands its role over thr
   t.is(stage.record.mode, "normal");
 });
 
-test("the registry answers nobody: nobody moves, whoever asks for it (dangers 30 and 31)", (t) => {
+test("the registry answers nobody: nobody moves, whoever asks for it (situations 30 and 31)", (t) => {
   const stage = Stage.normal();
   for (const name of ["alpha", "beta"]) stage.unanswered.add(name);
   stage.tick(untilRegistryIsLost + 20);
@@ -319,7 +319,7 @@ for (const order of [
     ["at once", 0],
     ["almost at once", 1],
   ] as const) {
-    test(`${order.join(", then ")} stop, ${how}: the last one out leaves everything on its disk (danger 24, 48)`, (t) => {
+    test(`${order.join(", then ")} stop, ${how}: the last one out leaves everything on its disk (situation 24, 48)`, (t) => {
       const stage = Stage.normal();
       stopBoth(stage, order, between);
       t.deepEqual(stage.states(), ["down", "down"]);
@@ -371,7 +371,7 @@ test("a backup exits only when the primary has let it go (clean stop)", (t) => {
   );
 });
 
-test("a joiner that stops while its adding is open waits until it is settled (danger 48)", (t) => {
+test("a joiner that stops while its adding is open waits until it is settled (situation 48)", (t) => {
   const stage = new Stage();
   stage.start("alpha");
   stage.tick(2);

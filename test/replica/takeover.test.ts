@@ -298,7 +298,7 @@ test("a deposed primary that is not named syncs what it has and starts again (ru
   t.is(stage.replica("alpha").log.closed.hash, stage.replica("beta").log.closed.hash);
 });
 
-test("a candidate that loses, named, keeps its memory and follows the winner (rule 7, danger 47)", (t) => {
+test("a candidate that loses, named, keeps its memory and follows the winner (rule 7, situation 47)", (t) => {
   const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
   stage.do("alpha", "1");
   stage.server("gamma").held.add("compareAndSet");
@@ -403,7 +403,7 @@ test("a main link that is cut moves the mirror to NATS, and nobody is removed (r
   t.deepEqual(stage.replies(), ["2: ok at 2"]);
 });
 
-test("a main link that is dead one way only is not used for records (danger 42)", (t) => {
+test("a main link that is dead one way only is not used for records (situation 42)", (t) => {
   const stage = Stage.normal();
   stage.cuts.add("alpha>beta main");
   stage.tick(silence + 2);
@@ -432,7 +432,7 @@ test("a backup that is heard and confirms nothing is removed after its time (rul
   t.deepEqual([stage.record.mode, stage.record.primary.incarnation], ["primary-only", incarnation]);
 });
 
-test("a backup whose memory is full takes nothing more, and is removed after its time (rules 10, 15, danger 41)", (t) => {
+test("a backup whose memory is full takes nothing more, and is removed after its time (rules 10, 15, situation 41)", (t) => {
   const stage = Stage.normal();
   const beta = stage.replica("beta");
   Object.assign(beta, { limits: { ...limits, maxRetainedBytes: 0, maxUnflushedBytes: 200 } });

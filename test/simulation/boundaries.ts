@@ -35,7 +35,7 @@ export interface AimedCrash {
   readonly what: BoundaryName;
 }
 
-/** In the words of DESIGN.md, as one does it. */
+/** In the product's words, as one does it. */
 const inWords: Readonly<Record<BoundaryName, string>> = {
   "store.open": "opens its disk",
   "store.get": "reads a value of its disk",

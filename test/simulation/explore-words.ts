@@ -1,4 +1,4 @@
-/** The path to a state of the small world in the words of DESIGN.md, to be read without the code. */
+/** The path to a state of the small world in the product's words, to be read without the code. */
 import type { PeerMessage } from "../../machines/codec/message.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { SmallWorld } from "./explore-world.ts";

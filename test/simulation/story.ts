@@ -1,5 +1,5 @@
 /**
- * What happened in a run, for people: one line an event, in the words of DESIGN.md, with the virtual time.
+ * What happened in a run, for people: one line an event, in the product's words, with the virtual time.
  *
  * What always holds: a line that a fault told carries the number of its occurrence; a shortened story keeps the order,
  * keeps what weighs most, and says how many lines it leaves out.

@@ -2,6 +2,7 @@
  * The tidy checks themselves can fail: each is shown a bad snippet that it must find and a good one that it must let pass.
  */
 import test from "ava";
+import { citesWhatIsNotThere, numbersOf } from "./protocol.ts";
 import { forbiddenImports, importCycles } from "./rooms.ts";
 import {
   noAny,
@@ -9,7 +10,6 @@ import {
   noHiddenInputs,
   noPathsOfOneMachine,
   nothingUnfinished,
-  notTooLong,
   opensWithItsPurpose,
 } from "./rules.ts";
 import { parseSource } from "./sources.ts";
@@ -181,9 +181,17 @@ test("the type any is found, the word is not", (t) => {
   }
 });
 
-test("a file that is too long is found", (t) => {
-  t.is(notTooLong(parseSource("a.ts", "x\n".repeat(501))).length, 1);
-  t.is(notTooLong(parseSource("a.ts", "x\n".repeat(500))).length, 0);
+test("a number that the protocol does not have is found, and so is a document that is not here", (t) => {
+  const page = ["## Rules", "1. One.", "2. Two.", "## Situations", "1. One.", "## Invariants", "1. One.", ""].join(
+    "\n",
+  );
+  const numbers = numbersOf(page);
+  t.deepEqual(numbers, { rule: [1, 2], situation: [1], invariant: [1] });
+  const wrong = (text: string) => citesWhatIsNotThere("a.ts", text, numbers).length;
+  t.is(wrong("rules 1 and 2, situation 1, Invariant 1"), 0);
+  t.is(wrong("rules 1, 2 and 3"), 1);
+  t.is(wrong(`situation ${2}; invariants ${0} and 1`), 2);
+  t.is(wrong(joined("DES", "IGN.md says so")), 1);
 });
 
 /** Puts together what must not stand in this file as it is. */

@@ -7,7 +7,6 @@ import type { SourceFile } from "./sources.ts";
 
 type Rule = (file: SourceFile) => string[];
 
-export const maxLines = 500;
 export const wantedLines = 400;
 
 const asksTheWorld = [
@@ -44,11 +43,6 @@ export const noAny: Rule = ({ path, code }) =>
     "use unknown and look",
   );
 
-export const notTooLong: Rule = ({ path, text }) => {
-  const lines = lineCount(text);
-  return lines > maxLines ? [`${path}: ${lines} lines; more than ${maxLines} is more than one idea`] : [];
-};
-
 const marks =
   /\b(T[O]DO|F[I]XME|X[X]X|H[A]CK)\b|@ts-[i]gnore|@ts-[n]ocheck|biome-[i]gnore|oxlint-[d]isable|eslint-[d]isable/;
 const halfTests = /\btest\.(serial\.)?(skip|todo|failing|only)\b/;
@@ -72,14 +66,7 @@ export const opensWithItsPurpose: Rule = ({ path, text }) => {
   return words.length >= 30 ? [] : [`${path}: must open with a comment that says what the file is for`];
 };
 
-export const sourceRules: Rule[] = [
-  noHiddenInputs,
-  noDefaultExport,
-  noAny,
-  notTooLong,
-  nothingUnfinished,
-  opensWithItsPurpose,
-];
+export const sourceRules: Rule[] = [noHiddenInputs, noDefaultExport, noAny, nothingUnfinished, opensWithItsPurpose];
 
 export function lineCount(text: string): number {
   return text.split("\n").length - (text.endsWith("\n") ? 1 : 0);

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { citesWhatIsNotThere, numbersOf } from "./protocol.ts";
 import { forbiddenImports, importCycles } from "./rooms.ts";
 import { lineCount, noPathsOfOneMachine, sourceRules, wantedLines } from "./rules.ts";
 import { listFiles, readSource } from "./sources.ts";
@@ -30,6 +31,21 @@ for (const rule of sourceRules) {
     t.deepEqual(sources.flatMap(rule), []);
   });
 }
+
+test("every rule, situation and invariant that is cited is in machines/PROTOCOL.md, and every document is here", (t) => {
+  const numbers = numbersOf(readFileSync(join(root, "machines/PROTOCOL.md"), "utf8"));
+  t.true(numbers.rule.length >= 18 && numbers.situation.length >= 50 && numbers.invariant.length >= 10);
+  for (const list of Object.values(numbers))
+    t.deepEqual(
+      list,
+      [...new Set(list)].sort((a, b) => a - b),
+    );
+  const texts = paths.filter((path) => /\.(ts|mjs|md)$/.test(path));
+  t.deepEqual(
+    texts.flatMap((path) => citesWhatIsNotThere(path, readFileSync(join(root, path), "utf8"), numbers)),
+    [],
+  );
+});
 
 test("long files are named", (t) => {
   const long = sources.filter(({ text }) => lineCount(text) > wantedLines);

@@ -3,7 +3,7 @@
  * and makes as few effects as there can be: one put for an order that rests or is partly filled, one delete for one
  * that is filled, one push for an execution.
  *
- * Choices that DESIGN.md leaves open: a post-only order is looked at for trading before its time in force; a replace
+ * Choices where venues differ: a post-only order is looked at for trading before its time in force; a replace
  * keeps its place only for less quantity at the same price; any other replace is a new GTC order with the old id, which
  * may trade, except that a post-only order stays post-only: where its replace would trade it is rejected and the
  * order stays as it was. An order id is refused while an order of that id rests, for market orders too.

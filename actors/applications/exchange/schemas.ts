@@ -1,5 +1,5 @@
 /**
- * What the exchange's clients send and get, and what it stores (DESIGN.md, the exchange). Prices are whole ticks,
+ * What the exchange's clients send and get, and what it stores. Prices are whole ticks,
  * quantities whole units, both from 1 to 2^53-1; their product is never formed. Order ids are unique among a symbol's live orders.
  */
 import { z } from "zod";
