@@ -19,6 +19,7 @@ import { FailoverActor } from "./failover/failover-actor.ts";
 import { Loader } from "./loader.ts";
 import { type Observer, Watcher } from "./observer.ts";
 import { OperatorActor } from "./operator/operator-actor.ts";
+import type { Troubles } from "./operator/troubles.ts";
 import { ReplicationActor } from "./replication/replication-actor.ts";
 import { storedLog, wholeLog } from "./stored-log.ts";
 import type { LinkKind, World } from "./world/ports.ts";
@@ -28,6 +29,8 @@ export interface LifeOptions {
   readonly application: Application;
   readonly world: World;
   readonly process: { pid: number; version: string };
+  /** The server's, from one life to the next. */
+  readonly troubles: Troubles;
   /** Only for those who break a rule on purpose. */
   readonly rules?: Rules;
   readonly observer?: Observer;
@@ -124,6 +127,7 @@ export class Life {
       stage,
       replica,
       process,
+      troubles: options.troubles,
       actors: [this.#application, this.#replication, this.#flushes, this.#failover],
       flush: () => this.#flushes.flush(),
       facts: () => ({
@@ -200,6 +204,7 @@ export class Life {
   #onTick(): void {
     this.#application.onTick();
     this.#replication.onTick();
+    this.#operator.onTick();
   }
 
   #onTurnEnd(): void {
@@ -333,6 +338,7 @@ export class Life {
   async #tearDown(end: LifeEnd): Promise<LifeEnd> {
     if (this.#replica !== null) this.#operator.stop();
     this.#stage.close();
+    this.#options.troubles.onLifeEnded();
     for (const actor of [this.#application, this.#replication, this.#failover]) actor.stop();
     if (end.reason === "exit" && this.#replica !== null) await this.#flushes.last();
     await this.#checkpoint.close();

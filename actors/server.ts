@@ -4,9 +4,10 @@
  * at a time; the server ends on purpose, or with the error that ended its life.
  */
 import { Life, type LifeEnd, type LifeOptions } from "./life.ts";
+import { Troubles } from "./operator/troubles.ts";
 import type { Link } from "./world/ports.ts";
 
-export type ServerOptions = LifeOptions;
+export type ServerOptions = Omit<LifeOptions, "troubles">;
 export type ServerEnd = Exclude<LifeEnd, { reason: "restart" }>;
 
 export interface ServerHandle {
@@ -30,6 +31,7 @@ function payloadFault({ settings, world }: ServerOptions): string {
 
 export function startServer(options: ServerOptions): ServerHandle {
   const { world } = options;
+  const troubles = new Troubles(world.clock, world.log);
   let life: Life | null = null;
   let isStopping = false;
 
@@ -49,7 +51,7 @@ export function startServer(options: ServerOptions): ServerHandle {
       await listen(world.main);
       for (;;) {
         if (isStopping) return { reason: "exit" };
-        life = new Life(options);
+        life = new Life({ ...options, troubles });
         const end = await life.begin();
         life = null;
         if (end.reason !== "restart") return end;

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { Mode } from "./registry.ts";
+import { Trouble } from "./troubles.ts";
 
 /** none: the server is no member now (it starts, joins, was deposed, or refuses). */
 export const Role = z.enum(["primary", "backup", "none"]);
@@ -37,6 +38,8 @@ export const ServerStatus = z.object({
   why: z.string(),
   /** What or whom it waits for, and what would help; empty when it waits for nothing. */
   waitingFor: z.string(),
+  /** What is wrong now; empty where all is well. */
+  troubles: z.array(Trouble).default([]),
   /** Requests that run or wait to be committed. */
   inFlight: z.number().int().nonnegative(),
   /** `twinlog drill` may kill and cut here (settings.testService). */

@@ -16,6 +16,7 @@ import {
 import { mayAnswerTo, subjects } from "../../schemas/subjects.ts";
 import type { Actor, Stage } from "../actor.ts";
 import type { BusMessage, Subscription, Timer, World } from "../world/ports.ts";
+import type { Troubles } from "./troubles.ts";
 
 export interface OperatorParts {
   readonly settings: Settings;
@@ -26,6 +27,7 @@ export interface OperatorParts {
   /** What the replica does not know of this server. */
   readonly facts: () => Pick<ServerStatus, "application" | "flushed" | "synced" | "links">;
   readonly flush: () => Promise<void>;
+  readonly troubles: Troubles;
   readonly process: { pid: number; version: string };
 }
 
@@ -82,6 +84,13 @@ export class OperatorActor {
     this.#subscriptions = [];
   }
 
+  /** The replica is asked what troubles it; the actors say it themselves. */
+  onTick(): void {
+    const { troubles, replica } = this.#parts;
+    for (const [code, message] of replica().troubles()) troubles.set(code, message);
+    troubles.onTick();
+  }
+
   #schedule(): void {
     const { stage, settings } = this.#parts;
     this.#timer = stage.after(settings.limits.statusMs, () => {
@@ -95,7 +104,7 @@ export class OperatorActor {
   }
 
   status(): ServerStatus {
-    const { settings, world, facts, process } = this.#parts;
+    const { settings, world, facts, process, troubles } = this.#parts;
     const replica = this.#parts.replica();
     return {
       service: settings.service,
@@ -111,6 +120,7 @@ export class OperatorActor {
       committed: replica.committed,
       why: replica.why,
       waitingFor: replica.waitingFor,
+      troubles: troubles.open,
       inFlight: replica.intake.inFlight,
       testService: settings.testService,
       atMs: world.clock.wallMs(),

@@ -31,6 +31,7 @@ import { RunningLifecycle, type Transition } from "./running-lifecycle.ts";
 import type { ServingView } from "./serving.ts";
 import { meaningOf } from "./settled.ts";
 import { Standing } from "./standing.ts";
+import { type ReplicaTroubles, troublesOf } from "./troubles.ts";
 import type { Recovered, RegistryAnswer, ReplicaOptions } from "./types.ts";
 
 export class Replica extends Standing implements IntakeView, ServingView, FollowerView, DueView, ProposalView {
@@ -431,6 +432,11 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
   #leave(): void {
     this.leaving.ask(this);
     if (this.stopping) this.waitingFor = this.leaving.waitsFor(this) || this.waitingFor;
+  }
+
+  /** What is wrong now, for operators. */
+  troubles(): ReplicaTroubles {
+    return troublesOf(this);
   }
 
   // --- operators --------------------------------------------------------------------------------------------------

@@ -187,6 +187,7 @@ function statusOf(changes: Partial<ServerStatus>): ServerStatus {
     links: { main: "up", failsafe: "up" },
     why: "backup joined",
     waitingFor: "",
+    troubles: [],
     inFlight: 0,
     testService: false,
     atMs: 0,

@@ -38,6 +38,7 @@ const status = (service: string, name: string, changes: Partial<ServerStatus>): 
   links: { main: "up", failsafe: "up" },
   why: "the backup joined",
   waitingFor: "",
+  troubles: [],
   inFlight: 0,
   testService: true,
   atMs: 0,

@@ -4,6 +4,7 @@
  */
 import type { Application } from "../../actors/application/define.ts";
 import { Life, type LifeEnd } from "../../actors/life.ts";
+import { Troubles } from "../../actors/operator/troubles.ts";
 import type { Link, LinkKind, Registry, World } from "../../actors/world/ports.ts";
 import { decodeMessage, encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
 import { initialRecord } from "../../machines/replica/initial-record.ts";
@@ -79,6 +80,7 @@ export class OneServer {
       ...options.settings,
     });
     this.life = new Life({
+      troubles: new Troubles(world.clock, world.log),
       settings,
       application: options.application,
       world,

@@ -30,6 +30,7 @@ function statusOf(more: Partial<ServerStatus>): ServerStatus {
     links: { main: "up", failsafe: "up" },
     why: "",
     waitingFor: "",
+    troubles: [],
     inFlight: 0,
     testService: false,
     atMs: 0,

@@ -80,6 +80,7 @@ async function serve(): Promise<void> {
     links: { main: "up", failsafe: "up" },
     why: "the test says so",
     waitingFor: "",
+    troubles: [],
     inFlight: 0,
     testService: false,
   };

@@ -1,0 +1,39 @@
+/**
+ * Every trouble that a server can have: what keeps a user from what was promised to him, while the server goes on. What
+ * always holds: a code says one thing and costs one thing; a server shows its open troubles in its status, and
+ * `twinlog status` derives from them whether a failover would work.
+ */
+import { z } from "zod";
+
+/** What a trouble costs while it is open: the redundancy, the service, or nothing yet. */
+export type TroubleCost = "failover" | "service" | "nothing";
+
+export interface TroubleKind {
+  /** For people, where the server's own message is not at hand: what it is, in a few words. */
+  readonly says: string;
+  readonly costs: TroubleCost;
+}
+
+/** Codes never change their meaning; tools that do not know one take it to cost the failover. */
+export const troubleKinds = {
+  "server.waiting": { says: "the server is no member and waits", costs: "failover" },
+  "backup.lost": { says: "no backup is in sync", costs: "failover" },
+  "backup.missing": { says: "a configured backup is not in sync, another one is", costs: "nothing" },
+  "registry.frozen": {
+    says: "the registry lost its record or went back: no change of mode is possible",
+    costs: "failover",
+  },
+  "intake.paused": { says: "an operator paused the intake of requests", costs: "service" },
+} as const satisfies Record<string, TroubleKind>;
+
+export type TroubleCode = keyof typeof troubleKinds;
+
+/** As a status carries it. `code` may be one of a newer program. */
+export const Trouble = z.object({
+  code: z.string(),
+  /** One line for a person: what is wrong and what would help. */
+  message: z.string(),
+  /** Wall clock of the server when it was raised, ms since 1970. */
+  sinceMs: z.number(),
+});
+export type Trouble = z.infer<typeof Trouble>;

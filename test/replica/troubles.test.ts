@@ -1,0 +1,55 @@
+/** What troubles a replica, as operators are told: raised where it keeps a user from what was promised, null where all is well. */
+import test from "ava";
+import { limits, Stage } from "./stage.ts";
+
+const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
+
+function troublesOf(stage: Stage, name: string): Record<string, string> {
+  const open = stage.replica(name).troubles();
+  return Object.fromEntries(open.flatMap(([code, message]) => (message === null ? [] : [[code, message]])));
+}
+
+test("two servers in sync have no trouble", (t) => {
+  const stage = Stage.normal();
+  t.deepEqual([troublesOf(stage, "alpha"), troublesOf(stage, "beta")], [{}, {}]);
+});
+
+test("a primary whose backup is lost says so until another is in sync, and what waits says for what", (t) => {
+  const stage = Stage.normal();
+  stage.kill("beta");
+  stage.tellGone("beta");
+  t.deepEqual(troublesOf(stage, "alpha"), {
+    "backup.lost": "no backup is in sync (beta): a failover would not work",
+  });
+  stage.kill("alpha");
+  stage.start("beta");
+  stage.tick(polls);
+  t.deepEqual(Object.keys(troublesOf(stage, "beta")), ["server.waiting"]);
+  t.regex(troublesOf(stage, "beta")["server.waiting"] ?? "", /waits for alpha/);
+  stage.start("alpha");
+  stage.tick(3 * polls);
+  t.deepEqual([troublesOf(stage, "alpha"), troublesOf(stage, "beta")], [{}, {}]);
+});
+
+test("of three servers, one that is missing costs nothing while another is in sync", (t) => {
+  const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
+  stage.kill("gamma");
+  stage.tellGone("gamma");
+  t.deepEqual(troublesOf(stage, "alpha"), { "backup.missing": "not in sync: gamma" });
+});
+
+test("a registry that lost its record troubles every server that reads it", (t) => {
+  const stage = Stage.normal();
+  stage.registry = null;
+  stage.tick(polls);
+  t.regex(troublesOf(stage, "alpha")["registry.frozen"] ?? "", /record is gone/);
+  t.regex(troublesOf(stage, "beta")["registry.frozen"] ?? "", /record is gone/);
+});
+
+test("a paused intake troubles the primary until it goes on", (t) => {
+  const stage = Stage.normal();
+  stage.replica("alpha").onPause(true);
+  t.deepEqual(Object.keys(troublesOf(stage, "alpha")), ["intake.paused"]);
+  stage.replica("alpha").onPause(false);
+  t.deepEqual(troublesOf(stage, "alpha"), {});
+});
