@@ -60,7 +60,7 @@ export function startServer(options: ServerOptions): ServerHandle {
     } catch (error) {
       return { reason: "failed", error: error instanceof Error ? error : new Error(String(error)) };
     } finally {
-      await Promise.allSettled([world.main.stop(), world.failsafe.stop()]);
+      await Promise.allSettled([world.main.stop(), world.failsafe.stop(), world.store.release()]);
       await world.bus.stop();
     }
   };

@@ -8,9 +8,9 @@ import { cp, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { applicationParts, schemaDigest } from "../actors/application/define.ts";
-import type { Clock, StoreEntry } from "../actors/world/ports.ts";
+import { type Clock, type StoreEntry, StoreError } from "../actors/world/ports.ts";
 import { LevelStore } from "../actors/world/store-level.ts";
-import { holderOf } from "../actors/world/store-lock.ts";
+import { DirectoryLock } from "../actors/world/store-lock.ts";
 import { KeyedHash } from "../machines/checkpoint/keyed-hash.ts";
 import { everything, metaKey, readMeta } from "../machines/checkpoint/layout.ts";
 import { type RecoveryVisitor, Scan } from "../machines/checkpoint/scan.ts";
@@ -51,21 +51,27 @@ export interface InspectVisitor {
 export async function inspect(directory: string, clock: Clock, visitor: InspectVisitor): Promise<Inspection> {
   const store = existsSync(join(directory, "store")) ? join(directory, "store") : directory;
   if (!existsSync(join(store, "active"))) throw new InspectError(`${directory} holds no server's store`);
-  const holder = await holderOf(store);
-  if (holder !== null)
-    throw new InspectError(
-      `process ${holder} runs on ${store}: stop that server first, or ask it with \`twinlog status\``,
-    );
+  const lock = await lockOf(store);
   const folder = await mkdtemp(join(tmpdir(), "twinlog-inspect-"));
   // Whoever reads the output may go away, and end this process with it.
   const remove = () => rmSync(folder, { recursive: true, force: true });
   process.once("exit", remove);
   try {
-    await cp(store, folder, { recursive: true, mode: constants.COPYFILE_FICLONE });
+    await cp(store, folder, { recursive: true, mode: constants.COPYFILE_FICLONE }).finally(() => lock?.release());
     return await look(new LevelStore(folder, clock), clock, visitor);
   } finally {
     process.off("exit", remove);
     remove();
+  }
+}
+
+/** Held while the store is copied. */
+async function lockOf(store: string): Promise<DirectoryLock | null> {
+  try {
+    return await DirectoryLock.takeIfUsed(store);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    throw new InspectError(`${error.message}: stop that server first, or ask it with \`twinlog status\``);
   }
 }
 
@@ -99,7 +105,7 @@ async function look(store: LevelStore, clock: Clock, visitor: InspectVisitor): P
     if (recovered === null) throw new InspectError("the store is empty: its server has never flushed");
     return { meta, application, parts, end: recovered.end };
   } finally {
-    await store.close();
+    await store.release();
   }
 }
 

@@ -142,6 +142,22 @@ export class Database {
   }
 }
 
+export interface HeldDatabase {
+  close(): Promise<void>;
+}
+
+/** Opens a database, made if it is missing, only so that no other process can until this one closes it or has ended. */
+export async function holdDatabase(path: string): Promise<HeldDatabase> {
+  const level = new Level<Uint8Array, Uint8Array>(path, { keyEncoding: "view", valueEncoding: "view" });
+  try {
+    await level.open();
+  } catch (error) {
+    throw storeErrorOf(error, path);
+  }
+  return { close: () => level.close() };
+}
+
+const noLocks = /no locks available|not implemented|not supported|invalid argument/i;
 const noRoom = /no space left|disk quota|file too large|ENOSPC|EDQUOT|EFBIG/i;
 const damaged = /corruption|checksum|does not exist \(create_if_missing|missing files|no such file/i;
 
@@ -152,6 +168,12 @@ export function storeErrorOf(error: unknown, path: string): StoreError {
   if (cause instanceof Error) return storeErrorOf(cause, path);
   const text = `${path}: ${message}`;
   const options = { cause: error };
+  if (code === "LEVEL_LOCKED" && noLocks.test(message))
+    return new StoreError(
+      "failed",
+      `${text} (this file system cannot lock files: a store needs one that can)`,
+      options,
+    );
   if (code === "LEVEL_LOCKED") return new StoreError("locked", `${text} (another process has it open)`, options);
   if (noRoom.test(message)) return new StoreError("full", text, options);
   if (code === "LEVEL_CORRUPTION" || damaged.test(message)) return new StoreError("damaged", text, options);

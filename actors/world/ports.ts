@@ -142,7 +142,7 @@ export type StoreEntry = readonly [key: Uint8Array, value: Uint8Array];
 
 /** One server's durable key-value store, ordered by key bytes. Writes are atomic batches, applied in the order of the calls. */
 export interface Store {
-  /** Takes the directory's lock, removes an unfinished side directory and opens. Throws StoreError. */
+  /** Makes the directory this process's, unless it is already, removes an unfinished side directory and opens. Throws StoreError. */
   open(): Promise<void>;
   /** Sees every write that is done; one that is still under way may be seen or not. */
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
@@ -154,7 +154,10 @@ export interface Store {
   image(): AsyncIterable<StoreEntry>;
   /** An empty store in a side directory; `adopt` makes it this store, atomically and durably, and drops the old one (rule 7). */
   side(): Promise<SideStore>;
+  /** The directory stays this process's, for its next life. */
   close(): Promise<void>;
+  /** Closes, and lets other processes have the directory. */
+  release(): Promise<void>;
 }
 
 export interface SideStore {

@@ -26,7 +26,10 @@ export class StoreDirectory {
     return join(this.path, this.#active);
   }
 
-  /** Removes what is unfinished. True if there is no database yet: make one in `active`, then call `made`. Throws `damaged`. */
+  /**
+   * True if there is no database yet: make one in `active`, then call `made`. False: open it, then call `tidy`. Throws
+   * `damaged`.
+   */
   async open(): Promise<boolean> {
     const names = await readdir(this.path);
     const folders = names.filter((name) => folderPattern.test(name));
@@ -34,7 +37,7 @@ export class StoreDirectory {
       if (folders.length > 0 && !names.includes(makingName))
         throw new StoreError("damaged", `${this.path} has databases, but the file that names the right one is gone`);
       await this.#writeDurably(makingName, "");
-      await this.#removeAllBut(folders, "");
+      await this.#removeAllBut("");
       this.#active = "store-1";
       return true;
     }
@@ -42,9 +45,16 @@ export class StoreDirectory {
     if (!folders.includes(named))
       throw new StoreError("damaged", `${this.path}: the database ${JSON.stringify(named)} is gone`);
     this.#active = named;
-    await this.#removeAllBut(folders, named);
-    await rm(join(this.path, makingName), { force: true });
     return false;
+  }
+
+  /**
+   * Removes what is unfinished. Only once the active database is open: where a program that knows nothing of our lock has
+   * it, LevelDB's own has refused by then.
+   */
+  async tidy(): Promise<void> {
+    await this.#removeAllBut(this.#active);
+    await rm(join(this.path, makingName), { force: true });
   }
 
   /** The first database is there and on the disk. */
@@ -66,9 +76,9 @@ export class StoreDirectory {
     this.#active = name;
   }
 
-  async #removeAllBut(folders: readonly string[], kept: string): Promise<void> {
-    for (const folder of folders)
-      if (folder !== kept) await rm(join(this.path, folder), { recursive: true, force: true });
+  async #removeAllBut(kept: string): Promise<void> {
+    for (const name of await readdir(this.path))
+      if (folderPattern.test(name) && name !== kept) await rm(join(this.path, name), { recursive: true, force: true });
   }
 
   async #writeDurably(name: string, text: string): Promise<void> {

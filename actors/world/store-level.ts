@@ -1,8 +1,9 @@
 /**
  * The Store port on LevelDB: one server's directory with one database that counts, and at times one beside it that is
  * being filled to take its place (rule 7).
- * What always holds: only one process has the directory, and opens each database in it once; writes happen in the order
- * of the calls; after a disk error the handle is dead and says why (rule 14); `adopt` is one durable step.
+ * What always holds: only one process has the directory, from the first opening to the end, and opens each database in it
+ * once; nothing in it is touched before it is this process's; writes happen in the order of the calls; after a disk error
+ * the handle is dead and says why (rule 14); `adopt` is one durable step.
  */
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
@@ -110,19 +111,19 @@ export class LevelStore implements Store {
   }
 
   async open(): Promise<void> {
-    assert(this.#lock === null && this.#contents === null, "a store is opened once");
+    assert(this.#contents === null, "a store is open once");
     try {
       await makeDirectory(this.#directory);
-      this.#lock = await DirectoryLock.take(this.#directory);
+      this.#lock ??= await DirectoryLock.take(this.#directory);
       const create = await this.#files.open();
       const database = await Database.open(this.#files.active, this.#clock, { create });
       this.#contents = new Contents(database);
       if (create) {
         await database.syncAll();
         await this.#files.made();
-      }
+      } else await this.#files.tidy();
     } catch (error) {
-      await this.close();
+      await this.release();
       throw storeErrorOf(error, this.#directory);
     }
   }
@@ -165,13 +166,18 @@ export class LevelStore implements Store {
   async close(): Promise<void> {
     const contents = this.#contents;
     this.#contents = null;
+    await this.#side?.leave();
+    await contents?.end();
+    await contents?.database.close();
+  }
+
+  async release(): Promise<void> {
     try {
-      await this.#side?.leave();
-      await contents?.end();
-      await contents?.database.close();
+      await this.close();
     } finally {
-      await this.#lock?.release();
+      const lock = this.#lock;
       this.#lock = null;
+      await lock?.release();
     }
   }
 

@@ -1,132 +1,131 @@
 /**
- * One process for each store directory (situation 29). What always holds:
- * 1. The lock file is made by linking a finished file, so that it is never seen half written, and of two who try at once
- *    one wins.
- * 2. A lock that a dead process left is taken over: it names the process by its id and its start, so that a new process
- *    with the old id is not taken for the owner; a lock that was copied along with the directory counts as left.
- * 3. LevelDB's own lock stands behind this one, for processes that cannot see each other. This one comes first, because
- *    LevelDB loses its own when the same process tries to open a database twice.
+ * One process for each directory (situation 29), also for processes that cannot see each other: two containers with one
+ * volume, each with process ids of its own (situation 55). What always holds:
+ * 1. The lock is a small database of its own, `locked/`, which its holder keeps open: LevelDB has the kernel lock a file in
+ *    it, which ends with the process, however that ends. Nothing is ever stored in it and nothing takes its place, neither a
+ *    snapshot nor a store that is set aside; the locked file itself is never removed.
+ * 2. Within one process nothing is opened twice: a second opening, refused or not, would give the kernel's lock away.
+ * 3. Who holds it stands in the file `holder`, for people: no decision rests on it.
  */
 import { randomBytes } from "node:crypto";
-import { link, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
+import { type HeldDatabase, holdDatabase } from "./database-level.ts";
 import { StoreError } from "./ports.ts";
 
-const lockName = "lock";
+const lockName = "locked";
+const holderName = "holder";
+/** The kernel's lock is on this file of LevelDB's. */
+const lockedFile = "LOCK";
 
-interface Owner {
+/** Real paths of the directories that this process has. */
+const held = new Set<string>();
+
+interface Holder {
   readonly pid: number;
-  /** When that process started, in a form that only equals itself; null where the system does not tell. */
-  readonly started: string | null;
-  readonly directory: string;
+  readonly host: string;
+  /** The space in which the process id counts (Linux); null where the system does not tell. */
+  readonly space: string | null;
 }
 
 export class DirectoryLock {
-  readonly #path: string;
-  readonly #text: string;
+  readonly #home: string;
+  readonly #database: HeldDatabase;
 
-  private constructor(path: string, text: string) {
-    this.#path = path;
-    this.#text = text;
+  private constructor(home: string, database: HeldDatabase) {
+    this.#home = home;
+    this.#database = database;
   }
 
-  /** Throws StoreError `locked` when a living process, this one included, has the directory. */
+  /** Throws StoreError `locked` when a living process, this one included, has the directory. Nothing was touched then. */
   static async take(directory: string): Promise<DirectoryLock> {
     const home = await realpath(directory);
-    const path = join(home, lockName);
-    const owner: Owner = { pid: process.pid, started: await startOf(process.pid), directory: home };
-    const lock = new DirectoryLock(path, `${JSON.stringify(owner)}\n`);
-    const draft = `${path}-${randomBytes(8).toString("hex")}`;
-    await writeFile(draft, lock.#text, { flag: "wx" });
+    if (held.has(home)) throw inUse(home, `process ${process.pid}, this one`);
+    held.add(home);
     try {
-      while (!(await linked(draft, path))) await removeIfLeft(path, home);
-    } finally {
-      await rm(draft, { force: true });
+      const database = await hold(join(home, lockName));
+      await writeHolder(home);
+      return new DirectoryLock(home, database);
+    } catch (error) {
+      held.delete(home);
+      if (error instanceof StoreError && error.code === "locked") throw inUse(home, await holderOf(home));
+      throw error;
     }
-    return lock;
+  }
+
+  /**
+   * For those who only look: takes it where the directory looks used, so that nobody begins to use it meanwhile. Null: nobody
+   * has it, or it cannot be locked here. Throws as `take` does when somebody has it.
+   */
+  static async takeIfUsed(directory: string): Promise<DirectoryLock | null> {
+    const isMarked = await stat(join(directory, holderName)).catch(() => null);
+    if (isMarked === null) return null;
+    try {
+      return await DirectoryLock.take(directory);
+    } catch (error) {
+      if (error instanceof StoreError && error.code !== "locked") return null;
+      throw error;
+    }
   }
 
   async release(): Promise<void> {
-    const found = await readFile(this.#path, "utf8").catch(() => "");
-    if (found === this.#text) await rm(this.#path, { force: true });
+    if (!held.has(this.#home)) return;
+    await rm(join(this.#home, holderName), { force: true });
+    await this.#database.close();
+    held.delete(this.#home);
   }
 }
 
-/** The process that has the directory now; null: nobody. Changes nothing, for those who only look. */
-export async function holderOf(directory: string): Promise<number | null> {
-  const home = await realpath(directory);
-  const text = await readFile(join(home, lockName), "utf8").catch(() => null);
-  const owner = text === null ? null : readOwner(text);
-  return owner !== null && owner.directory === home && (await isAlive(owner)) ? owner.pid : null;
+function inUse(home: string, holder: string): StoreError {
+  return new StoreError("locked", `${home} is in use by ${holder}`);
 }
 
-async function linked(draft: string, path: string): Promise<boolean> {
+/** A crash may have left half a database: what is in it is worth nothing, only whose it is. */
+async function hold(path: string): Promise<HeldDatabase> {
   try {
-    await link(draft, path);
-    return true;
+    return await holdDatabase(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
+    if (!(error instanceof StoreError) || error.code !== "damaged") throw error;
+    for (const name of await readdir(path))
+      if (name !== lockedFile) await rm(join(path, name), { recursive: true, force: true });
+    return await holdDatabase(path);
   }
 }
 
-/** Removes a lock that nobody holds any more; throws `locked` if somebody does. */
-async function removeIfLeft(path: string, home: string): Promise<void> {
-  const text = await readFile(path, "utf8").catch(() => null);
-  if (text === null) return;
-  const owner = readOwner(text);
-  if (owner !== null && owner.directory === home && (await isAlive(owner)))
-    throw new StoreError(
-      "locked",
-      `${home} is in use by process ${owner.pid}; one server has one directory (if that process is no Twinlog server, remove ${path})`,
-    );
-  // Moved away under a name of its own first: if it is not what was read, another process was quicker, and gets it back.
-  const aside = `${path}-${randomBytes(8).toString("hex")}`;
-  try {
-    await rename(path, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-    throw error;
-  }
-  if ((await readFile(aside, "utf8")) !== text) await linked(aside, path);
-  await rm(aside, { force: true });
+async function writeHolder(home: string): Promise<void> {
+  const holder: Holder = { pid: process.pid, host: hostname(), space: await spaceOfIds() };
+  const draft = join(home, `${holderName}-${randomBytes(8).toString("hex")}`);
+  await writeFile(draft, `${JSON.stringify(holder)}\n`);
+  await rename(draft, join(home, holderName));
 }
 
-function readOwner(text: string): Owner | null {
+/** In words. */
+async function holderOf(home: string): Promise<string> {
+  const path = join(home, holderName);
+  const holder = readHolder(await readFile(path, "utf8").catch(() => ""));
+  if (holder === null) return "another process";
+  const since = await stat(path).then(
+    ({ mtime }) => `, since ${mtime.toISOString()}`,
+    () => "",
+  );
+  const isElsewhere = holder.host !== hostname() || holder.space !== (await spaceOfIds());
+  const where = isElsewhere ? ` of another container or machine (host ${holder.host})` : "";
+  return `process ${holder.pid}${where}${since}`;
+}
+
+function readHolder(text: string): Holder | null {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== "object" || value === null) return null;
-    const { pid, started, directory } = value as Record<string, unknown>;
-    if (typeof pid !== "number" || !Number.isInteger(pid) || pid <= 0 || typeof directory !== "string") return null;
-    return { pid, started: typeof started === "string" ? started : null, directory };
+    const { pid, host, space } = value as Record<string, unknown>;
+    if (typeof pid !== "number" || typeof host !== "string") return null;
+    return { pid, host, space: typeof space === "string" ? space : null };
   } catch {
     return null;
   }
 }
 
-async function isAlive(owner: Owner): Promise<boolean> {
-  try {
-    process.kill(owner.pid, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
-  }
-  const started = await startOf(owner.pid);
-  return started === null || owner.started === null ? started !== ended : started === owner.started;
-}
-
-const ended = "ended";
-
-/** The boot and the tick at which a process started (Linux); `ended` for a zombie; null where the system does not tell. */
-async function startOf(pid: number): Promise<string | null> {
-  try {
-    const [boot, stat] = await Promise.all([
-      readFile("/proc/sys/kernel/random/boot_id", "utf8"),
-      readFile(`/proc/${pid}/stat`, "utf8"),
-    ]);
-    // The second field is the program's name in brackets and may hold anything; the third is the state, the 22nd the start.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" || fields[0] === "X" ? ended : `${boot.trim()}/${fields[19]}`;
-  } catch {
-    return null;
-  }
+async function spaceOfIds(): Promise<string | null> {
+  return await readlink("/proc/self/ns/pid").catch(() => null);
 }

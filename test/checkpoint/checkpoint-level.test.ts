@@ -58,6 +58,7 @@ test("a snapshot through two real stores", async (t) => {
   });
   t.is((await to.checkpoint.open({}))?.end.hash, from.log.hash);
   await Promise.all([from.checkpoint.close(), to.checkpoint.close()]);
+  await store.release();
   const read = await readBack(new LevelStore(join(directory, "b"), clock), beta);
   t.deepEqual(read?.state, from.log.modelAt(58).plain());
 });

@@ -163,4 +163,8 @@ export class MemoryStore implements Store {
     this.#isOpen = false;
     this.disk.isOpen = false;
   }
+
+  async release(): Promise<void> {
+    if (this.#isOpen) await this.close();
+  }
 }

@@ -214,5 +214,6 @@ export async function readBack(store: Store, who: Identity = identity): Promise<
     return recovered === null ? null : { recovered, state: model.plain(), batches };
   } finally {
     await checkpoint.close();
+    await store.release();
   }
 }

@@ -14,11 +14,16 @@ import { makeRig } from "./rig.ts";
 /** A data directory with two rows, two items and four records; `close` ends whoever has it open. */
 async function makeStore(directory: string) {
   const log = new TestLog();
-  const agent = await freshAgent(new LevelStore(join(directory, "store"), clock), log);
+  const store = new LevelStore(join(directory, "store"), clock);
+  const agent = await freshAgent(store, log);
   log.append([[put("a", "1"), push("10")], [put("b", '{"x":2}'), push("20")], [put("c", "3")], [remove("c")]]);
   agent.checkpoint.sync(log.end);
   await agent.checkpoint.flush({ committed: 4, retainFrom: 1 });
-  return { log, close: () => agent.checkpoint.close() };
+  const close = async () => {
+    await agent.checkpoint.close();
+    await store.release();
+  };
+  return { log, close };
 }
 
 async function digestOf(directory: string): Promise<string> {
@@ -84,7 +89,7 @@ test("a store in use, no store, and an empty folder are one line each", async (t
   const { run } = makeRig();
   const used = await run(["inspect", directory]);
   t.is(used.status, 1);
-  t.regex(used.err, /^twinlog: process \d+ runs on .*\n$/);
+  t.regex(used.err, /^twinlog: .* is in use by process \d+.*: stop that server first.*\n$/);
   await close();
   t.is((await run(["inspect", directory])).status, 0);
   const none = await run(["inspect", join(directory, "nowhere")]);
@@ -102,7 +107,7 @@ test("a store with a changed row is not called sound", async (t) => {
   const value = Buffer.from((await store.get(key)) ?? []);
   value.write("3", value.indexOf("2}"));
   await store.write([{ type: "put", key, value }], { sync: true });
-  await store.close();
+  await store.release();
   const { run } = makeRig();
   const ran = await run(["inspect", directory]);
   t.is(ran.status, 1);

@@ -54,7 +54,7 @@ export function storeConformance(name: string, makeRig: (t: ExecutionContext) =>
       try {
         await body(t, { rig, store: await open(), go, restart, open });
       } finally {
-        for (const store of opened) await go(store.close().catch(() => undefined));
+        for (const store of opened) await go(store.release().catch(() => undefined));
         await rig.dispose();
       }
     });
@@ -285,11 +285,29 @@ export function storeConformance(name: string, makeRig: (t: ExecutionContext) =>
   withStore("a closed store is opened again with everything that was written", async (t, { store, go, open }) => {
     await go(store.write([put("a", "1")], { sync: true }));
     const last = store.write([put("b", "2")], { sync: false });
-    await go(store.close());
+    await go(store.release());
     await go(last);
     const again = await open();
     t.deepEqual(await go(collect(again.image())), ["a=1", "b=2"]);
   });
+
+  withStore(
+    "a closed store's directory stays its process's, for the next life, until it is released",
+    async (t, it) => {
+      const { rig, store, go } = it;
+      await go(store.write([put("a", "1")], { sync: true }));
+      await go(store.close());
+      const other = rig.make();
+      const error = await t.throwsAsync(go(other.open()), { instanceOf: StoreError });
+      t.is((error as StoreError).code, "locked");
+      await go(store.open());
+      t.deepEqual(await go(collect(store.image())), ["a=1"]);
+      await go(store.release());
+      await go(other.open());
+      t.deepEqual(await go(collect(other.image())), ["a=1"]);
+      await go(other.release());
+    },
+  );
 
   withStore("a directory in use is refused, and its user is not disturbed", async (t, { rig, store, go, open }) => {
     await go(store.write([put("a", "1")], { sync: true }));
@@ -301,7 +319,7 @@ export function storeConformance(name: string, makeRig: (t: ExecutionContext) =>
     }
     await go(store.write([put("b", "2")], { sync: true }));
     t.deepEqual(await go(collect(store.image())), ["a=1", "b=2"]);
-    await go(store.close());
+    await go(store.release());
     const after = await open();
     t.deepEqual(await go(collect(after.image())), ["a=1", "b=2"]);
   });
@@ -396,7 +414,7 @@ export function storeConformance(name: string, makeRig: (t: ExecutionContext) =>
     await go(store.write([put("a", "1")], { sync: true }));
     const side = await go(store.side());
     await go(side.write([put("b", "2")]));
-    await go(store.close());
+    await go(store.release());
     const again = await open();
     t.deepEqual(await go(collect(again.image())), ["a=1"]);
     const next = await go(again.side());

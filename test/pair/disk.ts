@@ -83,7 +83,7 @@ async function readStore(path: string, application: ApplicationDefinition): Prom
     });
     return { meta, records, last: records.at(-1)?.sequence ?? meta.applied.sequence, tables, queues };
   } finally {
-    await store.close();
+    await store.release();
   }
 }
 

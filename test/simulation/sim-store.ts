@@ -60,7 +60,8 @@ export class SimStore implements Store {
       settle(this.#takes(1), () => {
         if (this.#state === "open") throw new StoreError("closed", "the store is open already");
         const holder = this.#disk.lockedBy;
-        if (holder?.isAlive === true) throw new StoreError("locked", `the directory is locked by ${holder.name}`);
+        if (holder?.isAlive === true && holder !== this.#process)
+          throw new StoreError("locked", `the directory is locked by ${holder.name}`);
         if (this.#disk.isFull) throw new StoreError("full", "no space left on the device");
         this.#disk.lockedBy = this.#process;
         this.#disk.side = null;
@@ -143,13 +144,15 @@ export class SimStore implements Store {
       if (!this.#process.boundary("store.close", "before")) return;
       settle(Math.max(0, this.#busyUntilMs - this.#process.scheduler.nowMs) + this.#takes(writeMs), () => {
         this.#state = "closed";
-        if (this.#disk.lockedBy === this.#process) {
-          this.#disk.crash("process");
-          this.#disk.lockedBy = null;
-        }
+        if (this.#disk.lockedBy === this.#process) this.#disk.crash("process");
         this.#process.boundary("store.close", "after");
       });
     });
+  }
+
+  async release(): Promise<void> {
+    await this.close();
+    if (this.#disk.lockedBy === this.#process && this.#process.isAlive) this.#disk.lockedBy = null;
   }
 
   #takes(ms: number): number {

@@ -178,5 +178,5 @@ test("stopping before the servers are there stops what is there", async (t) => {
   const up = await startUp(t);
   await up.prints(/nats-server .* runs/);
   t.is(await up.stop(), 0);
-  await until(() => !existsSync(join(up.options.data, "lock")), { withinMs });
+  await until(() => !existsSync(join(up.options.data, "holder")), { withinMs });
 });

@@ -2,9 +2,9 @@
  * The store on real LevelDB: the conformance suite, and what only real disks and processes have (kill -9, leftover
  * locks, a file that may not grow, damage).
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
@@ -28,7 +28,7 @@ storeConformance("store-level", async () => {
       const dead = home();
       life += 1;
       cpSync(dead, home(), { recursive: true });
-      await store.close();
+      await store.release();
     },
     dispose: remove,
   };
@@ -43,7 +43,7 @@ async function withStore<T>(directory: string, run: (store: LevelStore) => Promi
   try {
     return await run(store);
   } finally {
-    await store.close().catch(() => undefined);
+    await store.release().catch(() => undefined);
   }
 }
 
@@ -61,23 +61,31 @@ const writerProgram = fileURLToPath(new URL("./store-writer.js", import.meta.url
 interface Writer {
   readonly child: ChildProcess;
   readonly lines: string[];
+  readonly errors: () => string;
   readonly ended: Promise<void>;
 }
 
 /** Another process that opens the directory and writes to it until it is killed; it prints what it was promised. */
-function startWriter(t: ExecutionContext, directory: string, limitBlocks?: number): Writer {
+function startWriter(
+  t: ExecutionContext,
+  directory: string,
+  { limitBlocks, within = [] }: { limitBlocks?: number; within?: readonly string[] } = {},
+): Writer {
   const command = `${limitBlocks === undefined ? "" : `ulimit -f ${limitBlocks}; `}exec "$0" "$@"`;
-  const child = spawn("sh", ["-c", command, process.execPath, writerProgram, directory], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const program = [...within, process.execPath, writerProgram, directory];
+  const child = spawn("sh", ["-c", command, ...program], { stdio: ["ignore", "pipe", "pipe"] });
   const lines: string[] = [];
+  let errors = "";
+  child.stderr.on("data", (text: Buffer) => {
+    errors += text.toString();
+  });
   createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
   const ended = new Promise<void>((resolve) => child.on("close", () => resolve()));
   t.teardown(async () => {
     child.kill("SIGKILL");
     await ended;
   });
-  return { child, lines, ended };
+  return { child, lines, errors: () => errors, ended };
 }
 
 test("store-level: killed with -9 in the middle of synced writes, it has every write that was promised", async (t) => {
@@ -111,35 +119,101 @@ test("store-level: a directory that another process has is refused, and free as 
   await withStore(directory, async (store) => t.truthy(await store.get(bytesOf("count"))));
 });
 
-test("store-level: LevelDB's own lock stands behind ours, for processes that cannot see each other", async (t) => {
+/** A side store that is being filled, as a second process would find it. */
+function sideFolder(directory: string): string {
+  const path = join(directory, "store-2");
+  mkdirSync(path);
+  return path;
+}
+
+test("store-level: a second process removes nothing of the first one's, its side store included, before it is refused", async (t) => {
   const directory = join(await temporaryDirectory(t), "store");
   const writer = startWriter(t, directory);
   await until(() => writer.lines.length > 2, "the writer to have opened it");
-  rmSync(join(directory, "lock"));
+  const side = sideFolder(directory);
   t.is(await codeOf(new LevelStore(directory, clock).open()), "locked");
+  t.true(existsSync(side), "behind our lock");
+  // A program that knows nothing of our lock: LevelDB's own stands behind it.
+  rmSync(join(directory, "locked"), { recursive: true });
+  t.is(await codeOf(new LevelStore(directory, clock).open()), "locked");
+  t.true(existsSync(side), "behind LevelDB's");
 });
 
-for (const [what, text] of [
-  ["of a dead process", '{"pid":4194303,"started":"x/1","directory":"DIRECTORY"}'],
-  ["of an older process with our id", `{"pid":${process.pid},"started":"another boot/1","directory":"DIRECTORY"}`],
-  ["that was copied from elsewhere", `{"pid":${process.pid},"started":null,"directory":"/elsewhere"}`],
-  ["that is empty", ""],
-  ["that is no lock", '{"pid":-1}'],
+test("store-level: two containers with one volume: the second is refused, and the first goes on undisturbed", async (t) => {
+  const inContainer = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+  const cannot = spawnSync(inContainer[0] ?? "", [...inContainer.slice(1), "true"], { encoding: "utf8" });
+  if (cannot.status !== 0) {
+    t.log(`not run, because there are no process id spaces here: ${cannot.stderr}`);
+    t.pass();
+    return;
+  }
+  const directory = join(await temporaryDirectory(t), "store");
+  const first = startWriter(t, directory, { within: inContainer });
+  await until(() => first.lines.length > 2, "the first to have opened it");
+  const side = sideFolder(directory);
+  for (const within of [inContainer, []]) {
+    const second = startWriter(t, directory, { within });
+    await second.ended;
+    t.regex(second.errors(), /is in use by process \d+ of another container or machine \(host .+\), since /);
+  }
+  t.true(existsSync(side), "nothing of the first one's was removed");
+  const linesThen = first.lines.length;
+  await until(() => first.lines.length > linesThen + 5, "the first to go on");
+  first.child.kill("SIGKILL");
+  await first.ended;
+  await withStore(directory, async (store) => t.truthy(await store.get(bytesOf("count"))));
+});
+
+test("store-level: one that was refused in the same process does not give the kernel's lock away", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await withStore(directory, async () => {
+    for (const path of [directory, join(directory, "..", basename(directory))])
+      t.is(await codeOf(new LevelStore(path, clock).open()), "locked");
+    const other = startWriter(t, directory);
+    await other.ended;
+    t.regex(other.errors(), new RegExp(`is in use by process ${process.pid}, since`));
+  });
+  await withStore(directory, async () => t.pass());
+});
+
+for (const [what, damage] of [
+  ["is of a dead process", () => undefined],
+  [
+    "is of another host",
+    (at: string) => writeFileSync(join(at, "holder"), '{"pid":1,"host":"elsewhere","space":null}'),
+  ],
+  ["has garbage for its holder", (at: string) => writeFileSync(join(at, "holder"), "{")],
+  ["was cut off by a loss of power", (at: string) => writeFileSync(join(at, "locked", "CURRENT"), "")],
+  [
+    "has lost its files",
+    (at: string) => readdirSync(join(at, "locked")).map((name) => rmSync(join(at, "locked", name))),
+  ],
+  ["is an older program's", (at: string) => writeFileSync(join(at, "lock"), `{"pid":${process.pid},"started":null}`)],
 ] as const) {
-  test(`store-level: a lock ${what} does not keep anyone out`, async (t) => {
-    const directory = await temporaryDirectory(t);
-    writeFileSync(join(directory, "lock"), text.replace("DIRECTORY", directory));
+  test(`store-level: a lock that ${what} does not keep anyone out`, async (t) => {
+    const path = await temporaryDirectory(t);
+    const directory = join(path, "copy");
+    await withStore(join(path, "store"), async (store) => {
+      await store.write([put("a", "1")], { sync: true });
+      // As a process leaves it that is killed now.
+      cpSync(join(path, "store"), directory, { recursive: true });
+    });
+    damage(directory);
     await withStore(directory, async (store) => {
       t.is(await codeOf(new LevelStore(directory, clock).open()), "locked", "the new one holds");
-      await store.write([put("a", "1")], { sync: true });
+      t.truthy(await store.get(bytesOf("a")));
     });
-    t.deepEqual(readdirSync(directory).toSorted(), ["active", "store-1"], "nothing is left behind");
+    t.deepEqual(
+      readdirSync(directory).filter((name) => name !== "lock"),
+      ["active", "locked", "store-1"],
+      "nothing is left behind",
+    );
   });
 }
 
 test("store-level: a file that may not grow any more is `full`; the handle is dead, and what was promised is there", async (t) => {
   const directory = join(await temporaryDirectory(t), "store");
-  const writer = startWriter(t, directory, 200);
+  const writer = startWriter(t, directory, { limitBlocks: 200 });
   await writer.ended;
   t.deepEqual(writer.lines.slice(-3), ["full", "full", "closed"], "the error, again for every later call, then closed");
   const promised = Number(writer.lines.findLast((line) => /^\d+$/.test(line)));
@@ -175,7 +249,6 @@ for (const [what, damage] of damages) {
     damage(directory);
     t.is(await codeOf(new LevelStore(directory, clock).open()), "damaged");
     t.is(await codeOf(new LevelStore(directory, clock).open()), "damaged", "and again, with the lock free");
-    t.false(existsSync(join(directory, "lock")));
   });
 }
 
@@ -189,7 +262,7 @@ test("store-level: a crash at any step of the first opening leaves a directory t
     for (const name of present) if (name !== "store-1") writeFileSync(join(directory, name), active);
     await withStore(directory, async (store) => t.is(await store.get(bytesOf("a")), undefined));
     await withStore(directory, (store) => store.write([put("a", "1")], { sync: true }));
-    t.deepEqual(readdirSync(directory).toSorted(), ["active", "store-1"]);
+    t.deepEqual(readdirSync(directory).toSorted(), ["active", "locked", "store-1"]);
   }
 });
 
@@ -208,7 +281,7 @@ test("store-level: a crash between the switch to a side store and the end of the
     t.is(await store.get(bytesOf("old")), undefined);
     t.truthy(await store.get(bytesOf("new")));
   });
-  t.deepEqual(readdirSync(directory).toSorted(), ["active", "store-2"]);
+  t.deepEqual(readdirSync(directory).toSorted(), ["active", "locked", "store-2"]);
 });
 
 test("store-level: a synced write after unsynced ones that began new log files finds all of them", async (t) => {
@@ -227,6 +300,7 @@ const mapped: [code: StoreError["code"], error: Error & { code?: string }][] = [
   ["full", new Error("IO error: /x/000003.log: Disk quota exceeded")],
   ["damaged", Object.assign(new Error("Corruption: block checksum mismatch"), { code: "LEVEL_CORRUPTION" })],
   ["locked", Object.assign(new Error("IO error: lock /x/LOCK"), { code: "LEVEL_LOCKED" })],
+  ["failed", Object.assign(new Error("IO error: lock /x/LOCK: No locks available"), { code: "LEVEL_LOCKED" })],
   ["failed", Object.assign(new Error("IO error: /x/000003.log: Input/output error"), { code: "LEVEL_IO_ERROR" })],
   ["failed", new Error("read-only file system")],
   ["closed", Object.assign(new Error("Database is not open"), { code: "LEVEL_DATABASE_NOT_OPEN" })],

@@ -25,6 +25,7 @@ function withStore(world: World, change: (store: Store) => Partial<Store>): Worl
     write: (batch, options) => store.write(batch, options),
     side: () => store.side(),
     close: () => store.close(),
+    release: () => store.release(),
   };
   return { ...world, store: { ...same, ...change(store) } };
 }
