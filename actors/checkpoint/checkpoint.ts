@@ -47,6 +47,9 @@ export interface FlushReport {
 /** States in which the log may be written. */
 const writable: ReadonlySet<CheckpointState> = new Set(["idle", "flushing", "reloading", "receiving"]);
 
+/** States that end by themselves, in `idle` or in a failure. */
+const isPassing: ReadonlySet<CheckpointState> = new Set(["flushing", "reloading"]);
+
 /** States from which nothing but the end comes. */
 const isClosing: ReadonlySet<CheckpointState> = new Set(["closed", "stopping", "abandoning"]);
 
@@ -216,12 +219,25 @@ export class Checkpoint {
     return new SnapshotSender(this.#options.store.image(), chunkBytes);
   }
 
-  /** Makes ready for a snapshot (rule 7). Until `adoptSnapshot` the store goes on as it is. */
+  /**
+   * Makes ready for a snapshot (rule 7), after the flush that may be under way: it ends by itself, on a slow disk later.
+   * Until `adoptSnapshot` the store goes on as it is.
+   */
   async beginSnapshot(): Promise<void> {
-    const { store, identity } = this.#options;
+    while (isPassing.has(this.state)) await this.#working;
     this.#send("snapshot.begun");
+    const work = this.#makeSide();
+    this.#working = work.catch(() => undefined);
+    await work;
+  }
+
+  async #makeSide(): Promise<void> {
+    const { store, identity } = this.#options;
     try {
-      this.#receiver = new SnapshotReceiver(await store.side(), identity, this.#hash);
+      const receiver = new SnapshotReceiver(await store.side(), identity, this.#hash);
+      if (this.state === "receiving") this.#receiver = receiver;
+      // Closed meanwhile: the next life makes one of its own.
+      else await receiver.drop();
     } catch (error) {
       throw this.#fail(error);
     }

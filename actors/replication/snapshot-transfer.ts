@@ -45,6 +45,8 @@ export class SnapshotTransfer {
   /** By peer: each joiner has a sender of its own, and none takes another's away. */
   readonly #sending = new Map<string, Sending>();
   #receiving: Receiving | null = null;
+  /** The side directory is made and dropped one step after another: on a slow disk the next question comes before the last step is done. */
+  #side: Promise<void> = Promise.resolve();
   /** How many in a row did not prove right. */
   #broken = 0;
 
@@ -142,12 +144,22 @@ export class SnapshotTransfer {
       movedMs: this.#nowMs,
     };
     this.#receiving = receiving;
-    const begin = checkpoint.dropSnapshot().then(() => checkpoint.beginSnapshot());
-    stage.watch(begin, () => {
+    const begin = async () => {
+      await checkpoint.dropSnapshot();
+      if (this.#receiving === receiving) await checkpoint.beginSnapshot();
+    };
+    stage.watch(this.#inTurn(begin), () => {
       if (this.#receiving !== receiving) return;
       receiving.isReady = true;
       this.#ask(receiving);
     });
+  }
+
+  /** After the steps before it, whatever became of them: who asked for one is told of its error. */
+  #inTurn(step: () => Promise<void>): Promise<void> {
+    const done = this.#side.then(step);
+    this.#side = done.catch(() => undefined);
+    return done;
   }
 
   #ask(receiving: Receiving): void {
@@ -212,7 +224,10 @@ export class SnapshotTransfer {
     const { stage, checkpoint, replica } = this.#parts;
     this.#receiving = null;
     const end = () => replica().onSnapshotEnded(receiving.session, this.#nowMs);
-    stage.watch(checkpoint.dropSnapshot(), () => {
+    const drop = async () => {
+      if (this.#receiving === null) await checkpoint.dropSnapshot();
+    };
+    stage.watch(this.#inTurn(drop), () => {
       if (nextMs === 0) end();
       else stage.after(nextMs, end);
     });

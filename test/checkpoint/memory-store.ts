@@ -80,6 +80,9 @@ export class MemoryStore implements Store {
   gate: Promise<void> = Promise.resolve();
   /** Each write to a side store waits for this. */
   sideGate: Promise<void> = Promise.resolve();
+  /** A side store waits for this before it is made. */
+  makingGate: Promise<void> = Promise.resolve();
+  #hasSide = false;
   discarded = 0;
 
   constructor(disk: MemoryDisk = new MemoryDisk()) {
@@ -125,6 +128,10 @@ export class MemoryStore implements Store {
 
   async side(): Promise<SideStore> {
     this.#check();
+    if (this.#hasSide) throw new Error("a store has one side store at a time");
+    this.#hasSide = true;
+    await this.makingGate;
+    this.#check();
     const entries: Entries = new Map();
     let isOpen = true;
     const check = () => {
@@ -146,6 +153,7 @@ export class MemoryStore implements Store {
         check();
         this.#check();
         isOpen = false;
+        this.#hasSide = false;
         this.#entries = entries;
         this.disk.base = new Map(entries);
         this.disk.batches.length = 0;
@@ -153,6 +161,7 @@ export class MemoryStore implements Store {
       discard: async () => {
         check();
         isOpen = false;
+        this.#hasSide = false;
         this.discarded += 1;
       },
     };
@@ -160,6 +169,7 @@ export class MemoryStore implements Store {
 
   async close(): Promise<void> {
     this.#check();
+    this.#hasSide = false;
     this.#isOpen = false;
     this.disk.isOpen = false;
   }

@@ -362,3 +362,41 @@ test("closing in the middle drops the snapshot; flushes and a second one wait fo
   t.is(to.store.discarded, 1);
   t.is(to.failures.length, 0);
 });
+
+test("a snapshot that is asked for in the middle of a flush begins when that has ended", async (t) => {
+  const from = await sender();
+  const to = await receiver();
+  to.log.append([[put("more", "state")]]);
+  let open = () => {};
+  to.store.gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  const flushed = to.checkpoint.flush({ committed: 2, retainFrom: 1 });
+  const begun = to.checkpoint.beginSnapshot();
+  t.is(to.checkpoint.state, "flushing");
+  open();
+  await begun;
+  t.is((await flushed).applied, 2);
+  t.is(to.checkpoint.state, "receiving");
+  for (const chunk of await chunksOf(from.checkpoint, 4096)) await to.checkpoint.takeChunk(chunk);
+  await to.checkpoint.adoptSnapshot(own);
+  t.is((await to.checkpoint.open({}))?.end.sequence, 40);
+  t.is(to.failures.length, 0);
+});
+
+test("closing while a side directory is made waits for it and drops it: the next life makes its own", async (t) => {
+  const to = await receiver();
+  let open = () => {};
+  to.store.makingGate = new Promise((resolve) => {
+    open = resolve;
+  });
+  const begun = to.checkpoint.beginSnapshot();
+  const closed = to.checkpoint.close();
+  open();
+  await Promise.all([begun, closed]);
+  t.is(to.store.discarded, 1);
+  const { checkpoint } = agentOn(to.store, to.log, { identity: beta });
+  await checkpoint.open({});
+  await checkpoint.beginSnapshot();
+  t.is(checkpoint.state, "receiving");
+});

@@ -4,10 +4,22 @@
  * a request that kills whoever runs it. Each is within the promise unless it says otherwise.
  */
 import type { RegistryRecord } from "../../schemas/registry.ts";
-import { anyServer, cut, type FaultContext, type FaultKind, later, mayCrash, target } from "./fault-context.ts";
+import {
+  anyServer,
+  cut,
+  type FaultContext,
+  type FaultKind,
+  later,
+  mayCrash,
+  mayHarm,
+  target,
+} from "./fault-context.ts";
 import type { Moment } from "./moments.ts";
 
 type Way = readonly [string, string];
+
+const maxLooks = 300;
+const lookEveryMs = 5;
 
 function waysBetween(name: string, peers: readonly string[], kind: "main" | "failsafe", oneWay: boolean): Way[] {
   return peers.flatMap((peer): Way[] => {
@@ -201,6 +213,38 @@ function interruptSnapshot(context: FaultContext): void {
   });
 }
 
+/**
+ * A server comes back with an empty disk, which is slow, and an operator asks it to flush: it is told to take a snapshot while
+ * that is under way (rule 7, situation 41).
+ */
+function slowJoiner(context: FaultContext): void {
+  const { sim, cluster, operator, moments, rng } = context;
+  const name = cluster.names.find((one) => one !== cluster.record?.primary.server);
+  if (name === undefined || !mayHarm(context, name)) return;
+  const { disk } = sim.host(name);
+  cluster.kill(name, "process");
+  sim.tell(name, "its disk is lost, and the new one is slow");
+  moments.count("disk lost");
+  moments.count("disk slow");
+  disk.wipe();
+  cluster.noteDisk(name);
+  const mend = moments.whenCounted("snapshot asked for", () => {
+    mend();
+    later(context, rng.between(50, 500), () => {
+      disk.slowness = 1;
+    });
+  });
+  untilItFollows(context, name, maxLooks, () => {
+    disk.slowness = rng.pick([50, 500]);
+    for (let time = 0; time < 5; time += 1) later(context, rng.between(0, 200), () => operator.command(name, "flush"));
+  });
+}
+
+function untilItFollows(context: FaultContext, name: string, looks: number, run: () => void): void {
+  if (/^(waiting|following)/.test(context.cluster.state(name))) run();
+  else if (looks > 1) later(context, lookEveryMs, () => untilItFollows(context, name, looks - 1, run));
+}
+
 /** The next request that is run kills its server, each time that it is run (rule 17). */
 function lethalRequest(context: FaultContext): void {
   context.cluster.lethal.arm((server) => {
@@ -247,6 +291,7 @@ export const combinedFaults: readonly FaultKind[] = [
   { name: "killOnJoin", class: "within", meanGapMs: 2_000, run: killOnJoin },
   { name: "interruptSnapshot", class: "within", meanGapMs: 2_000, run: interruptSnapshot },
   { name: "damageSnapshot", class: "within", meanGapMs: 2_500, run: damageSnapshot },
+  { name: "slowJoiner", class: "within", meanGapMs: 2_500, run: slowJoiner },
   { name: "lethalRequest", class: "within", meanGapMs: 6_000, run: lethalRequest },
   { name: "ageSoleDisk", class: "beyond", meanGapMs: 1_000, run: ageSoleDisk },
 ];

@@ -27,3 +27,12 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
   { seed: 2_000_657, once: "the same, with the other application" },
   { seed: 91_000_757, once: "a joiner that started with a full log and had nothing compared took no record for ever" },
 ];
+
+/** The same with one kind of fault and no other: it brings the moment about, whatever the mix of faults becomes. */
+export const scenesToKeep: readonly {
+  readonly fault: string;
+  readonly seeds: readonly number[];
+  readonly once: string;
+}[] = [
+  { fault: "slowJoiner", seeds: [2, 3, 7], once: "a joiner that was flushing died of the question to take a snapshot" },
+];

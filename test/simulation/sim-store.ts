@@ -38,6 +38,7 @@ export class SimStore implements Store {
   readonly #rng: Rng;
   #state: "new" | "open" | "failed" | "closed" = "new";
   #busyUntilMs = 0;
+  #hasSide = false;
   /** Written by the process, not yet by the disk: a crash may still do a prefix of it. */
   readonly #issued: { directory: SimDirectory; batch: Batch }[] = [];
 
@@ -65,6 +66,7 @@ export class SimStore implements Store {
         if (this.#disk.isFull) throw new StoreError("full", "no space left on the device");
         this.#disk.lockedBy = this.#process;
         this.#disk.side = null;
+        this.#hasSide = false;
         this.#state = "open";
         this.#process.boundary("store.open", "after");
       });
@@ -102,6 +104,8 @@ export class SimStore implements Store {
   }
 
   async side(): Promise<SideStore> {
+    if (this.#hasSide) throw new Error("a store has one side store at a time");
+    this.#hasSide = true;
     const directory = new SimDirectory();
     await this.#io("store.side", writeMs, () => {
       this.#disk.side = directory;
@@ -123,10 +127,12 @@ export class SimStore implements Store {
           adopted.sync();
           this.#disk.main = adopted;
           this.#disk.side = null;
+          this.#hasSide = false;
         }),
       discard: () =>
         this.#io("side.discard", writeMs, () => {
           if (this.#disk.side === directory) this.#disk.side = null;
+          this.#hasSide = false;
         }),
     };
   }

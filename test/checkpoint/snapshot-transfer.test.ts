@@ -1,0 +1,71 @@
+/** The joiner's side of a snapshot where its disk is slow: questions come before the steps for the last one are done. */
+import test, { type ExecutionContext } from "ava";
+import { Stage } from "../../actors/actor.ts";
+import type { ReplicationParts } from "../../actors/replication/parts.ts";
+import { SnapshotTransfer } from "../../actors/replication/snapshot-transfer.ts";
+import type { PeerMessage } from "../../machines/codec/message.ts";
+import { Limits } from "../../schemas/settings.ts";
+import { until } from "../helpers/until.ts";
+import { MemoryStore } from "./memory-store.ts";
+import { clock, freshAgent, put, TestLog } from "./support.ts";
+
+/** A store with one record that no flush has taken, and a transfer into it. */
+async function joiner(t: ExecutionContext) {
+  const store = new MemoryStore();
+  const log = new TestLog();
+  const agent = await freshAgent(store, log);
+  log.append([[put("k", "v")]]);
+  const errors: Error[] = [];
+  const sent: PeerMessage[] = [];
+  const stage = new Stage(clock, { onTurnEnd: () => undefined, onError: (error) => void errors.push(error) });
+  const parts = {
+    settings: { limits: Limits.parse({}) },
+    world: { clock },
+    stage,
+    checkpoint: agent.checkpoint,
+    replica: () => t.fail("nobody is asked"),
+  };
+  const transfer = new SnapshotTransfer(
+    parts as unknown as ReplicationParts,
+    (_to, message) => void sent.push(message),
+  );
+  return { ...agent, store, log, transfer, errors, sent };
+}
+
+const closedGate = () => {
+  let open = () => {};
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { gate, open };
+};
+
+const asksFor = (sent: readonly PeerMessage[]) =>
+  sent.flatMap((message) => (message.type === "snapshotAck" ? [`${message.session} ${message.number}`] : []));
+
+test("a joiner whose disk is slow takes a snapshot after the flush that is under way, and lives", async (t) => {
+  const { checkpoint, store, transfer, errors, sent } = await joiner(t);
+  const { gate, open } = closedGate();
+  store.gate = gate;
+  const flushed = checkpoint.flush({ committed: 1, retainFrom: 1 });
+  transfer.receive("alpha", "s1");
+  open();
+  await flushed;
+  await until(() => sent.length > 0, { withinMs: 2_000 });
+  t.deepEqual(asksFor(sent), ["s1 1"]);
+  t.deepEqual(errors, []);
+});
+
+test("a second question for a snapshot waits until the side directory of the first is made, and drops it", async (t) => {
+  const { checkpoint, store, transfer, errors, sent } = await joiner(t);
+  const { gate, open } = closedGate();
+  store.makingGate = gate;
+  transfer.receive("alpha", "s1");
+  await until(() => checkpoint.state === "receiving", { withinMs: 2_000 });
+  transfer.receive("gamma", "s2");
+  open();
+  await until(() => sent.length > 0, { withinMs: 2_000 });
+  t.deepEqual(asksFor(sent), ["s2 1"]);
+  t.is(store.discarded, 1);
+  t.deepEqual(errors, []);
+});
