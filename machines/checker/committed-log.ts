@@ -115,18 +115,36 @@ export function isDropped({ sequence = 0, epoch = 0, id = "" }: Told, { starts, 
   return starts.some((start) => epoch < start.epoch);
 }
 
-/** Both are answers to one request: a new history began without the record of the older one before that of the newer was made. */
+/** Both are answers to one request: a new history began without the record of the older one, and has that of the newer. */
 export function isOfAnotherHistory(one: Told, other: Told, logs: CommittedLogs): boolean {
-  const [older, newer] = (one.epoch ?? 0) < (other.epoch ?? 0) ? [one, other] : [other, one];
+  const [older, newer] = isLater(other, one, logs) ? [one, other] : [other, one];
   const { tree, starts, histories } = logs;
   if (tree === null) return isDropped(older, logs) && !isDropped(newer, logs);
   const { epoch: before = 0, sequence: at = 0 } = older;
   const { epoch: after = 0, sequence = 0, id } = newer;
-  if (!starts.some(({ epoch }) => before < epoch && epoch <= after)) return false;
+  const isDivided = starts.some(({ epoch }) => before < epoch && epoch <= after);
+  if (!isDivided && laterHistory(older, newer, logs) !== newer) return false;
   const told = histories.map(({ records }) => records.get(sequence));
   const record = told.find((found) => found?.epoch === after && found.id === id);
   const there = record === undefined ? undefined : tree.pathTo(record)?.records.find((found) => found.sequence === at);
   return there?.epoch !== before || there.id !== id;
+}
+
+/**
+ * The record counts in a later history than the other one does: what was made in an earlier epoch, and nobody had committed, may
+ * be what a new history begins with. Where that is not told, or is the same, the epochs tell.
+ */
+export function isLater(one: Told, other: Told, logs: CommittedLogs): boolean {
+  const later = laterHistory(one, other, logs);
+  return later === null ? (one.epoch ?? 0) > (other.epoch ?? 0) : later === one;
+}
+
+/** Null: both were first committed in one history, or nobody told where. */
+function laterHistory(one: Told, other: Told, logs: CommittedLogs): Told | null {
+  const segments = [one, other].map((told) => segmentOfRecord(told, logs));
+  const [mine = -1, its = -1] = segments;
+  if (mine < 0 || its < 0 || mine === its) return null;
+  return mine > its ? one : other;
 }
 
 /** What a reply says of its record. */

@@ -4,7 +4,7 @@
  * What always holds: only an answer binds; a request without one may be in the log or not. A refusal binds only when
  * every copy of the request was refused with `executed: false`.
  */
-import { type CommittedLogs, isDropped, isOfAnotherHistory } from "./committed-log.ts";
+import { type CommittedLogs, isDropped, isLater, isOfAnotherHistory } from "./committed-log.ts";
 import type { CommittedRecord, HistoryEvent, InvokeEvent, ReplyEvent, Violation } from "./history.ts";
 
 export interface ParsedReply {
@@ -102,7 +102,7 @@ function readReply(
   const answer = { bytes: event.bytes, reply, atMs: event.atMs, body: copy?.body };
   const before = story.answer;
   if (before !== null && before.bytes !== event.bytes && isOfAnotherHistory(before.reply, reply, logs)) {
-    if ((reply.epoch ?? 0) > (before.reply.epoch ?? 0)) story.answer = answer;
+    if (isLater(reply, before.reply, logs)) story.answer = answer;
     return;
   }
   // Another body under the same id, sent after the first was answered: it may not get that answer.

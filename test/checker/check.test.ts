@@ -380,6 +380,34 @@ test("a recovery by force may lose nothing that its server had, nor begin elsewh
   t.regex(violations, /invariant 6: request c\/b is in the log twice: at 2 and 4/);
 });
 
+test("a new history may take over an earlier epoch's record of a request whose later one was answered in the old history", (t) => {
+  const told = (event: HistoryEvent, previousHash: number) => ({ ...event, previousHash }) as HistoryEvent;
+  // beta made it again when it took over, and answered; alpha has its own record of it, which nobody had committed.
+  const later = final("b", 2, 12, { epoch: 3, hash: 2_002, reply: reply("b", 2, 12, 3) });
+  const events = (history: string, isForced: boolean): HistoryEvent[] => [
+    invoke(1, "a", 5),
+    told(commit(2, [a]), 0),
+    answered(3, "a", a.reply),
+    invoke(4, "b", 7),
+    told(commit(5, [later], "beta"), a.hash),
+    answered(6, "b", later.reply),
+    ...(isForced
+      ? [{ type: "fork", atMs: 9, server: "alpha", incarnation: "alpha2", history, epoch: 4, ...end } as const]
+      : []),
+    told(commit(10, isForced ? [b, { ...newHistory(3), epoch: 4 }] : [b], "alpha", history), a.hash),
+    invoke(11, "b", 7, 2),
+    answered(12, "b", b.reply, 2),
+  ];
+  const end = { sequence: 2, hash: b.hash };
+  const found = (of: HistoryEvent[]) =>
+    checkHistory(of, { ...strict, mustRecover: false, mayBeginHistory: true, resultsAreComplete: false }).violations;
+  t.deepEqual(found(events("h2", true)), []);
+  t.true(
+    found(events("h1", false)).some(({ of }) => of === "invariant 6"),
+    "in one history it has one answer",
+  );
+});
+
 test("a query of a new history knows what was acknowledged in it, from its first epoch on, also before it commits", (t) => {
   const fork = { type: "fork", server: "beta", incarnation: "beta1", sequence: 0, hash: 0 } as const;
   const asked = (atMs: number, id: string, sequence: number, epoch: number): HistoryEvent[] => {
