@@ -60,7 +60,9 @@ export class Cluster {
     this.#recorder = recorder;
     this.#moments = moments;
     this.#oracle = oracle;
-    for (const name of sim.options.servers)
+    for (const name of sim.options.servers) {
+      // What a server had accepted goes with its disk, whoever put another one in place.
+      sim.host(name).disk.onOther = () => recorder.record({ type: "disk", server: name });
       this.#servers.set(name, {
         name,
         process: null,
@@ -70,6 +72,7 @@ export class Cluster {
         nextPlan: null,
         version: "right",
       });
+    }
   }
 
   get names(): readonly string[] {
@@ -208,11 +211,6 @@ export class Cluster {
     this.kill(name, kind);
   }
 
-  /** Another disk, or an older copy of it, is in its place. */
-  noteDisk(name: string): void {
-    this.#recorder.record({ type: "disk", server: name });
-  }
-
   startAll(): void {
     for (const name of this.names) this.start(name);
   }
@@ -300,7 +298,7 @@ export class Cluster {
     if (!process.isAlive) return;
     if (end === "exit") this.#checkExit(process);
     this.#tell(process.host, `${incarnationOf(process)} ends: ${end}`);
-    if (end === "damaged" && !this.#sim.host(process.host).disk.isHarmed)
+    if (end === "damaged" && !this.#sim.host(process.host).disk.main.isHarmed)
       this.onViolation("rule 14", `${incarnationOf(process)} refuses its disk, and nothing but crashes came over it`);
     // Another version fails on a disk that is sound.
     if ((end === "fail" || end === "damaged") && server?.version === "right") server.failedStarts += 1;
@@ -340,7 +338,6 @@ export class Cluster {
     if (isNeeded || this.#sim.host(server.name).disk.isFull) return;
     this.#tell(server.name, "is given an empty disk by its operator");
     this.#sim.host(server.name).disk.wipe();
-    this.noteDisk(server.name);
   }
 
   #server(name: string): SimServer {

@@ -67,7 +67,6 @@ function loseDisk(context: FaultContext): void {
   sim.tell(name, "its disk is lost");
   moments.count("disk lost");
   sim.host(name).disk.wipe();
-  cluster.noteDisk(name);
 }
 
 function planOf({ rng, number, crash }: FaultContext, what: BoundaryName, countdown: number): CrashPlan {

@@ -227,7 +227,6 @@ function slowJoiner(context: FaultContext): void {
   moments.count("disk lost");
   moments.count("disk slow");
   disk.wipe();
-  cluster.noteDisk(name);
   const mend = moments.whenCounted("snapshot asked for", () => {
     mend();
     later(context, rng.between(50, 500), () => {
@@ -276,8 +275,7 @@ function ageSoleDisk(context: FaultContext): void {
     if (record === null || record.durability !== "disk" || record.primary.server !== server) return;
     if (record.base.sequence <= copiedAt && record.epoch <= copiedIn + 1) return;
     cluster.kill(server, "process");
-    disk.main = copy;
-    disk.side = null;
+    disk.put(copy);
     moments.count("old disk restored");
     sim.tell(server, "an old copy of its disk is put in place");
   });

@@ -193,8 +193,7 @@ function oldSoleDisk(context: FaultContext): void {
       });
       later(context, 2_600, () => {
         cluster.kill(primary, "process");
-        disk.main = copy;
-        disk.side = null;
+        disk.put(copy);
         sim.tell(primary, "its disk is put back as it was 2.5 s ago");
       });
     },

@@ -186,13 +186,11 @@ function harmDisk(context: FaultContext): void {
     sim.tell(name, `its disk is damaged: ${how ?? "nothing to damage"}`);
   } else if (kind < 0.75 && !isNeeded) {
     if (disk.restoreCopy()) moments.count("old disk restored");
-    cluster.noteDisk(name);
     sim.tell(name, "an old copy of its disk is put in place");
   } else {
     moments.count("disk lost");
     sim.tell(name, "its disk is lost");
     disk.wipe();
-    cluster.noteDisk(name);
   }
 }
 

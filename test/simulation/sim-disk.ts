@@ -32,6 +32,8 @@ export class SimDirectory {
   #unsynced: Batch[] = [];
   #live = new Map<string, StoreEntry>();
   #sorted: string[] | null = [];
+  /** What was synced is not what is there any more; a copy of it is no better. */
+  isHarmed = false;
   /** After a failed sync nobody knows what the disk holds: the next end of a process loses as a power loss does. */
   isLossy = false;
 
@@ -123,6 +125,7 @@ export class SimDirectory {
     const copy = new SimDirectory();
     copy.#base = new Map(this.#base);
     copy.#journal = [...this.#journal];
+    copy.isHarmed = this.isHarmed;
     copy.#rebuild();
     return copy;
   }
@@ -153,8 +156,8 @@ export type Damage = "middle" | "truncated" | "flipped";
 export class SimDisk {
   main = new SimDirectory();
   side: SimDirectory | null = null;
-  /** What was synced is not what is there any more. */
-  isHarmed = false;
+  /** Another disk is in its place, an older copy of it, or less than was on it: told whoever keeps account of it. */
+  onOther: () => void = () => {};
   lockedBy: SimProcess | null = null;
   /** Fault: no space; writes fail, and so does opening while it lasts (FACTS). */
   isFull = false;
@@ -188,22 +191,24 @@ export class SimDisk {
   /** Fault: an old copy of the directory is put in place (situation 28). */
   restoreCopy(): boolean {
     if (this.#oldCopy === null) return false;
-    this.main = this.#oldCopy.copy();
-    this.side = null;
+    this.put(this.#oldCopy.copy());
     return true;
+  }
+
+  /** Fault: another directory is in its place. */
+  put(directory: SimDirectory): void {
+    this.main = directory;
+    this.side = null;
+    this.onOther();
   }
 
   /** Fault: the disk is lost and replaced by an empty one. */
   wipe(): void {
-    this.main = new SimDirectory();
-    this.side = null;
-    this.isHarmed = false;
+    this.put(new SimDirectory());
   }
 
   loseRow(): boolean {
-    const done = this.main.loseRow(this.#rng);
-    this.isHarmed ||= done;
-    return done;
+    return this.#harmed(this.main.loseRow(this.#rng));
   }
 
   damage(ways: readonly Damage[]): Damage | null {
@@ -214,7 +219,12 @@ export class SimDisk {
         : how === "truncated"
           ? this.main.truncate(this.#rng)
           : this.main.flip(this.#rng);
-    this.isHarmed ||= done;
-    return done ? how : null;
+    return this.#harmed(done) ? how : null;
+  }
+
+  #harmed(isDone: boolean): boolean {
+    this.main.isHarmed ||= isDone;
+    if (isDone) this.onOther();
+    return isDone;
   }
 }

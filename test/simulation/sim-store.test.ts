@@ -174,3 +174,39 @@ for (const kind of ["process", "machine"] satisfies KillKind[]) {
     t.deepEqual(Buffer.from((await settle(second.store.get(bytes("k")))) ?? []), bytes("good"));
   });
 }
+
+test("a copy of a harmed disk is harmed as well, and an empty disk or a snapshot in its place is not", async (t) => {
+  const { disk, begin, settle } = setUp();
+  const { store } = begin();
+  await settle(store.open());
+  for (const key of ["a", "b", "c", "d"]) await settle(store.write([put(key)], { sync: true }));
+  t.not(disk.damage(["middle"]), null);
+  disk.saveCopy();
+  disk.wipe();
+  t.false(disk.main.isHarmed);
+  disk.restoreCopy();
+  t.true(disk.main.isHarmed, "what refuses it is right");
+  const side = await settle(store.side());
+  await settle(side.adopt());
+  t.false(disk.main.isHarmed);
+});
+
+test("whatever puts another disk in a server's place, an older one or less of it, is told", (t) => {
+  const { disk } = setUp();
+  let times = 0;
+  disk.onOther = () => {
+    times += 1;
+  };
+  t.false(disk.restoreCopy());
+  t.is(times, 0);
+  disk.saveCopy();
+  disk.restoreCopy();
+  disk.put(disk.main.copy());
+  disk.wipe();
+  for (const key of ["a", "b", "c"]) {
+    disk.main.write([put(key)]);
+    disk.main.sync();
+  }
+  disk.damage(["truncated"]);
+  t.is(times, 4);
+});
