@@ -50,6 +50,8 @@ export interface UpOptions {
 export interface UpWorld {
   /** Aborted once: stop cleanly. */
   readonly stopped: AbortSignal;
+  /** Aborted right before this process ends at once. */
+  readonly forced: AbortSignal;
   readonly environment: NodeJS.ProcessEnv;
   out(text: string): Promise<void>;
   connect(url: string): Promise<Bus>;
@@ -76,6 +78,8 @@ class Up {
   #children: KeptChild[] = [];
   #nats: KeptNats | null = null;
   #bus: Bus | null = null;
+  /** Of the file with process ids. */
+  #toldFault = "";
 
   constructor(options: UpOptions, world: UpWorld, folder: ServiceFolder) {
     this.#options = options;
@@ -88,7 +92,8 @@ class Up {
   }
 
   async run(): Promise<number> {
-    process.on("exit", this.#onExit);
+    const { forced } = this.#world;
+    forced.addEventListener("abort", this.#onForced);
     try {
       const nats = await this.#startNats();
       await this.#untilStopped(this.#serve(nats));
@@ -97,13 +102,13 @@ class Up {
       await this.#stop();
       throw error;
     } finally {
-      process.off("exit", this.#onExit);
+      forced.removeEventListener("abort", this.#onForced);
     }
   }
 
-  /** A second Ctrl-C ends us with 130 at once: nobody is waited for. Otherwise servers end by their channel to us. */
-  readonly #onExit = (status: number): void => {
-    if (status === 130) for (const child of this.#children) child.signal("SIGKILL");
+  /** Ended by force: nobody is waited for. Where we are killed, servers end by their channel to us. */
+  readonly #onForced = (): void => {
+    for (const child of this.#children) child.signal("SIGKILL");
   };
 
   #tell(line: string): void {
@@ -211,7 +216,10 @@ class Up {
   #onProcesses(): void {
     const pids = this.#children.map(({ name, pid }) => [name, pid] as const);
     this.#nats?.outlive(pids.flatMap(([, pid]) => (pid === null ? [] : [pid])));
-    this.#folder.writeRunning({ up: process.pid, nats: this.#nats?.pid ?? null, servers: Object.fromEntries(pids) });
+    const running = { up: process.pid, nats: this.#nats?.pid ?? null, servers: Object.fromEntries(pids) };
+    const fault = this.#folder.writeRunning(running);
+    if (fault !== "" && fault !== this.#toldFault) this.#tell(`warning: process ids are not kept: ${fault}`);
+    this.#toldFault = fault;
   }
 
   #onStatus(data: Uint8Array): void {
@@ -290,7 +298,7 @@ class Up {
         return false;
       }
       await delay(Math.min(patienceMs, restMs), undefined, { signal: patience.signal }).catch(() => undefined);
-      if (!patience.signal.aborted) this.#tell(`waiting for ${namesOf(living)} to stop (Ctrl-C again ends it at once)`);
+      if (!patience.signal.aborted) this.#tell(`waiting for ${namesOf(living)} to stop`);
     }
     return true;
   }

@@ -24,6 +24,7 @@ export const troubleKinds = {
     costs: "failover",
   },
   "intake.paused": { says: "an operator paused the intake of requests", costs: "service" },
+  "log.lost": { says: "lines of the log cannot be written", costs: "nothing" },
 } as const satisfies Record<string, TroubleKind>;
 
 export type TroubleCode = keyof typeof troubleKinds;

@@ -86,8 +86,9 @@ export class OperatorActor {
 
   /** The replica is asked what troubles it; the actors say it themselves. */
   onTick(): void {
-    const { troubles, replica } = this.#parts;
+    const { troubles, replica, world } = this.#parts;
     for (const [code, message] of replica().troubles()) troubles.set(code, message);
+    troubles.set("log.lost", world.log.trouble?.() ?? null);
     troubles.onTick();
   }
 

@@ -174,6 +174,8 @@ export interface Log {
   info(fields: LogFields, message: string): void;
   warn(fields: LogFields, message: string): void;
   error(fields: LogFields, message: string): void;
+  /** What keeps lines from being written now; null when all were, or the log never fails. */
+  trouble?(): string | null;
 }
 
 /** All of the world that one server sees. */

@@ -1,6 +1,6 @@
 /**
- * The commands' world on Node: NATS, files, standard input and output, Ctrl-C. What always holds: output is written in
- * full before the process ends, and a reader that went away (`| head`) ends it quietly.
+ * The commands' world on Node: NATS, files, standard input and output, signals. What always holds: output is written in
+ * full before the process ends; a reader of it that went away (`| head`), or a terminal that is gone, is no error of ours.
  */
 import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
@@ -13,39 +13,37 @@ import { openNodeClock } from "../../actors/world/clock-node.ts";
 import { NatsLine } from "../../actors/world/connection-nats.ts";
 import type { Bus, Log } from "../../actors/world/ports.ts";
 import { ServiceFile, serviceFilePath } from "../../schemas/service-file.ts";
-import { CommandError, type CommandWorld } from "./world.ts";
-
-/** npm hands on a Ctrl-C that the terminal has sent to us as well: two signals this close together are one. */
-const sameSignalMs = 500;
+import { SignalDesk, signals } from "../signals.ts";
+import { CommandError, type CommandWorld, ReaderGone } from "./world.ts";
 
 export function openNodeWorld(): CommandWorld {
   const clock = openNodeClock();
-  const stopped = new AbortController();
-  let stoppedMs = 0;
-  const onSignal = () => {
-    if (stopped.signal.aborted && clock.nowMs() - stoppedMs > sameSignalMs) process.exit(130);
-    if (!stopped.signal.aborted) stoppedMs = clock.nowMs();
-    stopped.abort();
-  };
-  process.on("SIGINT", onSignal);
-  process.on("SIGTERM", onSignal);
-  // The terminal is gone.
-  process.on("SIGHUP", onSignal);
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === "EPIPE" ? 0 : 1);
+  const err = (text: string): void => void process.stderr.write(text);
+  const desk = new SignalDesk({
+    nowMs: () => clock.nowMs(),
+    tell: (line) => err(`twinlog: ${line}\n`),
+    exit: (status) => process.exit(status),
   });
+  for (const signal of signals) process.on(signal, () => desk.onSignal(signal));
+  let isReaderGone = false;
+  process.stdout.on("error", () => {
+    isReaderGone = true;
+    desk.onReaderGone();
+  });
+  process.stderr.on("error", () => undefined);
   return {
     clock,
     connect: (url, onState) => connectTo(url, onState, clock),
-    out: (text) =>
-      new Promise((resolve) => {
-        process.stdout.write(text, () => resolve());
-      }),
-    err: (text) => void process.stderr.write(text),
+    out: async (text) => {
+      if (!isReaderGone) await new Promise<void>((resolve) => process.stdout.write(text, () => resolve()));
+      if (isReaderGone && desk.endsWithoutReader) throw new ReaderGone("nobody reads the output");
+    },
+    err,
     readInput,
     readLines,
     writeFile: (path, text) => writeFile(path, text),
-    stopped: stopped.signal,
+    signals: desk,
+    stopped: desk.stopped,
     environment: process.env,
     serviceFile: readServiceFile(),
   };

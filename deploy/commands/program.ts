@@ -15,7 +15,7 @@ import { resultsCommand } from "./results.ts";
 import { serverCommand } from "./server.ts";
 import { statusCommand } from "./status.ts";
 import { upCommand } from "./up.ts";
-import type { CommandWorld } from "./world.ts";
+import { type CommandWorld, ReaderGone } from "./world.ts";
 
 export function buildProgram(world: CommandWorld, version: string): Command {
   const program = new Command("twinlog")
@@ -46,10 +46,12 @@ export async function runProgram(world: CommandWorld, version: string, words: re
     const program = buildProgram(world, version);
     for (const command of [program, ...program.commands])
       command.exitOverride().configureOutput({ writeErr: world.err, writeOut: (text) => void world.out(text) });
+    program.hook("preAction", (_program, command) => world.signals.begin(command.name()));
     await program.parseAsync(words, { from: "user" });
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode;
+    if (error instanceof ReaderGone) return 0;
     world.err(`twinlog: ${error instanceof Error ? error.message : String(error)}\n`);
     if (world.environment.TWINLOG_DEBUG !== undefined && error instanceof Error) world.err(`${error.stack}\n`);
     return 1;

@@ -9,7 +9,14 @@ import type { Answer } from "../../actors/client/entry.ts";
 import { FailedError, RefusedError, UnknownOutcomeError } from "../../actors/client/errors.ts";
 import { applications } from "../applications.ts";
 import { ReplayTally } from "./replay-tally.ts";
-import { CommandError, type CommandWorld, type CommonOptions, serviceCommand, wholeNumber } from "./world.ts";
+import {
+  CommandError,
+  type CommandWorld,
+  type CommonOptions,
+  serviceCommand,
+  whenAborted,
+  wholeNumber,
+} from "./world.ts";
 
 interface ReplayFlags extends CommonOptions {
   client: string;
@@ -91,14 +98,13 @@ async function replay(world: CommandWorld, flags: ReplayFlags, lines: AsyncItera
     ...(application === undefined ? {} : { application }),
   });
   onState = client.onBusState;
-  const onStop = () => client.close();
-  world.stopped.addEventListener("abort", onStop);
+  const forget = whenAborted(world.stopped, () => client.close());
   try {
     const run = new Replay(world, client, flags);
     await run.sendAll(lines);
     return { summary: run.summary(), tally: run.tally };
   } finally {
-    world.stopped.removeEventListener("abort", onStop);
+    forget();
     client.close();
     await bus.stop();
   }

@@ -7,7 +7,15 @@ import { createClient } from "../../actors/client/client.ts";
 import { FailedError, RefusedError, UnansweredError, UnknownOutcomeError } from "../../actors/client/errors.ts";
 import type { Bus } from "../../actors/world/ports.ts";
 import { applications } from "../applications.ts";
-import { CommandError, type CommandWorld, type CommonOptions, readBody, serviceCommand, wholeNumber } from "./world.ts";
+import {
+  CommandError,
+  type CommandWorld,
+  type CommonOptions,
+  readBody,
+  serviceCommand,
+  whenAborted,
+  wholeNumber,
+} from "./world.ts";
 
 interface RequestFlags extends CommonOptions {
   client: string;
@@ -87,12 +95,11 @@ async function withBus(
     ...(application === undefined ? {} : { application }),
   });
   onState = client.onBusState;
-  const onStop = () => client.close();
-  world.stopped.addEventListener("abort", onStop);
+  const forget = whenAborted(world.stopped, () => client.close());
   try {
     await run(bus, client);
   } finally {
-    world.stopped.removeEventListener("abort", onStop);
+    forget();
     client.close();
     await bus.stop();
   }

@@ -4,7 +4,7 @@
  */
 import type { Command } from "commander";
 import { type HistoryEvent, type ResultEvent, type ResultsReader, readResults } from "../../actors/client/results.ts";
-import { type CommandWorld, type CommonOptions, serviceCommand, wholeNumber } from "./world.ts";
+import { type CommandWorld, type CommonOptions, serviceCommand, whenAborted, wholeNumber } from "./world.ts";
 
 interface ResultsFlags extends CommonOptions {
   from: number;
@@ -38,12 +38,11 @@ export function resultsCommand(world: CommandWorld): Command {
         ...(history === undefined ? {} : { history }),
         filter: { ...(key === undefined ? {} : { key }), ...(client === undefined ? {} : { client }) },
       });
-      const onStop = () => reader.close();
-      world.stopped.addEventListener("abort", onStop);
+      const forget = whenAborted(world.stopped, () => reader.close());
       try {
         for await (const event of reader) await world.out(lineOf(event));
       } finally {
-        world.stopped.removeEventListener("abort", onStop);
+        forget();
         reader.close();
         await bus.stop();
       }

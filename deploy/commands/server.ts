@@ -1,33 +1,32 @@
 /**
  * `twinlog server --config FILE`: one server of a service, until it is told to stop. Exit status 0 after a clean stop; 1,
- * and one line, when it failed. A second SIGTERM or Ctrl-C ends it at once.
+ * and one line, when it failed. Signals: deploy/signals.ts.
  */
 import process from "node:process";
 import { Command } from "commander";
 import { rehearse } from "../../actors/rehearsal.ts";
-import { startServer } from "../../actors/server.ts";
+import { type ServerHandle, startServer } from "../../actors/server.ts";
+import { openPinoLog } from "../../actors/world/log-pino.ts";
 import { openRealWorld } from "../../actors/world/real-world.ts";
 import { startWitness } from "../../actors/world/witness.ts";
 import { findApplication } from "../applications.ts";
 import { readSettings } from "../settings-file.ts";
 import { endWithParent } from "../up/parent.ts";
-import { CommandError, type CommandWorld } from "./world.ts";
+import { CommandError, type CommandWorld, whenAborted } from "./world.ts";
 
 export function serverCommand(world: CommandWorld, version: string): Command {
   return new Command("server")
-    .description("run one server of a service; stop it with Ctrl-C or SIGTERM")
+    .description("run one server of a service; stop it with Ctrl-C or SIGTERM; SIGHUP re-opens its log")
     .requiredOption("--config <file>", "the server's settings, JSON")
     .addHelpText("after", "\nExamples:\n  $ twinlog server --config alpha.json\n")
     .action(async ({ config }: { config: string }) => {
-      const settings = await readSettings(config);
-      const application = await findApplication(settings.application, config);
-      const real = await openRealWorld(settings);
-      rehearse(application, settings);
-      if (settings.witness) startWitness({ settings, life: real.life, log: real.log });
-      const server = startServer({ settings, application, world: real, process: { pid: process.pid, version } });
-      endWithParent(() => server.stop());
-      stopOnSignals(() => server.stop());
-      for (const warning of await real.registry.warnings()) real.log.warn({}, warning);
+      const { signals, stopped } = world;
+      const stop = new Promise<null>((resolve) => whenAborted(stopped, () => resolve(null)));
+      const server = await Promise.race([begin(world, version, config), stop]);
+      // Told to stop before anything was begun: there is nothing to bring to an end.
+      if (server === null) process.exit(0);
+      signals.whatForceCosts = () => whatForceCosts(server);
+      whenAborted(stopped, () => server.stop());
       const end = await server.ended;
       if (end.reason === "failed") throw new CommandError(end.error.message);
       await world.out("");
@@ -35,13 +34,33 @@ export function serverCommand(world: CommandWorld, version: string): Command {
     });
 }
 
-function stopOnSignals(stop: () => void): void {
-  let times = 0;
-  const onSignal = () => {
-    times += 1;
-    if (times > 1) process.exit(1);
-    stop();
-  };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
+async function begin({ signals }: CommandWorld, version: string, config: string): Promise<ServerHandle> {
+  const settings = await readSettings(config);
+  const { service, server: name } = settings;
+  const application = await findApplication(settings.application, config);
+  const log = openPinoLog({ service, server: name });
+  signals.reopenLog = () => log.reopen();
+  const real = await openRealWorld(settings, { log });
+  rehearse(application, settings);
+  if (settings.witness) startWitness({ settings, life: real.life, log });
+  const server = startServer({ settings, application, world: real, process: { pid: process.pid, version } });
+  endWithParent(() => server.stop());
+  void real.registry.warnings().then(
+    (warnings) => {
+      for (const warning of warnings) log.warn({}, warning);
+    },
+    (error: unknown) => log.warn({ error: String(error) }, "the broker's version and settings could not be looked at"),
+  );
+  return server;
+}
+
+/** For the operator who is about to end it by force. */
+function whatForceCosts({ life }: ServerHandle): string {
+  if (life === null || !life.hasBegun) return "it serves nobody now";
+  const { replica } = life;
+  const waits = replica.waitingFor === "" ? "" : ` It waits: ${replica.waitingFor}.`;
+  if (replica.role === "none") return `it is no member, nothing is lost with it.${waits}`;
+  if (replica.alone)
+    return `the service stands still until it is started again; what was acknowledged is on its disk.${waits}`;
+  return `the other goes on as after a crash; if that one ends too, what was acknowledged since the last flush is lost.${waits}`;
 }

@@ -53,11 +53,14 @@ export function upCommand(world: CommandWorld): Command {
         throw new CommandError("nats-server, alpha and beta need three different ports");
       const servers = names.map((name, index) => ({ name, port: mainPorts[index] ?? 0 }));
       const program = [process.execPath, fileURLToPath(new URL("../twinlog.js", import.meta.url))] as const;
-      const { stopped, environment, out } = world;
+      const { stopped, signals, environment, out } = world;
+      signals.whatForceCosts = () =>
+        "the servers are killed, both, and what they acknowledged and had not flushed is lost";
       const status = await up(
         { service, application, data, natsPort, servers, testService, program: [...program], limits: upLimits },
         {
           stopped,
+          forced: signals.forced,
           environment,
           out,
           connect: (url) => world.connect(url, () => undefined),

@@ -6,12 +6,13 @@ import { Command } from "commander";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import type { ServiceFile } from "../../schemas/service-file.ts";
 import { ServerName } from "../../schemas/settings.ts";
+import type { SignalDesk } from "../signals.ts";
 
 export interface CommandWorld {
   readonly clock: Clock;
   /** Connected, or a CommandError that says why not. `onState` hears of what follows. */
   connect(url: string, onState: (connected: boolean) => void): Promise<Bus>;
-  /** Writes to standard output; resolves when it is taken. */
+  /** Writes to standard output; resolves when it is taken, or when nobody reads any more. Throws ReaderGone where that ends the command. */
   out(text: string): Promise<void>;
   err(text: string): void;
   /** Standard input, whole. */
@@ -19,11 +20,25 @@ export interface CommandWorld {
   /** Lines of a file, unpacked if its name ends with .gz. */
   readLines(path: string): AsyncIterable<string>;
   writeFile(path: string, text: string): Promise<void>;
-  /** Aborted by Ctrl-C. */
+  /** What signals mean to the command that runs (deploy/signals.ts). */
+  readonly signals: SignalDesk;
+  /** Aborted when it is to stop: `signals.stopped`. */
   readonly stopped: AbortSignal;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Of the current folder, when a service was started there. */
   readonly serviceFile: ServiceFile | undefined;
+}
+
+/** Nobody reads what the command prints: it ends, quietly, with status 0. */
+export class ReaderGone extends Error {
+  override readonly name = "ReaderGone";
+}
+
+/** Calls `run` when the signal is aborted, at once if it is already. What comes back takes that back. */
+export function whenAborted(signal: AbortSignal, run: () => void): () => void {
+  if (signal.aborted) run();
+  else signal.addEventListener("abort", run, { once: true });
+  return () => signal.removeEventListener("abort", run);
 }
 
 /** An error for people: printed as one line, exit status 1. */

@@ -109,8 +109,14 @@ export class ServiceFolder {
   running(): RunningFile | undefined {
     return this.#read("running.json", RunningFile);
   }
-  writeRunning(running: RunningFile): void {
-    this.#write("running.json", running);
+  /** Empty, or why it could not be written: nothing depends on it but the next start's patience. */
+  writeRunning(running: RunningFile): string {
+    try {
+      this.#write("running.json", running);
+      return "";
+    } catch (error) {
+      return (error as Error).message;
+    }
   }
 
   #read<T>(name: string, schema: z.ZodType<T>): T | undefined {

@@ -45,7 +45,11 @@ export class KeptChild {
   constructor(options: KeptChildOptions) {
     this.name = options.name;
     this.#options = options;
-    if (existsSync(options.logFile)) renameSync(options.logFile, `${options.logFile}.1`);
+    try {
+      if (existsSync(options.logFile)) renameSync(options.logFile, `${options.logFile}.1`);
+    } catch {
+      // It is written on then.
+    }
   }
 
   get pid(): number | null {
@@ -55,10 +59,10 @@ export class KeptChild {
   start(): void {
     const { command, logFile, onPid } = this.#options;
     const [program, ...words] = command;
-    const log = openSync(logFile, "a");
+    const log = this.#openLog(logFile);
     const bornMs = performance.now();
-    const child = spawn(program, words, { stdio: ["ignore", log, log, "ipc"], detached: true });
-    closeSync(log);
+    const child = spawn(program, words, { stdio: ["ignore", log ?? "ignore", log ?? "ignore", "ipc"], detached: true });
+    if (log !== null) closeSync(log);
     this.#child = child;
     this.#ended = new Promise((resolve) => {
       let isOver = false;
@@ -78,6 +82,16 @@ export class KeptChild {
       );
     });
     onPid(this.pid);
+  }
+
+  /** A disk that is full keeps no server from running. */
+  #openLog(logFile: string): number | null {
+    try {
+      return openSync(logFile, "a");
+    } catch (error) {
+      this.#options.tell(`warning: what ${this.name} prints is not kept: ${(error as Error).message}`);
+      return null;
+    }
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -119,9 +133,14 @@ export function restartDelayMs(quickDeaths: number, { restartMs, maxRestartMs }:
 
 const maxWordsBytes = 4_096;
 
-/** The last line of a log: its message, where it is a line of JSON. */
+/** The last line of a log: its message, where it is a line of JSON; nothing where it cannot be read. */
 export function lastWords(logFile: string): string {
-  const file = openSync(logFile, "r");
+  let file: number;
+  try {
+    file = openSync(logFile, "r");
+  } catch {
+    return "";
+  }
   try {
     const { size } = fstatSync(file);
     const bytes = Buffer.alloc(Math.min(size, maxWordsBytes));

@@ -1,7 +1,7 @@
 /**
  * The program itself, as a process, and `connect`, over a real nats-server: what the in-memory tests cannot show.
  */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -148,4 +148,22 @@ test("connect says why it cannot", async (t) => {
   await t.throwsAsync(connect({ service: "typed", client: "alice", nats: "nats://127.0.0.1:1" }), {
     message: /^cannot reach NATS at nats:\/\/127\.0\.0\.1:1: /,
   });
+});
+
+test("a reader that goes away ends `results` quietly, and takes no other command's verdict", async (t) => {
+  const server = await fakeService(t, "readers");
+  const common = ["--service", "readers", "--nats", nats.current.url];
+  for (let at = 1; at <= 3; at += 1) {
+    const words = ["request", ...common, "--client", "alice", "--id", String(at), JSON.stringify(order)];
+    t.is((await twinlog(words)).status, 0);
+  }
+  t.is(server.log.length, 3);
+  const unread = (words: readonly string[]) =>
+    new Promise<number | null>((resolve) => {
+      const child = spawn(process.execPath, [program, ...words], { stdio: ["ignore", "pipe", "ignore"] });
+      child.stdout.destroy();
+      child.on("exit", (status) => resolve(status));
+    });
+  t.is(await unread(["results", ...common, "--follow"]), 0);
+  t.is(await unread(["request", ...common, "--client", "alice", "--id", "1", '{"type":"nonsense"}']), 1);
 });

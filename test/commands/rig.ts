@@ -4,6 +4,7 @@
 import { openNodeClock } from "../../actors/world/clock-node.ts";
 import { runProgram } from "../../deploy/commands/program.ts";
 import type { CommandWorld } from "../../deploy/commands/world.ts";
+import { SignalDesk } from "../../deploy/signals.ts";
 import { FakeServer } from "../client/fake-server.ts";
 import { TestBus } from "../client/world.ts";
 
@@ -55,6 +56,7 @@ export function makeRig() {
         written.set(path, text);
         return Promise.resolve();
       },
+      signals: new SignalDesk({ nowMs: () => clock.nowMs(), tell: () => undefined, exit: () => undefined }),
       stopped: options.stopped ?? new AbortController().signal,
       environment: options.environment ?? {},
       serviceFile: options.serviceFile,

@@ -75,11 +75,12 @@ function readRegistry(data: string): RegistryRead {
 export function standInWorld(
   data: string,
   environment: NodeJS.ProcessEnv,
-  stopped: AbortSignal,
+  { stopped, forced = new AbortController().signal }: Pick<UpWorld, "stopped"> & Partial<Pick<UpWorld, "forced">>,
   out: (text: string) => void,
 ): UpWorld {
   return {
     stopped,
+    forced,
     environment,
     out: async (text) => out(text),
     connect: connectBus,
@@ -96,7 +97,7 @@ export class RunningUp {
   constructor(options: UpOptions, binary: string) {
     this.options = options;
     const environment = { ...process.env, TWINLOG_NATS_SERVER: binary };
-    const world = standInWorld(options.data, environment, this.#stop.signal, (text) => {
+    const world = standInWorld(options.data, environment, { stopped: this.#stop.signal }, (text) => {
       this.printed += text;
     });
     this.ended = up(options, world);

@@ -1,17 +1,15 @@
 /**
- * `up` with stand-in servers as a process of its own, for tests that kill it: node run-up.js OPTIONS-AS-JSON.
+ * `up` with stand-in servers as a process of its own, with the program's signals and output: node run-up.js OPTIONS-AS-JSON.
  */
 import process from "node:process";
+import { openNodeWorld } from "../../deploy/commands/node-world.ts";
 import { type UpOptions, up } from "../../deploy/up.ts";
 import { standInWorld } from "./harness.ts";
 
 const options = JSON.parse(process.argv[2] ?? "") as UpOptions;
-const stop = new AbortController();
-process.on("SIGINT", () => {
-  if (stop.signal.aborted) process.exit(130);
-  stop.abort();
-});
+const { signals, out } = openNodeWorld();
+signals.begin("up");
 process.exitCode = await up(
   options,
-  standInWorld(options.data, process.env, stop.signal, (text) => void process.stdout.write(text)),
+  standInWorld(options.data, process.env, signals, (text) => void out(text)),
 );

@@ -1,7 +1,7 @@
 /**
  * `twinlog up` with stand-in servers: it starts, keeps running what dies, stops cleanly, finds its data again, and says what is wrong.
  */
-import { appendFileSync, existsSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import test from "ava";
@@ -179,4 +179,22 @@ test("stopping before the servers are there stops what is there", async (t) => {
   await up.prints(/nats-server .* runs/);
   t.is(await up.stop(), 0);
   await until(() => !existsSync(join(up.options.data, "holder")), { withinMs });
+});
+
+test("a log file that cannot be opened and process ids that cannot be kept, on a full disk say, end nobody", async (t) => {
+  const up = await startUp(t);
+  await up.untilNormal();
+  const { data } = up.options;
+  const before = up.pids();
+  for (const name of ["alpha.log", "running.json.new"]) {
+    rmSync(join(data, name), { force: true });
+    mkdirSync(join(data, name));
+  }
+  process.kill(before.alpha, "SIGKILL");
+  await up.prints(/warning: process ids are not kept: EISDIR/);
+  await up.prints(/warning: what alpha prints is not kept: EISDIR/);
+  await until(() => up.story("alpha").filter((line) => line.startsWith("started")).length === 2, { withinMs });
+  t.true(isAlive(before.beta));
+  t.is(await up.stop(), 0);
+  t.is(up.story("alpha").at(-1), "stopped by SIGTERM");
 });
