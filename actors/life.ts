@@ -314,12 +314,16 @@ export class Life {
   }
 
   #saveEpoch(epochs: SavedEpochs): void {
-    const { epoch, memberEpoch } = epochs;
+    const { epoch, memberEpoch, record } = epochs;
     const onSaved = () => {
       this.#watcher?.onEpoch(epoch);
       this.replica.onEpochSaved(epochs);
     };
-    this.#stage.watch(this.#checkpoint.saveMeta({ epoch, memberEpoch }), onSaved, ignore);
+    this.#stage.watch(
+      this.#checkpoint.saveMeta({ epoch, memberEpoch, ...(record === undefined ? {} : { record }) }),
+      onSaved,
+      ignore,
+    );
   }
 
   #onDiskFailed(error: Error): void {

@@ -125,11 +125,12 @@ export class Loader {
 
   /** Opens the store for a new life; an empty one is made this server's. The life is on the disk when it resolves. */
   async open(checkpoint: Checkpoint, incarnation: string): Promise<{ state: ApplicationState; recovered: Recovered }> {
-    const { identity, application, rules } = this.#parts;
+    const { identity, application, rules, clock } = this.#parts;
     const reading = new Reading(application.beginLoad(), rules);
     const found = await checkpoint.open(reading);
     const meta = reading.finish();
     const life = (meta?.life ?? 0) + 1;
+    const disk = meta?.disk ?? clock.randomId();
     const memberEpoch = meta?.memberEpoch ?? meta?.epoch ?? 0;
     if (found === null || meta === null) {
       await checkpoint.create({
@@ -138,6 +139,7 @@ export class Loader {
         epoch: 0,
         memberEpoch: 0,
         incarnation,
+        disk,
         previousEnd: null,
         life,
         published: 0,
@@ -148,12 +150,14 @@ export class Loader {
       });
     } else {
       const previousEnd = { ...found.end, incarnation: meta.incarnation };
-      await checkpoint.saveMeta({ incarnation, life, memberEpoch, previousEnd });
+      await checkpoint.saveMeta({ incarnation, disk, life, memberEpoch, previousEnd });
     }
     return {
       state: reading.state,
       recovered: {
         life,
+        disk,
+        record: meta?.record ?? null,
         history: meta?.history ?? "",
         epochSeen: meta?.epoch ?? 0,
         memberEpoch,

@@ -3,7 +3,7 @@
  * when the store is opened; the agent writes it from then on.
  */
 import { z } from "zod";
-import { Position } from "./registry.ts";
+import { Position, RegistryRecord } from "./registry.ts";
 
 const whole = z.number().int().nonnegative();
 
@@ -33,6 +33,10 @@ const OwnerMeta = z.object({
    * disk sees as much. Disks that older programs wrote have none.
    */
   memberEpoch: whole.optional(),
+  /** Which disk it is, from its first use on: of two that claim one name each has its own. Older disks have none. */
+  disk: z.string().optional(),
+  /** The newest registry record that was seen: where the registry is lost, this is what is left of it. */
+  record: RegistryRecord.optional(),
   incarnation: z.string(),
   /** Where the log of the incarnation before this one ended. */
   previousEnd: LogEnd.extend({ incarnation: z.string() }).nullable(),

@@ -81,6 +81,16 @@ export type ServerEvent = z.infer<typeof ServerEvent>;
 export const controlVerbs = ["switch", "flush", "pause", "resume", "recover"] as const;
 export type ControlVerb = (typeof controlVerbs)[number];
 
-/** `message`: one line for a person; when `ok` is false it says what to do. */
-export const ControlReply = z.object({ ok: z.boolean(), message: z.string() });
+/**
+ * What a command says beside its verb. `incarnation`: the one that is meant, as its asker saw it; `recover` names it always, and
+ * any command where two servers have one name. `despite`: copies, as `recover` names them, that are newer and set aside.
+ */
+export const ControlRequest = z.object({
+  incarnation: z.string().optional(),
+  despite: z.array(z.string()).default([]),
+});
+export type ControlRequest = z.infer<typeof ControlRequest>;
+
+/** `message`: one line for a person; when `ok` is false it says what to do. `incarnation`: who answers. */
+export const ControlReply = z.object({ ok: z.boolean(), message: z.string(), incarnation: z.string().optional() });
 export type ControlReply = z.infer<typeof ControlReply>;

@@ -2,6 +2,8 @@
  * The failover agent (claims 17-19): the ticks by which silence is judged, and the registry's questions and answers. What
  * always holds: it decides nothing; each answer goes to the replica once, with the time at which it came.
  */
+
+import { standingOf } from "../../machines/replica/copies.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { Settings } from "../../schemas/settings.ts";
@@ -85,7 +87,6 @@ export class FailoverActor implements Actor {
 
   report(): Record<string, unknown> {
     const replica = this.#parts.replica();
-    const { epochSeen, frozen } = replica.membership;
-    return { state: replica.state, why: replica.why, epochSeen, frozen, reads: this.#reads, writes: this.#writes };
+    return { ...standingOf(replica), why: replica.why, reads: this.#reads, writes: this.#writes };
   }
 }

@@ -4,10 +4,12 @@
  */
 
 import type { Outbox } from "../../machines/replica/outbox.ts";
+import { whyNotMeant } from "../../machines/replica/refusals.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import {
   type ControlReply,
+  ControlRequest,
   type ControlVerb,
   controlVerbs,
   type ServerEvent,
@@ -165,10 +167,15 @@ export class OperatorActor {
       });
       return;
     }
-    this.#obey(known, (reply) => this.#answer(message, reply));
+    const { self: incarnation } = this.#parts.replica();
+    const answer = (reply: ControlReply) => this.#answer(message, { ...reply, incarnation });
+    const request = readRequest(message.data);
+    const notMeant = whyNotMeant(request.incarnation, known === "recover", this.#parts.replica());
+    if (notMeant === null) this.#obey(known, request, answer);
+    else answer({ ok: false, message: notMeant });
   }
 
-  #obey(verb: ControlVerb, answer: (reply: ControlReply) => void): void {
+  #obey(verb: ControlVerb, { despite }: ControlRequest, answer: (reply: ControlReply) => void): void {
     const { world, stage, flush } = this.#parts;
     const replica = this.#parts.replica();
     const nowMs = world.clock.nowMs();
@@ -181,7 +188,7 @@ export class OperatorActor {
         answer(told(replica.onSwitch(nowMs), "the roles are being switched"));
         return;
       case "recover":
-        answer(told(replica.onRecover(nowMs), acceptedLoss(replica.log.last)));
+        answer(told(replica.onRecover(despite, nowMs), acceptedLoss(replica.log.last)));
         return;
       case "pause":
       case "resume":
@@ -191,6 +198,15 @@ export class OperatorActor {
         stage.watch(flush(), () => answer({ ok: true, message: "everything committed is on the disk" }));
         return;
     }
+  }
+}
+
+/** What is not a command's body says nothing beside the verb. */
+function readRequest(data: Uint8Array): ControlRequest {
+  try {
+    return ControlRequest.parse(JSON.parse(Buffer.from(data).toString()));
+  } catch {
+    return { despite: [] };
   }
 }
 

@@ -192,9 +192,9 @@ export class SnapshotTransfer {
   #adopt(receiving: Receiving): void {
     const { stage, checkpoint, replica, onAdopted, settings } = this.#parts;
     receiving.isBusy = true;
-    const { life, self, membership } = replica();
+    const { life, disk, self, membership } = replica();
     const { epochSeen: epoch, memberEpoch } = membership;
-    const own = { server: settings.server, incarnation: self, previousEnd: null, epoch, memberEpoch, life };
+    const own = { server: settings.server, incarnation: self, disk, previousEnd: null, epoch, memberEpoch, life };
     stage.watch(
       checkpoint.adoptSnapshot(own),
       () => {

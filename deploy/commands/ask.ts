@@ -1,27 +1,65 @@
 /**
- * One question to the service and its answer, for commands that are not the client library's business.
+ * One question to the service and its answers, for commands that are not the client library's business.
  */
 import type { Bus, BusMessage, Clock } from "../../actors/world/ports.ts";
 import { noRespondersStatus } from "../../actors/world/ports.ts";
 
 export type Asked = { outcome: "answered"; data: unknown } | { outcome: "nobody" } | { outcome: "silence" };
 
-/** Publishes `data` and waits for the first answer. nobody: nobody listens there. silence: none came in time. */
-export function ask(bus: Bus, clock: Clock, subject: string, data: unknown, timeoutMs: number): Promise<Asked> {
+/** Two processes may have one name: how long an answer of the one that is meant is waited for after one that is not. */
+const othersMs = 500;
+
+/**
+ * Publishes `data` and waits for the first answer that `isMeant`, else for another one. nobody: nobody listens there.
+ * silence: none came in time.
+ */
+export function ask(
+  bus: Bus,
+  clock: Clock,
+  subject: string,
+  data: unknown,
+  timeoutMs: number,
+  isMeant: (data: unknown) => boolean = () => true,
+): Promise<Asked> {
   return new Promise((resolve) => {
     const inbox = `_INBOX.${clock.randomId()}`;
+    let other: Asked = { outcome: "silence" };
     const end = (asked: Asked) => {
       timer.cancel();
       subscription.stop();
       resolve(asked);
     };
-    const timer = clock.after(timeoutMs, () => end({ outcome: "silence" }));
+    let timer = clock.after(timeoutMs, () => end(other));
     const subscription = bus.subscribe(inbox, (message: BusMessage) => {
-      if (message.status === noRespondersStatus) end({ outcome: "nobody" });
-      else end({ outcome: "answered", data: readJson(message.data) });
+      if (message.status === noRespondersStatus) {
+        end({ outcome: "nobody" });
+        return;
+      }
+      const answered: Asked = { outcome: "answered", data: readJson(message.data) };
+      if (isMeant(answered.data)) {
+        end(answered);
+        return;
+      }
+      if (other.outcome === "answered") return;
+      other = answered;
+      timer.cancel();
+      timer = clock.after(Math.min(othersMs, timeoutMs), () => end(other));
     });
     bus.publish(subject, Buffer.from(JSON.stringify(data)), undefined, inbox);
   });
+}
+
+/** Asks with an empty message, and gathers every answer for `waitMs`. */
+export async function askAll(bus: Bus, clock: Clock, subjects: readonly string[], waitMs: number): Promise<unknown[]> {
+  const inbox = `_INBOX.${clock.randomId()}`;
+  const answers: unknown[] = [];
+  const subscription = bus.subscribe(inbox, (message: BusMessage) => {
+    if (message.status === undefined) answers.push(readJson(message.data));
+  });
+  for (const subject of subjects) bus.publish(subject, new Uint8Array(0), undefined, inbox);
+  await new Promise<void>((resolve) => clock.after(waitMs, resolve));
+  subscription.stop();
+  return answers;
 }
 
 export function readJson(data: Uint8Array): unknown {

@@ -1,14 +1,16 @@
 /**
  * `twinlog switch`, `pause`, `resume` and `flush`: an operator's request to a server, and its answer. Without --server
- * the primary is asked (flush: every server). `recover` is force (rule 18), and names its server and says so. Exit status 0
- * only if every server asked said yes and, after `switch` and `recover`, a server has gone hot.
+ * the primary is asked (flush: every server). What always holds: the incarnation that was seen is meant and no other; exit
+ * status 0 only if every server asked said yes and, after `switch`, a server has gone hot.
  */
 import type { Command } from "commander";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import { ReadySignal } from "../../schemas/envelope.ts";
-import { ControlReply, type ControlVerb, type ServiceStatus } from "../../schemas/status.ts";
+import type { Standing } from "../../schemas/standing.ts";
+import { ControlReply, type ControlRequest, type ControlVerb, type ServiceStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { type Asked, ask, readJson } from "./ask.ts";
+import { askStandings } from "./standings.ts";
 import { gatherStatus } from "./status.ts";
 import { CommandError, type CommandWorld, type CommonOptions, serviceCommand, wholeNumber } from "./world.ts";
 
@@ -17,27 +19,28 @@ interface ControlFlags extends CommonOptions {
   timeout: number;
 }
 
-const summaries: Readonly<Record<ControlVerb, string>> = {
+/** `recover` is force, and a command of its own (recover.ts). */
+type MildVerb = Exclude<ControlVerb, "recover">;
+
+const summaries: Readonly<Record<MildVerb, string>> = {
   switch: "hand the primary's role to the backup, without a degraded moment",
   pause: "stop taking requests (they are told BUSY); what runs is finished",
   resume: "take requests again",
   flush: "write the log to LevelDB and sync it now",
-  recover: "go on by force, with a new history, on a server that waits or refuses: what it does not have is lost",
 };
 
 /** How long the servers are listened to, to find the primary. */
 const gatherMs = 800;
 
-export function controlCommand(world: CommandWorld, verb: ControlVerb): Command {
-  const isForce = verb === "recover";
-  const command = serviceCommand(world, verb, summaries[verb], examples(verb));
-  if (isForce)
-    command
-      .requiredOption("--server <name>", "the server that goes on")
-      .requiredOption("--accept-loss", "yes: acknowledged requests that this server does not have may be lost");
-  else
-    command.option("--server <name>", verb === "flush" ? "this server only" : "this server, not whichever is primary");
-  return command
+/** One process: its name, and the incarnation that was seen; none, where the program is too old to tell. */
+interface Meant {
+  readonly name: string;
+  readonly incarnation?: string;
+}
+
+export function controlCommand(world: CommandWorld, verb: MildVerb): Command {
+  return serviceCommand(world, verb, summaries[verb], [`twinlog ${verb}`, `twinlog ${verb} --server alpha`])
+    .option("--server <name>", verb === "flush" ? "this server only" : "this server, not whichever is primary")
     .option("--timeout <ms>", "how long to wait for the answer", wholeNumber("--timeout", 1), 15_000)
     .action(async (flags: ControlFlags) => {
       const { clock } = world;
@@ -47,12 +50,11 @@ export function controlCommand(world: CommandWorld, verb: ControlVerb): Command 
         const servers =
           server === undefined
             ? chosen(verb, await gatherStatus(bus, clock, service, gatherMs, world.stopped), nats)
-            : [server];
-        for (const name of servers) {
-          const hot = verb === "switch" || verb === "recover" ? whenHot(bus, clock, service, verb, name) : undefined;
+            : [named(server, await askStandings(bus, clock, service, [server]))];
+        for (const { name, ...body } of servers) {
+          const hot = verb === "switch" ? whenHot(bus, clock, service, verb, name) : undefined;
           try {
-            const asked = await ask(bus, clock, subjects.control(service, name, verb), {}, timeout);
-            await world.out(`${name}: ${readAnswer(asked, verb, name)}\n`);
+            await world.out(`${name}: ${await sendControl(bus, clock, { service, name, verb, timeout }, body)}\n`);
             if (hot !== undefined) await world.out(`${await hot.wait(timeout)}\n`);
           } finally {
             hot?.stop();
@@ -64,8 +66,29 @@ export function controlCommand(world: CommandWorld, verb: ControlVerb): Command 
     });
 }
 
+interface Sending {
+  readonly service: string;
+  readonly name: string;
+  readonly verb: ControlVerb;
+  readonly timeout: number;
+}
+
+/** What the incarnation that is meant says to it; a CommandError where it says no, or nothing. */
+export async function sendControl(
+  bus: Bus,
+  clock: Clock,
+  { service, name, verb, timeout }: Sending,
+  body: Partial<ControlRequest>,
+): Promise<string> {
+  const isMeant = (data: unknown) => {
+    const from = ControlReply.safeParse(data).data?.incarnation;
+    return from === undefined || body.incarnation === undefined || from === body.incarnation;
+  };
+  return readAnswer(await ask(bus, clock, subjects.control(service, name, verb), body, timeout, isMeant), verb, name);
+}
+
 /** Listens, from now on, for the server that goes hot: another one after `switch`, this one after `recover`. */
-function whenHot(bus: Bus, clock: Clock, service: string, verb: "switch" | "recover", name: string) {
+export function whenHot(bus: Bus, clock: Clock, service: string, verb: "switch" | "recover", name: string) {
   let found: ReadySignal | undefined;
   let onFound = (): void => undefined;
   const subscription = bus.subscribe(subjects.signal(service), (message) => {
@@ -92,21 +115,29 @@ function whenHot(bus: Bus, clock: Clock, service: string, verb: "switch" | "reco
   };
 }
 
-function examples(verb: ControlVerb): string[] {
-  if (verb === "recover") return ["twinlog recover --server beta --accept-loss"];
-  return [`twinlog ${verb}`, `twinlog ${verb} --server alpha`];
+/** Of two processes of one name the one that serves is meant; where neither does, nobody can say. */
+function named(name: string, standings: readonly Standing[]): Meant {
+  const answering = standings.filter(({ server }) => server === name);
+  const [first, other] = answering;
+  if (first === undefined) return { name };
+  if (other === undefined) return { name, incarnation: first.incarnation };
+  const hot = answering.find((one) => one.hot);
+  if (hot !== undefined) return { name, incarnation: hot.incarnation };
+  throw new CommandError(
+    `two servers are named ${name}, the incarnations ${first.incarnation} and ${other.incarnation}: stop the one that is not meant`,
+  );
 }
 
-function chosen(verb: ControlVerb, status: ServiceStatus, nats: string): string[] {
+function chosen(verb: MildVerb, status: ServiceStatus, nats: string): Meant[] {
   if (status.servers.length === 0)
     throw new CommandError(`no server of ${status.service} speaks at ${nats}: is one running? See \`twinlog status\``);
-  if (verb === "flush") return status.servers.map(({ name }) => name);
+  if (verb === "flush") return status.servers.map(({ name, incarnation }) => ({ name, incarnation }));
   const primary = status.servers.find(({ role, epoch }) => role === "primary" && epoch === status.epoch);
   if (primary === undefined)
     throw new CommandError(
       `no primary speaks: see \`twinlog status\` for what the servers wait for, or name one with --server`,
     );
-  return [primary.name];
+  return [{ name: primary.name, incarnation: primary.incarnation }];
 }
 
 function readAnswer(asked: Asked, verb: ControlVerb, name: string): string {

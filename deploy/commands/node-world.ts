@@ -40,6 +40,7 @@ export function openNodeWorld(): CommandWorld {
     },
     err,
     readInput,
+    confirm,
     readLines,
     writeFile: (path, text) => writeFile(path, text),
     signals: desk,
@@ -80,6 +81,20 @@ async function readInput(): Promise<string> {
   const parts: Buffer[] = [];
   for await (const part of process.stdin) parts.push(part as Buffer);
   return Buffer.concat(parts).toString();
+}
+
+async function confirm(question: string): Promise<boolean | null> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return null;
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await new Promise<string>((resolve) => {
+      terminal.on("close", () => resolve(""));
+      terminal.question(question, resolve);
+    });
+    return /^\s*y(es)?\s*$/i.test(answer);
+  } finally {
+    terminal.close();
+  }
 }
 
 async function* readLines(path: string): AsyncGenerator<string> {

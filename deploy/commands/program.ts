@@ -3,12 +3,12 @@
  * error and 1.
  */
 import { Command, CommanderError } from "commander";
-import { controlVerbs } from "../../schemas/status.ts";
 import { chartCommand } from "./chart.ts";
 import { controlCommand } from "./control.ts";
 import { drillCommand } from "./drill.ts";
 import { initCommand } from "./init.ts";
 import { inspectCommand } from "./inspect.ts";
+import { recoverCommand } from "./recover.ts";
 import { replayCommand } from "./replay.ts";
 import { queryCommand, requestCommand } from "./request.ts";
 import { resultsCommand } from "./results.ts";
@@ -31,7 +31,8 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     resultsCommand(world),
     replayCommand(world),
     statusCommand(world),
-    ...controlVerbs.map((verb) => controlCommand(world, verb)),
+    ...(["switch", "flush", "pause", "resume"] as const).map((verb) => controlCommand(world, verb)),
+    recoverCommand(world),
     inspectCommand(world),
     drillCommand(world),
     chartCommand(world),

@@ -17,6 +17,8 @@ export interface CommandWorld {
   err(text: string): void;
   /** Standard input, whole. */
   readInput(): Promise<string>;
+  /** Asks at the terminal; yes or no. Null: there is none. */
+  confirm(question: string): Promise<boolean | null>;
   /** Lines of a file, unpacked if its name ends with .gz. */
   readLines(path: string): AsyncIterable<string>;
   writeFile(path: string, text: string): Promise<void>;

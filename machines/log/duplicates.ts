@@ -53,6 +53,11 @@ export class DuplicateTable {
     return { sequence: this.#sequences[at] ?? 0, stampMs: this.#stamps[at] ?? 0 };
   }
 
+  /** Of the reply remembered last, ms since 1970; 0 where none is. */
+  get newestStampMs(): number {
+    return this.count === 0 ? 0 : (this.#stamps[(this.#tail - 1) & (this.#keys.length - 1)] ?? 0);
+  }
+
   /** Where the reply remembered last lies. */
   get newest(): { source: Uint8Array; start: number; end: number } {
     const at = (this.#tail - 1) & (this.#keys.length - 1);

@@ -4,6 +4,8 @@
  * of a beat that was sent after the record was read; the same verdict is not said twice.
  */
 import type { RegistryRecord } from "../../schemas/registry.ts";
+import { copyName, newestOfOthers } from "./copies.ts";
+import { whyNoForce } from "./refusals.ts";
 import { consultTable, type Presence, type Verdict } from "./start-table.ts";
 import type { ReplicaView } from "./view.ts";
 
@@ -21,22 +23,33 @@ const nothingThere: Advice = {
 };
 
 export class Consultation {
-  /** An operator accepted a loss (rule 18). */
-  isForced = false;
+  /** An operator accepted a loss (rule 18), though these copies, by name, are newer; null: he did not. */
+  #accepted: readonly string[] | null = null;
   /** The newest beat of this server when the record was read. */
   #beatAtRead = 0;
   #verdict: Verdict | null = null;
 
   clone(): Consultation {
     const copy = new Consultation();
-    copy.isForced = this.isForced;
+    copy.#accepted = this.#accepted;
     copy.#beatAtRead = this.#beatAtRead;
     copy.#verdict = this.#verdict;
     return copy;
   }
   /** What decides how this goes on and is not told otherwise, as values. */
   get facts() {
-    return { beatAtRead: this.#beatAtRead, verdict: this.#verdict };
+    return { beatAtRead: this.#beatAtRead, verdict: this.#verdict, accepted: this.#accepted };
+  }
+
+  get isForced(): boolean {
+    return this.#accepted !== null;
+  }
+  onLossAccepted(despite: readonly string[]): void {
+    this.#accepted = despite;
+  }
+  /** It was accepted against the record that the operator saw, and against no later one. */
+  onSettled(): void {
+    this.#accepted = null;
   }
 
   onRecord(beat: number): void {
@@ -54,7 +67,14 @@ export class Consultation {
       return null;
     if (record === null) return isMissing && frozen === "" ? nothingThere : null;
     if (frozen !== "" && !this.isForced) return { event: "verdict.refuse", why: frozen, isNew: true, waitsFor: "" };
-    if (this.isForced && !view.stopping) {
+    if (this.#accepted !== null && !view.stopping) {
+      const refusal = whyNoForce(view, this.#accepted);
+      if (refusal !== null) {
+        this.#accepted = null;
+        this.#verdict = null;
+        const why = `the recovery was not begun: ${refusal}`;
+        return { event: "verdict.refuse", why, isNew: true, waitsFor: why };
+      }
       const why = "recovered by force: what this server does not have is lost";
       return { event: "verdict.newHistory", why, isNew: true, waitsFor: "" };
     }
@@ -71,6 +91,7 @@ export class Consultation {
     const { own, options } = view;
     return consultTable({
       record,
+      recovery: recoveryAdvice(record, view),
       self: options.self,
       schema: options.schema,
       disk: {
@@ -100,4 +121,15 @@ export class Consultation {
     }
     return present;
   }
+}
+
+/**
+ * What is said of force beside a refusal. Never that it would help here, where another server is known to have more, be it
+ * silent now, or where this one has nothing at all.
+ */
+function recoveryAdvice(record: RegistryRecord, view: ReplicaView): string {
+  const newer = newestOfOthers(view, false);
+  if (newer !== null) return `recover by force on ${newer.server} (it has ${copyName(newer)}, this server less)`;
+  const isEmpty = view.own.log.last === 0 && record.epoch > 1;
+  return isEmpty ? "recover by force on a server that has a log: this one has none" : "recover by force";
 }

@@ -17,6 +17,13 @@ export interface KnownRecord {
   readonly revision: number;
 }
 
+/** What a server's disk tells of the registry. */
+interface Remembered {
+  readonly epochSeen: number;
+  readonly memberEpoch: number;
+  readonly record: RegistryRecord | null;
+}
+
 /** Lost is known for certain, but not yet to whom: nothing is acknowledged until that was read. */
 type OpenStatus = "asking" | "unknown" | "lost";
 
@@ -43,6 +50,8 @@ export class Membership {
   #epochSeen: number;
   /** The highest epoch whose record named this server: what was acknowledged before it is on its disk, or was in its memory. */
   #memberEpoch: number;
+  /** The newest record of an earlier life: told to whoever restores the registry, and nothing is decided by it. */
+  readonly #remembered: RegistryRecord | null;
   #saved: SavedEpochs;
   #writes = 0;
   /** At most one reading of the registry is under way. */
@@ -58,18 +67,23 @@ export class Membership {
   /** When the first of the readings failed that have failed one after another since; null: the last one was answered. */
   silentSinceMs: number | null = null;
 
-  constructor(self: Member, rules: Rules, out: Outbox[], epochSeen: number, memberEpoch: number) {
+  constructor(self: Member, rules: Rules, out: Outbox[], { epochSeen, memberEpoch, record }: Remembered) {
     this.#self = self;
     this.#rules = rules;
     this.#out = out;
     this.#epochSeen = epochSeen;
     this.#memberEpoch = memberEpoch;
+    this.#remembered = record;
     this.#saved = { epoch: epochSeen, memberEpoch };
   }
 
   /** What the copy wants done it says in `out`. */
   clone(out: Outbox[]): Membership {
-    const copy = new Membership(this.#self, this.#rules, out, this.#epochSeen, this.#memberEpoch);
+    const copy = new Membership(this.#self, this.#rules, out, {
+      epochSeen: this.#epochSeen,
+      memberEpoch: this.#memberEpoch,
+      record: this.#remembered,
+    });
     copy.#known = this.#known;
     copy.#open = this.#open;
     copy.#saved = this.#saved;
@@ -95,6 +109,13 @@ export class Membership {
   }
   get record(): RegistryRecord | null {
     return this.#known?.record ?? null;
+  }
+  /** The newest record that this server knows of, from this life or an earlier one. */
+  get newest(): RegistryRecord | null {
+    const { record } = this;
+    const remembered = this.#remembered;
+    if (record === null || (remembered !== null && remembered.epoch > record.epoch)) return remembered;
+    return record;
   }
   get open(): OpenCas | null {
     return this.#open;
@@ -157,7 +178,9 @@ export class Membership {
     this.#save();
   }
   #save(): void {
-    this.#out.push({ type: "saveEpoch", epoch: this.#epochSeen, memberEpoch: this.#memberEpoch });
+    const { newest } = this;
+    const epochs = { epoch: this.#epochSeen, memberEpoch: this.#memberEpoch };
+    this.#out.push({ type: "saveEpoch", ...epochs, ...(newest === null ? {} : { record: newest }) });
   }
 
   /** Asks what the registry says, unless that is asked already. */

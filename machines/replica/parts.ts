@@ -23,6 +23,7 @@ import type { Recovered, ReplicaOptions } from "./types.ts";
 export abstract class Parts {
   readonly outbox: Outbox[];
   readonly life: number;
+  readonly disk: string;
   readonly own: OwnLog;
   readonly applied: Applied;
   readonly membership: Membership;
@@ -39,6 +40,7 @@ export abstract class Parts {
 
   constructor(options: ReplicaOptions, start: Recovered | Parts, nowMs: number) {
     this.life = start.life;
+    this.disk = start.disk;
     if (start instanceof Parts) {
       this.outbox = [...start.outbox];
       this.own = start.own.clone();
@@ -61,7 +63,9 @@ export abstract class Parts {
     this.outbox = [];
     this.own = new OwnLog(start);
     this.applied = new Applied(start.requests);
-    this.membership = new Membership(self, rules, this.outbox, rules.epochAtStart(start.epochSeen), start.memberEpoch);
+    const { memberEpoch, record } = start;
+    const epochSeen = rules.epochAtStart(start.epochSeen);
+    this.membership = new Membership(self, rules, this.outbox, { epochSeen, memberEpoch, record });
     this.peers = new Peers(others, limits.suspicionMs, nowMs, rules);
     this.intake = new Intake();
     this.commitment = new Commitment();

@@ -251,6 +251,11 @@ export class Peers {
     return linkConclusion(peer.links) === "none";
   }
 
+  /** Neither heard nor known to be away: this server has just begun, or was paused. */
+  isUnproven(peer: Peer): boolean {
+    return linkConclusion(peer.links) === "unproven";
+  }
+
   /** Gone, or silent on both links. */
   isAway(peer: Peer): boolean {
     return isLinkLost(peer.links);

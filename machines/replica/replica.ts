@@ -387,8 +387,7 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
   #onSettlement(settlement: Settlement): void {
     const { record } = this.membership;
     if (settlement === null || record === null) return;
-    // A loss was accepted against the record that the operator saw, and against no later one.
-    this.consultation.isForced = false;
+    this.consultation.onSettled();
     this.plans.epochSinceMs = this.nowMs;
     this.consultation.onRecord(this.heartbeats.beat);
     this.#judgeAlone();
@@ -467,12 +466,12 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     return refusal;
   }
 
-  /** Rule 18. Null when it is under way; else why not. */
-  onRecover(nowMs: number): string | null {
+  /** Rule 18. `despite`: newer copies, by name, that are set aside. Null when it is under way; else why not. */
+  onRecover(despite: readonly string[], nowMs: number): string | null {
     this.#at(nowMs);
-    const refusal = whyNoRecovery(this);
+    const refusal = whyNoRecovery(this, despite);
     if (refusal !== null) return refusal;
-    this.consultation.isForced = true;
+    this.consultation.onLossAccepted(despite);
     this.membership.read(nowMs);
     return null;
   }

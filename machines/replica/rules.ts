@@ -156,6 +156,13 @@ export const shippedRules = {
     (other.lastEpoch === own.lastEpoch && other.last === own.last && other.server < own.server),
   /** The start table, after a total loss: with `wait` an operator decides. */
   mayGoOn: (afterTotalLoss: Settings["afterTotalLoss"]): boolean => afterTotalLoss === "longest",
+  /** Rule 1: a command is obeyed by the incarnation that its asker saw, and by no other that has its name. */
+  isMeant: (meant: string, self: string): boolean => meant === self,
+  /** Rule 18: force does not go on from an older copy of the log while a newer one is at hand. */
+  isNewerCopy: (other: LogEnd, own: LogEnd): boolean =>
+    other.lastEpoch > own.lastEpoch || (other.lastEpoch === own.lastEpoch && other.last > own.last),
+  /** Rule 18: while the registry's primary serves there is nothing to recover. */
+  isServing: (isHeard: boolean, isHot: boolean): boolean => isHeard && isHot,
   /** The start table and rule 18: a new history, unless nothing that was acknowledged can be missing. */
   keepsHistory: (confirm: Settings["confirm"], isForced: boolean): boolean => confirm === "synced" && !isForced,
 

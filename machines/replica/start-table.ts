@@ -44,6 +44,8 @@ export interface Verdict {
 
 export interface StartFacts {
   readonly record: RegistryRecord;
+  /** Where force would be used, if at all: the end of a sentence. */
+  readonly recovery: string;
   readonly self: Member;
   readonly schema: string;
   readonly disk: OwnDisk;
@@ -57,7 +59,7 @@ export interface StartFacts {
 const verdict = (event: Verdict["event"], why: string): Verdict => ({ event, why });
 
 export function consultTable(facts: StartFacts): Verdict {
-  const { record, self, disk, present, rules } = facts;
+  const { record, recovery, self, disk, present, rules } = facts;
   if (rules.isNamed(record, self)) return verdict("verdict.member", "the registry counts on this server's memory");
   if (record.schema !== "" && record.schema !== facts.schema)
     return verdict(
@@ -79,7 +81,7 @@ export function consultTable(facts: StartFacts): Verdict {
     if (disk.last > 0 && disk.history !== record.history && !isContinued)
       return verdict(
         "verdict.refuse",
-        "this disk belongs to another history than the registry; bring back the right disk, or recover by force",
+        `this disk belongs to another history than the registry; bring back the right disk, or ${recovery}`,
       );
     if (rules.holdsBase(record, disk.last, disk.hashAtBase, disk.memberEpoch))
       return verdict("verdict.claim", "is the sole member and its disk holds everything that was acknowledged");
@@ -89,7 +91,7 @@ export function consultTable(facts: StartFacts): Verdict {
         : `counted last in epoch ${disk.memberEpoch}, but the right one did in epoch ${record.epoch}`;
     return verdict(
       "verdict.refuse",
-      `this disk ${proof}: it is older than what clients were told; bring back the right disk, or recover by force`,
+      `this disk ${proof}: it is older than what clients were told; bring back the right disk, or ${recovery}`,
     );
   }
   if (primary?.hot) return verdict("verdict.join", `joins ${primary.server}`);
@@ -107,12 +109,12 @@ export function consultTable(facts: StartFacts): Verdict {
   if (!rules.mayChooseLongest(proven.length + 1, facts.configured.length))
     return verdict(
       "verdict.wait",
-      `all in-sync servers restarted; waits for ${absent.join(", ")}, which may hold more; start it, or recover by force`,
+      `all in-sync servers restarted; waits for ${absent.join(", ")}, which may hold more; start it, or ${recovery}`,
     );
   if (!rules.mayGoOn(facts.afterTotalLoss))
     return verdict(
       "verdict.wait",
-      "all in-sync servers died together; an operator decides: recover by force on the server to go on with",
+      `all in-sync servers died together; an operator decides which server to go on with: ${recovery}`,
     );
   const own = { server: self.server, lastEpoch: disk.lastEpoch, last: disk.last };
   const better = proven.find((peer) => rules.isBetter(peer, own));

@@ -25,6 +25,10 @@ export interface ReplicaOptions {
 export interface Recovered {
   /** Starts of this server so far, this one included. */
   readonly life: number;
+  /** Which disk it is. */
+  readonly disk: string;
+  /** The newest registry record that an earlier life of this server saw. */
+  readonly record: RegistryRecord | null;
   readonly history: string;
   readonly epochSeen: number;
   /** The highest epoch in which the registry counted on this disk, or on this server's memory. */

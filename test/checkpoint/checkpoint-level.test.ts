@@ -51,6 +51,7 @@ test("a snapshot through two real stores", async (t) => {
   await to.checkpoint.adoptSnapshot({
     server: "beta",
     incarnation: "b2",
+    disk: "d2",
     previousEnd: null,
     epoch: 1,
     memberEpoch: 1,

@@ -19,7 +19,15 @@ import { MemoryStore } from "./memory-store.ts";
 import { agentOn, freshAgent, identity, owner, push, put, readBack, TestLog } from "./support.ts";
 
 const beta = { ...identity, server: "beta" };
-const own: OwnMeta = { server: "beta", incarnation: "b2", previousEnd: null, epoch: 3, memberEpoch: 1, life: 2 };
+const own: OwnMeta = {
+  server: "beta",
+  incarnation: "b2",
+  disk: "d2",
+  previousEnd: null,
+  epoch: 3,
+  memberEpoch: 1,
+  life: 2,
+};
 
 /** A sender with tables, queue and a log that goes on above the tables. */
 async function sender(): Promise<{ store: MemoryStore; log: TestLog; checkpoint: Checkpoint }> {

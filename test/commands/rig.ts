@@ -18,6 +18,8 @@ export interface Ran {
 export interface RigOptions {
   readonly input?: string;
   readonly files?: Readonly<Record<string, readonly string[]>>;
+  /** What is said at the terminal; none: there is no terminal. */
+  readonly confirms?: boolean;
   readonly stopped?: AbortSignal;
   readonly environment?: Readonly<Record<string, string>>;
   readonly serviceFile?: NonNullable<CommandWorld["serviceFile"]>;
@@ -49,6 +51,7 @@ export function makeRig() {
         err += text;
       },
       readInput: () => Promise.resolve(options.input ?? ""),
+      confirm: () => Promise.resolve(options.confirms ?? null),
       async *readLines(path) {
         yield* options.files?.[path] ?? [];
       },

@@ -246,7 +246,10 @@ test.serial(
         t.regex(answer.message, /there is no command .*; there are: switch, flush, pause, resume, recover/, verb);
       }
       t.regex((await say(subjects.control("pair", "beta", "switch"))).message, /not the primary/);
-      t.regex((await say(subjects.control("pair", "alpha", "recover"))).message, /not waiting or refusing/);
+      t.regex((await say(subjects.control("pair", "alpha", "recover"))).message, /Name its incarnation/);
+      const { incarnation } = (await say("pair.server.alpha.failover")) as unknown as { incarnation: string };
+      const body = JSON.stringify({ incarnation });
+      t.regex((await say(subjects.control("pair", "alpha", "recover"), body)).message, /not waiting or refusing/);
       t.true((await say(subjects.control("pair", "alpha", "flush"), deep(10_000))).ok);
     });
   },

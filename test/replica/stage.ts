@@ -68,6 +68,8 @@ export class Stage {
   readonly transcript: string[] = [];
   /** `alpha>beta`, or `alpha>beta main`: what is sent there is lost. */
   readonly cuts = new Set<string>();
+  /** Servers that run another program than the rest. */
+  readonly schemas = new Map<string, string>();
   /** Servers that the registry does not answer, though NATS is there. */
   readonly unanswered = new Set<string>();
   /** Every message that was sent, whether or not it arrived. */
@@ -127,16 +129,18 @@ export class Stage {
       self: { server: name, incarnation: `${name}.${disk.life}` },
       service: "stage",
       servers: [...this.servers.keys()],
-      schema: "s",
+      schema: this.schemas.get(name) ?? "s",
       limits,
       confirm: "memory",
       afterTotalLoss: "longest",
       ...this.#options.replica,
       ...rules,
     };
-    const { life, history, epochSeen, memberEpoch, committed, flushed } = disk;
+    const { name: diskName, record, life, history, epochSeen, memberEpoch, committed, flushed } = disk;
     const recovered = {
       life,
+      disk: diskName,
+      record,
       history,
       epochSeen,
       memberEpoch,
@@ -288,6 +292,7 @@ export class Stage {
       case "saveEpoch":
         disk.epochSeen = Math.max(disk.epochSeen, entry.epoch);
         disk.memberEpoch = Math.max(disk.memberEpoch, entry.memberEpoch);
+        disk.record = entry.record ?? disk.record;
         replica.onEpochSaved(entry);
         return;
       case "saveHistory":

@@ -8,6 +8,8 @@ import type { RunningRequest } from "../../machines/replica/requests.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 
 interface Disk {
+  name: string;
+  record: RegistryRecord | null;
   life: number;
   history: string;
   epochSeen: number;
@@ -18,7 +20,10 @@ interface Disk {
   flushed: number;
 }
 
-const emptyDisk = (): Disk => ({
+/** A new disk; `name`: which one it is. */
+export const emptyDisk = (name: string): Disk => ({
+  name,
+  record: null,
   life: 0,
   history: "",
   epochSeen: 0,
@@ -30,7 +35,7 @@ const emptyDisk = (): Disk => ({
 
 export class Server {
   readonly name: string;
-  disk = emptyDisk();
+  disk: Disk;
   /** Null while it is down. */
   replica: Replica | null = null;
   /** Kinds of entries that are not performed until the test says so, and those that wait. */
@@ -44,6 +49,7 @@ export class Server {
 
   constructor(name: string) {
     this.name = name;
+    this.disk = emptyDisk(`disk of ${name}`);
   }
 
   get up(): Replica {

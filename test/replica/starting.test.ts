@@ -39,6 +39,7 @@ const peer = (server: string, change: Partial<Presence> = {}): Presence => ({
 /** Alpha in its second life, with a disk that holds the base. */
 const facts: StartFacts = {
   record: alone("alpha"),
+  recovery: "recover by force",
   self: member("alpha", 2),
   schema: "s",
   disk: { history: "h1", lastEpoch: 5, last: 9, hashAtBase: 44, memberEpoch: 5 },
@@ -253,7 +254,9 @@ test("both died, and an operator is to decide: they wait; recover goes on with w
   for (const name of ["alpha", "beta"]) stage.start(name);
   stage.tick(30);
   t.deepEqual(stage.states(), ["waiting", "waiting"]);
-  t.is(stage.replica("alpha").onRecover(stage.nowMs), null);
+  const newer = `beta@h1/3/2`;
+  t.regex(stage.replica("alpha").onRecover([], stage.nowMs) ?? "", new RegExp(`newer copy, ${newer}`));
+  t.is(stage.replica("alpha").onRecover([newer], stage.nowMs), null);
   stage.server("alpha").hasInput = true;
   stage.run();
   stage.tick(polls + 4);
@@ -278,7 +281,7 @@ function forcedPair(): Stage {
 }
 
 function recover(stage: Stage, name: string): void {
-  stage.replica(name).onRecover(stage.nowMs);
+  stage.replica(name).onRecover([], stage.nowMs);
   stage.server(name).hasInput = true;
   stage.run();
 }
@@ -354,11 +357,11 @@ test("at confirm level synced a total loss starts no new history: nothing is mis
 
 test("recover is refused where nothing is waited for, and where there is no record (rule 18)", (t) => {
   const stage = Stage.normal();
-  t.regex(stage.replica("alpha").onRecover(stage.nowMs) ?? "", /not waiting or refusing/);
+  t.regex(stage.replica("alpha").onRecover([], stage.nowMs) ?? "", /not waiting or refusing/);
   const empty = new Stage();
   empty.registry = null;
   empty.start("alpha");
-  t.regex(empty.replica("alpha").onRecover(empty.nowMs) ?? "", /twinlog init/);
+  t.regex(empty.replica("alpha").onRecover([], empty.nowMs) ?? "", /twinlog init/);
 });
 
 test("a primary that is back within the suspicion time is another incarnation: its peer takes over (situation 1, rule 1)", (t) => {

@@ -35,7 +35,6 @@ interface SimServer {
 }
 
 const restartMs = 300;
-const noBytes = new Uint8Array(0);
 /** A start is over by then. */
 const plannedStartMs = 400;
 
@@ -96,10 +95,16 @@ export class Cluster {
     return this.#server(name).running?.state?.() ?? "";
   }
 
+  /** Of its present life; "" while it has none. */
+  incarnation(name: string): string {
+    return this.#server(name).running?.incarnation?.() ?? "";
+  }
+
   /** The service as an operator commands it (`twinlog switch`, `twinlog recover`). */
   command(name: string, verb: string): void {
     this.#tell(name, `is told to ${verb}`);
-    this.#operator.publish(subjects.control(this.#sim.options.service, name, verb), noBytes, {});
+    const body = Buffer.from(JSON.stringify({ incarnation: this.incarnation(name) }));
+    this.#operator.publish(subjects.control(this.#sim.options.service, name, verb), body, {});
   }
 
   /** Every message of these subjects, as the broker hands it on. */

@@ -145,6 +145,8 @@ export class Turn {
     } as const;
     const recovered = {
       life: lives,
+      disk: name,
+      record: null,
       history,
       epochSeen: epoch,
       memberEpoch,

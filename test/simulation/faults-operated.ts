@@ -36,12 +36,19 @@ function recoverByForce(context: FaultContext): void {
 }
 
 function recoverWhoWaits(context: FaultContext, looks: number): void {
-  const { cluster, operator, sim } = context;
+  const { cluster } = context;
   const name = cluster.names.find((one) => /^(waiting|refusing)/.test(cluster.state(one)));
-  if (name !== undefined) {
-    sim.tell("operator", `tells ${name} to go on alone, whatever is lost`);
-    operator.command(name, "recover");
-  } else if (looks > 1) later(context, lookEveryMs, () => recoverWhoWaits(context, looks - 1));
+  if (name !== undefined) recoverOne(context, name, looks);
+  else if (looks > 1) later(context, lookEveryMs, () => recoverWhoWaits(context, looks - 1));
+}
+
+/** A server that does not know yet who is there says so, and is asked again. */
+function recoverOne(context: FaultContext, name: string, looks: number): void {
+  const { operator, sim } = context;
+  sim.tell("operator", `tells ${name} to go on alone, whatever is lost`);
+  operator.command(name, "recover", ({ ok }) => {
+    if (!ok && looks > 1) later(context, 2 * lookEveryMs, () => recoverWhoWaits(context, looks - 1));
+  });
 }
 
 /** A server comes back as another version of the application: it may not take part until the right one is there again. */

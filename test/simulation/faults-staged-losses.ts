@@ -20,8 +20,15 @@ function forceRecovery(context: FaultContext): void {
     context,
     6_000,
     () => cluster.state(kept) === "waiting",
-    () => later(context, 100, () => cluster.command(kept, "recover")),
+    () => later(context, 100, () => recoverWhileWaiting(context, kept)),
   );
+}
+
+/** It may not know yet whether the other one is there, and says so. */
+function recoverWhileWaiting(context: FaultContext, name: string): void {
+  if (context.cluster.state(name) !== "waiting") return;
+  context.cluster.command(name, "recover");
+  later(context, 300, () => recoverWhileWaiting(context, name));
 }
 
 /** The registry is deleted, and the primary restarts with a disk that lacks what the backup has in memory. */

@@ -6,5 +6,6 @@
 import type { FaultKind } from "./fault-context.ts";
 import { linkScenes } from "./faults-staged-links.ts";
 import { lossScenes } from "./faults-staged-losses.ts";
+import { recoveryScenes } from "./faults-staged-recovery.ts";
 
-export const stagedFaults: readonly FaultKind[] = [...linkScenes, ...lossScenes];
+export const stagedFaults: readonly FaultKind[] = [...linkScenes, ...lossScenes, ...recoveryScenes];

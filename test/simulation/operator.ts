@@ -9,13 +9,21 @@ import type { Moment, Moments } from "./moments.ts";
 
 const againMs = 300;
 
+interface Asked {
+  readonly server: string;
+  readonly verb: ControlVerb;
+  readonly onAnswer: (reply: ControlReply) => void;
+}
+
 export class Operator {
   readonly #service: string;
   readonly #servers: readonly string[];
   readonly #bus: Bus;
   readonly #clock: Clock;
   readonly #moments: Moments;
-  readonly #asked = new Map<string, { readonly server: string; readonly verb: ControlVerb }>();
+  readonly #asked = new Map<string, Asked>();
+  /** The incarnation of a server that it sees. */
+  seen: (server: string) => string = () => "";
   /** A server obeyed, and said this. */
   onObeyed: (server: string, verb: ControlVerb, message: string) => void = () => {};
   #count = 0;
@@ -34,12 +42,13 @@ export class Operator {
     await this.#bus.start(() => undefined);
   }
 
-  command(server: string, verb: ControlVerb): void {
+  command(server: string, verb: ControlVerb, onAnswer: Asked["onAnswer"] = () => {}): void {
     if (verb === "pause") this.#hasPaused = true;
     this.#count += 1;
     const reply = `_INBOX.operator.${this.#count}`;
-    this.#asked.set(reply, { server, verb });
-    this.#bus.publish(subjects.control(this.#service, server, verb), new Uint8Array(), undefined, reply);
+    this.#asked.set(reply, { server, verb, onAnswer });
+    const body = Buffer.from(JSON.stringify({ incarnation: this.seen(server) }));
+    this.#bus.publish(subjects.control(this.#service, server, verb), body, undefined, reply);
   }
 
   /** Intake goes on wherever it was paused. A server that is no primary refuses: the next one to be it may be the paused one. */
@@ -53,7 +62,9 @@ export class Operator {
     const asked = this.#asked.get(message.subject);
     this.#asked.delete(message.subject);
     if (asked === undefined || message.status !== undefined) return;
-    const { ok, message: text } = JSON.parse(Buffer.from(message.data).toString()) as ControlReply;
+    const answer = JSON.parse(Buffer.from(message.data).toString()) as ControlReply;
+    const { ok, message: text } = answer;
+    asked.onAnswer(answer);
     const moment = obeyed[asked.verb];
     if (ok) this.onObeyed(asked.server, asked.verb, text);
     if (ok && moment !== undefined) this.#moments.count(moment);

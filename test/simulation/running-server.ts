@@ -20,6 +20,7 @@ export interface RunningServer {
   last?(): number;
   committed?(): number;
   state?(): string;
+  incarnation?(): string;
 }
 
 /** Of the application: another one may not take part. */

@@ -142,6 +142,7 @@ class SeedRun {
     this.#cluster.startAll();
     const others = new Participants(this.#sim, this.#plan, this.#workload, this.#recorder, this.#moments);
     this.#others = others;
+    others.operator.seen = (server) => this.#cluster.incarnation(server);
     others.operator.onObeyed = (server, verb, message) => {
       const process = this.#cluster.process(server);
       if (verb === "recover" && process !== null)

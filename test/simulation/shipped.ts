@@ -205,6 +205,7 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
       last: () => replica()?.log.last ?? Number.MAX_SAFE_INTEGER,
       committed: () => replica()?.committed ?? 0,
       state: () => replica()?.state ?? "",
+      incarnation: () => incarnation,
       ended: handle.ended.then((end) => {
         if (end.reason === "exit") return "exit";
         world.log.error({}, end.error.message);

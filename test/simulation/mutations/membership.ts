@@ -178,6 +178,18 @@ export const membershipMutations: readonly Mutation[] = [
     plan: { ...totalLoss, faults: ["forceRecovery"] },
   },
   {
+    name: "an operator's force goes on from an older copy while a newer one is at hand",
+    rule: "18",
+    rules: { isNewerCopy: () => false },
+    plan: { ...pair, faultClass: "beyond", faults: ["recoverWrongOne"], faultMs: 20_000 },
+  },
+  {
+    name: "an operator's force deposes a primary that serves, and takes no copy for newer",
+    rule: "18",
+    rules: { isServing: () => false, isNewerCopy: () => false },
+    plan: { ...pair, faultClass: "beyond", faults: ["recoverBesidePrimary"], faultMs: 20_000 },
+  },
+  {
     name: "a server exits while the registry counts on it",
     rule: "clean stop",
     rules: { mayExit: () => true },

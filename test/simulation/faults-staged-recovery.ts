@@ -1,0 +1,66 @@
+/**
+ * Scenes of force (rule 18): an operator who recovers the wrong server, by mistake. Beyond the promise, for what was acknowledged
+ * by a server whose disk is gone may be lost; what is judged is that nobody goes on with less than what is at hand.
+ */
+import { type FaultContext, type FaultKind, later } from "./fault-context.ts";
+import { onceWritten, roles, staged } from "./scenes.ts";
+
+/** By then a server has heard of all that are there. */
+const heardAfterMs = (suspicionMs: number) => 4 * suspicionMs + 1_500;
+
+/** A recovery that no server may begin. */
+function recoverWrongly(context: FaultContext, name: string, why: string): void {
+  const { cluster, operator, sim } = context;
+  if (!/^(waiting|refusing)/.test(cluster.state(name))) return;
+  sim.tell("operator", `tells ${name} to go on by force, ${why}`);
+  operator.command(name, "recover", ({ ok }) => {
+    if (ok) cluster.onViolation("rule 18", `${name} goes on by force, ${why}`);
+  });
+}
+
+/**
+ * The backup is gone, then the one that is alone, whose disk is lost; both are back. The empty one is told to go on, which it
+ * must not: the other one has what was acknowledged while both were there.
+ */
+function recoverWrongOne(context: FaultContext): void {
+  const { cluster, operator, sim, suspicionMs } = context;
+  const now = roles(context, 14_000);
+  if (now === null) return;
+  const { primary, backup } = now;
+  cluster.takeAway(backup, "process");
+  onceWritten(
+    context,
+    ({ inSync }) => inSync.length === 1,
+    () =>
+      later(context, 1_000, () => {
+        cluster.takeAway(primary, "process");
+        sim.tell(primary, "its disk is lost");
+        sim.host(primary).disk.wipe();
+        for (const name of [primary, backup]) cluster.start(name);
+        later(context, heardAfterMs(suspicionMs), () => {
+          recoverWrongly(context, primary, `with an empty disk, while ${backup} has records`);
+          later(context, 500, () => operator.command(backup, "recover"));
+        });
+      }),
+  );
+}
+
+/** A server that refuses, because it is of another version, is told to go on while the primary serves. */
+function recoverBesidePrimary(context: FaultContext): void {
+  const { cluster, sim, suspicionMs } = context;
+  const now = roles(context, 14_000);
+  if (now === null) return;
+  const { primary, backup } = now;
+  cluster.replace(backup, "other");
+  // A disk that another version wrote is refused before anything else is.
+  sim.host(backup).disk.wipe();
+  later(context, heardAfterMs(suspicionMs), () => {
+    if (cluster.state(primary) === "hot.alone") recoverWrongly(context, backup, `while ${primary} serves`);
+    later(context, 1_500, () => cluster.rightVersion(backup));
+  });
+}
+
+export const recoveryScenes: readonly FaultKind[] = [
+  staged("recoverWrongOne", 1_000, recoverWrongOne),
+  staged("recoverBesidePrimary", 1_000, recoverBesidePrimary),
+];
