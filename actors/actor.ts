@@ -2,7 +2,9 @@
  * What an actor is: a part of one server with an address (a NATS subject), that is told one thing at a time and is
  * started, stopped and torn down by its server. Its mailbox is the stage below: inputs of all actors of a server are
  * handled one after another, whole, on one thread; after each run of them comes one end of turn. What always holds: an
- * error of an actor is never lost, it ends the server's life; nothing is handled before the life began or after it ended.
+ * error of an actor is never lost, it ends the server's life; nothing is handled before the life began or after it ended;
+ * a run that takes long is ended between two inputs, for a burst of requests may be read for a second before timers and
+ * other connections have their turn, and others would take this server for dead.
  */
 import type { ActorName } from "../schemas/subjects.ts";
 import type { Clock, Timer } from "./world/ports.ts";
@@ -22,15 +24,29 @@ export interface StageHandlers {
   onError(error: Error): void;
 }
 
+/** How long a run of inputs may be. */
+export interface LongTurns {
+  /** One that has taken so long is ended after the next of them. */
+  readonly maxTurnMs: number;
+  /** Before such an end. */
+  onLongTurn(): void;
+}
+
+const unbounded: LongTurns = { maxTurnMs: Number.POSITIVE_INFINITY, onLongTurn: () => {} };
+
 export class Stage {
   readonly #clock: Clock;
   readonly #handlers: StageHandlers;
   readonly #timers = new Set<Timer>();
+  readonly #long: LongTurns;
   #isOpen = true;
   #isTurning = false;
+  #isEnding = false;
+  #turnSinceMs = 0;
 
-  constructor(clock: Clock, handlers: StageHandlers) {
+  constructor(clock: Clock, handlers: StageHandlers, long: LongTurns = unbounded) {
     this.#clock = clock;
+    this.#long = long;
     this.#handlers = handlers;
   }
 
@@ -44,8 +60,27 @@ export class Stage {
     this.touch();
     try {
       handle();
+      if (this.#clock.nowMs() - this.#turnSinceMs > this.#long.maxTurnMs) this.#endLongTurn();
     } catch (error) {
       this.fail(error);
+    }
+  }
+
+  /** The turn that was to end soon ends as well, with what comes until then. */
+  #endLongTurn(): void {
+    if (!this.#isOpen || this.#isEnding) return;
+    this.#turnSinceMs = this.#clock.nowMs();
+    this.#long.onLongTurn();
+    this.#endTurn();
+  }
+
+  /** What comes from inside it is part of it. */
+  #endTurn(): void {
+    this.#isEnding = true;
+    try {
+      this.#handlers.onTurnEnd();
+    } finally {
+      this.#isEnding = false;
     }
   }
 
@@ -53,11 +88,12 @@ export class Stage {
   touch(): void {
     if (this.#isTurning || !this.#isOpen) return;
     this.#isTurning = true;
+    this.#turnSinceMs = this.#clock.nowMs();
     this.#clock.soon(() => {
       this.#isTurning = false;
       if (!this.#isOpen) return;
       try {
-        this.#handlers.onTurnEnd();
+        this.#endTurn();
       } catch (error) {
         this.fail(error);
       }

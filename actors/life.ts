@@ -67,9 +67,13 @@ export class Life {
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
-    this.#stage = new Stage(world.clock, {
+    const handlers = {
       onTurnEnd: () => this.#onTurnEnd(),
-      onError: (error) => this.#finish({ reason: "failed", error }),
+      onError: (error: Error) => this.#finish({ reason: "failed", error }),
+    };
+    this.#stage = new Stage(world.clock, handlers, {
+      maxTurnMs: settings.limits.heartbeatMs / 2,
+      onLongTurn: () => this.#replica?.onLongTurn(world.clock.nowMs()),
     });
     const stage = this.#stage;
     const replica = () => this.replica;
@@ -120,6 +124,7 @@ export class Life {
       clock: world.clock,
       application: this.#application,
       rules,
+      maxBatchBytes: settings.limits.maxBatchBytes,
     });
     this.#operator = new OperatorActor({
       settings,

@@ -26,6 +26,8 @@ export interface LoaderParts {
   readonly clock: Clock;
   readonly application: ApplicationActor;
   readonly rules: Rules;
+  /** Largest batch in memory: what lies on the disk in larger ones is cut. */
+  readonly maxBatchBytes: number;
 }
 
 /** Collects one reading of the store. */
@@ -42,10 +44,12 @@ class Reading implements RecoveryVisitor {
   readonly #reader = new RecordReader(new Uint8Array(0));
 
   readonly isAsFlushed: Rules["isAsFlushed"];
+  readonly #maxBatchBytes: number;
 
-  constructor(state: ApplicationState, rules: Rules) {
+  constructor(state: ApplicationState, { rules, maxBatchBytes }: LoaderParts) {
     this.state = state;
     this.isAsFlushed = rules.isAsFlushed;
+    this.#maxBatchBytes = maxBatchBytes;
   }
 
   onMeta(meta: CheckpointMeta): void {
@@ -103,7 +107,8 @@ class Reading implements RecoveryVisitor {
     const base = isBelow ? { sequence: first.first - 1, hash: first.previousHash } : applied;
     if (!isBelow && applied.sequence > 0 && this.epochEnds.at(-1)?.last !== applied.sequence)
       this.epochEnds.push({ epoch: applied.epoch, last: applied.sequence });
-    this.log = new MemoryLog({ sequence: base.sequence, hash: base.hash }, this.epochEnds);
+    const limits = { maxBatchBytes: this.#maxBatchBytes };
+    this.log = new MemoryLog({ sequence: base.sequence, hash: base.hash }, this.epochEnds, limits);
     for (const batch of this.#tail) {
       const fault = this.log.appendBatch(batch);
       if (fault !== null) throw new Error(`the log on disk does not fit at record ${batch.first}: ${fault}`);
@@ -125,8 +130,8 @@ export class Loader {
 
   /** Opens the store for a new life; an empty one is made this server's. The life is on the disk when it resolves. */
   async open(checkpoint: Checkpoint, incarnation: string): Promise<{ state: ApplicationState; recovered: Recovered }> {
-    const { identity, application, rules, clock } = this.#parts;
-    const reading = new Reading(application.beginLoad(), rules);
+    const { identity, application, clock } = this.#parts;
+    const reading = new Reading(application.beginLoad(), this.#parts);
     const found = await checkpoint.open(reading);
     const meta = reading.finish();
     const life = (meta?.life ?? 0) + 1;
@@ -172,8 +177,8 @@ export class Loader {
 
   /** Reads the open store again, as it is now. */
   async again(): Promise<{ state: ApplicationState; requests: RequestTable }> {
-    const { identity, store, clock, application, rules } = this.#parts;
-    const reading = new Reading(application.beginLoad(), rules);
+    const { identity, store, clock, application } = this.#parts;
+    const reading = new Reading(application.beginLoad(), this.#parts);
     await scanEntries(store.image(), identity, new KeyedHash(clock.randomId()), reading);
     reading.finish();
     return { state: reading.state, requests: reading.requests };

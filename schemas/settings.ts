@@ -9,6 +9,14 @@ const count = ms;
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
+/** Besides records, a message between servers has fields of its own: at most so much, a list of epochs included. */
+const messageRoomBytes = 64 * KiB;
+
+/** The largest frame that a main link takes by these limits: every batch fits. */
+export function mainFrameBytes({ maxBatchBytes }: Limits): number {
+  return maxBatchBytes + messageRoomBytes;
+}
+
 /** Service and server names are subject tokens and file names. */
 export const ServerName = z
   .string()

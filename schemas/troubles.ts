@@ -23,6 +23,8 @@ export const troubleKinds = {
     says: "the registry lost its record or went back: no change of mode is possible",
     costs: "failover",
   },
+  "link.record": { says: "a record is larger than the link to a backup takes", costs: "failover" },
+  "link.narrow": { says: "a link takes smaller messages than a record may need", costs: "nothing" },
   "intake.paused": { says: "an operator paused the intake of requests", costs: "service" },
   "log.lost": { says: "lines of the log cannot be written", costs: "nothing" },
 } as const satisfies Record<string, TroubleKind>;

@@ -1,14 +1,16 @@
 /**
  * The replication agent (claims 20, 27): carries messages between the replica and its peers over both links, reads older
  * records for joiners from disk, and moves snapshots. What always holds: a message of the replica goes out in the order
- * in which it was said; what cannot be read is dropped and said, never guessed.
+ * in which it was said; what cannot be read is dropped and said, never guessed; the replica knows what each link takes.
  */
+import assert from "node:assert/strict";
 import { decodeMessage, encodeMessage, MessageError, type PeerMessage } from "../../machines/codec/message.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { LinkName } from "../../machines/replica/peers.ts";
+import { mainFrameBytes } from "../../schemas/settings.ts";
 import type { Actor } from "../actor.ts";
-import type { Link, LinkDownReason } from "../world/ports.ts";
+import type { LinkDownReason } from "../world/ports.ts";
 import type { ReplicationParts } from "./parts.ts";
 import { SnapshotTransfer } from "./snapshot-transfer.ts";
 
@@ -29,13 +31,16 @@ export class ReplicationActor implements Actor {
     );
   }
 
-  start(): void {}
+  start(): void {
+    this.#measureLinks();
+  }
   stop(): void {
     this.#snapshots.stop();
   }
 
   onUp(kind: LinkName, peer: string): void {
     this.#isUp[kind].add(peer);
+    this.#measureLinks();
     this.#parts.replica().onLink(peer, kind, true, this.#parts.world.clock.nowMs());
   }
 
@@ -64,12 +69,27 @@ export class ReplicationActor implements Actor {
       this.#lastMessage = entry.message;
       this.#lastBytes = encodeMessage(entry.message);
     }
-    const { main, failsafe } = this.#parts.world;
+    const { settings, world } = this.#parts;
     const parts = entry.payload.length === 0 ? [this.#lastBytes] : [this.#lastBytes, ...entry.payload];
     this.#sent += 1;
-    const give = (link: Link) => link.send(entry.to, parts);
-    if (entry.link !== "failsafe") give(main);
-    if (entry.link !== "main") give(failsafe);
+    if (entry.link !== "failsafe" && !world.main.send(entry.to, parts)) {
+      const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+      assert(
+        bytes <= mainFrameBytes(settings.limits),
+        `${entry.message.type} of ${bytes} bytes: the main link takes each`,
+      );
+    }
+    if (entry.link !== "main") world.failsafe.send(entry.to, parts);
+  }
+
+  /** A link that came up anew may take other frames than before, and a broker may change its mind. */
+  #measureLinks(): void {
+    const { settings, world, replica } = this.#parts;
+    for (const { name } of settings.servers) {
+      if (name === settings.server) continue;
+      for (const link of [world.main, world.failsafe])
+        replica().onFrameLimit(name, link.kind, link.maxFrameBytes(name));
+    }
   }
 
   /** Records for a joiner that memory does not hold any more. */
@@ -97,6 +117,7 @@ export class ReplicationActor implements Actor {
     this.#snapshots.receive(peer, session);
   }
   onTick(): void {
+    this.#measureLinks();
     this.#snapshots.onTick();
   }
 

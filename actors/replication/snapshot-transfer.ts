@@ -5,8 +5,13 @@
  */
 
 import { RecoveryError } from "../../machines/checkpoint/scan.ts";
-import { SnapshotError } from "../../machines/checkpoint/snapshot-codec.ts";
-import type { PeerMessage, SnapshotAck, SnapshotChunk } from "../../machines/codec/message.ts";
+import { minChunkBytes, SnapshotError } from "../../machines/checkpoint/snapshot-codec.ts";
+import {
+  type PeerMessage,
+  payloadFieldsBytes,
+  type SnapshotAck,
+  type SnapshotChunk,
+} from "../../machines/codec/message.ts";
 import type { SnapshotSender } from "../checkpoint/snapshot.ts";
 import type { ReplicationParts } from "./parts.ts";
 
@@ -33,6 +38,8 @@ interface Receiving {
   movedMs: number;
 }
 
+/** Chunks are so large where the link takes them. */
+const usualChunkBytes = 256 * 1024;
 /** A transfer without progress for this many times the stall limit is given up. */
 const patience = 4;
 /** From a snapshot that did not prove right to the next question for one; doubles each time in a row, up to the limit. */
@@ -83,7 +90,8 @@ export class SnapshotTransfer {
     const { stage, flush, checkpoint, settings } = this.#parts;
     stage.watch(flush(), () => {
       if (this.#sending.get(peer) !== sending) return;
-      sending.sender = checkpoint.sendSnapshot(Math.min(settings.limits.maxBatchBytes, 256 * 1024));
+      const chunkBytes = Math.min(settings.limits.maxBatchBytes, usualChunkBytes, this.#roomTo(peer));
+      if (chunkBytes >= minChunkBytes) sending.sender = checkpoint.sendSnapshot(chunkBytes);
       sending.isBusy = false;
     });
   }
@@ -124,7 +132,20 @@ export class SnapshotTransfer {
     });
   }
 
+  /** Bytes of a chunk that the link in use takes to the peer. */
+  #roomTo(peer: string): number {
+    const { world, replica } = this.#parts;
+    const link = replica().peers.linkOf(peer) === "main" ? world.main : world.failsafe;
+    return link.maxFrameBytes(peer) - payloadFieldsBytes;
+  }
+
   #sendChunk({ peer, session, number, chunk }: Sending): void {
+    if (chunk.length > this.#roomTo(peer)) {
+      // The receiver gives this one up when it has waited long enough, and asks for another.
+      this.#parts.world.log.warn({ peer, number }, "the link takes smaller messages now: the snapshot must begin anew");
+      this.#stopSending(peer);
+      return;
+    }
     this.#send(peer, { type: "snapshotChunk", session, number }, [chunk]);
   }
 

@@ -11,10 +11,12 @@ export interface Greeting {
   readonly to: string;
   /** Which life of the process speaks; a witness names it. Older programs do not say it. */
   readonly life?: string | undefined;
+  /** Largest frame that the speaker takes. Older programs do not say it. */
+  readonly maxFrameBytes?: number | undefined;
 }
 
-export function greetingOf({ service, server, to, life }: Greeting): Uint8Array {
-  return Buffer.from(JSON.stringify({ twinlog: linkProtocolVersion, service, server, to, life }));
+export function greetingOf({ service, server, to, life, maxFrameBytes }: Greeting): Uint8Array {
+  return Buffer.from(JSON.stringify({ twinlog: linkProtocolVersion, service, server, to, life, maxFrameBytes }));
 }
 
 /** The greeting, or why it is none. */
@@ -26,10 +28,16 @@ export function readGreeting(frame: Uint8Array): Greeting | string {
     value = null;
   }
   if (typeof value !== "object" || value === null || !("twinlog" in value)) return "the peer does not speak Twinlog";
-  const { twinlog, service, server, to, life } = value as Record<string, unknown>;
+  const { twinlog, service, server, to, life, maxFrameBytes } = value as Record<string, unknown>;
   if (twinlog !== linkProtocolVersion)
     return `the peer speaks version ${String(twinlog)} of the link, this server ${linkProtocolVersion}`;
   if (typeof service !== "string" || typeof server !== "string" || typeof to !== "string")
     return "the peer's greeting is not complete";
-  return typeof life === "string" ? { service, server, to, life } : { service, server, to };
+  return {
+    service,
+    server,
+    to,
+    ...(typeof life === "string" ? { life } : {}),
+    ...(typeof maxFrameBytes === "number" && maxFrameBytes > 0 ? { maxFrameBytes } : {}),
+  };
 }

@@ -81,7 +81,7 @@ export class NatsLink implements Link {
     const { line, service, maxBufferedBytes } = this.#options;
     if (this.#handlers === null || !this.#told.has(peer)) return false;
     const bytes = byteLengthOf(parts);
-    if (bytes > this.maxFrameBytes() || line.bufferedBytes() + bytes > maxBufferedBytes) return false;
+    if (bytes > this.maxFrameBytes(peer) || line.bufferedBytes() + bytes > maxBufferedBytes) return false;
     const message = Buffer.allocUnsafe(this.#headerBytes + bytes);
     message[4] = messageVersion;
     message[5] = this.#name.length;
@@ -96,7 +96,8 @@ export class NatsLink implements Link {
     return this.#handlers !== null && this.#told.has(peer) ? this.#options.line.bufferedBytes() : 0;
   }
 
-  maxFrameBytes(): number {
+  /** What the broker takes now. */
+  maxFrameBytes(_peer: string): number {
     return this.#options.line.maxPayloadBytes() - this.#headerBytes;
   }
 

@@ -10,7 +10,7 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer, type SecureContextOptions, TLSSocket } from "node:tls";
 import { byteLengthOf, encodeFrame, FrameError, FrameReader } from "./frames.ts";
-import { greetingOf, maxGreetingBytes, readGreeting } from "./greeting.ts";
+import { type Greeting, greetingOf, maxGreetingBytes, readGreeting } from "./greeting.ts";
 import { LinkError } from "./link-error.ts";
 import type { Clock, Link, LinkDownReason, LinkHandlers, Log, Timer } from "./ports.ts";
 import { certificateNames, readTlsFiles, refusePlaintextBeyondLoopback, type TlsFiles } from "./tcp-security.ts";
@@ -54,6 +54,7 @@ interface Peer {
   told: "up" | LinkDownReason | null;
   /** What its last greeting said. */
   life: string | null;
+  maxFrameBytes: number;
   redialMs: number;
 }
 
@@ -76,7 +77,15 @@ export class TcpLink implements Link {
     for (const address of options.servers) {
       if (address === own) continue;
       const dials = own.name < address.name;
-      this.#peers.set(address.name, { address, dials, socket: null, told: null, life: null, redialMs: redialMinMs });
+      this.#peers.set(address.name, {
+        address,
+        dials,
+        socket: null,
+        told: null,
+        life: null,
+        maxFrameBytes: options.maxFrameBytes,
+        redialMs: redialMinMs,
+      });
     }
   }
 
@@ -97,11 +106,11 @@ export class TcpLink implements Link {
   }
 
   send(peer: string, parts: readonly Uint8Array[]): boolean {
-    const socket = this.#peers.get(peer)?.socket ?? null;
-    if (socket === null || !socket.writable) return false;
+    const to = this.#peers.get(peer);
+    const socket = to?.socket ?? null;
+    if (to === undefined || socket === null || !socket.writable) return false;
     const bytes = byteLengthOf(parts);
-    if (bytes > this.#options.maxFrameBytes || socket.writableLength + bytes > this.#options.maxBufferedBytes)
-      return false;
+    if (bytes > to.maxFrameBytes || socket.writableLength + bytes > this.#options.maxBufferedBytes) return false;
     // One copy, so one write to the kernel and nothing of the caller's is kept: cheaper than a list of small pieces.
     socket.write(encodeFrame(parts, bytes));
     return true;
@@ -122,8 +131,9 @@ export class TcpLink implements Link {
     return this.#peers.get(peer)?.socket?.writableLength ?? 0;
   }
 
-  maxFrameBytes(): number {
-    return this.#options.maxFrameBytes;
+  /** What both sides take: the peer may run with other settings. */
+  maxFrameBytes(peer: string): number {
+    return this.#peers.get(peer)?.maxFrameBytes ?? this.#options.maxFrameBytes;
   }
 
   async stop(): Promise<void> {
@@ -247,7 +257,7 @@ export class TcpLink implements Link {
       this.#timers.delete(deadline);
       reader.allow(maxFrameBytes);
       if (dialled === null) this.#sendGreeting(socket, peer.address.name);
-      this.#up(peer, socket, outcome.life);
+      this.#up(peer, socket, outcome.greeting);
     });
     const deadline = this.#after(greetWithinMs, () => refuse("no greeting in time"));
     let failure: NodeJS.ErrnoException | null = null;
@@ -281,12 +291,12 @@ export class TcpLink implements Link {
   }
 
   #sendGreeting(socket: Socket, to: string): void {
-    const { service, server, life } = this.#options;
-    socket.write(encodeFrame([greetingOf({ service, server, to, life })]));
+    const { service, server, life, maxFrameBytes } = this.#options;
+    socket.write(encodeFrame([greetingOf({ service, server, to, life, maxFrameBytes })]));
   }
 
   /** The peer, or why it is none of ours. */
-  #recognise(frame: Uint8Array, socket: Socket, dialled: Peer | null): { peer: Peer; life: string | null } | string {
+  #recognise(frame: Uint8Array, socket: Socket, dialled: Peer | null): { peer: Peer; greeting: Greeting } | string {
     const { service, server } = this.#options;
     const greeting = readGreeting(frame);
     if (typeof greeting === "string") return greeting;
@@ -298,10 +308,10 @@ export class TcpLink implements Link {
     if (dialled === null && peer.dials) return `${greeting.server} dialled, though this server dials it`;
     if (socket instanceof TLSSocket && !certificateNames(socket.getPeerCertificate(), peer.address))
       return `the certificate does not name ${greeting.server}`;
-    return { peer, life: greeting.life ?? null };
+    return { peer, greeting };
   }
 
-  #up(peer: Peer, socket: Socket, life: string | null): void {
+  #up(peer: Peer, socket: Socket, { life, maxFrameBytes }: Greeting): void {
     const older = peer.socket;
     if (older !== null) {
       this.#down(peer, "closed");
@@ -309,7 +319,8 @@ export class TcpLink implements Link {
     }
     peer.socket = socket;
     peer.told = "up";
-    peer.life = life;
+    peer.life = life ?? null;
+    peer.maxFrameBytes = Math.min(this.#options.maxFrameBytes, maxFrameBytes ?? this.#options.maxFrameBytes);
     peer.redialMs = redialMinMs;
     this.#handlers?.onUp(peer.address.name);
   }

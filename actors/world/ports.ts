@@ -50,8 +50,8 @@ export interface Link {
   send(peer: string, parts: readonly Uint8Array[]): boolean;
   /** Bytes that wait in this process for the peer to read. */
   bufferedBytes(peer: string): number;
-  /** Largest frame, in bytes. */
-  maxFrameBytes(): number;
+  /** Largest frame that this peer is sent now, in bytes: it may change whenever the link comes up anew. */
+  maxFrameBytes(peer: string): number;
   stop(): Promise<void>;
 }
 

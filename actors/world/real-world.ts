@@ -4,7 +4,7 @@
  * that a heartbeat never waits behind requests and replies.
  */
 import { join } from "node:path";
-import type { Settings } from "../../schemas/settings.ts";
+import { mainFrameBytes, type Settings } from "../../schemas/settings.ts";
 import { NatsBus } from "./bus-nats.ts";
 import { openNodeClock } from "./clock-node.ts";
 import { NatsLine } from "./connection-nats.ts";
@@ -14,9 +14,6 @@ import { type LogLevel, openPinoLog } from "./log-pino.ts";
 import type { Log, Registry, World } from "./ports.ts";
 import { JetStreamRegistry } from "./registry-jetstream.ts";
 import { LevelStore } from "./store-level.ts";
-
-/** Besides the records, a message between servers has fields of its own. */
-const messageRoomBytes = 64 * 1024;
 
 /** The registry alone, for `init`. `close` ends its connection. */
 export async function openRegistry(settings: Settings): Promise<{ registry: Registry; close: () => Promise<void> }> {
@@ -49,7 +46,7 @@ export async function openRealWorld(
   const traffic = new NatsLine({ nats, name: `${name} bus`, clock, log });
   const control = new NatsLine({ nats, name: `${name} failsafe`, clock, log });
   // What may be unconfirmed may wait here, and some heartbeats besides.
-  const maxBufferedBytes = limits.maxUnconfirmedBytes + limits.maxBatchBytes + messageRoomBytes;
+  const maxBufferedBytes = limits.maxUnconfirmedBytes + mainFrameBytes(limits);
   const life = clock.randomId();
   const main = new TcpLink({
     service,
@@ -58,7 +55,7 @@ export async function openRealWorld(
     life,
     tls: mainLink.tls,
     allowPlaintext: mainLink.allowPlaintext,
-    maxFrameBytes: limits.maxBatchBytes + messageRoomBytes,
+    maxFrameBytes: mainFrameBytes(limits),
     maxBufferedBytes,
     clock,
     log,

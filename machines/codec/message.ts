@@ -7,6 +7,8 @@ import type { Member, RegistryRecord } from "../../schemas/registry.ts";
 import type { EpochEnd } from "../log/memory-log.ts";
 
 export const messageVersion = 1;
+/** What a mirror or a chunk of a snapshot has besides its payload, at most. */
+export const payloadFieldsBytes = 1024;
 const prefixBytes = 8;
 
 /** What every server tells every other one, over both links, every `heartbeatMs`, and at once when it matters. */

@@ -58,6 +58,34 @@ export function sliceThrough(batch: LogBatch, sequence: number): LogBatch {
   };
 }
 
+/** The first records of it that have at most so many bytes together: all of them, some, or null where the first has more. */
+export function fitting(batch: LogBatch, maxBytes: number): LogBatch | null {
+  if (batch.bytes.length <= maxBytes) return batch;
+  const reader = new RecordReader(batch.bytes);
+  let last = batch.first - 1;
+  let end = 0;
+  while (reader.end <= maxBytes) {
+    last = reader.sequence;
+    end = reader.end;
+    if (!reader.next()) break;
+  }
+  if (end === 0) return null;
+  const bytes = batch.bytes.subarray(0, end);
+  return { ...batch, last, lastHash: chainHash(bytes, batch.previousHash), bytes };
+}
+
+/** The same records in batches of at most so many bytes. A record that has more is a batch of its own. */
+export function* cutTo(batch: LogBatch, maxBytes: number): Generator<LogBatch> {
+  let rest = batch;
+  for (;;) {
+    const piece = fitting(rest, maxBytes) ?? sliceThrough(rest, rest.first);
+    yield piece;
+    if (piece.last === batch.last) return;
+    const bytes = rest.bytes.subarray(piece.bytes.length);
+    rest = { ...rest, first: piece.last + 1, previousHash: piece.lastHash, bytes };
+  }
+}
+
 /** The log's hash after the record `sequence` of this batch. */
 export function hashAt(batch: LogBatch, sequence: number): number {
   return sliceThrough(batch, sequence).lastHash;

@@ -3,11 +3,12 @@
  *
  * What always holds: sequences are dense; every batch starts with the hash that the one before ends with; epochs never
  * fall; the bytes of a record never change once written. Records that this server makes are encoded straight into an
- * arena and closed into one batch a turn, so that a record costs no allocation; a batch that comes from elsewhere is
- * checked record by record and kept as it is.
+ * arena and closed into batches once a turn, so that a record costs no allocation; a batch that comes from elsewhere is
+ * checked record by record. No closed batch is larger than `maxBatchBytes`, whatever came in one turn, from a peer or from
+ * a disk that was written under another limit: only a record that is larger than that is a batch of its own.
  */
 import { chainHash, encodeRecord, type RecordFields, RecordReader, recordBound } from "../codec/record.ts";
-import { hashAt, type LogBatch, type LogSource, sliceFrom, sliceThrough } from "./batch.ts";
+import { cutTo, hashAt, type LogBatch, type LogSource, sliceFrom, sliceThrough } from "./batch.ts";
 
 const usualArenaBytes = 1024 * 1024;
 /** How many changes of epoch the log remembers for finding a fork; older ones need a snapshot. */
@@ -29,6 +30,13 @@ export function maxLogBytes(limits: { readonly maxRetainedBytes: number; readonl
   return limits.maxRetainedBytes + limits.maxUnflushedBytes;
 }
 
+export interface MemoryLogOptions {
+  /** What is allocated at a time for own records. */
+  readonly arenaBytes?: number;
+  /** Largest batch: what one message between servers may carry (rule 15). */
+  readonly maxBatchBytes?: number;
+}
+
 export type AppendFault = "gap" | "hash" | "damaged";
 
 export class MemoryLog implements LogSource {
@@ -42,16 +50,19 @@ export class MemoryLog implements LogSource {
   #openEnd = 0;
   #openFirst = 0;
   #last: number;
+  #turnBytes = 0;
 
   readonly #arenaBytes: number;
+  readonly #maxBatchBytes: number;
 
-  /** An empty log that continues from a position. `arenaBytes`: what is allocated at a time for own records. */
+  /** An empty log that continues from a position. */
   constructor(
     base: LogPosition = { sequence: 0, hash: 0 },
     epochEnds: readonly EpochEnd[] = [],
-    arenaBytes = usualArenaBytes,
+    { arenaBytes = usualArenaBytes, maxBatchBytes = Number.POSITIVE_INFINITY }: MemoryLogOptions = {},
   ) {
     this.#arenaBytes = arenaBytes;
+    this.#maxBatchBytes = maxBatchBytes;
     this.#base = base;
     this.#closed = base;
     this.#last = base.sequence;
@@ -80,6 +91,10 @@ export class MemoryLog implements LogSource {
   get retainedBytes(): number {
     return this.#retainedBytes + this.#openEnd - this.#openAt;
   }
+  /** Bytes of own records since the last end of a turn. */
+  get turnBytes(): number {
+    return this.#turnBytes;
+  }
   /** The buffer that holds the record appended last, and its end there: replies point into it. */
   get arena(): Buffer {
     return this.#arena;
@@ -92,21 +107,29 @@ export class MemoryLog implements LogSource {
       throw new Error(`a record of epoch ${fields.epoch} after one of ${this.lastEpoch}`);
     const bound = recordBound(fields);
     if (this.#openEnd + bound > this.#arena.length) {
-      this.close();
+      this.#closeOpen();
       this.#arena = Buffer.allocUnsafeSlow(Math.max(this.#arenaBytes, bound));
       this.#openAt = 0;
       this.#openEnd = 0;
     }
-    if (this.#openEnd === this.#openAt) this.#openFirst = fields.sequence;
     const start = this.#openEnd;
-    this.#openEnd = encodeRecord(this.#arena, start, fields);
+    const end = encodeRecord(this.#arena, start, fields);
+    if (end - this.#openAt > this.#maxBatchBytes) this.#closeOpen();
+    if (start === this.#openAt) this.#openFirst = fields.sequence;
+    this.#openEnd = end;
+    this.#turnBytes += end - start;
     this.#last = fields.sequence;
     this.#noteEpoch(fields.epoch, fields.sequence);
     return start;
   }
 
-  /** Makes the records appended since the last call one batch. Null if there are none. */
+  /** The end of a turn: all records are in batches. The last of those appended since the last call; null if there are none. */
   close(): LogBatch | null {
+    this.#turnBytes = 0;
+    return this.#closeOpen();
+  }
+
+  #closeOpen(): LogBatch | null {
     if (this.#openEnd === this.#openAt) return null;
     const bytes = this.#arena.subarray(this.#openAt, this.#openEnd);
     const batch: LogBatch = {
@@ -141,7 +164,8 @@ export class MemoryLog implements LogSource {
     for (const end of ends) this.#noteEpoch(end.epoch, end.last);
     this.#noteEpoch(epoch, batch.last);
     this.#last = batch.last;
-    this.#keep(batch);
+    if (batch.bytes.length <= this.#maxBatchBytes) this.#keep(batch);
+    else for (const piece of cutTo(batch, this.#maxBatchBytes)) this.#keep(piece);
     return null;
   }
 
@@ -237,7 +261,9 @@ export class MemoryLog implements LogSource {
 
   /** A copy that shares the closed batches' bytes, which never change; what is open is copied, for both go on writing. */
   clone(): MemoryLog {
-    const copy = new MemoryLog(this.#base, this.#epochEnds, this.#arenaBytes);
+    const limits = { arenaBytes: this.#arenaBytes, maxBatchBytes: this.#maxBatchBytes };
+    const copy = new MemoryLog(this.#base, this.#epochEnds, limits);
+    copy.#turnBytes = this.#turnBytes;
     copy.#batches = [...this.#batches];
     copy.#closed = this.#closed;
     copy.#last = this.#last;

@@ -4,8 +4,8 @@
  * in its log, as durable as the confirm level asks, and its accepted epoch is on the disk.
  */
 import type { Member } from "../../schemas/registry.ts";
-import type { Accept, Decline, Mirror, PeerMessage } from "../codec/message.ts";
-import { maxLogBytes } from "../log/memory-log.ts";
+import { type Accept, type Decline, type Mirror, type PeerMessage, payloadFieldsBytes } from "../codec/message.ts";
+import { maxEpochEnds, maxLogBytes } from "../log/memory-log.ts";
 import type { Applied } from "./applied.ts";
 import { type Following, onAccept, onMirror, startFollowing } from "./following.ts";
 import type { Leaving } from "./leaving.ts";
@@ -18,6 +18,15 @@ export interface FollowerView extends ReplicaView {
   why: string;
   waitingFor: string;
   newId(kind: string): string;
+}
+
+/** One epoch's end in a question to follow, as JSON, at most. */
+const epochEndBytes = 64;
+
+/** How many epochs' ends a question to follow can carry by its link. */
+function maxEndsTo(server: string, { peers }: FollowerView): number {
+  const room = (peers.get(server)?.maxFrameBytes[peers.linkOf(server)] ?? 0) - payloadFieldsBytes;
+  return Math.max(1, Math.min(maxEpochEnds, Math.floor(room / epochEndBytes)));
 }
 
 export class Follower {
@@ -72,6 +81,7 @@ export class Follower {
     if (nowMs - following.askedMs < view.limits.heartbeatMs) return;
     following.askedMs = nowMs;
     view.leaving.onAsked();
+    const maxEnds = maxEndsTo(server, view);
     this.#send(following, view, {
       type: "follow",
       session: following.session,
@@ -83,7 +93,8 @@ export class Follower {
       schema: view.options.schema,
       last: own.log.last,
       committed: own.committed,
-      epochEnds: own.log.epochEnds,
+      // The newest: where an older one would be needed, a snapshot does it.
+      epochEnds: own.log.epochEnds.slice(-maxEnds),
     });
   }
 

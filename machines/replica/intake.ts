@@ -174,7 +174,8 @@ export class Intake {
 
   #busy({ rules, limits, log, commitment }: IntakeView): string {
     if (this.isPaused) return "intake is paused by an operator";
-    if (rules.isFull(commitment.openBytes, limits.maxUnconfirmedBytes))
+    // What this turn made counts too: all of it may come at once.
+    if (rules.isFull(commitment.openBytes + log.turnBytes, limits.maxUnconfirmedBytes))
       return "the backup or the disk does not keep up";
     if (rules.isFull(log.retainedBytes, maxLogBytes(limits)))
       return "the disk, or NATS with the results, does not keep up";

@@ -1,10 +1,12 @@
 /**
  * The primary's side of the mirror (claims 20, 27): which records go to which follower over which link, and what its
  * confirms say. What always holds: a follower is sent records only in its session and in order; changing links sends
- * again from the last confirmed record (rule 4); what is sent and not confirmed is bounded (rules 10, 15).
+ * again from the last confirmed record (rule 4); what is sent and not confirmed is bounded (rules 10, 15); no message is larger
+ * than its link takes now: batches are cut to it, and a record that does not fit is not sent by it.
  */
-import type { Confirm, Follow } from "../codec/message.ts";
-import { type LogBatch, sliceThrough } from "../log/batch.ts";
+import { type Confirm, type Follow, payloadFieldsBytes } from "../codec/message.ts";
+import { RecordReader } from "../codec/record.ts";
+import { fitting, type LogBatch, sliceThrough } from "../log/batch.ts";
 import type { EpochEnd } from "../log/memory-log.ts";
 import { type LinkName, type Peer, type Session, stepMirror } from "./peers.ts";
 import type { ReplicaView } from "./view.ts";
@@ -14,6 +16,11 @@ import type { ReplicaView } from "./view.ts";
  * and a record waits at most a part of the round trip that its confirm takes anyway.
  */
 const maxMirrorsInFlight = 2;
+
+/** A session of one that is no member, and without progress for this many times the stall limit, begins anew. */
+const patience = 4;
+/** So many sessions without progress at the same record, and everything is sent anew. */
+const maxFruitless = 2;
 
 export interface MirrorView extends ReplicaView {
   /** End of what this server inherited when it went hot. */
@@ -74,7 +81,8 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
     const agreed = isSameHistory
       ? agreedSequence(own.log.epochEnds, message.epochEnds, own.log.closed.sequence, message.last)
       : null;
-    if (agreed === null || agreed < message.committed || agreed + 1 < own.oldestOnDisk) {
+    const mustSnapshot = agreed === null || agreed < message.committed || agreed + 1 < own.oldestOnDisk;
+    if (mustSnapshot || isInVain(peer, message.from, agreed, view)) {
       const actions = stepMirror(peer, { type: "snapshot.needed" });
       decline("snapshot");
       if (actions.includes("sendSnapshot"))
@@ -100,6 +108,7 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
       quiet: true,
       link: null,
       isReading: false,
+      tooLarge: null,
     };
   }
   const start = peer.session.start;
@@ -111,6 +120,20 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
     message: { type: "accept", ...answer, epoch: view.membership.epoch, sequence: start, hash },
     payload: [],
   });
+}
+
+/** Bytes of records that one message may carry to this peer. */
+export function roomTo(peer: Peer, link: LinkName, { limits }: ReplicaView): number {
+  return Math.min(limits.maxBatchBytes, peer.maxFrameBytes[link] - payloadFieldsBytes);
+}
+
+/** Sessions that began here came to nothing, and another one would not come further: a member is left out instead. */
+function isInVain(peer: Peer, incarnation: string, agreed: number, view: MirrorView): boolean {
+  const { fruitless } = peer;
+  if (fruitless?.incarnation !== incarnation || fruitless.confirmed !== agreed) return false;
+  if (view.membership.isInSync(incarnation)) return false;
+  if (fruitless.bytes > 0) return fruitless.bytes > roomTo(peer, view.peers.linkTo(peer), view);
+  return fruitless.times >= maxFruitless;
 }
 
 /** True when the confirm counted. */
@@ -196,18 +219,36 @@ export function pump(peer: Peer, nowMs: number, mustSpeak: boolean, view: Mirror
     if (session.link !== null) sendAgain(session, nowMs, view);
     session.link = link;
   }
-  // Level: nothing is owed. What is only about to be sent again still is.
-  if (session.sent <= session.confirmed && session.resentMs <= session.progressMs) session.progressMs = nowMs;
+  const room = roomTo(peer, link, view);
+  if (session.tooLarge !== null && fitsNow(session, room)) session.tooLarge = null;
+  // Level: nothing is owed. What is only about to be sent again, or does not fit, still is.
+  const isLevel = session.sent <= session.confirmed && session.resentMs <= session.progressMs;
+  if (isLevel && session.tooLarge === null) session.progressMs = nowMs;
   while (session.sent < log.closed.sequence && session.flightBytes < limits.maxUnconfirmedBytes) {
-    if (session.flight.length >= maxMirrorsInFlight) break;
+    if (session.flight.length >= maxMirrorsInFlight || session.tooLarge !== null) break;
     if (session.sent < log.base.sequence) {
       session.isReading = true;
       view.out.push({ type: "readLog", peer: peer.name, session: session.id, from: session.sent + 1 });
       return;
     }
-    send(peer, session, link, take(log.batches(session.sent + 1, log.closed.sequence), limits.maxBatchBytes), view);
+    sendFitting(peer, session, link, log.batches(session.sent + 1, log.closed.sequence), view);
   }
   if (session.probed < view.peers.probe || (mustSpeak && session.quiet)) send(peer, session, link, [], view);
+}
+
+/** The record that did not fit does now, or is not the next any more. */
+function fitsNow({ tooLarge, sent }: Session, room: number): boolean {
+  return tooLarge === null || tooLarge.bytes <= room || tooLarge.sequence !== sent + 1;
+}
+
+/** One message of what comes next; a record that is too large for the link is noted instead. */
+function sendFitting(peer: Peer, session: Session, link: LinkName, next: Iterable<LogBatch>, view: MirrorView): void {
+  const room = roomTo(peer, link, view);
+  const batches = take(next, room);
+  const [first] = batches;
+  if (first === undefined) return;
+  if (first.bytes.length <= room) send(peer, session, link, batches, view);
+  else session.tooLarge = { sequence: first.first, bytes: new RecordReader(first.bytes).end };
 }
 
 /** At each tick: what is not confirmed for long is sent again, and a silent session says something. */
@@ -233,9 +274,20 @@ export function judgeSession(peer: Peer, nowMs: number, view: MirrorView): void 
   if (session === null) return;
   if (holdsEverything(session, view)) stepMirror(peer, { type: "tail.reached" });
   const { stalledBackupMs } = view.limits;
-  const isStalled =
-    view.rules.isStalled(nowMs - session.progressMs, stalledBackupMs) && session.sent > session.confirmed;
+  const isOwed = session.sent > session.confirmed || session.tooLarge !== null;
+  const isStalled = isOwed && view.rules.isStalled(nowMs - session.progressMs, stalledBackupMs);
   stepMirror(peer, { type: isStalled ? "progress.stopped" : "progress.made" });
+  if (isStalled && view.rules.isStalled(nowMs - session.progressMs, patience * stalledBackupMs))
+    beginAnew(peer, session, view);
+}
+
+/** One that is to be added and does not come further is let go; it asks again, and may be sent everything then. */
+function beginAnew(peer: Peer, { incarnation, confirmed, tooLarge }: Session, { membership }: MirrorView): void {
+  if (membership.isInSync(incarnation)) return;
+  const before = peer.fruitless;
+  const isSame = before?.incarnation === incarnation && before.confirmed === confirmed;
+  peer.fruitless = { incarnation, confirmed, times: isSame ? before.times + 1 : 1, bytes: tooLarge?.bytes ?? 0 };
+  stepMirror(peer, { type: "session.ended" });
 }
 
 /** The registry names it, or does not any more. */
@@ -252,19 +304,23 @@ export function onLogRead(peer: Peer, sessionId: string, batches: readonly LogBa
   // Above what memory begins with, memory is the truth: a cut of the disk may still be under way.
   const { sequence } = view.own.log.base;
   const settled = batches.filter((batch) => batch.first <= sequence);
-  const fitting = settled.map((batch) => (batch.last > sequence ? sliceThrough(batch, sequence) : batch));
-  while ((fitting[0]?.last ?? session.sent + 1) <= session.sent) fitting.shift();
-  if (fitting[0]?.first === session.sent + 1) send(peer, session, view.peers.linkTo(peer), fitting, view);
+  const lacking = settled.map((batch) => (batch.last > sequence ? sliceThrough(batch, sequence) : batch));
+  while ((lacking[0]?.last ?? session.sent + 1) <= session.sent) lacking.shift();
+  if (lacking[0]?.first === session.sent + 1) sendFitting(peer, session, view.peers.linkTo(peer), lacking, view);
+  // The disk let go of it meanwhile: only everything anew helps, and for that it must ask again.
+  else if (session.sent + 1 < view.own.oldestOnDisk) stepMirror(peer, { type: "session.ended" });
 }
 
-/** Batches up to about `maxBytes`, at least one. */
-export function take(batches: Iterable<LogBatch>, maxBytes: number): LogBatch[] {
+/** Batches of `maxBytes` together at most; of the first one what fits, and all of it where not even its first record does. */
+function take(batches: Iterable<LogBatch>, maxBytes: number): LogBatch[] {
   const taken: LogBatch[] = [];
   let bytes = 0;
   for (const batch of batches) {
     if (taken.length > 0 && bytes + batch.bytes.length > maxBytes) break;
-    taken.push(batch);
-    bytes += batch.bytes.length;
+    const part = taken.length > 0 ? batch : (fitting(batch, maxBytes) ?? batch);
+    taken.push(part);
+    bytes += part.bytes.length;
+    if (part !== batch) break;
   }
   return taken;
 }

@@ -49,6 +49,17 @@ export interface Session {
   link: LinkName | null;
   /** Records for it are being read from disk. */
   isReading: boolean;
+  /** The next record does not fit its link: it gets nothing until it has another link, or that one takes more. */
+  tooLarge: { readonly sequence: number; readonly bytes: number } | null;
+}
+
+/** Where sessions of an incarnation ended that were sent records, or could not be, and confirmed nothing of them. */
+export interface Fruitless {
+  readonly incarnation: string;
+  readonly confirmed: number;
+  readonly times: number;
+  /** The record that did not fit, 0 where it was something else. */
+  readonly bytes: number;
 }
 
 export interface Peer extends Removals {
@@ -61,6 +72,8 @@ export interface Peer extends Removals {
   heardMs: Record<LinkName, number>;
   /** What is known of both links, and what follows from it (machines/link.ts). */
   links: LinkSnapshot;
+  /** Largest frame that each link takes to it, as its adapter says: it may change whenever the link is made anew. */
+  maxFrameBytes: Record<LinkName, number>;
   /** When the main link closed. */
   closedMs: number;
   /** The newest beat of this peer that came over the main link. */
@@ -75,6 +88,7 @@ export interface Peer extends Removals {
   asked: { readonly incarnation: string; readonly number: number };
   /** The incarnation that said it leaves: never added again. */
   leaving: string;
+  fruitless: Fruitless | null;
 }
 
 export class Peers {
@@ -98,6 +112,7 @@ export class Peers {
           reachMs: { bus: nowMs, registry: nowMs },
           heardMs: { main: nowMs, failsafe: nowMs },
           links: newLink,
+          maxFrameBytes: { main: Number.POSITIVE_INFINITY, failsafe: Number.POSITIVE_INFINITY },
           closedMs: Number.NEGATIVE_INFINITY,
           mainBeat: 0,
           echoedBeat: 0,
@@ -106,6 +121,7 @@ export class Peers {
           session: null,
           asked: { incarnation: "", number: 0 },
           leaving: "",
+          fruitless: null,
           removedMs: Number.NEGATIVE_INFINITY,
           removals: 0,
         },
@@ -295,6 +311,12 @@ export class Peers {
     return peer === undefined ? "failsafe" : this.linkTo(peer);
   }
 
+  /** What a link takes to this peer from now on, in one frame. */
+  onFrameLimit(name: string, link: LinkName, maxFrameBytes: number): void {
+    const peer = this.#byName.get(name);
+    if (peer !== undefined) peer.maxFrameBytes[link] = maxFrameBytes;
+  }
+
   /** The link for records: main while it is up, else NATS. */
   linkTo(peer: Peer): LinkName {
     return this.#rules.linkFor(linkForRecords(peer.links));
@@ -329,6 +351,7 @@ function clonePeer(peer: Peer): Peer {
   return {
     ...peer,
     heardMs: { ...peer.heardMs },
+    maxFrameBytes: { ...peer.maxFrameBytes },
     reachMs: { ...peer.reachMs },
     session: session === null ? null : { ...session, flight: [...session.flight] },
   };

@@ -207,6 +207,12 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     this.invariants.check(this);
   }
 
+  /** Inputs come without a pause, and ticks wait: the others hear of this server in between. */
+  onLongTurn(nowMs: number): void {
+    this.#at(nowMs);
+    if (!this.isFinal) this.heartbeats.send(this);
+  }
+
   #endHotTurn(): void {
     this.#closeBatch();
     if (this.rules.mayCommit(this.lifecycle.fenced)) for (const peer of this.peers) pump(peer, this.nowMs, false, this);
@@ -348,6 +354,11 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     if (!isUp) this.peers.onLinkClosed(peer, link, nowMs);
     if (link === "main") this.heartbeats.send(this);
     this.#mustLook = true;
+  }
+
+  /** Largest frame that the link takes to this peer from now on. */
+  onFrameLimit(peer: string, link: LinkName, maxFrameBytes: number): void {
+    this.peers.onFrameLimit(peer, link, maxFrameBytes);
   }
 
   onLogRead(name: string, session: string, batches: readonly LogBatch[]): void {

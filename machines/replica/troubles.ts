@@ -3,6 +3,8 @@
  * the replica stands, never kept, and every code that the replica answers for is in the answer: null where all is well.
  */
 import type { TroubleCode } from "../../schemas/troubles.ts";
+import { roomTo } from "./mirroring.ts";
+import type { LinkName } from "./peers.ts";
 import type { ReplicaView } from "./view.ts";
 
 /** The replica's fields that are read here. */
@@ -19,6 +21,8 @@ export function troublesOf(view: TroubledView): ReplicaTroubles {
     ["server.waiting", whyWaiting(view)],
     ["backup.lost", whyNoBackup(view)],
     ["backup.missing", whyBackupMissing(view)],
+    ["link.record", whyRecordDoesNotFit(view)],
+    ["link.narrow", whyLinkIsNarrow(view)],
     ["registry.frozen", view.membership.frozen || null],
     ["intake.paused", view.hot && view.intake.isPaused ? "an operator paused the intake: `twinlog resume`" : null],
   ];
@@ -44,6 +48,36 @@ function outOfSync({ hot, options, membership }: TroubledView): string[] {
   if (!hot) return [];
   const inSync = membership.record?.inSync ?? [];
   return options.servers.filter((name) => !inSync.some(({ server }) => server === name));
+}
+
+const named: Record<LinkName, string> = { main: "the main link", failsafe: "NATS" };
+
+/** On the primary: what a backup cannot be sent by the link that is left. */
+function whyRecordDoesNotFit(view: TroubledView): string | null {
+  if (!view.hot) return null;
+  for (const peer of view.peers) {
+    const tooLarge = peer.session?.tooLarge ?? null;
+    const bytes = tooLarge?.bytes ?? (peer.session === null ? (peer.fruitless?.bytes ?? 0) : 0);
+    const link = view.peers.linkTo(peer);
+    const room = roomTo(peer, link, view);
+    if (bytes <= room) continue;
+    const helps = link === "failsafe" ? "bring the main link back, or raise max_payload" : "raise its maxBatchBytes";
+    return `${peer.name} cannot be sent a record of ${bytes} bytes: ${named[link]} takes ${room} now; ${helps}`;
+  }
+  return null;
+}
+
+/** Before it matters: a link that is not needed now, or by records that are not so large. */
+function whyLinkIsNarrow(view: TroubledView): string | null {
+  const { maxRecordBytes } = view.limits;
+  for (const peer of view.peers) {
+    for (const link of ["main", "failsafe"] as const) {
+      const room = roomTo(peer, link, view);
+      if (room < maxRecordBytes)
+        return `${named[link]} takes ${room} bytes of records to ${peer.name}, one may have ${maxRecordBytes} (maxRecordBytes)`;
+    }
+  }
+  return null;
 }
 
 function isAnyInSync({ self, membership }: TroubledView): boolean {

@@ -1,7 +1,15 @@
 /** Batches cut and joined at every record, and every single damaged byte found. */
 import test from "ava";
 import { chainHash, encodeRecord, type RecordFields, recordBound } from "../../machines/codec/record.ts";
-import { hashAt, type LogBatch, sliceFrom, sliceThrough, verifyBatch } from "../../machines/log/batch.ts";
+import {
+  cutTo,
+  fitting,
+  hashAt,
+  type LogBatch,
+  sliceFrom,
+  sliceThrough,
+  verifyBatch,
+} from "../../machines/log/batch.ts";
 
 function batchOf(first: number, count: number, previousHash: number, change: Partial<RecordFields> = {}): LogBatch {
   const parts: Buffer[] = [];
@@ -45,6 +53,33 @@ test("a batch cut in two at any record is two sound batches that chain", (t) => 
   }
   t.is(sliceFrom(batch, 10), batch);
   t.is(sliceThrough(batch, 15), batch);
+});
+
+test("what fits of a batch is the most that fits, and null where not even the first record does", (t) => {
+  const batch = batchOf(10, 6, 12345);
+  t.is(fitting(batch, batch.bytes.length), batch);
+  for (let maxBytes = 0; maxBytes < batch.bytes.length; maxBytes += 1) {
+    const part = fitting(batch, maxBytes);
+    const next = sliceThrough(batch, (part?.last ?? 9) + 1);
+    t.true(next.bytes.length > maxBytes, `one more record than fits in ${maxBytes}`);
+    if (part !== null) t.deepEqual([verifyBatch(part), part.bytes.length <= maxBytes], [null, true]);
+  }
+});
+
+test("a batch cut to a size is the same records in sound batches that chain, none larger but a single record", (t) => {
+  const batch = batchOf(10, 9, 777);
+  for (let maxBytes = 1; maxBytes <= batch.bytes.length + 1; maxBytes += 7) {
+    const pieces = [...cutTo(batch, maxBytes)];
+    t.deepEqual(Buffer.concat(pieces.map(({ bytes }) => bytes)), Buffer.from(batch.bytes));
+    let before = { last: batch.first - 1, lastHash: batch.previousHash };
+    for (const piece of pieces) {
+      t.is(verifyBatch(piece), null);
+      t.deepEqual([piece.first, piece.previousHash], [before.last + 1, before.lastHash]);
+      t.true(piece.bytes.length <= maxBytes || piece.first === piece.last, `${maxBytes}`);
+      before = piece;
+    }
+    t.deepEqual([before.last, before.lastHash], [batch.last, batch.lastHash]);
+  }
 });
 
 test("slices outside of the batch are programmer errors", (t) => {

@@ -3,7 +3,7 @@ import { deepStrictEqual, ok } from "node:assert/strict";
 import test from "ava";
 import * as fc from "fast-check";
 import { chainHash, type RecordFields } from "../../machines/codec/record.ts";
-import { type LogBatch, sliceFrom, sliceThrough } from "../../machines/log/batch.ts";
+import { type LogBatch, sliceFrom, sliceThrough, verifyBatch } from "../../machines/log/batch.ts";
 import { type EpochEnd, MemoryLog, maxEpochEnds } from "../../machines/log/memory-log.ts";
 import { batchOf, bytesOf, fieldsOf } from "./records.ts";
 
@@ -186,6 +186,47 @@ test("after any commands every position has the hash, bytes and epochs of the pl
     },
   );
   t.notThrows(() => fc.assert(property, { numRuns: 300 }));
+});
+
+test("whatever comes in one turn, from a peer or from a disk, no closed batch is larger than what one message takes (rule 15)", (t) => {
+  const maxBatchBytes = 1_000;
+  const sizes = fc.array(fc.array(fc.nat(400), { minLength: 1, maxLength: 30 }), { minLength: 1, maxLength: 6 });
+  const property = fc.property(sizes, fc.constantFrom(700, 4_096), (turns, arenaBytes) => {
+    const log = new MemoryLog(undefined, undefined, { arenaBytes, maxBatchBytes });
+    const copy = new MemoryLog(undefined, undefined, { maxBatchBytes });
+    const bytes: Buffer[] = [];
+    for (const turn of turns) {
+      const from = log.last + 1;
+      const fields = turn.map((size, index) => fieldsOf({ sequence: from + index, reply: "x".repeat(size) }));
+      for (const one of fields) log.append(one);
+      bytes.push(...fields.map(bytesOf));
+      deepStrictEqual(log.turnBytes, Buffer.concat(fields.map(bytesOf)).length);
+      deepStrictEqual(log.close()?.last, log.last);
+      deepStrictEqual(log.turnBytes, 0);
+      deepStrictEqual(copy.appendBatch(batchOf(fields, copy.closed.hash)), null);
+    }
+    for (const one of [log, copy, log.clone()]) {
+      const batches = [...one.batches(1, one.last)];
+      ok(batches.every((batch) => batch.bytes.length <= maxBatchBytes && verifyBatch(batch) === null));
+      deepStrictEqual(Buffer.concat(batches.map((batch) => batch.bytes)), Buffer.concat(bytes));
+      deepStrictEqual(one.closed, copy.closed);
+    }
+  });
+  t.notThrows(() => fc.assert(property));
+});
+
+test("a record that is larger than a message is a batch of its own", (t) => {
+  const log = new MemoryLog(undefined, undefined, { maxBatchBytes: 200 });
+  for (const size of [10, 500, 10]) log.append(fieldsOf({ sequence: log.last + 1, reply: "x".repeat(size) }));
+  log.close();
+  t.deepEqual(
+    [...log.batches(1, 3)].map(({ first, last }) => [first, last]),
+    [
+      [1, 1],
+      [2, 2],
+      [3, 3],
+    ],
+  );
 });
 
 test("bytesAbove counts all that lies above, and at most one batch too much", (t) => {

@@ -70,6 +70,10 @@ export class Stage {
   readonly cuts = new Set<string>();
   /** Servers that run another program than the rest. */
   readonly schemas = new Map<string, string>();
+  /** `alpha>beta failsafe`: the largest frame that is taken there. */
+  readonly #frameLimits = new Map<string, number>();
+  /** What was refused because it was larger. */
+  readonly refused: PeerMessage[] = [];
   /** Servers that the registry does not answer, though NATS is there. */
   readonly unanswered = new Set<string>();
   /** Every message that was sent, whether or not it arrived. */
@@ -153,6 +157,7 @@ export class Stage {
     server.replica = new Replica(options, recovered, this.nowMs);
     server.hasInput = true;
     server.replica.onBus(true, this.nowMs);
+    this.#measure(name, server.replica);
     server.replica.start(this.nowMs);
     for (const other of this.servers.values()) {
       if (other === server || other.replica === null) continue;
@@ -187,6 +192,21 @@ export class Stage {
     this.replica(name).onStop(this.nowMs);
     this.server(name).hasInput = true;
     this.run();
+  }
+
+  /** From now on the link takes no larger frames, and its sender knows. */
+  limitFrames(from: string, to: string, link: LinkName, maxFrameBytes: number): void {
+    this.#frameLimits.set(`${from}>${to} ${link}`, maxFrameBytes);
+    this.#measure(from, this.replica(from));
+  }
+
+  #measure(from: string, replica: Replica): void {
+    for (const to of this.servers.keys()) {
+      for (const link of ["main", "failsafe"] as const) {
+        const maxFrameBytes = this.#frameLimits.get(`${from}>${to} ${link}`);
+        if (maxFrameBytes !== undefined) replica.onFrameLimit(to, link, maxFrameBytes);
+      }
+    }
   }
 
   // --- time and work ----------------------------------------------------------------------------------------------
@@ -379,7 +399,8 @@ export class Stage {
     const bytes = Buffer.concat([encodeMessage(message), ...payload]);
     for (const link of entry.link === "both" ? (["main", "failsafe"] as const) : [entry.link]) {
       this.sent.push({ from, to, link, message });
-      this.#frames.push({ from, to, link, bytes });
+      if (bytes.length > (this.#frameLimits.get(`${from}>${to} ${link}`) ?? bytes.length)) this.refused.push(message);
+      else this.#frames.push({ from, to, link, bytes });
     }
   }
 

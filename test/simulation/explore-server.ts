@@ -17,7 +17,7 @@ export type DiskJob =
 const arenaBytes = 1024;
 
 export function emptyLog(): MemoryLog {
-  return new MemoryLog(undefined, undefined, arenaBytes);
+  return new MemoryLog(undefined, undefined, { arenaBytes });
 }
 
 export class SmallServer {
