@@ -4,7 +4,7 @@
  * Operators' tools read these with unknown fields ignored, so that fields may be added.
  */
 import { z } from "zod";
-import { Mode } from "./registry.ts";
+import { Member, Mode } from "./registry.ts";
 import { Trouble } from "./troubles.ts";
 
 /** none: the server is no member now (it starts, joins, was deposed, or refuses). */
@@ -40,6 +40,15 @@ export const ServerStatus = z.object({
   waitingFor: z.string(),
   /** What is wrong now; empty where all is well. */
   troubles: z.array(Trouble).default([]),
+  /** Whom the newest registry record that it knows counts on; null while it knows none. */
+  record: z
+    .object({ primary: Member, inSync: z.array(Member) })
+    .nullable()
+    .default(null),
+  /** The other configured servers, and for how long nothing has come from each on either link; null: not in this life. */
+  peers: z.array(z.object({ name: z.string(), silentMs: z.number().nullable() })).default([]),
+  /** How often it says all this. */
+  statusMs: z.number().default(250),
   /** Requests that run or wait to be committed. */
   inFlight: z.number().int().nonnegative(),
   /** `twinlog drill` may kill and cut here (settings.testService). */
@@ -49,15 +58,24 @@ export const ServerStatus = z.object({
 });
 export type ServerStatus = z.infer<typeof ServerStatus>;
 
-/** `status --json`: the service as a whole; `epoch`, `history` and `mode` are those of the server with the highest epoch. */
-export const ServiceStatus = z.object({
-  service: z.string(),
-  mode: Mode.nullable(),
-  epoch: z.number().int().nonnegative(),
-  history: z.string(),
-  servers: z.array(ServerStatus),
-});
-export type ServiceStatus = z.infer<typeof ServiceStatus>;
+/** `status --json`: the service as a whole. */
+export interface ServiceStatus {
+  readonly service: string;
+  /** These three are those of the newest registry record that a server which speaks knows of. */
+  readonly mode: Mode | null;
+  readonly epoch: number;
+  readonly history: string;
+  /** A primary speaks, and processes requests. */
+  readonly serving: boolean;
+  /** The service would go on if the primary died now. */
+  readonly failoverReady: boolean;
+  /** Why it is not so, for both; empty where all is well. `code`: schemas/troubles.ts; `server`: empty where it is nobody's own. */
+  readonly reasons: readonly { readonly server: string; readonly code: string; readonly message: string }[];
+  /** Those that speak. */
+  readonly servers: readonly ServerStatus[];
+  /** Configured ones that do not; null: none that speaks has heard of it. */
+  readonly silent: readonly { readonly name: string; readonly silentMs: number | null }[];
+}
 
 /** One transition of one machine of a server. */
 export const ServerEvent = z.object({

@@ -27,9 +27,18 @@ export const troubleKinds = {
   "link.narrow": { says: "a link takes smaller messages than a record may need", costs: "nothing" },
   "intake.paused": { says: "an operator paused the intake of requests", costs: "service" },
   "log.lost": { says: "lines of the log cannot be written", costs: "nothing" },
+  // What no server can say of itself: `twinlog status` sees it from outside.
+  "primary.missing": { says: "no server that speaks is the primary", costs: "service" },
+  "server.silent": { says: "a configured server does not speak", costs: "failover" },
+  "server.doubled": { says: "two servers speak under one name", costs: "failover" },
 } as const satisfies Record<string, TroubleKind>;
 
 export type TroubleCode = keyof typeof troubleKinds;
+
+/** What an open trouble of this code costs, for those who may be older than the server that has it. */
+export function costOf(code: string): TroubleCost {
+  return Object.hasOwn(troubleKinds, code) ? troubleKinds[code as TroubleCode].costs : "failover";
+}
 
 /** As a status carries it. `code` may be one of a newer program. */
 export const Trouble = z.object({

@@ -109,6 +109,8 @@ export class OperatorActor {
   status(): ServerStatus {
     const { settings, world, facts, process, troubles } = this.#parts;
     const replica = this.#parts.replica();
+    const { record } = replica.membership;
+    const nowMs = world.clock.nowMs();
     return {
       service: settings.service,
       name: settings.server,
@@ -118,7 +120,12 @@ export class OperatorActor {
       incarnation: replica.self,
       epoch: replica.membership.epochSeen,
       history: replica.history,
-      mode: replica.membership.record?.mode ?? null,
+      mode: record?.mode ?? null,
+      record: record === null ? null : { primary: record.primary, inSync: record.inSync },
+      peers: settings.servers
+        .filter(({ name }) => name !== settings.server)
+        .map(({ name }) => ({ name, silentMs: replica.peers.silentMs(name, nowMs) })),
+      statusMs: settings.limits.statusMs,
       sequence: replica.log.last,
       committed: replica.committed,
       why: replica.why,

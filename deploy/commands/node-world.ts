@@ -39,6 +39,9 @@ export function openNodeWorld(): CommandWorld {
       if (isReaderGone && desk.endsWithoutReader) throw new ReaderGone("nobody reads the output");
     },
     err,
+    get terminal() {
+      return process.stdout.isTTY ? { columns: process.stdout.columns } : null;
+    },
     readInput,
     confirm,
     readLines,

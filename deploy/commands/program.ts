@@ -15,7 +15,7 @@ import { resultsCommand } from "./results.ts";
 import { serverCommand } from "./server.ts";
 import { statusCommand } from "./status.ts";
 import { upCommand } from "./up.ts";
-import { type CommandWorld, ReaderGone } from "./world.ts";
+import { type CommandWorld, ExitStatus, ReaderGone } from "./world.ts";
 
 export function buildProgram(world: CommandWorld, version: string): Command {
   const program = new Command("twinlog")
@@ -53,6 +53,7 @@ export async function runProgram(world: CommandWorld, version: string, words: re
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode;
     if (error instanceof ReaderGone) return 0;
+    if (error instanceof ExitStatus) return error.status;
     world.err(`twinlog: ${error instanceof Error ? error.message : String(error)}\n`);
     if (world.environment.TWINLOG_DEBUG !== undefined && error instanceof Error) world.err(`${error.stack}\n`);
     return 1;

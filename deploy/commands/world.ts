@@ -15,6 +15,8 @@ export interface CommandWorld {
   /** Writes to standard output; resolves when it is taken, or when nobody reads any more. Throws ReaderGone where that ends the command. */
   out(text: string): Promise<void>;
   err(text: string): void;
+  /** Standard output is one, and so wide; null: a file or a pipe. */
+  readonly terminal: { readonly columns: number } | null;
   /** Standard input, whole. */
   readInput(): Promise<string>;
   /** Asks at the terminal; yes or no. Null: there is none. */
@@ -34,6 +36,16 @@ export interface CommandWorld {
 /** Nobody reads what the command prints: it ends, quietly, with status 0. */
 export class ReaderGone extends Error {
   override readonly name = "ReaderGone";
+}
+
+/** The command did what it was asked, and its verdict is this exit status. */
+export class ExitStatus extends Error {
+  override readonly name = "ExitStatus";
+  readonly status: number;
+  constructor(status: number) {
+    super(`exit status ${status}`);
+    this.status = status;
+  }
 }
 
 /** Calls `run` when the signal is aborted, at once if it is already. What comes back takes that back. */

@@ -284,6 +284,13 @@ export class Peers {
     return !this.isAway(peer);
   }
 
+  /** For how long nothing has come from it on either link; null: nothing in this life. */
+  silentMs(name: string, nowMs: number): number | null {
+    const peer = this.#byName.get(name);
+    if (peer === undefined || peer.heartbeat === null) return null;
+    return Math.round(nowMs - Math.max(peer.heardMs.main, peer.heardMs.failsafe));
+  }
+
   /** This incarnation is not to be reckoned with: dead, restarted, or silent on both links. */
   isLost(member: Member): boolean {
     const peer = this.#byName.get(member.server);

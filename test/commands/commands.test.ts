@@ -6,6 +6,7 @@ import type { ServerStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { bytesOf } from "../client/world.ts";
 import { makeRig, type Ran } from "./rig.ts";
+import { statusOf } from "./status-of.ts";
 
 const order = { type: "limit", symbol: "BTCUSD", order: "o1", side: "buy", price: 100, quantity: 5 };
 const resting = { status: "resting", order: "o1", remaining: 5, fills: [] };
@@ -164,34 +165,6 @@ function readyOf(server: string) {
   return { signal: "ready", service: "exchange", server, incarnation: "i2", ...place };
 }
 
-function statusOf(changes: Partial<ServerStatus>): ServerStatus {
-  return {
-    service: "exchange",
-    name: "alpha",
-    pid: 1,
-    version: "0.0.0",
-    role: "primary",
-    state: "member.primary.normal",
-    application: "hot",
-    incarnation: "i1",
-    epoch: 3,
-    history: "h1",
-    mode: "normal",
-    sequence: 10,
-    committed: 10,
-    flushed: 8,
-    synced: 8,
-    links: { main: "up", failsafe: "up" },
-    why: "backup joined",
-    waitingFor: "",
-    troubles: [],
-    inFlight: 0,
-    testService: false,
-    atMs: 0,
-    ...changes,
-  };
-}
-
 /** Servers that say what they are, again and again, until told to stop. */
 function speak(rig: ReturnType<typeof makeRig>, statuses: ServerStatus[]): () => void {
   let isOver = false;
@@ -212,8 +185,9 @@ test("status gathers the servers and says whether a failover would work", async 
   const json = await rig.run(["status", "--json", "--wait", "50"]);
   const text = await rig.run(["status", "--wait", "50"]);
   stop();
-  t.is(json.status, 0);
+  t.deepEqual([json.status, text.status], [0, 0]);
   const told = JSON.parse(json.out) as { servers: { name: string }[] };
+  t.like(told, { serving: true, failoverReady: true, reasons: [], silent: [] });
   t.like(told, { service: "exchange", mode: "normal", epoch: 3, history: "h1" });
   t.deepEqual(
     told.servers.map(({ name }) => name),
@@ -223,15 +197,43 @@ test("status gathers the servers and says whether a failover would work", async 
   t.regex(text.out, /alpha +primary +hot/);
 });
 
-test("status says so when the primary is alone, and when nobody is primary", async (t) => {
+test("status says so when the primary is alone (3), when nobody is primary and when nobody speaks (1)", async (t) => {
   const rig = makeRig();
   const stop = speak(rig, [statusOf({ mode: "primary-only" })]);
-  t.regex((await rig.run(["status", "--wait", "50"])).out, /would not work now: alpha is alone/);
+  const alone = await rig.run(["status", "--wait", "50"]);
+  t.regex(alone.out, /would not work now: alpha is alone/);
+  t.is(alone.status, 3);
   stop();
   const other = makeRig();
   const stopOther = speak(other, [statusOf({ role: "none", waitingFor: "beta" })]);
-  t.regex((await other.run(["status", "--wait", "50"])).out, /no primary speaks/);
+  const waiting = await other.run(["status", "--wait", "50"]);
+  t.regex(waiting.out, /no primary speaks/);
+  t.is(waiting.status, 1);
   stopOther();
+  const silent = await makeRig().run(["status", "--json", "--wait", "20"]);
+  t.is(silent.status, 1);
+  t.like(JSON.parse(silent.out), { serving: false, failoverReady: false, servers: [] });
+  t.regex(silent.err, /no server of exchange speaks/);
+});
+
+test("status --watch says once that nobody speaks, and writes no control sequences but on a terminal", async (t) => {
+  const watch = async (servers: ServerStatus[], columns?: number) => {
+    const rig = makeRig();
+    const stopping = new AbortController();
+    const stop = speak(rig, servers);
+    rig.clock.after(150, () => stopping.abort());
+    const terminal = columns === undefined ? {} : { columns };
+    const ran = await rig.run(["status", "--watch", "--wait", "20"], { stopped: stopping.signal, ...terminal });
+    stop();
+    t.is(ran.status, 0);
+    return ran.out;
+  };
+  const nobody = await watch([]);
+  t.is(nobody.split("no server of exchange speaks").length, 2, nobody);
+  const piped = await watch([statusOf({})]);
+  t.true(piped.split("would not work").length > 2);
+  t.false(piped.includes("\u001b"));
+  t.true((await watch([statusOf({})], 80)).includes("\u001b[2J"));
 });
 
 test("switch asks the primary, flush every server; no is an error", async (t) => {

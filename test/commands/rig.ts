@@ -23,6 +23,8 @@ export interface RigOptions {
   readonly stopped?: AbortSignal;
   readonly environment?: Readonly<Record<string, string>>;
   readonly serviceFile?: NonNullable<CommandWorld["serviceFile"]>;
+  /** Of the terminal; there is none without it. */
+  readonly columns?: number;
   /** Told of each piece of output as it comes. */
   readonly onOut?: (text: string) => void;
 }
@@ -50,6 +52,7 @@ export function makeRig() {
       err: (text) => {
         err += text;
       },
+      terminal: options.columns === undefined ? null : { columns: options.columns },
       readInput: () => Promise.resolve(options.input ?? ""),
       confirm: () => Promise.resolve(options.confirms ?? null),
       async *readLines(path) {

@@ -8,6 +8,7 @@ test("after a round nobody listens on the signal any more, whether time or Ctrl-
   const bus = { subscribe: () => ({ stop: () => undefined }) } as unknown as Bus;
   const ends: (() => void)[] = [];
   const clock = {
+    nowMs: () => 0,
     after: (_: number, run: () => void) => {
       ends.push(run);
       return { cancel: () => undefined };

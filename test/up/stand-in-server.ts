@@ -81,6 +81,9 @@ async function serve(): Promise<void> {
     why: "the test says so",
     waitingFor: "",
     troubles: [],
+    record: null,
+    peers: [],
+    statusMs: 250,
     inFlight: 0,
     testService: false,
   };

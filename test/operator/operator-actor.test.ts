@@ -1,0 +1,34 @@
+/** What a server says of itself to operators: all that a status needs to tell who is there, and what is wrong. */
+import test from "ava";
+import { z } from "zod";
+import { defineApplication } from "../../actors/application/define.ts";
+import { ServerStatus } from "../../schemas/status.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import { OneServer, service } from "../review/one-server.ts";
+
+const nothing = defineApplication({
+  name: "nothing",
+  request: z.strictObject({}),
+  result: z.strictObject({}),
+  key: () => "k",
+  handle: (_body, { transaction }) => transaction("nothing", () => ({})),
+});
+
+const lastStatus = (server: OneServer) =>
+  ServerStatus.parse(JSON.parse(server.published(subjects.status(service, "alpha")).at(-1) ?? ""));
+
+test("a status names the configured servers and whom the record counts on, and carries the open troubles with their time", async (t) => {
+  const server = new OneServer({ application: nothing });
+  await server.run(2_000);
+  const { record, peers, statusMs, troubles, state } = lastStatus(server);
+  t.is(state, "hot.alone");
+  t.deepEqual(record?.primary, { server: "alpha", incarnation: "alpha-1" });
+  t.deepEqual(record?.inSync, [{ server: "alpha", incarnation: "alpha-1" }]);
+  t.deepEqual(peers, [{ name: "beta", silentMs: null }], "it was never heard in this life");
+  t.is(statusMs, 250);
+  t.deepEqual(
+    troubles.map(({ code }) => code),
+    ["backup.lost"],
+  );
+  t.true((troubles[0]?.sinceMs ?? 0) <= server.clock.wallMs());
+});
