@@ -18,11 +18,12 @@ import { CheckpointActor } from "./checkpoint/checkpoint-actor.ts";
 import { FailoverActor } from "./failover/failover-actor.ts";
 import { Loader } from "./loader.ts";
 import { type Observer, Watcher } from "./observer.ts";
+import { BrokerWatch } from "./operator/broker-watch.ts";
 import { OperatorActor } from "./operator/operator-actor.ts";
 import type { Troubles } from "./operator/troubles.ts";
 import { ReplicationActor } from "./replication/replication-actor.ts";
 import { storedLog, wholeLog } from "./stored-log.ts";
-import type { LinkKind, World } from "./world/ports.ts";
+import type { BusFault, LinkKind, World } from "./world/ports.ts";
 
 export interface LifeOptions {
   readonly settings: Settings;
@@ -53,6 +54,7 @@ export class Life {
   readonly #replication: ReplicationActor;
   readonly #failover: FailoverActor;
   readonly #operator: OperatorActor;
+  readonly #broker: BrokerWatch;
   #replica: Replica | null = null;
   #watcher: Watcher | null = null;
   #end: (end: LifeEnd) => void = () => {};
@@ -126,6 +128,8 @@ export class Life {
       rules,
       maxBatchBytes: settings.limits.maxBatchBytes,
     });
+    const delivery = () => this.#application.delivery;
+    this.#broker = new BrokerWatch({ settings, world, stage, troubles: options.troubles, delivery });
     this.#operator = new OperatorActor({
       settings,
       world,
@@ -197,6 +201,7 @@ export class Life {
     this.#failover.start();
     this.#operator.start();
     this.#failover.onBus(world.bus.connected());
+    this.#broker.onBus(world.bus.connected());
     this.replica.start(world.clock.nowMs());
   }
 
@@ -209,6 +214,7 @@ export class Life {
   #onTick(): void {
     this.#application.onTick();
     this.#replication.onTick();
+    this.#broker.onTick();
     this.#operator.onTick();
   }
 
@@ -366,6 +372,13 @@ export class Life {
     this.#input(() => {
       this.#failover.onBus(connected);
       this.#application.onBus(connected);
+      this.#broker.onBus(connected);
+    });
+  }
+  onFault(fault: BusFault): void {
+    this.#input(() => {
+      this.#application.onFault(fault);
+      this.#broker.onFault(fault);
     });
   }
   onFrame(kind: LinkKind, peer: string, frame: Uint8Array): void {

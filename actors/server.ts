@@ -18,17 +18,6 @@ export interface ServerHandle {
   readonly life: Life | null;
 }
 
-/** What a message has besides a record: headers, the subject, fields of its own. */
-const messageRoomBytes = 16 * 1024;
-
-/** A reply that the broker would not take would be lost each time: better known at the start. */
-function payloadFault({ settings, world }: ServerOptions): string {
-  const needed = settings.limits.maxRecordBytes + messageRoomBytes;
-  const taken = world.bus.maxPayloadBytes();
-  if (taken >= needed) return "";
-  return `the broker takes messages of ${taken} bytes, this server needs ${needed}: raise max_payload there, or lower maxRecordBytes and maxRequestBytes here`;
-}
-
 export function startServer(options: ServerOptions): ServerHandle {
   const { world } = options;
   const troubles = new Troubles(world.clock, world.log);
@@ -43,10 +32,9 @@ export function startServer(options: ServerOptions): ServerHandle {
     });
 
   const run = async (): Promise<ServerEnd> => {
+    const faults = world.bus.onFault((fault) => life?.onFault(fault));
     try {
       await world.bus.start((connected) => life?.onBus(connected));
-      const fault = payloadFault(options);
-      if (fault !== "") return { reason: "failed", error: new Error(fault) };
       await listen(world.failsafe);
       await listen(world.main);
       for (;;) {
@@ -60,6 +48,7 @@ export function startServer(options: ServerOptions): ServerHandle {
     } catch (error) {
       return { reason: "failed", error: error instanceof Error ? error : new Error(String(error)) };
     } finally {
+      faults.stop();
       await Promise.allSettled([world.main.stop(), world.failsafe.stop(), world.store.release()]);
       await world.bus.stop();
     }

@@ -69,6 +69,11 @@ export const headers = {
   sequence: "Twinlog-Sequence",
   result: "Twinlog-Result",
   messageId: "Nats-Msg-Id",
+  /**
+   * On a small message that stands in for one that the broker does not take (pieces.ts): never a result and never the reply.
+   * Its value is the result number, or 1 where it stands in for a reply.
+   */
+  omitted: "Twinlog-Omitted",
 } as const;
 
 /** Headers of the reply to a duplicate; its bytes are those of the first. */

@@ -14,6 +14,11 @@ export const errorCodes = {
   },
   EXPIRED: { retry: false, logged: false, meaning: "issued before the oldest request that is still remembered" },
   BUSY: { retry: true, logged: false, meaning: "a limit is reached or intake is paused; send it again later" },
+  REPLY_OMITTED: {
+    retry: true,
+    logged: false,
+    meaning: "the request is done, and the broker does not take a reply of that size: it follows in pieces",
+  },
   TOO_LARGE: { retry: false, logged: false, meaning: "the request is larger than the service takes" },
   NOT_HOT: { retry: true, logged: false, meaning: "this server does not process requests now" },
   APPLICATION_ERROR: {

@@ -39,7 +39,12 @@ export const StreamConfig = z.object({
   max_msgs_per_subject: z.number().optional(),
   num_replicas: z.number().optional(),
   allow_direct: z.boolean().optional(),
+  /** It stores and says nothing to whoever published. */
+  no_ack: z.boolean().optional(),
 });
 export type StreamConfig = z.infer<typeof StreamConfig>;
 
 export const StreamAnswer = z.union([Refusal, z.object({ config: StreamConfig })]);
+
+/** Names of streams that share subjects with the one that was asked for; none at all is null on some brokers. */
+export const NamesAnswer = z.union([Refusal, z.object({ streams: z.array(z.string()).nullish() })]);

@@ -5,7 +5,7 @@
  *   2. The hot server publishes on that reply subject, in the order of result numbers and without a gap, each result from
  *      `from` on that is committed and still remembered, at most `limit` (and at most `maxReplayResults`) of them. Each is
  *      the reply's bytes with the headers of a result (History, Epoch, Sequence, Result) and `Twinlog-Subject`, the
- *      subject on which it was first published.
+ *      subject on which it was first published. One that the broker does not take whole comes in pieces (pieces.ts).
  *   3. Last comes one message with the header `Twinlog-Replay-End: <next>`: the number that the next request should name.
  *      Its data is a `ReplayEnd`. An answer without this message was cut off (the server lost NATS, or its role): ask again.
  *

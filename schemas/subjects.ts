@@ -50,6 +50,8 @@ export const subjects = {
   queries: (service: string) => `${service}.query.>`,
   result: (service: string, key: string, client: string) =>
     `${service}.result.${encodeToken(key)}.${encodeToken(client)}`,
+  /** Of nobody's: for what stands in for a result whose own subject is too long (pieces.ts). */
+  omittedResult: (service: string) => subjects.result(service, "", ""),
   results: (service: string) => `${service}.result.>`,
   replay: (service: string) => `${service}.replay`,
   signal: (service: string) => `${service}.signal`,
@@ -63,6 +65,11 @@ export const subjects = {
   deaths: (service: string, server: string) => `${service}.server.${server}.deaths`,
   actor: (service: string, server: string, actor: ActorName) => `${service}.server.${server}.${actor}`,
 } as const;
+
+/** The second token of a subject of this service: request, result, control …; "" for a subject of somebody else. */
+export function subjectKind(service: string, subject: string): string {
+  return subject.startsWith(`${service}.`) ? (subject.split(".", 2)[1] ?? "") : "";
+}
 
 /** `<service>.<kind>.<key>.<client>` taken apart; null if it is not of that form. */
 export function parseClientSubject(subject: string): { key: string; client: string } | null {

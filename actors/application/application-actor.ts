@@ -21,10 +21,11 @@ import { duplicateHeaders } from "../../schemas/envelope.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { mayAnswerTo, subjects } from "../../schemas/subjects.ts";
 import type { Actor, Stage } from "../actor.ts";
-import type { BusMessage, Subscription, World } from "../world/ports.ts";
+import type { BusFault, BusHeaders, BusMessage, Subscription, World } from "../world/ports.ts";
 import { BodyParser } from "./body.ts";
 import type { Application } from "./define.ts";
 import { parseQuery, parseRequest } from "./front.ts";
+import { publishReply } from "./pieces.ts";
 import { answerNotHot, Replays } from "./replay.ts";
 import { ResultsPublisher } from "./results.ts";
 import { HandlerRunner } from "./runner.ts";
@@ -41,6 +42,26 @@ export interface ApplicationParts {
   readonly committedLog: (from: number) => AsyncIterable<LogBatch>;
 }
 
+export interface Delivery {
+  readonly replies: number;
+  /** Sent in pieces. */
+  readonly omittedReplies: number;
+  /** For which a stand-in was published. */
+  readonly omittedResults: number;
+  /** NATS forbids them. */
+  readonly areResultsHeldBack: boolean;
+}
+
+/** What a message has besides a record: headers, the sender's name, fields of its own. */
+const messageRoomBytes = 16 * 1024;
+/** Whatever the broker takes, a record may have so many bytes: an application that failed says so in fewer. */
+const leastRecordBytes = 1024;
+
+/** The largest record that a broker takes that takes so much: as a result, a reply, or on the failsafe link. */
+function recordBytesFor(payloadBytes: number): number {
+  return Math.max(leastRecordBytes, payloadBytes - Math.min(messageRoomBytes, payloadBytes / 2));
+}
+
 export class ApplicationActor implements Actor {
   readonly name = "application";
   readonly #parts: ApplicationParts;
@@ -55,12 +76,15 @@ export class ApplicationActor implements Actor {
   #door: Subscription[] = [];
   #waiting: { needs: number; resolve: () => void }[] = [];
   #requests = 0;
+  /** Sent, as far as the connection was there; and those of them that went in pieces. */
+  #replies = 0;
+  #omittedReplies = 0;
   readonly #replays = new Replays();
 
   constructor(parts: ApplicationParts) {
     this.#parts = parts;
     this.#parser = new BodyParser(parts.application);
-    this.#results = new ResultsPublisher(parts.world.bus, parts.settings.service);
+    this.#results = new ResultsPublisher(parts.world.bus, parts.settings.service, parts.rules);
     this.#state = new ApplicationState(parts.application);
     this.#runner = this.#makeRunner();
   }
@@ -91,7 +115,11 @@ export class ApplicationActor implements Actor {
       application,
       state: this.#state,
       clock: world.clock,
-      limits: { handlerMs, maxRecordBytes: rules.recordRoom(maxRecordBytes) },
+      limits: {
+        handlerMs,
+        // The broker may take less tomorrow: asked for each transaction, and never of what is stored already.
+        maxRecordBytes: () => rules.recordRoom(maxRecordBytes, recordBytesFor(world.bus.maxPayloadBytes())),
+      },
       sink: {
         transaction: (request, record) => {
           this.#replica.intake.transaction(request, record, this.#replica);
@@ -173,11 +201,17 @@ export class ApplicationActor implements Actor {
     this.#closeDoor();
   }
 
-  /** One input a message; whoever wants the answer where it would do harm gets none, and nothing is done for him. */
+  /**
+   * One input a message; whoever wants the answer where it would do harm gets none, and nothing is done for him; nor for him
+   * whose reply subject is longer than the broker takes.
+   */
   #heard(handle: (message: BusMessage) => void): (message: BusMessage) => void {
     const { stage, settings, world } = this.#parts;
     return (message) => {
-      if (mayAnswerTo(settings.service, message.reply)) stage.input(() => handle(message));
+      const { reply } = message;
+      if (reply !== "" && world.bus.room(reply) < 0)
+        world.log.debug({ subject: message.subject }, "a message whose reply subject is too long was dropped");
+      else if (mayAnswerTo(settings.service, reply)) stage.input(() => handle(message));
       else
         world.log.warn(
           { subject: message.subject },
@@ -207,6 +241,18 @@ export class ApplicationActor implements Actor {
     this.#door = [];
   }
 
+  /** Something that the broker did not take. */
+  onFault(fault: BusFault): void {
+    if (this.#replica.hot) this.#results.onFault(fault, this.#parts.world.clock.nowMs());
+  }
+
+  /** What the broker's limits and permissions cost so far, since the role was taken. */
+  get delivery(): Delivery {
+    const { omitted, isHeldBack } = this.#results;
+    const [replies, omittedReplies] = [this.#replies, this.#omittedReplies];
+    return { replies, omittedReplies, omittedResults: omitted, areResultsHeldBack: isHeldBack };
+  }
+
   onBus(connected: boolean): void {
     if (connected) return;
     this.#results.rewind(this.#replica.own.published);
@@ -222,7 +268,7 @@ export class ApplicationActor implements Actor {
     if (!replica.hot) return;
     const parsed = parseRequest(message, this.#parser, settings.limits.maxRequestBytes);
     if (!parsed.ok) {
-      if (message.reply !== "") world.bus.publish(message.reply, parsed.refusal);
+      if (message.reply !== "") this.#reply(message.reply, parsed.refusal);
       return;
     }
     if (!replica.takesRequests) {
@@ -239,12 +285,12 @@ export class ApplicationActor implements Actor {
   }
 
   #onQuery(message: BusMessage): void {
-    const { settings, world } = this.#parts;
+    const { settings } = this.#parts;
     const replica = this.#replica;
     if (!replica.hot || message.reply === "") return;
     const parsed = parseQuery(message, settings.limits.maxRequestBytes);
     if (!parsed.ok) {
-      world.bus.publish(message.reply, parsed.refusal);
+      this.#reply(message.reply, parsed.refusal);
       return;
     }
     const { client, id, body } = parsed.value;
@@ -258,7 +304,7 @@ export class ApplicationActor implements Actor {
     if (!answer.ok) {
       const told = refusal(client, id, answer.code, answer.message);
       // An error that the application threw may say what it saw: it waits like an answer.
-      if (answer.code === "INVALID_REQUEST") world.bus.publish(message.reply, told);
+      if (answer.code === "INVALID_REQUEST") this.#reply(message.reply, told);
       else replica.intake.answerProven(message.reply, told, sequence, replica);
       return;
     }
@@ -308,13 +354,17 @@ export class ApplicationActor implements Actor {
     // Records without effects count too (attempts, a new history): without the role nobody reads them again, and memory
     // may have let go of them.
     if (this.process === "hot") this.#applied = replica.log.last;
-    replica.release((to, bytes, isDuplicate) => {
-      world.bus.publish(to, bytes, isDuplicate ? duplicateHeaders : undefined);
-    });
+    replica.release((to, bytes, isDuplicate) => this.#reply(to, bytes, isDuplicate ? duplicateHeaders : undefined));
     const publishable = replica.rules.mayPublish(replica.log.closed.sequence, replica.committed);
-    if (this.#results.publish(replica.log, publishable, replica.history)) stage.touch();
+    if (this.#results.publish(replica.log, publishable, replica.history, world.clock.nowMs())) stage.touch();
     if (this.#waiting.length > 0) this.#resolveCommitted(replica.committed);
     if (replica.intake.hasStartable(replica.committed)) stage.touch();
+  }
+
+  #reply(to: string, bytes: Uint8Array, given?: BusHeaders): void {
+    const sent = publishReply(this.#parts.world.bus, to, bytes, given);
+    if (sent === "omitted") this.#omittedReplies += 1;
+    if (sent !== "lost") this.#replies += 1;
   }
 
   #resolveCommitted(committed: number): void {

@@ -1,6 +1,6 @@
 /**
- * Answers `<service>.replay`: results again, from a result number (rule 13; schemas/replay.ts has the protocol). Reads the
- * log on disk and then in memory, never above the commit point. What always holds: results of one answer are dense and of
+ * Answers `<service>.replay`: results again, from a result number (rule 13; schemas/replay.ts has the protocol), in pieces
+ * where the broker does not take one whole. Reads the log on disk and then in memory, never above the commit point. What always holds: results of one answer are dense and of
  * one history, and the last message says where to go on; an answer that NATS does not take whole, or whose server loses its
  * role, ends without that message; and no more answers than `maxReplaysAtOnce` are under way.
  */
@@ -8,10 +8,12 @@
 import { RecordReader, recordKinds } from "../../machines/codec/record.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import { ReplayRequest } from "../../schemas/envelope.ts";
+import { pieceHeaders } from "../../schemas/pieces.ts";
 import { maxReplayResults, maxReplaysAtOnce, type ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import type { Bus, BusMessage } from "../world/ports.ts";
-import { resultHeaders } from "./results.ts";
+import { publishInPieces } from "./pieces.ts";
+import { pieceOfHeaders, resultHeaders } from "./results.ts";
 
 export interface ReplaySource {
   readonly service: string;
@@ -118,8 +120,7 @@ export async function answerReplay(
       isFirst = false;
       if (reader.resultNumber !== next || next - from >= budget) continue;
       const subject = subjects.result(source.service, reader.key, reader.client);
-      const given = { ...resultHeaders(reader, history), [replayHeaders.subject]: subject };
-      if (!bus.publish(message.reply, reader.reply, given)) return;
+      if (!sendResult(bus, message.reply, reader, subject, history)) return;
       next += 1;
       last = reader.sequence;
     } while (reader.next());
@@ -129,6 +130,16 @@ export async function answerReplay(
   const isForgotten = next === from && from < oldest;
   const error = { code: "FORGOTTEN", message: `results before ${oldest} are no longer remembered` } as const;
   finish(end(source, { next, oldest: Math.max(oldest, 1), ...(isForgotten ? { error } : {}) }));
+}
+
+/** False: it was not sent, and the answer ends here. */
+function sendResult(bus: Bus, to: string, reader: RecordReader, subject: string, history: string): boolean {
+  const { reply } = reader;
+  const given = { ...resultHeaders(reader, history), [replayHeaders.subject]: subject };
+  if (bus.publish(to, reply, given)) return true;
+  if (!bus.connected() || reply.length <= bus.room(to, given)) return false;
+  const of = { [replayHeaders.subject]: subject, [pieceHeaders.of]: String(reader.resultNumber) };
+  return publishInPieces(bus, to, reply, { ...pieceOfHeaders(reader, history), ...of });
 }
 
 function parse(data: Uint8Array): ReplayRequest | null {

@@ -50,7 +50,8 @@ export interface Bench<Token> {
   readonly sink: RunnerSink<Token>;
   readonly clock: Clock;
   readonly handlerMs: number;
-  readonly maxRecordBytes: number;
+  /** Now: the broker may take less later, or more. */
+  readonly maxRecordBytes: () => number;
   /** A transaction's change is being run. */
   isBuilding: boolean;
   /** Set once and for all by `fatal`. */
@@ -167,7 +168,7 @@ export class Run<Token> implements RequestContext<never, never, never> {
 
   #build<R>(name: string, change: (tx: Transaction<never, never, never>) => R): R {
     const bench = this.#bench;
-    bench.buffer.begin(bench.maxRecordBytes - this.#overheadBytes(name));
+    bench.buffer.begin(bench.maxRecordBytes() - this.#overheadBytes(name));
     const handle = new TransactionHandle(bench.buffer);
     bench.isBuilding = true;
     try {
@@ -351,7 +352,7 @@ export class Run<Token> implements RequestContext<never, never, never> {
 
   #fits(name: string, text: string, body: string): boolean {
     const effectBytes = this.#held === undefined ? 0 : this.#bench.buffer.effectBytes;
-    const room = this.#bench.maxRecordBytes - this.#overheadBytes(name) - effectBytes;
+    const room = this.#bench.maxRecordBytes() - this.#overheadBytes(name) - effectBytes;
     if (3 * (text.length + body.length) <= room) return true;
     return Buffer.byteLength(text) + Buffer.byteLength(body) <= room;
   }

@@ -28,7 +28,7 @@ export class HandlerRunner<Token> {
     state: ApplicationState;
     sink: RunnerSink<Token>;
     clock: Clock;
-    limits: { handlerMs: number; maxRecordBytes: number };
+    limits: { handlerMs: number; maxRecordBytes: () => number };
   }) {
     const { application, state, sink, clock, limits } = options;
     this.#reader = new StateReader(state);

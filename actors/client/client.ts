@@ -92,6 +92,7 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
   const inbox = `${options.inboxPrefix ?? defaults.inboxPrefix}.${clock.randomId()}`;
   const requestInbox = `${inbox}.r`;
   const queryInbox = `${inbox}.q`;
+  const longestInbox = `${requestInbox}${Number.MAX_SAFE_INTEGER}.${Number.MAX_SAFE_INTEGER}`;
   const requests = new Pipeline({ bus, clock }, limits, requestInbox, true);
   const queries = new Pipeline({ bus, clock }, limits, queryInbox, false);
   const idPrefix = clock.randomId().slice(0, 16);
@@ -132,13 +133,16 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
   /** Why the text may not be sent at all; undefined: it may. */
   function obstacle(
     text: string,
+    subject: string,
     signal: AbortSignal | undefined,
   ): { code: "NOT_SENT" | "TOO_LARGE"; message: string } | undefined {
     if (isClosed) return { code: "NOT_SENT", message: "the client is closed" };
     if (signal?.aborted === true) return { code: "NOT_SENT", message: "it was aborted before it was sent" };
-    const maxBytes = bus.maxPayloadBytes() - envelopeRoom;
+    const room = bus.room(subject, undefined, longestInbox);
+    if (room < 0) return { code: "TOO_LARGE", message: "the broker takes no subject of that length" };
+    const maxBytes = room - envelopeRoom;
     if (3 * text.length > maxBytes && Buffer.byteLength(text) > maxBytes)
-      return { code: "TOO_LARGE", message: `the broker takes messages of ${maxBytes + envelopeRoom} bytes at most` };
+      return { code: "TOO_LARGE", message: `the broker takes messages of ${room} bytes at most` };
     return undefined;
   }
 
@@ -151,14 +155,15 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
     if (bodyText === undefined) return Promise.reject(new RefusedError(id, "INVALID_REQUEST", "a body is required"));
     const issuedAt: NonNullable<Envelope["issuedAt"]> = given.issuedAt ?? Math.floor(clock.wallMs());
     const text = `${opening}${JSON.stringify(id)},"body":${bodyText},"issuedAt":${issuedAt}`;
-    const refusal = obstacle(text, given.signal);
-    if (refusal !== undefined) return Promise.reject(new RefusedError(id, refusal.code, refusal.message));
     const key = given.key ?? (application === undefined ? "" : application.key(checked?.data));
+    const subject = requestSubject(key);
+    const refusal = obstacle(text, subject, given.signal);
+    if (refusal !== undefined) return Promise.reject(new RefusedError(id, refusal.code, refusal.message));
     return new Promise((resolve, reject) => {
       const fail = (end: End) => reject(requestError(id, issuedAt, end));
       const entry = requests.add({
         id,
-        subject: requestSubject(key),
+        subject,
         text,
         ordered: given.after === undefined ? isOrdered : given.after !== null,
         after: given.after ?? undefined,
@@ -175,13 +180,14 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
   function query<Result = unknown>(body: unknown, given: QueryOptions = {}): Promise<Answer<Result>> {
     const id = makeId();
     const text = `${opening}${JSON.stringify(id)},"body":${JSON.stringify(body) ?? "null"}`;
-    const refusal = obstacle(text, given.signal);
+    const subject = subjects.query(service, given.key ?? "", client);
+    const refusal = obstacle(text, subject, given.signal);
     if (refusal !== undefined) return Promise.reject(new RefusedError(id, refusal.code, refusal.message));
     return new Promise((resolve, reject) => {
       const fail = (end: End) => reject(queryError(id, end));
       const entry = queries.add({
         id,
-        subject: subjects.query(service, given.key ?? "", client),
+        subject,
         text,
         ordered: false,
         after: undefined,

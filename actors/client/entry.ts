@@ -5,6 +5,7 @@
  */
 import type { Reply } from "../../schemas/envelope.ts";
 import type { RefusalCode } from "./errors.ts";
+import { PieceCollector } from "./pieces.ts";
 
 /** An answer with a result. `bytes` is the reply as it came, byte-equal for every duplicate. */
 export interface Answer<Result> {
@@ -67,6 +68,8 @@ export class Entry {
   previous: Entry | undefined = undefined;
   next: Entry | undefined = undefined;
   #refused: Set<number> | undefined = undefined;
+  /** Of copies whose answer comes in pieces. */
+  #pieces: Map<number, PieceCollector> | undefined = undefined;
 
   constructor(number: number, sending: Sending) {
     this.number = number;
@@ -77,6 +80,14 @@ export class Entry {
     this.#refused ??= new Set();
     this.#refused.add(copy);
     this.refusal = refusal;
+  }
+
+  /** The whole answer to that copy, once this was its last piece. */
+  takePiece(copy: number, name: string, data: Uint8Array): Uint8Array | null {
+    this.#pieces ??= new Map();
+    const collector = this.#pieces.get(copy) ?? new PieceCollector();
+    this.#pieces.set(copy, collector);
+    return collector.take("", name, data);
   }
 
   /** Whether a copy may have been executed, or may still be. */

@@ -12,6 +12,7 @@
  */
 import { headers, Reply } from "../../schemas/envelope.ts";
 import { type ErrorCode, errorCodes } from "../../schemas/errors.ts";
+import { pieceHeaders } from "../../schemas/pieces.ts";
 import { type Bus, type BusMessage, type Clock, noRespondersStatus, type Timer } from "../world/ports.ts";
 import { type End, Entry, type Refusal, type Sending } from "./entry.ts";
 import type { RefusalCode } from "./errors.ts";
@@ -113,19 +114,27 @@ export class Pipeline {
       this.#onBlockedCopy(entry, copy, nobodyListens);
       return;
     }
-    const reply = readReply(message.data);
-    if (reply === undefined || reply.id !== entry.sending.id) return;
+    const given = message.headers;
+    const piece = given?.[pieceHeaders.piece];
+    const bytes = piece === undefined ? message.data : entry.takePiece(copy, piece, message.data);
+    const reply = bytes === null ? undefined : readReply(bytes);
+    if (bytes === null || reply === undefined || reply.id !== entry.sending.id) return;
+    if (!reply.ok && reply.error.code === "REPLY_OMITTED") {
+      // It was executed, and pieces follow; if they get lost, it is asked again in time.
+      entry.refusal = reply.error;
+      return;
+    }
     if (reply.ok) {
       this.#remove(entry);
       this.#noteAnswered(entry, copy);
       const { id, result, sequence, epoch } = reply;
-      const duplicate = message.headers?.[headers.duplicate] !== undefined;
-      entry.sending.onAnswer({ id, result, sequence, epoch, duplicate, bytes: message.data });
+      const duplicate = given?.[headers.duplicate] !== undefined;
+      entry.sending.onAnswer({ id, result, sequence, epoch, duplicate, bytes });
       this.#fill();
     } else if (errorCodes[reply.error.code].logged) {
       this.#remove(entry);
       this.#noteAnswered(entry, copy);
-      entry.sending.onEnd({ type: "failed", reply, bytes: message.data });
+      entry.sending.onEnd({ type: "failed", reply, bytes });
       this.#fill();
     } else this.#onRefused(entry, copy, reply.error);
   }
@@ -295,7 +304,12 @@ export class Pipeline {
     const inbox = `${this.#inbox}${entry.number}.${copy}`;
     entry.sentAtMs = this.#clock.nowMs();
     if (copy === 1) entry.firstSentAtMs = entry.sentAtMs;
-    if (!this.#bus.publish(sending.subject, Buffer.from(`${text}}`), undefined, inbox)) {
+    const data = Buffer.from(`${text}}`);
+    if (!this.#bus.publish(sending.subject, data, undefined, inbox)) {
+      if (this.#bus.connected() && data.length > this.#bus.room(sending.subject, undefined, inbox)) {
+        this.#endTooLarge(entry);
+        return;
+      }
       entry.refusal ??= notConnected;
       entry.due = true;
       this.#block();
@@ -305,6 +319,14 @@ export class Pipeline {
     entry.copies = copy;
     entry.due = false;
     this.#wakeBy(entry.sentAtMs + this.#patienceMs());
+  }
+
+  /** The broker takes less than when the call was made: no further copy can be sent. */
+  #endTooLarge(entry: Entry): void {
+    const refusal = { code: "TOO_LARGE", message: "the broker takes no message of that size now" } as const;
+    const isOpen = entry.isOpen();
+    this.#remove(entry);
+    entry.sending.onEnd(isOpen ? { type: "open", why: refusal.message, refusal } : { type: "refused", refusal });
   }
 
   #predecessor(entry: Entry): string | undefined {

@@ -7,10 +7,12 @@
  * error, never a silent gap. A consumer that is slower than the service is waited for: memory is bounded.
  */
 import { headers, ReadySignal, type ReplayRequest, Reply } from "../../schemas/envelope.ts";
+import { pieceHeaders } from "../../schemas/pieces.ts";
 import { ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
 import { parseClientSubject, subjects } from "../../schemas/subjects.ts";
 import { type Bus, type BusMessage, type Clock, noRespondersStatus, type Timer } from "../world/ports.ts";
 import { EventQueue } from "./event-queue.ts";
+import { PieceCollector } from "./pieces.ts";
 
 export interface ResultEvent {
   readonly type: "result";
@@ -123,6 +125,7 @@ class Reader {
   readonly #subscriptions: { stop(): void }[];
   readonly #past = new Set<string>();
   readonly #ahead = new Map<number, ResultEvent>();
+  readonly #pieces = new PieceCollector();
   #history: string | undefined = undefined;
   #next: number;
   #askNumber = 0;
@@ -181,8 +184,11 @@ class Reader {
 
   #onLive(message: BusMessage): void {
     if (this.#history === undefined || this.queue.isFull) return;
-    const history = message.headers?.[headers.history];
-    if (history === this.#history) this.#onResult(message, message.subject, this.#limits.gapMs);
+    const given = message.headers;
+    const history = given?.[headers.history];
+    // It stands in for a result that the broker does not take whole: `replay` has it, in pieces.
+    if (given?.[headers.omitted] !== undefined) this.#askSoon();
+    else if (history === this.#history) this.#onResult(message, message.subject, this.#limits.gapMs);
     else if (history !== undefined && !this.#past.has(history)) this.#askSoon();
   }
 
@@ -199,8 +205,25 @@ class Reader {
     }
     const history = message.headers?.[headers.history];
     if (this.#history === undefined && history !== undefined) this.#begin(history, this.#next);
-    if (history === this.#history) this.#onResult(message, message.headers?.[replayHeaders.subject] ?? "", 0);
+    const whole = this.#wholeOf(message);
+    if (whole !== null && history === this.#history)
+      this.#onResult(whole, message.headers?.[replayHeaders.subject] ?? "", 0);
     if (isCurrent && this.#isAsking) this.#askIn(this.#limits.answerMs, true);
+  }
+
+  /** A result of an answer to `replay`, as if it had come whole; null while pieces of it are missing. */
+  #wholeOf(message: BusMessage): BusMessage | null {
+    const given = message.headers;
+    const piece = given?.[pieceHeaders.piece];
+    if (piece === undefined) return message;
+    const { subject, reply } = message;
+    const data = this.#pieces.take(
+      `${subject} ${given?.[headers.history]} ${given?.[pieceHeaders.of]}`,
+      piece,
+      message.data,
+    );
+    const number = given?.[pieceHeaders.of] ?? "";
+    return data === null ? null : { subject, reply, data, headers: { ...given, [headers.result]: number } };
   }
 
   /** `gapMs`: how long to wait for what is missing before it. */

@@ -6,19 +6,22 @@
 import assert from "node:assert/strict";
 import type { Service, ServiceMsg } from "nats";
 import type { NatsLine } from "./connection-nats.ts";
-import type { Bus, BusHeaders, BusMessage, Subscription } from "./ports.ts";
+import type { Bus, BusFault, BusHeaders, BusMessage, Subscription } from "./ports.ts";
 import { headerText } from "./publish-buffer.ts";
 
 type Announcement = Parameters<Bus["announceService"]>[0];
 
 export class NatsBus implements Bus {
   readonly #line: NatsLine;
+  /** Other lines of this process, whose faults are told too. */
+  readonly #others: readonly NatsLine[];
   readonly #announcements = new Set<{ info: Announcement; current: Service | null }>();
   #onState: ((connected: boolean) => void) | null = null;
   #listening: Subscription | null = null;
 
-  constructor(line: NatsLine) {
+  constructor(line: NatsLine, others: readonly NatsLine[] = []) {
     this.#line = line;
+    this.#others = others;
   }
 
   /** Resolves when connected, or when the first dial has failed: dialling goes on, and `onState` tells. */
@@ -44,6 +47,15 @@ export class NatsBus implements Bus {
 
   maxPayloadBytes(): number {
     return this.#line.maxPayloadBytes();
+  }
+
+  room(subject: string, headers?: BusHeaders, reply = ""): number {
+    return this.#line.room(subject, reply, headerText(headers));
+  }
+
+  onFault(listener: (fault: BusFault) => void): Subscription {
+    const held = [this.#line, ...this.#others].map((line) => line.onFault(listener));
+    return { stop: () => held.forEach((each) => void each.stop()) };
   }
 
   async flush(): Promise<boolean> {

@@ -6,14 +6,19 @@
  * 2. It counts as connected once the broker has confirmed all subscriptions, and no longer when the socket closes or a
  *    ping is not answered in time; a process that was itself paused measures again before it judges.
  * 3. Callbacks run in turns of their own, and their errors are never swallowed by the library: they end the process.
+ * 4. What the broker takes (`maxPayload`, the length of a line) is read at each connection, and nothing that does not fit is
+ *    ever sent: that would end the connection for everybody.
+ * 5. What the broker forbids is told (`onFault`) before a `flush` of what came before resolves; a subscription that it
+ *    forbids is asked for again now and then, for as long as it is wanted.
  */
 import type { Socket } from "node:net";
 import type { Msg, NatsConnection, Subscription as NatsSubscription, Service, ServiceConfig } from "nats";
 import type { Settings } from "../../schemas/settings.ts";
-import { dialNats, dialWithinMs } from "./dial-nats.ts";
+import { type Dialled, dialNats, dialWithinMs, lineBytesTried, type Output } from "./dial-nats.ts";
 import { encodedHeaders, LineMessage } from "./message-nats.ts";
+import { type BrokerLimits, lineBytesOf, misfit, roomFor } from "./message-size.ts";
 import { progressOf, startPings } from "./pings.ts";
-import type { BusMessage, Clock, Log, Subscription } from "./ports.ts";
+import type { BusFault, BusMessage, Clock, Log, Subscription, Timer } from "./ports.ts";
 import { PublishBuffer } from "./publish-buffer.ts";
 
 export interface NatsLineOptions {
@@ -32,14 +37,24 @@ const readyWithinMs = 2_000;
 /** How long the last user waits for what was published to leave. */
 const lingerMs = 500;
 const defaultMaxBufferedBytes = 64 * 1024 * 1024;
-/** NATS's own default, until a broker has said otherwise. */
-const defaultMaxPayloadBytes = 1024 * 1024;
+/** NATS's own defaults, until a broker has said otherwise. */
+const defaultLimits: BrokerLimits = { payloadBytes: 1024 * 1024, lineBytes: lineBytesTried[0] };
+/** How often a subscription that the broker forbids is asked for again. */
+const askAgainMs = 5_000;
 
-/** What we use of the library beyond its types: its ordered output, and the socket. */
+/** The same in order as it comes: `status()` of the library hands it out some turns later. */
+interface StatusListener {
+  push(status: { type: string; data: unknown; permissionContext?: { operation: string; subject: string } }): void;
+  stop(): void;
+}
+
+/** What we use of the library beyond its types: its ordered output, the broker's errors as they come, and the socket. */
 interface Internals {
-  readonly protocol: {
+  readonly protocol: Output["protocol"] & {
     readonly connected: boolean;
-    sendCommand(bytes: Uint8Array): void;
+    readonly listeners: StatusListener[];
+    /** What the broker said last, besides what it forbids: it ends the connection behind it. */
+    readonly lastError?: Error;
     readonly transport?: { readonly socket?: Socket };
   };
 }
@@ -48,12 +63,18 @@ interface Interest {
   readonly subject: string;
   readonly onMessage: (message: BusMessage) => void;
   current: NatsSubscription | null;
+  /** The broker forbids it: it is asked for again then. */
+  again: Timer | null;
 }
+
+/** As long as the reply subjects of the library's own requests. */
+const libraryInbox = "_INBOX.".padEnd(64, "x");
 
 export class NatsLine {
   readonly #options: NatsLineOptions;
   readonly #interests = new Set<Interest>();
   readonly #listeners = new Set<(connected: boolean) => void>();
+  readonly #faultListeners = new Set<(fault: BusFault) => void>();
   readonly #buffer = new PublishBuffer();
   readonly #maxBufferedBytes: number;
   #users = 0;
@@ -61,7 +82,7 @@ export class NatsLine {
   #connection: NatsConnection | null = null;
   #internals: Internals["protocol"] | null = null;
   #flushing = false;
-  #maxPayloadBytes = defaultMaxPayloadBytes;
+  #limits = defaultLimits;
   /** What the listeners were last told; null before the first dial has ended. */
   #told: boolean | null = null;
   #wake: (() => void) | null = null;
@@ -140,21 +161,34 @@ export class NatsLine {
   }
 
   maxPayloadBytes(): number {
-    return this.#maxPayloadBytes;
+    return this.#limits.payloadBytes;
+  }
+
+  /** `headers`: as `headerText` makes them. */
+  room(subject: string, reply = "", headers = ""): number {
+    return roomFor(this.#limits, subject, reply, Buffer.byteLength(headers));
+  }
+
+  /** Told of what the broker did not take, on any connection of this line. */
+  onFault(listener: (fault: BusFault) => void): Subscription {
+    this.#faultListeners.add(listener);
+    return { stop: () => this.#faultListeners.delete(listener) };
   }
 
   bufferedBytes(): number {
     return this.#buffer.length + (this.#internals?.transport?.socket?.writableLength ?? 0);
   }
 
-  /** Held over all connections. An error of the broker (no permission) is logged. */
+  /** Held over all connections, and asked for again where the broker forbids it (`onFault`). */
   subscribe(subject: string, onMessage: (message: BusMessage) => void): Subscription {
-    const interest: Interest = { subject, onMessage, current: null };
+    const interest: Interest = { subject, onMessage, current: null, again: null };
     this.#interests.add(interest);
     if (this.#connection !== null && !this.#connection.isClosed()) this.#listen(this.#connection, interest);
     return {
       stop: () => {
-        if (this.#interests.delete(interest)) interest.current?.unsubscribe();
+        if (!this.#interests.delete(interest)) return;
+        interest.again?.cancel();
+        interest.current?.unsubscribe();
       },
     };
   }
@@ -163,8 +197,9 @@ export class NatsLine {
   publish(subject: string, data: Uint8Array, reply = "", headers = ""): boolean {
     const bytes = data.length + headers.length;
     if (!this.connected() || this.bufferedBytes() + bytes > this.#maxBufferedBytes) return false;
-    if (bytes > this.#maxPayloadBytes) {
-      this.#options.log.error({ subject, bytes }, "nats: a message is larger than the broker takes, and was not sent");
+    const why = misfit(this.#limits, subject, reply, bytes);
+    if (why !== "") {
+      this.#onFault({ kind: "size", subject, reason: why });
       return false;
     }
     if (this.#buffer.isFullFor(bytes)) this.#flush();
@@ -196,6 +231,8 @@ export class NatsLine {
   async request(subject: string, data: Uint8Array, timeoutMs: number, headers = ""): Promise<Msg> {
     const connection = this.connected() ? this.#connection : null;
     if (connection === null) throw new Error(`not connected to NATS: ${this.#lastReason}`);
+    const why = misfit(this.#limits, subject, libraryInbox, data.length + headers.length);
+    if (why !== "") throw new Error(why);
     const encoded = headers === "" ? {} : { headers: encodedHeaders(headers) };
     return connection.request(subject, data, { timeout: timeoutMs, ...encoded });
   }
@@ -207,11 +244,16 @@ export class NatsLine {
   }
 
   #listen(connection: NatsConnection, interest: Interest): void {
-    const { log } = this.#options;
-    interest.current = connection.subscribe(interest.subject, {
+    const { subject } = interest;
+    if (lineBytesOf(subject, "") > this.#limits.lineBytes) {
+      this.#onFault({ kind: "size", subject, reason: "a subscription whose subject is longer than the broker takes" });
+      return;
+    }
+    interest.current = connection.subscribe(subject, {
       callback: (error, message) => {
         if (error !== null) {
-          log.warn({ subject: interest.subject, error: error.message }, "nats: a subscription failed");
+          interest.current = null;
+          this.#onForbidden(connection, interest, error.message);
           return;
         }
         if (interest.current === null || !this.#interests.has(interest)) return;
@@ -224,6 +266,33 @@ export class NatsLine {
           });
         }
       },
+    });
+  }
+
+  #onForbidden(connection: NatsConnection, interest: Interest, reason: string): void {
+    this.#onFault({ kind: "subscribe", subject: interest.subject, reason });
+    interest.again?.cancel();
+    interest.again = this.#options.clock.after(askAgainMs, () => {
+      if (this.#connection === connection && !connection.isClosed()) this.#listen(connection, interest);
+    });
+  }
+
+  #onFault(fault: BusFault): void {
+    for (const listener of this.#faultListeners) listener(fault);
+  }
+
+  /** The broker's errors, in their place among its answers. Those of subscriptions come to their own callbacks. */
+  #readErrors(protocol: Internals["protocol"]): void {
+    protocol.listeners.push({
+      push: ({ type, permissionContext }) => {
+        if (type !== "error" || permissionContext === undefined) return;
+        const { operation, subject } = permissionContext;
+        const isOwn = [...this.#interests].some((interest) => interest.subject === subject);
+        if (operation === "subscription" && isOwn) return;
+        const kind = operation === "subscription" ? "subscribe" : "publish";
+        this.#onFault({ kind, subject, reason: `NATS forbids to ${kind} there` });
+      },
+      stop: () => undefined,
     });
   }
 
@@ -242,16 +311,17 @@ export class NatsLine {
   }
 
   /** From a new connection to its end. */
-  async #serve(connection: NatsConnection): Promise<void> {
+  async #serve({ connection, lineBytes }: Dialled): Promise<void> {
     const { clock, log } = this.#options;
     const internals = (connection as unknown as Internals).protocol;
     if (this.#users > 0) {
       this.#connection = connection;
+      this.#limits = { payloadBytes: connection.info?.max_payload ?? defaultLimits.payloadBytes, lineBytes };
+      this.#readErrors(internals);
       for (const interest of this.#interests) this.#listen(connection, interest);
       const confirmed = await this.#within(dialWithinMs, connection.flush());
       if (confirmed && !connection.isClosed() && this.#users > 0) {
         this.#internals = internals;
-        this.#maxPayloadBytes = connection.info?.max_payload ?? defaultMaxPayloadBytes;
         this.#tell(true);
         const socket = internals.transport?.socket;
         const pings = startPings(clock, {
@@ -263,14 +333,20 @@ export class NatsLine {
           },
         });
         const reason = await connection.closed();
-        this.#lastReason = reason instanceof Error ? reason.message : "the connection was closed";
+        const said = internals.lastError?.message ?? "";
+        const seen = reason instanceof Error ? reason.message : "the connection was closed";
+        this.#lastReason = said === "" ? seen : said;
+        if (said !== "") this.#onFault({ kind: "cutOff", subject: "", reason: said });
         pings.cancel();
       }
     }
     this.#internals = null;
     this.#connection = null;
     this.#buffer.drop();
-    for (const interest of this.#interests) interest.current = null;
+    for (const interest of this.#interests) {
+      interest.current = null;
+      interest.again?.cancel();
+    }
     await connection.close();
   }
 

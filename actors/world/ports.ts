@@ -74,16 +74,36 @@ export interface Subscription {
 
 export type BusHeaders = Readonly<Record<string, string>>;
 
+/**
+ * What the broker did not take from this process, on any of its connections. publish, subscribe: it forbids that subject.
+ * size: a message larger, or a line of the protocol longer, than it takes; never sent. cutOff: it ended a connection, and said why.
+ */
+export interface BusFault {
+  readonly kind: "publish" | "subscribe" | "size" | "cutOff";
+  /** Empty where it is of no one subject. */
+  readonly subject: string;
+  /** For people. */
+  readonly reason: string;
+}
+
 /** Publish and subscribe for clients, results and operators. Nothing published while disconnected is ever sent later (situation 15). */
 export interface Bus {
   start(onState: (connected: boolean) => void): Promise<void>;
   connected(): boolean;
   subscribe(subject: string, onMessage: (message: BusMessage) => void): Subscription;
-  /** `reply`: the subject where answers shall go. False: not sent, because the bus is not connected. */
+  /** `reply`: the subject where answers shall go. False: not sent, because the bus is not connected, or it does not fit. */
   publish(subject: string, data: Uint8Array, headers?: BusHeaders, reply?: string): boolean;
+  /** As the broker of the present connection says, or the last one's: each may have another limit. */
   maxPayloadBytes(): number;
-  /** True once the broker certainly has all that was published before; false if the connection was lost meanwhile. */
+  /** How many bytes of data the broker takes there now, with these headers; negative: not even an empty message. */
+  room(subject: string, headers?: BusHeaders, reply?: string): number;
+  /**
+   * True once the broker certainly has all that was published before; false if the connection was lost meanwhile. What it
+   * forbade of that was told before (`onFault`).
+   */
   flush(): Promise<boolean>;
+  /** Told of each. */
+  onFault(listener: (fault: BusFault) => void): Subscription;
   /** Registers with the NATS services API ($SRV.PING/INFO/STATS). */
   announceService(info: {
     name: string;
@@ -115,6 +135,8 @@ export interface Registry {
   create(record: RegistryRecord): Promise<RegistryWrite>;
   /** Warnings about the broker's version and the bucket's settings, for people to read. */
   warnings(): Promise<string[]>;
+  /** Names of the JetStream streams that store, and so acknowledge, what is published on any of these; null: not known. */
+  streamsOver(subjects: readonly string[]): Promise<string[] | null>;
 }
 
 export type StoreWrite = { type: "put"; key: Uint8Array; value: Uint8Array } | { type: "delete"; key: Uint8Array };

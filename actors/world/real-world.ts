@@ -75,7 +75,7 @@ export async function openRealWorld(
       clock,
       log,
     }),
-    bus: new NatsBus(traffic),
+    bus: new NatsBus(traffic, [control]),
     registry: new JetStreamRegistry({
       service,
       bucket: registry.bucket,

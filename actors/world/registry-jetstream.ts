@@ -6,7 +6,7 @@
  * 2. A write is sent once. Only the clear answer "wrong last sequence" is `lost`, only an acknowledgement is `won`; a
  *    timeout, a lost connection or any other error is `unknown`, because the write may have landed or may still land.
  */
-import { type ApiError, MessageAnswer, PublishAnswer, StreamAnswer } from "../../schemas/jetstream.ts";
+import { type ApiError, MessageAnswer, NamesAnswer, PublishAnswer, StreamAnswer } from "../../schemas/jetstream.ts";
 import { RegistryRecord } from "../../schemas/registry.ts";
 import type { NatsLine } from "./connection-nats.ts";
 import type { Registry, RegistryRead, RegistryWrite } from "./ports.ts";
@@ -72,6 +72,27 @@ export class JetStreamRegistry implements Registry {
       });
     } catch (error) {
       return [`NATS could not be asked about its settings: ${reasonOf(error)}`];
+    }
+  }
+
+  /** A stream with `no_ack` says nothing to whoever published: it harms nobody. */
+  async streamsOver(subjects: readonly string[]): Promise<string[] | null> {
+    try {
+      return await this.#use(async () => {
+        const names = new Set<string>();
+        for (const subject of subjects) {
+          const answer = await this.#ask("STREAM.NAMES", { subject }, NamesAnswer);
+          if ("error" in answer) return null;
+          for (const name of answer.streams ?? []) names.add(name);
+        }
+        for (const name of names) {
+          const answer = await this.#ask(`STREAM.INFO.${name}`, {}, StreamAnswer);
+          if ("config" in answer && answer.config.no_ack === true) names.delete(name);
+        }
+        return [...names].sort();
+      });
+    } catch {
+      return null;
     }
   }
 

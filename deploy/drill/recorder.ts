@@ -2,10 +2,12 @@
  * Records what clients send and are told, at the edge where it happens: a Bus that writes every copy of a request, every
  * answer and every query into the history, whatever client uses it.
  */
-import type { Bus, BusHeaders, BusMessage, Subscription } from "../../actors/world/ports.ts";
+import { PieceCollector } from "../../actors/client/pieces.ts";
+import type { Bus, BusFault, BusHeaders, BusMessage, Subscription } from "../../actors/world/ports.ts";
 import { noRespondersStatus } from "../../actors/world/ports.ts";
 import type { HistoryEvent } from "../../machines/checker/history.ts";
 import { headers } from "../../schemas/envelope.ts";
+import { pieceHeaders } from "../../schemas/pieces.ts";
 
 type WithoutTime<T> = T extends unknown ? Omit<T, "atMs"> : never;
 
@@ -34,6 +36,8 @@ interface Sent {
   readonly id: string;
   /** 0: a query. */
   readonly copy: number;
+  /** Where its answer comes in pieces. */
+  pieces?: PieceCollector;
 }
 
 interface SentEnvelope {
@@ -94,6 +98,12 @@ export class RecordingBus implements Bus {
   maxPayloadBytes(): number {
     return this.#bus.maxPayloadBytes();
   }
+  room(subject: string, headers?: BusHeaders, reply?: string): number {
+    return this.#bus.room(subject, headers, reply);
+  }
+  onFault(listener: (fault: BusFault) => void): Subscription {
+    return this.#bus.onFault(listener);
+  }
 
   announceService(info: Parameters<Bus["announceService"]>[0]): Promise<Subscription> {
     return this.#bus.announceService(info);
@@ -117,12 +127,22 @@ export class RecordingBus implements Bus {
     this.#recorder.record({ type: "invoke", client, id, copy, body, ...(after === undefined ? {} : { after }) });
   }
 
+  /** Null: a piece that is not the last. */
+  #wholeOf({ headers: given, data, subject }: BusMessage, sent: Sent): Uint8Array | null {
+    const piece = given?.[pieceHeaders.piece];
+    if (piece === undefined) return data;
+    sent.pieces ??= new PieceCollector();
+    return sent.pieces.take(subject, piece, data);
+  }
+
   #onMessage(message: BusMessage): void {
     const sent = this.#sent.get(message.subject);
     if (sent === undefined) return;
     const { client, id, copy } = sent;
     const isAway = message.status === noRespondersStatus;
-    const bytes = isAway ? notSent(sent) : Buffer.from(message.data).toString();
+    const whole = this.#wholeOf(message, sent);
+    if (whole === null) return;
+    const bytes = isAway ? notSent(sent) : Buffer.from(whole).toString();
     if (copy === 0) this.#recorder.record({ type: "answer", client, id, bytes });
     else {
       const duplicate = message.headers?.[headers.duplicate] !== undefined;

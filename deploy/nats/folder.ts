@@ -18,7 +18,7 @@ export type NatsConfig = {
   extraConfig?: string;
 };
 
-const configName = "nats.conf";
+export const configName = "nats.conf";
 const defaultMaxPayloadBytes = 1024 * 1024;
 const probeTimeoutMs = 1_000;
 

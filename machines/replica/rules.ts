@@ -197,13 +197,16 @@ export const shippedRules = {
   /** Rule 13: results are published after commit. */
   mayPublish: (_last: number, committed: number): number => committed,
 
+  /** Rule 13: what NATS forbade is not published: it is held back until it is allowed, and the watermark with it. */
+  isHeldBack: (isForbidden: boolean): boolean => isForbidden,
+
   /** Rule 14: on opening, what a disk holds is what was flushed. */
   isAsFlushed: (found: string, flushed: string): boolean => found === flushed,
 
   /** Rule 15: past the limit a request is refused, never kept waiting. */
   isFull: (count: number, limit: number): boolean => count >= limit,
   /** Rule 15: how large a record may be is known when its transaction is built. */
-  recordRoom: (maxRecordBytes: number): number => maxRecordBytes,
+  recordRoom: (maxRecordBytes: number, takenBytes: number): number => Math.min(maxRecordBytes, takenBytes),
 
   /** Rule 16: what a resumed request has done already. */
   completed: <T>(transactions: readonly T[]): readonly T[] => transactions,

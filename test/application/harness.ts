@@ -74,7 +74,7 @@ export class Harness {
       application,
       state: this.hot,
       clock: this.clock,
-      limits: { handlerMs: 1_000, maxRecordBytes: 64 * 1024, ...limits },
+      limits: { handlerMs: 1_000, ...limits, maxRecordBytes: () => limits.maxRecordBytes ?? 64 * 1024 },
       sink: {
         transaction: (token, { value, ...rest }) => keep({ kind: "transaction", token, json: value, ...rest }),
         final: (token, { outcome, ...rest }) => keep({ kind: "final", token, json: `{${outcome}}`, ...rest }),

@@ -110,7 +110,8 @@ function shortBus(takes: number): { bus: Bus; taken: string[] } {
     taken.push(isEnd ? (ReplayEnd.parse(JSON.parse(text)).error?.code ?? "end") : text);
     return true;
   };
-  return { bus: { publish } as unknown as Bus, taken };
+  const room = () => Number.POSITIVE_INFINITY;
+  return { bus: { publish, room, connected: () => true } as unknown as Bus, taken };
 }
 
 /** A log that is given out batch by batch, when the test says so. */

@@ -251,7 +251,7 @@ test("the exchange is quick: a check against accidents of complexity, not a meas
     application: exchange,
     state: harness.hot,
     clock: harness.clock,
-    limits: { handlerMs: 1_000, maxRecordBytes: 64 * 1024 },
+    limits: { handlerMs: 1_000, maxRecordBytes: () => 64 * 1024 },
     sink: {
       transaction: () => {},
       final: () => {},

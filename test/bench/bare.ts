@@ -26,7 +26,7 @@ const runner = new HandlerRunner<Arrival>({
   application,
   state,
   clock,
-  limits: settings.limits,
+  limits: { ...settings.limits, maxRecordBytes: () => settings.limits.maxRecordBytes },
   sink: {
     transaction: () => undefined,
     final: ({ client, id, key, replyTo }, { outcome }) => {

@@ -2,6 +2,7 @@
  * A small world for tests of the client side: a clock that is driven by hand and a broker in memory that drops, repeats,
  * delays and reorders. One seed decides everything; the same seed gives the same run.
  */
+import { type BrokerLimits, roomFor } from "../../actors/world/message-size.ts";
 import {
   type Bus,
   type BusHeaders,
@@ -11,6 +12,7 @@ import {
   type Subscription,
   type Timer,
 } from "../../actors/world/ports.ts";
+import { headerText } from "../../actors/world/publish-buffer.ts";
 
 interface TimedEvent {
   readonly atMs: number;
@@ -101,6 +103,7 @@ export interface Published extends BusMessage {
 export class TestBus implements Bus {
   faults: Faults = noFaults;
   isConnected = true;
+  limits: BrokerLimits = { payloadBytes: 1024 * 1024, lineBytes: 4096 };
   /** Everything that was published, in order. */
   readonly published: Published[] = [];
   readonly #clock: Clock;
@@ -123,7 +126,7 @@ export class TestBus implements Bus {
     return { stop: () => this.#subscriptions.delete(subscription) };
   }
   publish(subject: string, data: Uint8Array, headers?: BusHeaders, reply = ""): boolean {
-    if (!this.isConnected) return false;
+    if (!this.isConnected || data.length > this.room(subject, headers, reply)) return false;
     const message: BusMessage = { subject, data, reply, ...(headers === undefined ? {} : { headers }) };
     this.published.push({ ...message, atMs: this.#clock.nowMs() });
     if (reply !== "" && !this.#listeners(subject).some(() => true)) {
@@ -134,7 +137,13 @@ export class TestBus implements Bus {
     return true;
   }
   maxPayloadBytes(): number {
-    return 1024 * 1024;
+    return this.limits.payloadBytes;
+  }
+  room(subject: string, headers?: BusHeaders, reply = ""): number {
+    return roomFor(this.limits, subject, reply, headerText(headers).length);
+  }
+  onFault(): Subscription {
+    return { stop: () => undefined };
   }
   flush(): Promise<boolean> {
     return Promise.resolve(this.isConnected);

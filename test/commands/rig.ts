@@ -81,6 +81,8 @@ function withoutStop(bus: TestBus) {
     subscribe: bus.subscribe.bind(bus),
     publish: bus.publish.bind(bus),
     maxPayloadBytes: bus.maxPayloadBytes.bind(bus),
+    room: bus.room.bind(bus),
+    onFault: bus.onFault.bind(bus),
     flush: bus.flush.bind(bus),
     announceService: bus.announceService.bind(bus),
     stop: () => Promise.resolve(),

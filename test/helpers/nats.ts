@@ -4,9 +4,11 @@
  * `natsServer(t)` gives one test its own, which it may stop, kill and start again; `sharedNatsServer(test)` gives all tests of a file
  * one, for those that only need a bus: keep them apart by service name. Tests in other files never see it.
  */
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ExecutionContext, TestFn } from "ava";
+import { configName } from "../../deploy/nats/folder.ts";
 import { type NatsExit, type NatsServer, type NatsServerOptions, startNatsServer } from "../../deploy/nats/process.ts";
 import { bringNatsServer } from "../../deploy/nats-server.ts";
 import { makeTemporaryDirectory, temporaryDirectory } from "./temporary-directory.ts";
@@ -15,7 +17,7 @@ export type TestNatsOptions = Partial<Pick<NatsServerOptions, "maxPayloadBytes" 
 
 /** A nats-server that keeps its port and its data over stops, kills and restarts. */
 export class TestNats {
-  readonly #options: NatsServerOptions;
+  #options: NatsServerOptions;
   #server: NatsServer;
 
   private constructor(options: NatsServerOptions, server: NatsServer) {
@@ -53,10 +55,20 @@ export class TestNats {
     return this.#server.stop();
   }
 
-  /** Stops it if it runs, and starts it on the same port with the same data. */
-  async restart(): Promise<void> {
+  /** Stops it if it runs, and starts it on the same port with the same data, with another configuration if one is given. */
+  async restart(changed: Pick<TestNatsOptions, "maxPayloadBytes" | "extraConfig"> = {}): Promise<void> {
     await this.stop();
+    this.#options = { ...this.#options, ...changed };
     this.#server = await startNatsServer(this.#options);
+  }
+
+  /** Its operator changes the configuration and has it read again: connections stay. */
+  reload(extraConfig: string): void {
+    const file = join(this.#options.storeDir, configName);
+    const before = this.#options.extraConfig ?? "";
+    writeFileSync(file, readFileSync(file, "utf8").replace(before, extraConfig));
+    this.#options = { ...this.#options, extraConfig };
+    this.signal("SIGHUP");
   }
 }
 

@@ -36,6 +36,9 @@ export class MemoryRegistry implements Registry {
   async warnings() {
     return [];
   }
+  async streamsOver() {
+    return [];
+  }
 }
 
 export class OneServer {

@@ -5,10 +5,12 @@
  * What always holds: with `ordered`, every request names the one before it in `after`, and what is unanswered is sent
  * again in order; ids are never reused by mistake, only on purpose and after the first use was answered.
  */
+import { PieceCollector } from "../../actors/client/pieces.ts";
 import type { Bus, BusMessage, Clock } from "../../actors/world/ports.ts";
 import { noRespondersStatus } from "../../actors/world/ports.ts";
 import type { Envelope } from "../../schemas/envelope.ts";
 import { errorCodes } from "../../schemas/errors.ts";
+import { pieceHeaders } from "../../schemas/pieces.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import type { Rng } from "./rng.ts";
 import type { Workload } from "./workloads.ts";
@@ -58,6 +60,7 @@ export class RawClient {
   readonly #options: RawClientOptions;
   readonly #unanswered: Request[] = [];
   readonly #byReply = new Map<string, Request>();
+  readonly #pieces = new PieceCollector();
   #made = 0;
   #queries = 0;
   #replies = 0;
@@ -169,7 +172,10 @@ export class RawClient {
   #onReply(message: BusMessage): void {
     const request = this.#byReply.get(message.subject);
     if (request === undefined || request.isAnswered || message.status === noRespondersStatus) return;
-    const reply = JSON.parse(Buffer.from(message.data).toString()) as {
+    const piece = message.headers?.[pieceHeaders.piece];
+    const data = piece === undefined ? message.data : this.#pieces.take(message.subject, piece, message.data);
+    if (data === null) return;
+    const reply = JSON.parse(Buffer.from(data).toString()) as {
       ok: boolean;
       error?: { code: keyof typeof errorCodes };
     };

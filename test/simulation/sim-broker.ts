@@ -5,7 +5,9 @@
  * What always holds: messages of one publisher reach one subscriber in the order in which they were published; those of
  * different publishers come in any order.
  */
+import { type BrokerLimits, misfit } from "../../actors/world/message-size.ts";
 import { type BusMessage, noRespondersStatus } from "../../actors/world/ports.ts";
+import { headerText } from "../../actors/world/publish-buffer.ts";
 import type { Rng } from "./rng.ts";
 import { Pipe, type SimNetwork } from "./sim-network.ts";
 import type { SimProcess } from "./sim-process.ts";
@@ -16,9 +18,23 @@ export type ToBroker =
   | { type: "subscribe"; sid: number; pattern: string }
   | { type: "unsubscribe"; sid: number }
   | { type: "publish"; message: BusMessage }
-  | { type: "ping" };
+  | { type: "ping"; number: number };
 
-export type ToClient = { type: "message"; sid: number; message: BusMessage } | { type: "pong" };
+export type ToClient =
+  | { type: "message"; sid: number; message: BusMessage }
+  | { type: "pong"; number: number }
+  | { type: "forbidden"; kind: "publish" | "subscribe"; subject: string; sid: number };
+
+/** What one client may not do, for now. */
+export interface Forbidden {
+  readonly host: string;
+  readonly kind: "publish" | "subscribe";
+  /** A prefix of subjects. */
+  readonly prefix: string;
+}
+
+/** As nats-server has it. */
+export const usualLimits: BrokerLimits = { payloadBytes: 1024 * 1024, lineBytes: 4096 };
 
 interface Subscriber {
   readonly connection: BrokerConnection;
@@ -79,6 +95,12 @@ export class SimBroker {
   /** Fault: the broker drops a connection of this host that has so many bytes to read. */
   readonly maxUnread = new Map<string, number>();
   readonly #onJoined = new Set<() => void>();
+  /** What it takes. Fault: it comes back with less. */
+  limits = usualLimits;
+  /** Fault: a permission that is lacking for a time. */
+  readonly forbidden = new Set<Forbidden>();
+  /** Told of a client whose message is larger than the broker takes: it is cut off. */
+  onCutOff: ((host: string, why: string) => void) | null = null;
   /** Fault: how often the broker loses a message on its way to one subscriber. */
   lossChance = 0;
 
@@ -147,9 +169,10 @@ export class SimBroker {
     if (!this.isUp) return;
     switch (op.type) {
       case "ping":
-        connection.toClient.send({ type: "pong" }, 6);
+        connection.toClient.send({ type: "pong", number: op.number }, 6);
         return;
       case "subscribe":
+        if (this.#forbids(connection, "subscribe", op.pattern, op.sid)) return;
         if (connection.isOpen) this.#subscribers.push({ connection, sid: op.sid, pattern: op.pattern });
         this.#routes.clear();
         return;
@@ -158,8 +181,30 @@ export class SimBroker {
         this.#routes.clear();
         return;
       case "publish":
-        this.#publish(connection, op.message);
+        if (this.#isTooLarge(connection, op.message)) return;
+        if (!this.#forbids(connection, "publish", op.message.subject, 0)) this.#publish(connection, op.message);
     }
+  }
+
+  #forbids(connection: BrokerConnection, kind: Forbidden["kind"], subject: string, sid: number): boolean {
+    const { host } = connection.client;
+    for (const one of this.forbidden) {
+      if (one.host !== host || one.kind !== kind || !subject.startsWith(one.prefix)) continue;
+      connection.toClient.send({ type: "forbidden", kind, subject, sid }, subject.length + 50);
+      return true;
+    }
+    return false;
+  }
+
+  /** Nothing else of that connection is read. */
+  #isTooLarge(connection: BrokerConnection, { subject, reply, data, headers }: BusMessage): boolean {
+    if (!connection.isOpen) return false;
+    const why = misfit(this.limits, subject, reply, data.length + headerText(headers).length);
+    if (why === "") return false;
+    this.onCutOff?.(connection.client.host, why);
+    this.drop(connection);
+    connection.client.onConnectionClosed(connection);
+    return true;
   }
 
   /** From one whose connection is gone by now. */

@@ -1,10 +1,8 @@
 /** The simulated Bus: a thin adapter over the process's connection to the simulated broker, with I/O boundaries. */
-import type { Bus, BusHeaders, BusMessage, Subscription } from "../../actors/world/ports.ts";
+import type { Bus, BusFault, BusHeaders, BusMessage, Subscription } from "../../actors/world/ports.ts";
 import { headerText } from "../../actors/world/publish-buffer.ts";
 import type { SimNatsClient } from "./sim-nats-client.ts";
 import type { SimProcess } from "./sim-process.ts";
-
-const maxPayloadBytes = 1024 * 1024;
 
 export class SimBus implements Bus {
   readonly #process: SimProcess;
@@ -37,19 +35,32 @@ export class SimBus implements Bus {
 
   publish(subject: string, data: Uint8Array, headers?: BusHeaders, reply = ""): boolean {
     if (!this.#process.boundary("bus.publish", "before")) return false;
-    const text = headerText(headers);
-    if (data.length + text.length > maxPayloadBytes) return false;
-    const sent = this.#client.publish(subject, data, { headers: text === "" ? undefined : headers, reply });
+    const sent = this.#client.publish(subject, data, {
+      headers: headerText(headers) === "" ? undefined : headers,
+      reply,
+    });
     return this.#process.boundary("bus.publish", "after") && sent;
   }
 
   maxPayloadBytes(): number {
-    return maxPayloadBytes;
+    return this.#client.payloadBytes;
+  }
+
+  room(subject: string, headers?: BusHeaders, reply = ""): number {
+    return this.#client.room(subject, headers, reply);
   }
 
   flush(): Promise<boolean> {
-    const was = this.#client.isConnected;
-    return this.#process.promise((settle) => settle(0.2, () => was && this.#client.isConnected));
+    return this.#process.promise((settle) => this.#client.flush((isFlushed) => settle(0, () => isFlushed)));
+  }
+
+  onFault(listener: (fault: BusFault) => void): Subscription {
+    return this.#client.onFault(listener);
+  }
+
+  /** Mutation: what does not fit is sent all the same. */
+  beCareless(): void {
+    this.#client.isCareless = true;
   }
 
   announceService(): Promise<Subscription> {

@@ -17,7 +17,8 @@ import { join } from "./sim-link-main.ts";
 import type { NatsSubscription, SimNatsClient } from "./sim-nats-client.ts";
 import type { SimProcess } from "./sim-process.ts";
 
-const maxFrameBytes = 1024 * 1024;
+/** A message has the sender's name besides the frame. */
+const messageRoomBytes = 64;
 /** Past this, `send` returns false. */
 const maxWaitingBytes = 1024 * 1024;
 
@@ -78,7 +79,7 @@ export class SimLinkFailsafe implements Link {
     if (!this.#process.boundary("link.failsafe.send", "before")) return false;
     if (this.#handlers === null || !this.#told.has(peer) || !this.#client.isConnected) return false;
     const frame = join(parts);
-    if (frame.length > maxFrameBytes || this.#client.waitingBytes > maxWaitingBytes) return false;
+    if (frame.length > this.maxFrameBytes() || this.#client.waitingBytes > maxWaitingBytes) return false;
     this.#sendFaulty(peer, frame);
     return this.#process.boundary("link.failsafe.send", "after");
   }
@@ -88,7 +89,7 @@ export class SimLinkFailsafe implements Link {
   }
 
   maxFrameBytes(): number {
-    return maxFrameBytes;
+    return this.#client.payloadBytes - messageRoomBytes;
   }
 
   stop(): Promise<void> {

@@ -5,14 +5,25 @@
  * What always holds: nothing published while disconnected is sent later (situation 15); what was on the way when the
  * connection ended may or may not arrive.
  */
-import type { BusHeaders, BusMessage } from "../../actors/world/ports.ts";
+import { misfit, roomFor } from "../../actors/world/message-size.ts";
+import type { BusFault, BusHeaders, BusMessage } from "../../actors/world/ports.ts";
+import { headerText } from "../../actors/world/publish-buffer.ts";
 import type { Rng } from "./rng.ts";
-import { type BrokerConnection, type BrokerPeer, brokerHost, type SimBroker, type ToClient } from "./sim-broker.ts";
+import {
+  type BrokerConnection,
+  type BrokerPeer,
+  brokerHost,
+  type SimBroker,
+  type ToClient,
+  usualLimits,
+} from "./sim-broker.ts";
 import type { SimProcess } from "./sim-process.ts";
 
 const dialMs = 60;
 const pingMs = 400;
 const maxUnanswered = 3;
+/** How often a subscription that the broker forbids is asked for again. */
+const askAgainMs = 500;
 
 export interface NatsSubscription {
   stop(): void;
@@ -30,6 +41,14 @@ export class SimNatsClient implements BrokerPeer {
   #sid = 0;
   #unanswered = 0;
   #isStarted = false;
+  /** As the broker said when it was connected to. */
+  #limits = usualLimits;
+  readonly #faultListeners = new Set<(fault: BusFault) => void>();
+  #flushNumber = 0;
+  /** What waits until the broker has all that was sent before. */
+  readonly #flushes = new Map<number, (isFlushed: boolean) => void>();
+  /** Mutation: what does not fit is sent all the same. */
+  isCareless = false;
 
   constructor(process: SimProcess, host: string, broker: SimBroker, rng: Rng) {
     this.process = process;
@@ -71,6 +90,7 @@ export class SimNatsClient implements BrokerPeer {
     this.#watchers.length = 0;
     const connection = this.#connection;
     this.#connection = null;
+    this.#endFlushes();
     if (connection === null) return;
     // What was published before a clean stop is flushed first.
     const { broker, process } = this;
@@ -90,9 +110,44 @@ export class SimNatsClient implements BrokerPeer {
     };
   }
 
+  get payloadBytes(): number {
+    return this.#limits.payloadBytes;
+  }
+
+  room(subject: string, headers: BusHeaders | undefined, reply: string): number {
+    return roomFor(this.#limits, subject, reply, headerText(headers).length);
+  }
+
+  onFault(listener: (fault: BusFault) => void): NatsSubscription {
+    this.#faultListeners.add(listener);
+    return { stop: () => this.#faultListeners.delete(listener) };
+  }
+
+  #tellFault(fault: BusFault): void {
+    for (const listener of this.#faultListeners) listener(fault);
+  }
+
+  /** Told once the broker has all that was sent before, or that the connection was lost. */
+  flush(done: (isFlushed: boolean) => void): void {
+    const connection = this.#connection;
+    if (connection === null) {
+      done(false);
+      return;
+    }
+    this.#flushNumber += 1;
+    this.#flushes.set(this.#flushNumber, done);
+    connection.toBroker.send({ type: "ping", number: this.#flushNumber }, 6);
+  }
+
   publish(subject: string, data: Uint8Array, options: { headers?: BusHeaders | undefined; reply?: string }): boolean {
     const connection = this.#connection;
     if (connection === null || this.process.state === "dead") return false;
+    const bytes = data.length + headerText(options.headers).length;
+    const why = misfit(this.#limits, subject, options.reply ?? "", bytes);
+    if (why !== "" && !this.isCareless) {
+      this.#tellFault({ kind: "size", subject, reason: why });
+      return false;
+    }
     const message = {
       subject,
       data: new Uint8Array(data),
@@ -108,9 +163,25 @@ export class SimNatsClient implements BrokerPeer {
     if (connection !== this.#connection) return;
     if (op.type === "pong") {
       this.#unanswered = 0;
+      const done = this.#flushes.get(op.number);
+      this.#flushes.delete(op.number);
+      done?.(true);
+      return;
+    }
+    if (op.type === "forbidden") {
+      this.#onForbidden(connection, op);
       return;
     }
     this.#subscriptions.get(op.sid)?.onMessage(op.message);
+  }
+
+  #onForbidden(connection: BrokerConnection, { kind, subject, sid }: Extract<ToClient, { type: "forbidden" }>): void {
+    this.#tellFault({ kind, subject, reason: `NATS forbids to ${kind} there` });
+    if (kind === "publish") return;
+    this.process.later(askAgainMs, "nats.again", () => {
+      if (connection !== this.#connection || !this.#subscriptions.has(sid)) return;
+      connection.toBroker.send({ type: "subscribe", sid, pattern: subject }, subject.length + 10);
+    });
   }
 
   /** The broker's kernel closed the connection. */
@@ -127,10 +198,16 @@ export class SimNatsClient implements BrokerPeer {
     const connection = this.#connection;
     this.#connection = null;
     if (connection === null) return;
+    this.#endFlushes();
     const { network } = this.broker;
     network.scheduler.after(this.#rng.between(100, 3_000), null, "nats.close", () => this.broker.drop(connection));
     for (const watcher of this.#watchers) watcher(false);
     this.process.later(this.#rng.between(0, dialMs), "nats.dial", () => this.#dial());
+  }
+
+  #endFlushes(): void {
+    for (const done of this.#flushes.values()) done(false);
+    this.#flushes.clear();
   }
 
   #dial(): void {
@@ -151,6 +228,7 @@ export class SimNatsClient implements BrokerPeer {
       return;
     }
     this.#connection = connection;
+    this.#limits = this.broker.limits;
     this.#unanswered = 0;
     for (const [sid, { pattern }] of this.#subscriptions)
       connection.toBroker.send({ type: "subscribe", sid, pattern }, pattern.length + 10);
@@ -166,6 +244,6 @@ export class SimNatsClient implements BrokerPeer {
       return;
     }
     this.#unanswered += 1;
-    this.#connection.toBroker.send({ type: "ping" }, 6);
+    this.#connection.toBroker.send({ type: "ping", number: 0 }, 6);
   }
 }

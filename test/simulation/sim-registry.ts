@@ -176,6 +176,10 @@ export class SimRegistry implements Registry {
     return this.#process.promise((settle) => settle(0.5, () => []));
   }
 
+  streamsOver(): Promise<string[] | null> {
+    return this.#process.promise((settle) => settle(0.5, () => []));
+  }
+
   /** By a read: the newest version, unless an old leader answers. */
   #seen(): RegistryVersion | null {
     const { current, staleReads } = this.#state;

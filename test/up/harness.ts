@@ -53,6 +53,8 @@ async function connectBus(url: string): Promise<Bus> {
     flush: unused,
     announceService: unused,
     maxPayloadBytes: unused,
+    room: unused,
+    onFault: unused,
     connected: () => !connection.isClosed(),
     subscribe: (subject, onMessage) => {
       const subscription = connection.subscribe(subject, {

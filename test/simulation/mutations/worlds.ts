@@ -37,6 +37,7 @@ function withRegistry(world: World, change: (registry: Registry) => Partial<Regi
     compareAndSet: (record, expected) => registry.compareAndSet(record, expected),
     create: (record) => registry.create(record),
     warnings: () => registry.warnings(),
+    streamsOver: (subjects) => registry.streamsOver(subjects),
   };
   return { ...world, registry: { ...same, ...change(registry) } };
 }

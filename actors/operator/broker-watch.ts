@@ -1,0 +1,165 @@
+/**
+ * What the broker does not take from this server, and what else stands at its subjects, as troubles. What always holds: each
+ * kind is counted, and told under one code; a trouble is over only when there is a sign of it: what is forbidden is tried
+ * again by whoever needs it, so that silence for longer than that is a sign; for replies, which nobody repeats, some must
+ * have gone out since.
+ */
+import type { Settings } from "../../schemas/settings.ts";
+import { subjectKind, subjects } from "../../schemas/subjects.ts";
+import type { TroubleCode } from "../../schemas/troubles.ts";
+import type { Stage } from "../actor.ts";
+import type { Delivery } from "../application/application-actor.ts";
+import type { BusFault, World } from "../world/ports.ts";
+import type { Troubles } from "./troubles.ts";
+
+export interface BrokerWatchParts {
+  readonly settings: Settings;
+  readonly world: World;
+  readonly stage: Stage;
+  readonly troubles: Troubles;
+  readonly delivery: () => Delivery;
+}
+
+/** Longer than whatever is forbidden is tried again: subscriptions every 5 s, heartbeats, status and results more often. */
+const overAfterMs = 15_000;
+/** Cut off so often within so long, it is no accident. */
+const cutOffs = 2;
+const cutOffsWithinMs = 60_000;
+/** How long what was left out is shown after the last of it. */
+const omittedShownMs = 600_000;
+/** JetStream's streams are looked at so often. */
+const lookAtStreamsMs = 60_000;
+/** Room for a record's headers and names in a message, as the application takes it. */
+const messageRoomBytes = 16 * 1024;
+
+type ForbiddenCode = Extract<TroubleCode, `forbidden.${string}`>;
+
+interface Forbidden {
+  times: number;
+  lastMs: number;
+  /** Replies that had gone out by then. */
+  replies: number;
+}
+
+/** What is missing, by the kind of subject that is forbidden. */
+function forbiddenCode(service: string, { kind, subject }: BusFault): ForbiddenCode {
+  if (/^\$(KV|JS)\./.test(subject)) return "forbidden.registry";
+  if (subject.startsWith("$SRV.")) return "forbidden.operators";
+  switch (subjectKind(service, subject)) {
+    case "result":
+      return "forbidden.results";
+    case "request":
+    case "query":
+    case "replay":
+      return "forbidden.requests";
+    case "server":
+      return "forbidden.servers";
+    case "status":
+    case "event":
+    case "control":
+    case "signal":
+    case "about":
+      return "forbidden.operators";
+    default:
+      // What it hears at inboxes are the registry's answers, and what nobody listens to; what it says there are replies.
+      return kind === "subscribe" ? "forbidden.registry" : "forbidden.replies";
+  }
+}
+
+/** Subjects on which an answer is waited for, or a word that nobody listens. */
+export function answeredSubjects(service: string): string[] {
+  const kinds = [subjects.requests(service), subjects.queries(service), subjects.replay(service)];
+  return [...kinds, `${service}.control.>`, `${service}.server.>`];
+}
+
+export class BrokerWatch {
+  readonly #parts: BrokerWatchParts;
+  readonly #forbidden = new Map<ForbiddenCode, Forbidden>();
+  #cutOffsMs: number[] = [];
+  #omitted = 0;
+  #omittedMs = 0;
+  #lookedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: BrokerWatchParts) {
+    this.#parts = parts;
+  }
+
+  /** Another connection, maybe to another broker: its limits count, and it may have other streams. */
+  onBus(connected: boolean): void {
+    if (!connected) return;
+    const { settings, world, troubles } = this.#parts;
+    this.#lookedMs = Number.NEGATIVE_INFINITY;
+    const takenBytes = world.bus.maxPayloadBytes();
+    const { maxRecordBytes } = settings.limits;
+    const told = `the broker takes messages of ${takenBytes} bytes (max_payload), and records may have ${maxRecordBytes}: new ones are held to what it takes, older results are left out and had by replay, replies go in pieces`;
+    troubles.set("broker.limits", takenBytes < maxRecordBytes + messageRoomBytes ? told : null);
+  }
+
+  onFault(fault: BusFault): void {
+    const { settings, world, troubles, delivery } = this.#parts;
+    const { kind, subject, reason } = fault;
+    const nowMs = world.clock.nowMs();
+    if (kind === "size") return;
+    if (kind === "cutOff") {
+      this.#cutOffsMs = [...this.#cutOffsMs.filter((atMs) => nowMs - atMs < cutOffsWithinMs), nowMs].slice(-1_000);
+      const times = this.#cutOffsMs.length;
+      if (times >= cutOffs)
+        troubles.set("broker.cutOff", `the broker ended ${times} connections within a minute, and says: ${reason}`);
+      return;
+    }
+    const code = forbiddenCode(settings.service, fault);
+    const times = (this.#forbidden.get(code)?.times ?? 0) + 1;
+    this.#forbidden.set(code, { times, lastMs: nowMs, replies: delivery().replies });
+    const waits = code === "forbidden.results" ? "; results wait until it may, and take memory" : "";
+    troubles.set(
+      code,
+      `NATS forbids this server to ${kind} on ${subject} (${times} times so far): change its permissions${waits}`,
+    );
+  }
+
+  onTick(): void {
+    const { world, troubles, delivery } = this.#parts;
+    const nowMs = world.clock.nowMs();
+    const { replies, areResultsHeldBack } = delivery();
+    for (const [code, known] of this.#forbidden) {
+      const isSilent = nowMs - known.lastMs > overAfterMs;
+      const hasNoSign =
+        code === "forbidden.replies" ? replies <= known.replies : code === "forbidden.results" && areResultsHeldBack;
+      if (!isSilent || hasNoSign) continue;
+      this.#forbidden.delete(code);
+      troubles.set(code, null);
+    }
+    this.#judgeOmitted(nowMs);
+    const newest = this.#cutOffsMs.at(-1);
+    if (newest !== undefined && nowMs - newest > cutOffsWithinMs) {
+      this.#cutOffsMs = [];
+      troubles.set("broker.cutOff", null);
+    }
+    if (nowMs - this.#lookedMs >= lookAtStreamsMs && world.bus.connected()) this.#lookAtStreams(nowMs);
+  }
+
+  #judgeOmitted(nowMs: number): void {
+    const { world, troubles, delivery } = this.#parts;
+    const { omittedReplies, omittedResults } = delivery();
+    const omitted = omittedReplies + omittedResults;
+    if (omitted > this.#omitted) {
+      this.#omittedMs = nowMs;
+      troubles.set(
+        "broker.omitted",
+        `the broker takes ${world.bus.maxPayloadBytes()} bytes: ${omittedResults} results are left out of the stream (replay has them), ${omittedReplies} replies went in pieces`,
+      );
+    } else if (nowMs - this.#omittedMs > omittedShownMs) troubles.set("broker.omitted", null);
+    this.#omitted = omitted;
+  }
+
+  #lookAtStreams(nowMs: number): void {
+    const { settings, world, stage, troubles } = this.#parts;
+    const answered = answeredSubjects(settings.service);
+    this.#lookedMs = nowMs;
+    stage.watch(world.registry.streamsOver(answered), (names) => {
+      if (names === null) return;
+      const told = `JetStream stores, and so answers, what is sent to this service, in ${names.join(", ")}: whoever asks gets that for the answer, and nobody learns that no server listens; take ${answered.join(", ")} out of there`;
+      troubles.set("stream.answers", names.length > 0 ? told : null);
+    });
+  }
+}

@@ -1,0 +1,42 @@
+/** A log of results for tests: each a record of its own, made by client `c` for key `k`. */
+import { recordKinds } from "../../machines/codec/record.ts";
+import { MemoryLog } from "../../machines/log/memory-log.ts";
+
+export interface LoggedResult {
+  readonly reply: string;
+  readonly client?: string;
+  readonly key?: string;
+}
+
+export function logOfReplies(results: readonly LoggedResult[]): MemoryLog {
+  const log = new MemoryLog();
+  for (const [index, { reply, client = "c", key = "k" }] of results.entries()) {
+    const number = index + 1;
+    log.append({
+      kind: recordKinds.final,
+      ordinal: 0,
+      epoch: 1,
+      stampMs: 0,
+      forgottenThrough: 0,
+      bodyHash: 0,
+      client,
+      key,
+      name: "",
+      sequence: number,
+      resultNumber: number,
+      id: String(number),
+      effects: new Uint8Array(0),
+      reply,
+      body: "",
+    });
+    if (number % 3 === 0) log.close();
+  }
+  log.close();
+  return log;
+}
+
+/** As a server stores it, so many bytes long. */
+export function replyOf(id: string, bytes = 0, client = "c"): string {
+  const text = JSON.stringify({ client, id, ok: true, result: "", sequence: Number(id), epoch: 1 });
+  return text.replace('"result":""', `"result":"${"x".repeat(Math.max(0, bytes - text.length))}"`);
+}
