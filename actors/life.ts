@@ -127,6 +127,7 @@ export class Life {
       application: this.#application,
       rules,
       maxBatchBytes: settings.limits.maxBatchBytes,
+      rememberClients: settings.limits.rememberClients,
     });
     const delivery = () => this.#application.delivery;
     this.#broker = new BrokerWatch({ settings, world, stage, troubles: options.troubles, delivery });

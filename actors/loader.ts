@@ -9,6 +9,7 @@ import { KeyedHash } from "../machines/checkpoint/keyed-hash.ts";
 import type { Identity, RecoveryVisitor } from "../machines/checkpoint/scan.ts";
 import { RecordReader } from "../machines/codec/record.ts";
 import { type LogBatch, sliceFrom, sliceThrough } from "../machines/log/batch.ts";
+import type { SavedFloors } from "../machines/log/floors.ts";
 import { type EpochEnd, MemoryLog } from "../machines/log/memory-log.ts";
 import { RequestTable } from "../machines/replica/requests.ts";
 import type { Rules } from "../machines/replica/rules.ts";
@@ -28,12 +29,14 @@ export interface LoaderParts {
   readonly rules: Rules;
   /** Largest batch in memory: what lies on the disk in larger ones is cut. */
   readonly maxBatchBytes: number;
+  /** How many clients have a floor of their own. */
+  readonly rememberClients: number;
 }
 
 /** Collects one reading of the store. */
 class Reading implements RecoveryVisitor {
   readonly state: ApplicationState;
-  requests = new RequestTable({ through: 0, resultNumber: 0, floorMs: -1 });
+  requests = new RequestTable({ through: 0, resultNumber: 0 });
   log = new MemoryLog();
   epochEnds: EpochEnd[] = [];
   #meta: CheckpointMeta | null = null;
@@ -44,22 +47,23 @@ class Reading implements RecoveryVisitor {
   readonly #reader = new RecordReader(new Uint8Array(0));
 
   readonly isAsFlushed: Rules["isAsFlushed"];
-  readonly #maxBatchBytes: number;
+  readonly #parts: LoaderParts;
 
-  constructor(state: ApplicationState, { rules, maxBatchBytes }: LoaderParts) {
+  constructor(state: ApplicationState, parts: LoaderParts) {
     this.state = state;
-    this.isAsFlushed = rules.isAsFlushed;
-    this.#maxBatchBytes = maxBatchBytes;
+    this.isAsFlushed = parts.rules.isAsFlushed;
+    this.#parts = parts;
   }
 
   onMeta(meta: CheckpointMeta): void {
     this.#meta = meta;
-    const { applied, published, resultNumber, floorMs } = meta;
+    const { applied, published, resultNumber } = meta;
     this.#below = Math.min(applied.sequence, published);
     this.requests = new RequestTable({
       through: applied.sequence,
       resultNumber,
-      floorMs: floorMs === 0 ? -1 : floorMs,
+      floors: floorsOf(meta),
+      rememberClients: this.#parts.rememberClients,
     });
     for (const { part, head } of meta.queues) {
       this.state.setQueueHead(part, head);
@@ -101,13 +105,13 @@ class Reading implements RecoveryVisitor {
     const meta = this.#meta;
     if (meta === null) return null;
     const { applied } = meta;
-    this.requests.forget(meta.forgottenThrough);
+    this.requests.forget(meta.forgottenThrough, this.#parts.rules);
     const [first] = this.#tail;
     const isBelow = first !== undefined && first.first <= applied.sequence;
     const base = isBelow ? { sequence: first.first - 1, hash: first.previousHash } : applied;
     if (!isBelow && applied.sequence > 0 && this.epochEnds.at(-1)?.last !== applied.sequence)
       this.epochEnds.push({ epoch: applied.epoch, last: applied.sequence });
-    const limits = { maxBatchBytes: this.#maxBatchBytes };
+    const limits = { maxBatchBytes: this.#parts.maxBatchBytes };
     this.log = new MemoryLog({ sequence: base.sequence, hash: base.hash }, this.epochEnds, limits);
     for (const batch of this.#tail) {
       const fault = this.log.appendBatch(batch);
@@ -115,6 +119,14 @@ class Reading implements RecoveryVisitor {
     }
     return meta;
   }
+}
+
+/** A disk that an older program wrote has one floor, which is everybody's. */
+function floorsOf({ floorMs, floors }: CheckpointMeta): SavedFloors {
+  const highestMs = floorMs === 0 ? -1 : floorMs;
+  return floors === undefined
+    ? { commonMs: highestMs, highestMs, clients: [] }
+    : { commonMs: floors.commonMs, highestMs, clients: floors.clients };
 }
 
 export class Loader {

@@ -19,6 +19,12 @@ export type RowDigest = z.infer<typeof RowDigest>;
 export const LogEnd = Position.extend({ epoch: whole });
 export type LogEnd = z.infer<typeof LogEnd>;
 
+/** What was forgotten of whom (machines/log/floors.ts): the clients are those above the common floor. */
+const SavedFloors = z.object({
+  commonMs: z.number(),
+  clients: z.array(z.tuple([z.string(), z.number()])),
+});
+
 /** What the server decides; it changes by `saveMeta` and with each flush. */
 const OwnerMeta = z.object({
   service: z.string(),
@@ -48,9 +54,13 @@ const OwnerMeta = z.object({
   committed: whole,
   /** Result number as of `applied`. */
   resultNumber: whole,
-  /** Replies of records up to this sequence are forgotten, and `floorMs` is the newest stamp among them (rule 12). */
+  /**
+   * Replies of records up to this sequence are forgotten, and `floorMs` is the newest stamp among them, whoever's (rule 12).
+   * Programs that know no floors of clients take it for everybody's, and so are the disks read that they wrote.
+   */
   forgottenThrough: whole,
   floorMs: z.number().nonnegative(),
+  floors: SavedFloors.optional(),
 });
 export type OwnerMeta = z.infer<typeof OwnerMeta>;
 

@@ -30,6 +30,8 @@ export const Limits = z.strictObject({
   flushBytes: count(64 * MiB, 4 * KiB, 1024 * MiB),
   rememberMs: ms(86_400_000, 1_000, 30 * 86_400_000),
   rememberReplies: count(1_000_000, 10, 10_000_000),
+  /** How many clients have a floor of their own: what is forgotten of one refuses no other's requests. */
+  rememberClients: count(1_024, 2, 65_536),
   maxRequestBytes: count(256 * KiB, 256, 8 * MiB),
   maxRecordBytes: count(512 * KiB, 1 * KiB, 16 * MiB),
   maxInFlight: count(65_536, 1, 1_000_000),
@@ -49,6 +51,8 @@ export const Limits = z.strictObject({
   cautionMs: ms(1_000, 0, 600_000),
   /** How far in the future a client's `issuedAt` may lie. */
   maxFutureMs: ms(600_000, 0, 86_400_000),
+  /** How far clocks usually differ: of clients whose `issuedAt` is further ahead only half of `rememberClients` are taken. */
+  skewMs: ms(5_000, 0, 600_000),
   /** How long an answer of the registry is waited for before it is unknown. */
   registryTimeoutMs: ms(1_000, 20, 60_000),
   registryPollMs: ms(500, 10, 60_000),

@@ -100,7 +100,8 @@ export class Run<Token> implements RequestContext<never, never, never> {
     return this.#request.id;
   }
   get stampMs(): number {
-    return this.#request.stampMs;
+    // Of a request that came without one, it is marked by a fraction.
+    return Math.floor(this.#request.stampMs);
   }
   get resumed(): boolean {
     return this.#request.resumed;

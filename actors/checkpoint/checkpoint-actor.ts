@@ -99,6 +99,7 @@ export class CheckpointActor implements Actor {
     const { requests } = applied;
     const { published } = own;
     const retainFrom = Math.min(requests.oldestNeeded, published + 1, committed + 1);
+    const { commonMs, highestMs, clients } = requests.done.floors.saved;
     const report = await checkpoint.flush({
       committed,
       retainFrom,
@@ -106,11 +107,12 @@ export class CheckpointActor implements Actor {
         committed,
         published,
         forgottenThrough: requests.forgotten,
-        floorMs: Math.max(0, requests.done.floorMs),
+        floorMs: Math.max(0, highestMs),
+        floors: { commonMs, clients },
       },
     });
-    const { digest, queues, floorMs } = checkpoint.meta ?? {};
-    this.#parts.onFlushed(report.applied, JSON.stringify([digest, queues, floorMs]));
+    const { digest, queues, floorMs, floors } = checkpoint.meta ?? {};
+    this.#parts.onFlushed(report.applied, JSON.stringify([digest, queues, floorMs, floors]));
     replica().onFlushed(report.applied, checkpoint.meta?.firstRetained ?? 1);
   }
 

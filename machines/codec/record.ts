@@ -34,7 +34,7 @@ export interface RecordFields {
   sequence: number;
   /** Dense, from 1 in each history; 0 on records that are not final. */
   resultNumber: number;
-  /** The request's `issuedAt`, or its arrival at the primary; ms since 1970. */
+  /** The request's `issuedAt`, a whole number; or its arrival at the primary, marked by a half (`arrivalStamp`). ms since 1970. */
   stampMs: number;
   /** Replies of records with a sequence up to this are forgotten once this record is committed (rule 12). */
   forgottenThrough: number;
@@ -225,6 +225,17 @@ export class RecordReader {
 /** The log's hash after `bytes`, given the hash before them. */
 export function chainHash(bytes: Uint8Array, previousHash: number): number {
   return crc32(bytes, previousHash);
+}
+
+/**
+ * The stamp of a request that came without one: the primary's wall clock, and half a millisecond, which no `issuedAt` has.
+ * What was done under it is promised only while it is remembered, so that it lifts no floor (rule 12).
+ */
+export function arrivalStamp(wallMs: number): number {
+  return Math.floor(wallMs) + 0.5;
+}
+export function isArrival(stampMs: number): boolean {
+  return stampMs % 1 !== 0;
 }
 
 /** How a request is found again: client and id, which may hold any character but control characters. */

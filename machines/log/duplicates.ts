@@ -3,11 +3,9 @@
  *
  * A ring in log order: columns of numbers and one map, so that a million replies cost no million objects. Replies point
  * into the log's bytes until `compact` copies them out. Forgetting follows records only, and only committed ones, so
- * that all servers forget the same. The floor never falls: it is the highest stamp ever forgotten.
+ * that all servers forget the same. What was forgotten of whom is in `floors`.
  */
-
-/** The floor when a reply with this stamp is forgotten, ms since 1970 both. */
-export type FloorAfter = (floorMs: number, forgottenMs: number) => number;
+import { ClientFloors, type FloorRules } from "./floors.ts";
 
 const firstCapacity = 16;
 const arenaBytes = 1024 * 1024;
@@ -24,6 +22,8 @@ export class DuplicateTable {
   #bodyHashes = new Float64Array(firstCapacity);
   #stamps = new Float64Array(firstCapacity);
   #sequences = new Float64Array(firstCapacity);
+  /** Whose it is: a slot of `floors`. */
+  #clients = new Uint32Array(firstCapacity);
   #sources: Uint8Array[] = Array.from({ length: firstCapacity });
   #starts = new Uint32Array(firstCapacity);
   #lengths = new Uint32Array(firstCapacity);
@@ -33,18 +33,14 @@ export class DuplicateTable {
   #compacted = 0;
   #arena = Buffer.alloc(0);
   #arenaEnd = 0;
-  #floorMs: number;
+  readonly floors: ClientFloors;
 
-  constructor(floorMs = -1) {
-    this.#floorMs = floorMs;
+  constructor(floors: ClientFloors = new ClientFloors()) {
+    this.floors = floors;
   }
 
   get count(): number {
     return this.#tail - this.#head;
-  }
-  /** A request issued at or before it, ms since 1970, may have been forgotten. -1: nothing ever was. */
-  get floorMs(): number {
-    return this.#floorMs;
   }
   /** Sequence and stamp of the oldest remembered reply. */
   get oldest(): { sequence: number; stampMs: number } | null {
@@ -55,7 +51,7 @@ export class DuplicateTable {
 
   /** Of the reply remembered last, ms since 1970; 0 where none is. */
   get newestStampMs(): number {
-    return this.count === 0 ? 0 : (this.#stamps[(this.#tail - 1) & (this.#keys.length - 1)] ?? 0);
+    return this.count === 0 ? 0 : Math.floor(this.#stamps[(this.#tail - 1) & (this.#keys.length - 1)] ?? 0);
   }
 
   /** Where the reply remembered last lies. */
@@ -80,6 +76,7 @@ export class DuplicateTable {
   /** Remembers the reply at `start` in `source`. Sequences must rise. */
   remember(
     key: string,
+    client: string,
     bodyHash: number,
     stampMs: number,
     sequence: number,
@@ -93,6 +90,7 @@ export class DuplicateTable {
     this.#bodyHashes[at] = bodyHash;
     this.#stamps[at] = stampMs;
     this.#sequences[at] = sequence;
+    this.#clients[at] = this.floors.remember(client);
     this.#sources[at] = source;
     this.#starts[at] = start;
     this.#lengths[at] = length;
@@ -119,12 +117,12 @@ export class DuplicateTable {
     };
   }
 
-  /** Forgets the replies of records up to `through`, and lifts the floor. */
-  forget(through: number, floorAfter: FloorAfter = Math.max): void {
+  /** Forgets the replies of records up to `through`, and lifts the floors of those whose they were. */
+  forget(through: number, rules: Pick<FloorRules, "floorAfter" | "commonAfter">): void {
     while (this.#head < this.#tail) {
       const at = this.#head & (this.#keys.length - 1);
       if ((this.#sequences[at] ?? 0) > through) break;
-      this.#floorMs = floorAfter(this.#floorMs, this.#stamps[at] ?? 0);
+      this.floors.forget(this.#clients[at] ?? 0, this.#stamps[at] ?? 0, rules);
       this.#drop(this.#head);
       this.#head += 1;
     }
@@ -137,6 +135,15 @@ export class DuplicateTable {
     if (this.#slots.get(key) === position) this.#slots.delete(key);
     this.#keys[at] = "";
     this.#sources[at] = this.#arena;
+  }
+
+  /** Every stamp that is remembered, and every floor of a client's own: what a rare question needs. */
+  eachStamp(visit: (client: string, stampMs: number) => void): void {
+    for (let position = this.#head; position < this.#tail; position += 1) {
+      const at = position & (this.#keys.length - 1);
+      visit(this.floors.nameOf(this.#clients[at] ?? 0), this.#stamps[at] ?? 0);
+    }
+    for (const [client, floorMs] of this.floors.saved.clients) visit(client, floorMs);
   }
 
   /** Copies replies of records up to `through` out of the log's bytes, so that those can be let go. */
@@ -166,6 +173,7 @@ export class DuplicateTable {
     const bodyHashes = new Float64Array(capacity);
     const stamps = new Float64Array(capacity);
     const sequences = new Float64Array(capacity);
+    const clients = new Uint32Array(capacity);
     const starts = new Uint32Array(capacity);
     const lengths = new Uint32Array(capacity);
     for (let position = this.#head; position < this.#tail; position += 1) {
@@ -176,6 +184,7 @@ export class DuplicateTable {
       bodyHashes[to] = this.#bodyHashes[from] ?? 0;
       stamps[to] = this.#stamps[from] ?? 0;
       sequences[to] = this.#sequences[from] ?? 0;
+      clients[to] = this.#clients[from] ?? 0;
       starts[to] = this.#starts[from] ?? 0;
       lengths[to] = this.#lengths[from] ?? 0;
     }
@@ -184,18 +193,20 @@ export class DuplicateTable {
     this.#bodyHashes = bodyHashes;
     this.#stamps = stamps;
     this.#sequences = sequences;
+    this.#clients = clients;
     this.#starts = starts;
     this.#lengths = lengths;
   }
 
   clone(): DuplicateTable {
-    const copy = new DuplicateTable(this.#floorMs);
+    const copy = new DuplicateTable(this.floors.clone());
     copy.#slots = new Map(this.#slots);
     copy.#keys = [...this.#keys];
     copy.#sources = [...this.#sources];
     copy.#bodyHashes = this.#bodyHashes.slice();
     copy.#stamps = this.#stamps.slice();
     copy.#sequences = this.#sequences.slice();
+    copy.#clients = this.#clients.slice();
     copy.#starts = this.#starts.slice();
     copy.#lengths = this.#lengths.slice();
     copy.#head = this.#head;

@@ -35,8 +35,7 @@ export class Applied {
       do {
         requests.observe(this.#reader, bytes);
         const { sequence, forgottenThrough } = this.#reader;
-        if (sequence <= own.committed)
-          requests.forget(rules.forgetsThrough(forgottenThrough, sequence), rules.floorAfter);
+        if (sequence <= own.committed) requests.forget(rules.forgetsThrough(forgottenThrough, sequence), rules);
         else requests.expectForget(sequence, forgottenThrough);
       } while (this.#reader.next());
     }

@@ -77,9 +77,8 @@ export class Commitment {
       this.results = batch?.results ?? 0;
     }
     const { requests } = view.applied;
-    const { floorAfter } = view.rules;
-    requests.onCommitted(point, floorAfter);
-    if (forget > 0) requests.forget(forget, floorAfter);
+    requests.onCommitted(point, view.rules);
+    if (forget > 0) requests.forget(forget, view.rules);
   }
 
   #point(view: CommitView): number {

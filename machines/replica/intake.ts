@@ -7,8 +7,9 @@
  */
 import type { ErrorCode } from "../../schemas/errors.ts";
 import type { Limits } from "../../schemas/settings.ts";
-import { recordKinds, requestKey } from "../codec/record.ts";
+import { arrivalStamp, recordKinds, requestKey } from "../codec/record.ts";
 import { type MemoryLog, maxLogBytes } from "../log/memory-log.ts";
+import { AheadClients } from "./ahead.ts";
 import { OwedReplies, type ReplySink } from "./owed-replies.ts";
 import type { Peers } from "./peers.ts";
 import { appendRecord } from "./request-records.ts";
@@ -55,6 +56,7 @@ export function refusal(client: string, id: string, code: ErrorCode, message: st
 
 export class Intake {
   #replies = new OwedReplies();
+  #ahead = new AheadClients();
   /** By an operator, for as long as this server is the primary. */
   isPaused = false;
   #queue: RunningRequest[] = [];
@@ -79,6 +81,7 @@ export class Intake {
     };
     const copy = new Intake();
     copy.#replies = this.#replies.clone();
+    copy.#ahead = this.#ahead.clone();
     copy.isPaused = this.isPaused;
     copy.#joined = this.#joined;
     copy.#queue = this.#queue.map(copyOf);
@@ -91,7 +94,8 @@ export class Intake {
   get facts() {
     const dangerous = this.#dangerous?.requestKey;
     const running = [...this.#running.values()];
-    return { replies: this.#replies.facts, queue: this.#queue, dangerous, waiting: this.#waiting, running };
+    const ahead = this.#ahead.facts;
+    return { replies: this.#replies.facts, queue: this.#queue, dangerous, waiting: this.#waiting, running, ahead };
   }
 
   /** Begun, or about to, and without a result. */
@@ -125,14 +129,13 @@ export class Intake {
       this.refuse(arrival, "INVALID_REQUEST", message, view);
       return null;
     }
-    if (rules.isExpired(arrival.issuedAtMs, requests.done.floorMs)) {
-      this.refuse(
-        arrival,
-        "EXPIRED",
-        "issued before the oldest request that is remembered: whether it was executed is not known",
-        view,
-      );
-      return null;
+    if (arrival.issuedAtMs !== undefined) {
+      const floorMs = requests.done.floors.floorFor(arrival.client, rules);
+      if (rules.isExpired(arrival.issuedAtMs, floorMs)) {
+        const message = "issued before the oldest request that is remembered: whether it was executed is not known";
+        this.refuse(arrival, "EXPIRED", message, view);
+        return null;
+      }
     }
     const begun = requests.begun.get(key);
     if (begun !== undefined && rules.isReused(arrival.bodyHash, begun.bodyHash)) {
@@ -149,6 +152,11 @@ export class Intake {
       this.refuse(arrival, "BUSY", busy, view);
       return null;
     }
+    if (!this.#mayBeAhead(arrival, nowWallMs, view)) {
+      const message = "issuedAt lies in the future, and too many clients' do: check the client's clock";
+      this.refuse(arrival, "INVALID_REQUEST", message, view);
+      return null;
+    }
     const request: RunningRequest = {
       client: arrival.client,
       id: arrival.id,
@@ -156,7 +164,7 @@ export class Intake {
       requestKey: key,
       after,
       bodyHash: arrival.bodyHash,
-      stampMs: begun?.stampMs ?? arrival.issuedAtMs ?? nowWallMs,
+      stampMs: begun?.stampMs ?? arrival.issuedAtMs ?? arrivalStamp(nowWallMs),
       body: arrival.body,
       replyTo: arrival.replyTo === "" ? [] : [arrival.replyTo],
       joined: 0,
@@ -170,6 +178,13 @@ export class Intake {
     const isEarly = view.nowMs - view.serving.hotSinceMs < view.limits.cautionMs;
     const isSuspect = rules.needsAttempt(arrival.resend || isEarly || begun !== undefined);
     return this.begin(request, begun?.attempts ?? 0, isSuspect, view);
+  }
+
+  /** The last question before a request is taken: whoever is ahead by more than clocks usually differ is counted. */
+  #mayBeAhead({ client, issuedAtMs }: Arrival, latestMs: number, { limits, rules, applied }: IntakeView): boolean {
+    if (issuedAtMs === undefined || issuedAtMs <= latestMs + limits.skewMs) return true;
+    const most = rules.maxAhead(limits.rememberClients);
+    return this.#ahead.admit(client, issuedAtMs, latestMs + limits.skewMs, most, applied.requests);
   }
 
   #busy({ rules, limits, log, commitment }: IntakeView): string {
@@ -369,6 +384,7 @@ export class Intake {
   /** The role is gone: nothing in flight is spoken of (rule 7). */
   clear(): void {
     this.isPaused = false;
+    this.#ahead.clear();
     this.#replies.clear();
     this.#queue = [];
     this.#running.clear();

@@ -45,7 +45,7 @@ export function appendRecord(
     reply,
     body,
   });
-  requests.observeOwn(log.arena, start, isFinal ? request.requestKey : "");
+  requests.observeOwn(log.arena, start, isFinal ? request : null);
   return sequence;
 }
 

@@ -4,7 +4,8 @@
  * every server that has applied the same log has the same table. The intake's own list of what runs now is `running`.
  */
 import { RecordReader, recordKinds, requestKey } from "../codec/record.ts";
-import { DuplicateTable, type FloorAfter } from "../log/duplicates.ts";
+import { DuplicateTable } from "../log/duplicates.ts";
+import { ClientFloors, type FloorRules, type SavedFloors } from "../log/floors.ts";
 
 export interface CompletedTransaction {
   readonly name: string;
@@ -65,8 +66,8 @@ export class RequestTable {
   readonly #reader = new RecordReader(new Uint8Array(0));
 
   constructor(
-    start: { through: number; resultNumber: number; floorMs: number },
-    done: DuplicateTable = new DuplicateTable(start.floorMs),
+    start: { through: number; resultNumber: number; floors?: SavedFloors; rememberClients?: number },
+    done: DuplicateTable = new DuplicateTable(new ClientFloors(start.floors, start.rememberClients)),
   ) {
     this.done = done;
     this.#begun = new Map();
@@ -75,7 +76,7 @@ export class RequestTable {
   }
 
   clone(): RequestTable {
-    const start = { through: this.#through, resultNumber: this.#resultNumber, floorMs: this.done.floorMs };
+    const start = { through: this.#through, resultNumber: this.#resultNumber };
     const copy = new RequestTable(start, this.done.clone());
     copy.#begun = new Map(this.#begun);
     copy.#historyStart = this.#historyStart;
@@ -112,7 +113,7 @@ export class RequestTable {
     }
     const key = requestKey(reader.client, reader.id);
     if (kind === recordKinds.final) {
-      this.#finish(key, reader, bytes);
+      this.#finish(key, reader.client, reader, bytes);
       return;
     }
     const before = this.#begun.get(key);
@@ -132,20 +133,21 @@ export class RequestTable {
   }
 
   /**
-   * A record that this server has just made, at `start` in `arena`. `doneKey`: the request that it finishes, if it is a
+   * A record that this server has just made, at `start` in `arena`. `done`: the request that it finishes, if it is a
    * final one: the hot path's short way in, which reads only numbers.
    */
-  observeOwn(arena: Buffer, start: number, doneKey: string): void {
+  observeOwn(arena: Buffer, start: number, done: Pick<RunningRequest, "client" | "requestKey"> | null): void {
     this.#reader.over(arena, start);
-    if (doneKey === "") this.observe(this.#reader, arena);
-    else this.#finish(doneKey, this.#reader, arena);
+    if (done === null) this.observe(this.#reader, arena);
+    else this.#finish(done.requestKey, done.client, this.#reader, arena);
   }
 
-  #finish(key: string, reader: RecordReader, bytes: Uint8Array): void {
+  #finish(key: string, client: string, reader: RecordReader, bytes: Uint8Array): void {
     this.#through = reader.sequence;
     this.#resultNumber = reader.resultNumber;
     this.done.remember(
       key,
+      client,
       reader.bodyHash,
       reader.stampMs,
       reader.sequence,
@@ -175,16 +177,16 @@ export class RequestTable {
     this.#expected.push({ sequence, through });
   }
   /** Inherited records are committed through here. */
-  onCommitted(sequence: number, floorAfter: FloorAfter): void {
+  onCommitted(sequence: number, rules: FloorRules): void {
     while (this.#expected.length > 0 && (this.#expected[0]?.sequence ?? 0) <= sequence)
-      this.forget(this.#expected.shift()?.through ?? 0, floorAfter);
+      this.forget(this.#expected.shift()?.through ?? 0, rules);
   }
   /** A record that says so is committed. */
-  forget(through: number, floorAfter?: FloorAfter): void {
+  forget(through: number, rules: FloorRules): void {
     if (through <= this.#forgotten) return;
     this.#forgotten = through;
     this.#forgetThrough = Math.max(this.#forgetThrough, through);
-    this.done.forget(through, floorAfter);
+    this.done.forget(through, rules);
     // Tried and never finished, and nobody asks any more: it must not hold the log on the disk for ever.
     for (const [key, request] of this.#begun)
       if (request.completed.length === 0 && request.firstSequence <= through) this.#begun.delete(key);

@@ -182,10 +182,16 @@ export const shippedRules = {
   isInProgress: (isDone: boolean): boolean => !isDone,
   /** Rules 5 and 12: a duplicate gets the stored reply, with the epoch of its record. */
   storedReply: (reply: Uint8Array, _epoch: number): Uint8Array => reply,
-  /** Rule 12: the floor is the highest stamp ever forgotten. */
+  /** Rule 12: a client's floor is the highest stamp of its own requests that was ever forgotten. */
   floorAfter: (floorMs: number, forgottenMs: number): number => Math.max(floorMs, forgottenMs),
+  /** Rule 12: no floor is dropped without lifting the common one. */
+  commonAfter: (commonMs: number, droppedMs: number): number => Math.max(commonMs, droppedMs),
+  /** Rule 12: a client is held to its own stamps and to the common floor, never to the highest stamp of another's. */
+  floorFor: (ownMs: number, commonMs: number, _highestMs: number): number => Math.max(ownMs, commonMs),
   /** Rule 12: what may be forgotten is decided by the primary, and carried in records. */
   forgetsThrough: (carried: number, _sequence: number): number => carried,
+  /** Rule 12: fewer clients' stamps run ahead of the clock than floors are kept when the others are dropped. */
+  maxAhead: (rememberClients: number): number => Math.floor(rememberClients / 2),
   isFromFuture: (issuedAtMs: number | undefined, latestMs: number): boolean =>
     issuedAtMs !== undefined && issuedAtMs > latestMs,
   isExpired: (issuedAtMs: number | undefined, floorMs: number): boolean =>

@@ -106,5 +106,5 @@ function appendHistory({ own, applied, membership, wallMs }: ServingView): void 
     reply: "",
     body: "",
   });
-  applied.requests.observeOwn(own.log.arena, start, "");
+  applied.requests.observeOwn(own.log.arena, start, null);
 }

@@ -2,6 +2,7 @@
 import test from "ava";
 import type { CheckpointParts } from "../../actors/checkpoint/checkpoint-actor.ts";
 import { CheckpointActor } from "../../actors/checkpoint/checkpoint-actor.ts";
+import { ClientFloors } from "../../machines/log/floors.ts";
 import { Limits } from "../../schemas/settings.ts";
 
 const limits = Limits.parse({});
@@ -10,7 +11,13 @@ const limits = Limits.parse({});
 function waitingActor(): { actor: CheckpointActor; time: { ms: number }; begun: () => number } {
   const time = { ms: 0 };
   let begun = 0;
-  const requests = { through: 5, oldestNeeded: 1, resultNumber: 5, forgetThrough: 0, done: { floorMs: 0 } };
+  const requests = {
+    through: 5,
+    oldestNeeded: 1,
+    resultNumber: 5,
+    forgetThrough: 0,
+    done: { floors: new ClientFloors() },
+  };
   const replica = {
     log: { bytesAbove: () => 100 },
     committed: 5,

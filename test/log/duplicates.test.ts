@@ -2,8 +2,11 @@
 import test, { type ExecutionContext } from "ava";
 import * as fc from "fast-check";
 import { DuplicateTable } from "../../machines/log/duplicates.ts";
+import { ClientFloors } from "../../machines/log/floors.ts";
+import { shippedRules as rules } from "../../machines/replica/rules.ts";
 
 interface Entry {
+  readonly client: string;
   readonly key: string;
   readonly bodyHash: number;
   readonly stampMs: number;
@@ -14,11 +17,12 @@ interface Entry {
 /** The plain model: a list in log order; the newest entry of a key counts. */
 class Model {
   entries: Entry[] = [];
-  floorMs = -1;
+  floors = new Map<string, number>();
 
   forget(through: number): void {
     for (const entry of this.entries)
-      if (entry.sequence <= through) this.floorMs = Math.max(this.floorMs, entry.stampMs);
+      if (entry.sequence <= through)
+        this.floors.set(entry.client, Math.max(this.floors.get(entry.client) ?? -1, entry.stampMs));
     this.entries = this.entries.filter(({ sequence }) => sequence > through);
   }
 
@@ -36,11 +40,13 @@ class Model {
   }
 }
 
-const keys = Array.from({ length: 60 }, (_, index) => `client\u0000${index}`);
+const clients = ["alice", "bob", "carol"];
+const clientOf = (key: number) => clients[key % clients.length] ?? "";
+const keys = Array.from({ length: 60 }, (_, index) => `${clientOf(index)}\u0000${index}`);
 
 function compare(t: ExecutionContext, table: DuplicateTable, model: Model): void {
   t.is(table.count, model.entries.length);
-  t.is(table.floorMs, model.floorMs);
+  for (const client of clients) t.is(table.floors.floorFor(client, rules), model.floors.get(client) ?? -1, client);
   const oldest = model.entries[0];
   t.deepEqual(table.oldest, oldest === undefined ? null : { sequence: oldest.sequence, stampMs: oldest.stampMs });
   for (const key of keys) {
@@ -81,8 +87,8 @@ const command: fc.Arbitrary<Command> = fc.oneof(
 /** A reply within a log's bytes, which are wiped once they may be let go. */
 function remember(table: DuplicateTable, entry: Entry): Buffer {
   const source = Buffer.from(`<<<${entry.reply}>>>`);
-  const { key, bodyHash, stampMs, sequence, reply } = entry;
-  table.remember(key, bodyHash, stampMs, sequence, source, 3, Buffer.byteLength(reply));
+  const { key, client, bodyHash, stampMs, sequence, reply } = entry;
+  table.remember(key, client, bodyHash, stampMs, sequence, source, 3, Buffer.byteLength(reply));
   return source;
 }
 
@@ -98,6 +104,7 @@ test("any remembering, forgetting, compaction and copying is as in the plain lis
         const { stampMs, bodyHash } = one;
         const entry = {
           key: keys[one.key] ?? "",
+          client: clientOf(one.key),
           bodyHash,
           stampMs,
           sequence,
@@ -108,7 +115,7 @@ test("any remembering, forgetting, compaction and copying is as in the plain lis
         const { newest } = table;
         t.is(Buffer.from(newest.source).subarray(newest.start, newest.end).toString(), entry.reply);
       } else if (one.type === "forget") {
-        table.forget(one.through);
+        table.forget(one.through, rules);
         model.forget(one.through);
       } else if (one.type === "compact") {
         table.compact(one.through);
@@ -132,15 +139,22 @@ test("what can be forgotten is what is too many or too old, and only so much at 
       const table = new DuplicateTable();
       const model = new Model();
       for (const [index, stampMs] of stamps.entries()) {
-        const entry = { key: keys[index] ?? "", bodyHash: 0, stampMs, sequence: 2 * index + 2, reply: "" };
+        const entry = {
+          key: keys[index] ?? "",
+          client: clientOf(index),
+          bodyHash: 0,
+          stampMs,
+          sequence: 2 * index + 2,
+          reply: "",
+        };
         remember(table, entry);
         model.entries.push(entry);
       }
-      table.forget(forgotten);
+      table.forget(forgotten, rules);
       model.forget(forgotten);
       const through = table.forgettable(keep, beforeMs, maxAtOnce);
       t.is(through, model.forgettable(keep, beforeMs, maxAtOnce));
-      table.forget(through);
+      table.forget(through, rules);
       model.forget(through);
       compare(t, table, model);
     },
@@ -148,23 +162,28 @@ test("what can be forgotten is what is too many or too old, and only so much at 
   t.notThrows(() => fc.assert(property, { numRuns: 300 }));
 });
 
-test("the floor is the highest stamp ever forgotten, and never falls", (t) => {
-  const table = new DuplicateTable(40);
-  t.is(table.floorMs, 40);
+test("a client's floor is the highest stamp of its own that was ever forgotten, and never falls", (t) => {
+  const table = new DuplicateTable(new ClientFloors({ commonMs: 40, highestMs: 40, clients: [] }));
+  const floors = () => [table.floors.floorFor("alice", rules), table.floors.floorFor("bob", rules)];
+  t.deepEqual(floors(), [40, 40]);
   for (const [index, stampMs] of [10, 90, 50].entries())
-    remember(table, { key: `k${index}`, bodyHash: 0, stampMs, sequence: index + 1, reply: "" });
-  table.forget(1);
-  t.is(table.floorMs, 40);
-  table.forget(2);
-  t.is(table.floorMs, 90);
-  table.forget(3);
-  t.is(table.floorMs, 90);
+    remember(table, { key: `k${index}`, client: "alice", bodyHash: 0, stampMs, sequence: index + 1, reply: "" });
+  const seen = [1, 2, 3].map((through) => {
+    table.forget(through, rules);
+    return floors();
+  });
+  t.deepEqual(seen, [
+    [40, 40],
+    [90, 40],
+    [90, 40],
+  ]);
 });
 
 test("a table and its copy go on apart", (t) => {
   const table = new DuplicateTable();
   const entry = (sequence: number) => ({
     key: `k${sequence}`,
+    client: "alice",
     bodyHash: 0,
     stampMs: 1,
     sequence,
@@ -173,7 +192,7 @@ test("a table and its copy go on apart", (t) => {
   for (let sequence = 1; sequence <= 20; sequence += 1) remember(table, entry(sequence));
   table.compact(10);
   const copy = table.clone();
-  copy.forget(5);
+  copy.forget(5, rules);
   remember(copy, entry(21));
   copy.compact(21);
   remember(table, { ...entry(21), reply: "other" });
@@ -188,7 +207,14 @@ test("replies larger than the arena survive compaction", (t) => {
   const table = new DuplicateTable();
   const replies = ["small", "x".repeat(1_500_000), "y".repeat(900_000), "z".repeat(900_000), "last"];
   for (const [index, reply] of replies.entries()) {
-    const source = remember(table, { key: `k${index}`, bodyHash: 0, stampMs: 1, sequence: index + 1, reply });
+    const source = remember(table, {
+      key: `k${index}`,
+      client: "alice",
+      bodyHash: 0,
+      stampMs: 1,
+      sequence: index + 1,
+      reply,
+    });
     table.compact(index + 1);
     source.fill(0x21);
   }

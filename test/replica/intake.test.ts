@@ -1,5 +1,6 @@
 /** Requests at a server's door, and what may leave when: duplicates, order, limits, proofs, attempts, resumed requests (rules 5, 11, 12, 15, 16, 17). */
 import test from "ava";
+import { shippedRules } from "../../machines/replica/rules.ts";
 import { limits, Stage } from "./stage.ts";
 
 /** Alpha hears nothing of beta: nothing is confirmed, nothing proved. */
@@ -154,7 +155,7 @@ test("a request waits until the one that it names is on record, and others do no
   t.deepEqual(stage.replies(), ["7: OUT_OF_ORDER"]);
 });
 
-test("a request at or below the floor is refused as expired and not run; the floor is the highest stamp forgotten (rule 12, situation 32)", (t) => {
+test("a request at or below the floor is refused as expired and not run; the floor is the highest stamp of its client's that was forgotten (rule 12, situation 32)", (t) => {
   const stage = Stage.normal({ replica: { limits: { ...limits, rememberReplies: 10, rememberMs: 30 * 86_400_000 } } });
   const issuedAtMs = (request: number) => 900_000 + request;
   for (let request = 1; request <= 40; request += 1)
@@ -163,15 +164,12 @@ test("a request at or below the floor is refused as expired and not run; the flo
   for (const name of ["alpha", "beta"]) {
     const { done } = stage.replica(name).applied.requests;
     t.true(done.count < 20, name);
-    t.true(done.floorMs >= issuedAtMs(20), name);
+    t.true(done.floors.floorFor("c", shippedRules) >= issuedAtMs(20), name);
   }
   stage.tick(2);
-  t.is(
-    stage.replica("alpha").applied.requests.done.floorMs,
-    stage.replica("beta").applied.requests.done.floorMs,
-    "all forget the same",
-  );
-  const { floorMs } = stage.replica("alpha").applied.requests.done;
+  const { floors } = stage.replica("alpha").applied.requests.done;
+  t.deepEqual(floors.saved, stage.replica("beta").applied.requests.done.floors.saved, "all forget the same");
+  const floorMs = floors.floorFor("c", shippedRules);
   const { last } = stage.replica("alpha").log;
   stage.do("alpha", "1", { issuedAtMs: issuedAtMs(1) });
   stage.do("alpha", "new", { issuedAtMs: floorMs });
@@ -183,6 +181,62 @@ test("a request at or below the floor is refused as expired and not run; the flo
   t.deepEqual(
     stage.replies().map((line) => line.split(" ")[1]),
     ["ok", "ok"],
+  );
+});
+
+test("one client's clock is nine minutes fast: when its request is forgotten, everybody else is served as before, on the next primary too, and nothing is done twice (rule 12, situation 57)", (t) => {
+  const stage = Stage.normal({ replica: { limits: { ...limits, rememberReplies: 10, rememberMs: 30 * 86_400_000 } } });
+  const fastMs = stage.wallMs + 540_000;
+  stage.do("alpha", "1", { client: "fast", issuedAtMs: fastMs });
+  const ask = (name: string, from: number, count: number) => {
+    for (let request = from; request < from + count; request += 1)
+      stage.do(name, `${request}`, { issuedAtMs: stage.wallMs + request });
+  };
+  ask("alpha", 1, 30);
+  stage.tick(2);
+  t.true(stage.replies().every((line) => line.includes(": ok")));
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  ask("beta", 31, 5);
+  stage.tick(4);
+  t.true(stage.replies().every((line) => line.includes(": ok")));
+  stage.do("beta", "1", { client: "fast", issuedAtMs: fastMs, resend: true });
+  stage.do("beta", "2", { client: "fast", issuedAtMs: fastMs + 1 });
+  stage.tick(4);
+  t.deepEqual(
+    stage.replies().map((line) => line.split(" at ")[0]),
+    ["1: EXPIRED", "2: ok"],
+  );
+});
+
+test("more clients ahead of the clock than floors are kept are refused, and nobody else is; a new primary counts them too (rule 12, situation 57)", (t) => {
+  const few = { ...limits, rememberReplies: 10, rememberMs: 30 * 86_400_000, rememberClients: 6, skewMs: 0 };
+  const stage = Stage.normal({ replica: { limits: few } });
+  const wild = (name: string, from: number) => {
+    for (let client = from; client < from + 6; client += 1)
+      stage.do(name, "1", { client: `wild${client}`, issuedAtMs: stage.wallMs + 60_000 + client });
+    stage.tick(4);
+    return stage.replies().map((line) => line.split(" ")[1]);
+  };
+  t.deepEqual(wild("alpha", 1), ["ok", "ok", "ok", "INVALID_REQUEST", "INVALID_REQUEST", "INVALID_REQUEST"]);
+  for (let request = 1; request <= 40; request += 1)
+    stage.do("alpha", `${request}`, { client: `right${request % 9}`, issuedAtMs: stage.wallMs - 40 + request });
+  stage.tick(2);
+  t.true(stage.replies().every((line) => line.includes(": ok")));
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  t.deepEqual(
+    wild("beta", 4),
+    Array.from({ length: 6 }, () => "INVALID_REQUEST"),
+  );
+  stage.do("beta", "right", { issuedAtMs: stage.wallMs });
+  stage.tick(4);
+  t.is(stage.replies().length, 1);
+  stage.wallMs += 60_010;
+  t.deepEqual(
+    wild("beta", 11),
+    ["ok", "ok", "ok", "INVALID_REQUEST", "INVALID_REQUEST", "INVALID_REQUEST"],
+    "the clock has passed the first ones",
   );
 });
 

@@ -149,7 +149,7 @@ export class Stage {
       epochSeen,
       memberEpoch,
       log: disk.log.clone(),
-      requests: new RequestTable({ through: flushed, resultNumber: 0, floorMs: -1 }),
+      requests: new RequestTable({ through: flushed, resultNumber: 0 }),
       committed,
       published: 0,
       oldestOnDisk: 1,
@@ -329,7 +329,7 @@ export class Stage {
         return;
       case "reload":
         this.#tell(`${name} reloads`);
-        replica.onReloaded(new RequestTable({ through: 0, resultNumber: 0, floorMs: -1 }), this.nowMs);
+        replica.onReloaded(new RequestTable({ through: 0, resultNumber: 0 }), this.nowMs);
         return;
       case "truncate":
         this.#tell(`${name} truncates to ${entry.after}`);

@@ -43,7 +43,7 @@ export function factsOf(replica: Replica, nowMs: number): unknown[] {
     [own.log.base, own.log.last, own.log.closed, own.log.epochEnds],
     [own.history, own.committed, own.synced, own.written, own.published, own.oldestOnDisk],
     [applied.isLoaded, requests.through, requests.resultNumber, requests.historyStart],
-    [requests.done.count, requests.done.floorMs, requests.forgetThrough, [...requests.begun.values()]],
+    [requests.done.count, requests.done.floors.saved, requests.forgetThrough, [...requests.begun.values()]],
     [membership.known, membership.open, membership.epochSeen, saved, memberEpoch, reading],
     [membership.isMissing, membership.isAnswered, membership.silentSinceMs, membership.frozen],
     [replica.bus.connected, peers.probe, age(peers.lastTickMs, shortMs)],

@@ -274,5 +274,5 @@ function speaker({ self, epoch, log }: Replica): Speaker {
 }
 
 function emptyTable(): RequestTable {
-  return new RequestTable({ through: 0, resultNumber: 0, floorMs: -1 });
+  return new RequestTable({ through: 0, resultNumber: 0 });
 }

@@ -1,0 +1,55 @@
+/**
+ * Clients whose stamps run ahead of the service's clock (rule 12). Their floors will lie ahead of it too, and so would the
+ * common floor if there were many: they are counted, and past the limit no further client's are taken. What always holds:
+ * a client is counted from the request that is ahead until the clock has passed the highest stamp that it was let in with;
+ * a new primary counts those that it finds in the table of requests.
+ */
+import type { RequestTable } from "./requests.ts";
+
+/** Where the stamps that are remembered stand. */
+type Stamped = Pick<RequestTable, "done" | "begun">;
+/** One client in the table of requests, and a stamp of its requests. */
+type Visit = (client: string, stampMs: number) => void;
+
+export class AheadClients {
+  /** The highest stamp of each. */
+  #stamps: Map<string, number> | null = null;
+
+  clone(): AheadClients {
+    const copy = new AheadClients();
+    copy.#stamps = this.#stamps === null ? null : new Map(this.#stamps);
+    return copy;
+  }
+  get facts() {
+    return this.#stamps === null ? null : [...this.#stamps];
+  }
+
+  /** Whether a request that is stamped later than `latestMs` is taken from this client. */
+  admit(client: string, stampMs: number, latestMs: number, limit: number, requests: Stamped): boolean {
+    this.#stamps ??= found(requests, latestMs);
+    const stamps = this.#stamps;
+    const before = stamps.get(client);
+    if (before === undefined && stamps.size >= limit) {
+      for (const [other, highestMs] of stamps) if (highestMs <= latestMs) stamps.delete(other);
+      if (stamps.size >= limit) return false;
+    }
+    stamps.set(client, Math.max(before ?? 0, stampMs));
+    return true;
+  }
+
+  /** The role is gone: whoever has it next counts anew. */
+  clear(): void {
+    this.#stamps = null;
+  }
+}
+
+/** Rare: once in each time of being the primary, when the first request is ahead. */
+function found(requests: Stamped, latestMs: number): Map<string, number> {
+  const stamps = new Map<string, number>();
+  const visit: Visit = (client, stampMs) => {
+    if (stampMs > latestMs) stamps.set(client, Math.max(stamps.get(client) ?? 0, stampMs));
+  };
+  requests.done.eachStamp(visit);
+  for (const { client, stampMs } of requests.begun.values()) visit(client, stampMs);
+  return stamps;
+}
