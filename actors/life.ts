@@ -326,16 +326,13 @@ export class Life {
   }
 
   #saveEpoch(epochs: SavedEpochs): void {
-    const { epoch, memberEpoch, record } = epochs;
+    const { epoch, memberEpoch, syncedEpoch, record } = epochs;
     const onSaved = () => {
       this.#watcher?.onEpoch(epoch);
       this.replica.onEpochSaved(epochs);
     };
-    this.#stage.watch(
-      this.#checkpoint.saveMeta({ epoch, memberEpoch, ...(record === undefined ? {} : { record }) }),
-      onSaved,
-      ignore,
-    );
+    const patch = { epoch, memberEpoch, syncedEpoch, ...(record === undefined ? {} : { record }) };
+    this.#stage.watch(this.#checkpoint.saveMeta(patch), onSaved, ignore);
   }
 
   #onDiskFailed(error: Error): void {

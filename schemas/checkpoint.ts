@@ -39,6 +39,8 @@ const OwnerMeta = z.object({
    * disk sees as much. Disks that older programs wrote have none.
    */
   memberEpoch: whole.optional(),
+  /** Highest epoch in which this disk had all that was acknowledged by then (confirm level `synced`). */
+  syncedEpoch: whole.optional(),
   /** Which disk it is, from its first use on: of two that claim one name each has its own. Older disks have none. */
   disk: z.string().optional(),
   /** The newest registry record that was seen: where the registry is lost, this is what is left of it. */

@@ -53,7 +53,7 @@ export class SnapshotSender {
 
 /** What of the meta record is the server's own, not the sender's. Its epoch is kept if it is higher (invariant 8). */
 export type OwnMeta = Pick<CheckpointMeta, "server" | "incarnation" | "previousEnd" | "epoch" | "life"> &
-  Required<Pick<CheckpointMeta, "memberEpoch" | "disk">>;
+  Required<Pick<CheckpointMeta, "memberEpoch" | "syncedEpoch" | "disk">>;
 
 /** taken, repeated: ask for `next`. early: a chunk before it is missing, ask for `next` again. complete: adopt now. */
 export type ReceiveOutcome = "taken" | "repeated" | "early" | "complete";

@@ -215,7 +215,17 @@ export class SnapshotTransfer {
     receiving.isBusy = true;
     const { life, disk, self, membership } = replica();
     const { epochSeen: epoch, memberEpoch } = membership;
-    const own = { server: settings.server, incarnation: self, disk, previousEnd: null, epoch, memberEpoch, life };
+    // A log that came from another disk is not what this one confirmed.
+    const own = {
+      server: settings.server,
+      incarnation: self,
+      disk,
+      previousEnd: null,
+      epoch,
+      memberEpoch,
+      syncedEpoch: 0,
+      life,
+    };
     stage.watch(
       checkpoint.adoptSnapshot(own),
       () => {

@@ -100,6 +100,7 @@ export class Consultation {
         last: own.log.last,
         hashAtBase: own.hashAtBase(record),
         memberEpoch: view.membership.memberEpoch,
+        syncedEpoch: view.membership.syncedEpoch,
       },
       present: this.#present(view),
       configured: options.servers,

@@ -17,11 +17,13 @@ export interface KnownRecord {
   readonly revision: number;
 }
 
-/** What a server's disk tells of the registry. */
+/** What a server's disk tells of the registry, and whether this life confirms only what is synced. */
 interface Remembered {
   readonly epochSeen: number;
   readonly memberEpoch: number;
+  readonly syncedEpoch: number;
   readonly record: RegistryRecord | null;
+  readonly isSynced: boolean;
 }
 
 /** Lost is known for certain, but not yet to whom: nothing is acknowledged until that was read. */
@@ -52,6 +54,12 @@ export class Membership {
   #memberEpoch: number;
   /** The newest record of an earlier life: told to whoever restores the registry, and nothing is decided by it. */
   readonly #remembered: RegistryRecord | null;
+  /**
+   * The highest epoch whose record named this server while it confirmed what was synced and no more: its disk has all that was
+   * acknowledged through that epoch. Never vouched for: a disk that was lost, or is old, does not come to it by asking.
+   */
+  #syncedEpoch: number;
+  readonly #isSynced: boolean;
   #saved: SavedEpochs;
   #writes = 0;
   /** At most one reading of the registry is under way. */
@@ -67,14 +75,17 @@ export class Membership {
   /** When the first of the readings failed that have failed one after another since; null: the last one was answered. */
   silentSinceMs: number | null = null;
 
-  constructor(self: Member, rules: Rules, out: Outbox[], { epochSeen, memberEpoch, record }: Remembered) {
+  constructor(self: Member, rules: Rules, out: Outbox[], remembered: Remembered) {
+    const { epochSeen, memberEpoch, syncedEpoch, record, isSynced } = remembered;
     this.#self = self;
     this.#rules = rules;
     this.#out = out;
     this.#epochSeen = epochSeen;
     this.#memberEpoch = memberEpoch;
     this.#remembered = record;
-    this.#saved = { epoch: epochSeen, memberEpoch };
+    this.#syncedEpoch = syncedEpoch;
+    this.#isSynced = isSynced;
+    this.#saved = { epoch: epochSeen, memberEpoch, syncedEpoch };
   }
 
   /** What the copy wants done it says in `out`. */
@@ -82,7 +93,9 @@ export class Membership {
     const copy = new Membership(this.#self, this.#rules, out, {
       epochSeen: this.#epochSeen,
       memberEpoch: this.#memberEpoch,
+      syncedEpoch: this.#syncedEpoch,
       record: this.#remembered,
+      isSynced: this.#isSynced,
     });
     copy.#known = this.#known;
     copy.#open = this.#open;
@@ -133,6 +146,9 @@ export class Membership {
   get memberEpoch(): number {
     return this.#memberEpoch;
   }
+  get syncedEpoch(): number {
+    return this.#syncedEpoch;
+  }
   /** A compare-and-set that leaves this server alone may be sent: its disk shows then that the one before it counted here. */
   get isMemberEpochSaved(): boolean {
     return this.isEpochSaved && this.#saved.memberEpoch >= this.#memberEpoch;
@@ -161,10 +177,11 @@ export class Membership {
     return this.#rules.configurations(this.#known.record, this.#open?.record ?? null);
   }
 
-  onEpochSaved({ epoch, memberEpoch }: SavedEpochs): void {
+  onEpochSaved({ epoch, memberEpoch, syncedEpoch }: SavedEpochs): void {
     this.#saved = {
       epoch: Math.max(this.#saved.epoch, epoch),
       memberEpoch: Math.max(this.#saved.memberEpoch, memberEpoch),
+      syncedEpoch: Math.max(this.#saved.syncedEpoch, syncedEpoch),
     };
   }
 
@@ -179,7 +196,7 @@ export class Membership {
   }
   #save(): void {
     const { newest } = this;
-    const epochs = { epoch: this.#epochSeen, memberEpoch: this.#memberEpoch };
+    const epochs = { epoch: this.#epochSeen, memberEpoch: this.#memberEpoch, syncedEpoch: this.#syncedEpoch };
     this.#out.push({ type: "saveEpoch", ...epochs, ...(newest === null ? {} : { record: newest }) });
   }
 
@@ -280,6 +297,7 @@ export class Membership {
     this.#known = found;
     const { epoch } = found.record;
     if (this.isNamed) this.#memberEpoch = Math.max(this.#memberEpoch, epoch);
+    if (this.isNamed && this.#isSynced) this.#syncedEpoch = Math.max(this.#syncedEpoch, epoch);
     this.#epochSeen = Math.max(this.#epochSeen, epoch);
     if (!this.isMemberEpochSaved) this.#save();
     return isMine ? "won" : "superseded";

@@ -10,6 +10,7 @@ import type { LinkName } from "./peers.ts";
 export interface SavedEpochs {
   readonly epoch: number;
   readonly memberEpoch: number;
+  readonly syncedEpoch: number;
   /** The newest registry record, for whoever restores a registry that was lost. */
   readonly record?: RegistryRecord;
 }
@@ -21,7 +22,7 @@ export type Outbox =
   | { type: "sync"; through: number }
   /** The same without waiting for the disk, then `onWritten` (confirm level `written`). */
   | { type: "write"; through: number }
-  /** Persist the accepted epoch, the highest in which this server counted, and the record, synced, then `onEpochSaved`. */
+  /** Persist the accepted epoch, those in which this server and its disk counted, and the record, synced, then `onEpochSaved`. */
   | ({ type: "saveEpoch" } & SavedEpochs)
   /** Persist which history this server's log belongs to, synced, before anything that comes later. */
   | { type: "saveHistory"; history: string }

@@ -58,14 +58,15 @@ export abstract class Parts {
       this.heartbeats = start.heartbeats.clone();
       return;
     }
-    const { self, servers, limits, rules = shippedRules } = options;
+    const { self, servers, limits, confirm, rules = shippedRules } = options;
     const others = servers.filter((name) => name !== self.server);
     this.outbox = [];
     this.own = new OwnLog(start);
     this.applied = new Applied(start.requests);
-    const { memberEpoch, record } = start;
+    const { memberEpoch, syncedEpoch, record } = start;
     const epochSeen = rules.epochAtStart(start.epochSeen);
-    this.membership = new Membership(self, rules, this.outbox, { epochSeen, memberEpoch, record });
+    const remembered = { epochSeen, memberEpoch, syncedEpoch, record, isSynced: confirm === "synced" };
+    this.membership = new Membership(self, rules, this.outbox, remembered);
     this.peers = new Peers(others, limits.suspicionMs, nowMs, rules);
     this.intake = new Intake();
     this.commitment = new Commitment();

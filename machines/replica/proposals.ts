@@ -22,9 +22,9 @@ export function proposed(proposal: Proposal, view: ProposalView): Partial<Regist
     case "proposeClaim":
       return { ...sole(view), mode: record?.mode === "backup-only" ? "backup-only" : "primary-only" };
     case "proposeNewHistory": {
-      // At level `synced` nothing that was acknowledged can be missing from the longest log.
-      const keeps = view.rules.keepsHistory(options.confirm, view.consultation.isForced);
-      return { ...sole(view), mode: "primary-only", history: keeps ? (record?.history ?? "") : view.newId("h") };
+      const disk = { history: own.history, syncedEpoch: view.membership.syncedEpoch };
+      const keeps = record !== null && view.rules.keepsHistory(record, disk, view.consultation.isForced);
+      return { ...sole(view), mode: "primary-only", history: keeps ? record.history : view.newId("h") };
     }
     case "proposeTakeover":
       return without(view, "backup-only", own.position);

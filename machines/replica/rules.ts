@@ -163,8 +163,12 @@ export const shippedRules = {
     other.lastEpoch > own.lastEpoch || (other.lastEpoch === own.lastEpoch && other.last > own.last),
   /** Rule 18: while the registry's primary serves there is nothing to recover. */
   isServing: (isHeard: boolean, isHot: boolean): boolean => isHeard && isHot,
-  /** The start table and rule 18: a new history, unless nothing that was acknowledged can be missing. */
-  keepsHistory: (confirm: Settings["confirm"], isForced: boolean): boolean => confirm === "synced" && !isForced,
+  /**
+   * The start table and rule 18: a new history, unless the disk with the longest log proves that nothing acknowledged is missing:
+   * it is of this history, and counted in this epoch with all that it had confirmed. The confirm level of now proves nothing of then.
+   */
+  keepsHistory: (record: RegistryRecord, disk: { history: string; syncedEpoch: number }, isForced: boolean): boolean =>
+    !isForced && disk.history === record.history && disk.syncedEpoch >= record.epoch,
 
   /** The registry's section: a server remembers the highest epoch that it has seen, across restarts. */
   epochAtStart: (saved: number): number => saved,

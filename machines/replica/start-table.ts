@@ -16,6 +16,8 @@ export interface OwnDisk {
   readonly hashAtBase: number | undefined;
   /** The highest epoch in which the registry counted on this disk. */
   readonly memberEpoch: number;
+  /** The highest epoch in which it had all that was acknowledged. */
+  readonly syncedEpoch: number;
 }
 
 /** Another configured server, if it was heard of after the registry was read (its echo names this incarnation). */
@@ -122,6 +124,8 @@ export function consultTable(facts: StartFacts): Verdict {
     return verdict("verdict.wait", `all in-sync servers restarted; ${better.server} has the longest log and goes on`);
   return verdict(
     "verdict.newHistory",
-    "all in-sync servers died together and this one has the longest log: records since the last flush may be missing",
+    rules.keepsHistory(record, disk, false)
+      ? "all in-sync servers died together and this one's disk has everything that was acknowledged"
+      : "all in-sync servers died together and this one has the longest log: records since the last flush may be missing",
   );
 }

@@ -33,6 +33,8 @@ export interface Recovered {
   readonly epochSeen: number;
   /** The highest epoch in which the registry counted on this disk, or on this server's memory. */
   readonly memberEpoch: number;
+  /** The highest epoch in which everything that was acknowledged was on this disk by then. */
+  readonly syncedEpoch: number;
   readonly log: MemoryLog;
   /** Applied through the same record as the tables. */
   readonly requests: RequestTable;

@@ -55,6 +55,7 @@ test("a snapshot through two real stores", async (t) => {
     previousEnd: null,
     epoch: 1,
     memberEpoch: 1,
+    syncedEpoch: 0,
     life: 2,
   });
   t.is((await to.checkpoint.open({}))?.end.hash, from.log.hash);

@@ -26,6 +26,7 @@ const own: OwnMeta = {
   previousEnd: null,
   epoch: 3,
   memberEpoch: 1,
+  syncedEpoch: 0,
   life: 2,
 };
 

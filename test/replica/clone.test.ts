@@ -178,7 +178,7 @@ const given: Record<string, readonly string[]> = {
     "epochSinceMs",
     "baseMs",
   ],
-  "membership.ts": ["#epochSeen", "#memberEpoch"],
+  "membership.ts": ["#epochSeen", "#memberEpoch", "#syncedEpoch"],
   "owed-replies.ts": ["#head"],
   "peers.ts": ["#lastTickMs"],
   "replica.ts": ["nowMs"],

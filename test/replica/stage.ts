@@ -140,7 +140,7 @@ export class Stage {
       ...this.#options.replica,
       ...rules,
     };
-    const { name: diskName, record, life, history, epochSeen, memberEpoch, committed, flushed } = disk;
+    const { name: diskName, record, life, history, epochSeen, memberEpoch, syncedEpoch, committed, flushed } = disk;
     const recovered = {
       life,
       disk: diskName,
@@ -148,6 +148,7 @@ export class Stage {
       history,
       epochSeen,
       memberEpoch,
+      syncedEpoch,
       log: disk.log.clone(),
       requests: new RequestTable({ through: flushed, resultNumber: 0 }),
       committed,
@@ -312,6 +313,7 @@ export class Stage {
       case "saveEpoch":
         disk.epochSeen = Math.max(disk.epochSeen, entry.epoch);
         disk.memberEpoch = Math.max(disk.memberEpoch, entry.memberEpoch);
+        disk.syncedEpoch = Math.max(disk.syncedEpoch, entry.syncedEpoch);
         disk.record = entry.record ?? disk.record;
         replica.onEpochSaved(entry);
         return;

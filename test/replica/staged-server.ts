@@ -14,6 +14,7 @@ interface Disk {
   history: string;
   epochSeen: number;
   memberEpoch: number;
+  syncedEpoch: number;
   log: MemoryLog;
   committed: number;
   /** The tables have everything through here. */
@@ -28,6 +29,7 @@ export const emptyDisk = (name: string): Disk => ({
   history: "",
   epochSeen: 0,
   memberEpoch: 0,
+  syncedEpoch: 0,
   log: new MemoryLog(),
   committed: 0,
   flushed: 0,

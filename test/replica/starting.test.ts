@@ -42,14 +42,14 @@ const facts: StartFacts = {
   recovery: "recover by force",
   self: member("alpha", 2),
   schema: "s",
-  disk: { history: "h1", lastEpoch: 5, last: 9, hashAtBase: 44, memberEpoch: 5 },
+  disk: { history: "h1", lastEpoch: 5, last: 9, hashAtBase: 44, memberEpoch: 5, syncedEpoch: 0 },
   present: [],
   configured: ["alpha", "beta"],
   afterTotalLoss: "longest",
   limits,
   rules: shippedRules,
 };
-const emptyDisk = { history: "", lastEpoch: 0, last: 0, hashAtBase: 0, memberEpoch: 0 };
+const emptyDisk = { history: "", lastEpoch: 0, last: 0, hashAtBase: 0, memberEpoch: 0, syncedEpoch: 0 };
 const restarted = (server: string, change: Partial<Presence> = {}) =>
   peer(server, { incarnation: `${server}.2`, ...change });
 
@@ -338,21 +338,6 @@ test("the disk that went on by force is the right one after a crash, before the 
   stage.start("beta");
   stage.tick(polls);
   t.deepEqual(stage.states(), ["down", "hot.alone"]);
-});
-
-test("at confirm level synced a total loss starts no new history: nothing is missing (modes and start)", (t) => {
-  const stage = Stage.normal({ replica: { confirm: "synced" } });
-  stage.do("alpha", "1");
-  t.deepEqual(stage.replies(), ["1: ok at 1"]);
-  stage.kill("alpha");
-  stage.kill("beta");
-  stage.start("alpha");
-  stage.start("beta");
-  stage.tick(polls + 8);
-  t.is(stage.record.history, "h1");
-  const hot = stage.record.primary.server;
-  stage.do(hot, "1");
-  t.deepEqual(stage.replies(), ["1: ok at 1 again"]);
 });
 
 test("recover is refused where nothing is waited for, and where there is no record (rule 18)", (t) => {

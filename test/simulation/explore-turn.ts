@@ -150,6 +150,8 @@ export class Turn {
       history,
       epochSeen: epoch,
       memberEpoch,
+      // Small worlds confirm what is in memory.
+      syncedEpoch: 0,
       log: server.disk.clone(),
       requests: emptyTable(),
       committed: 0,

@@ -64,6 +64,17 @@ function loseAllButStale(context: FaultContext): void {
   });
 }
 
+/** Beyond the promise: all die at once, and their disks are gone with them (the start table's last rows). */
+function loseAllDisks(context: FaultContext): void {
+  const { sim, cluster } = context;
+  if (roles(context, 4_000) === null) return;
+  sim.tell("world", "everybody loses power at once, and every disk is lost");
+  for (const name of cluster.names) {
+    cluster.kill(name, "machine");
+    sim.host(name).disk.wipe();
+  }
+}
+
 /** The sole member dies while the other is back and has not joined yet. */
 function loseSoleMember(context: FaultContext): void {
   const { cluster, rng, suspicionMs } = context;
@@ -224,6 +235,7 @@ export const lossScenes: readonly FaultKind[] = [
   staged("restartWithoutRegistry", 800, restartWithoutRegistry),
   staged("restartAfterRollBack", 800, restartAfterRollBack),
   staged("loseAllButStale", 800, loseAllButStale),
+  staged("loseAllDisks", 1_000, loseAllDisks),
   staged("loseSoleMember", 500, loseSoleMember),
   staged("loseSlowSoleMember", 400, loseSlowSoleMember),
   staged("listenAfterKill", 400, listenAfterKill),

@@ -172,6 +172,12 @@ export const membershipMutations: readonly Mutation[] = [
     plan: totalLoss,
   },
   {
+    name: "the confirm level of now says that no disk was lost",
+    rule: "start",
+    rules: { keepsHistory: (_record, _disk, isForced) => !isForced },
+    plan: { ...totalLoss, confirm: "synced", faults: ["loseAllDisks"] },
+  },
+  {
     name: "an operator's force goes on with the old history",
     rule: "18",
     rules: { keepsHistory: () => true },
