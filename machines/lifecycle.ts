@@ -21,6 +21,9 @@ export type LifecycleEvent =
   | { type: "disk.synced" }
   | { type: "cas.won.alone" }
   | { type: "cas.won.normal" }
+  | { type: "cas.won.unchanged" }
+  | { type: "cas.void.alone" }
+  | { type: "cas.void.normal" }
   | { type: "cas.lost.named" }
   | { type: "cas.lost.unnamed" }
   | { type: "record.named" }
@@ -39,6 +42,7 @@ export type LifecycleEvent =
   | { type: "base.due" }
   | { type: "switch.requested" }
   | { type: "switch.failed" }
+  | { type: "leave.unanswered" }
   | { type: "exit.allowed" };
 
 /** What the machine may say; the replica does it. */
@@ -52,6 +56,7 @@ export type LifecycleAction =
   | "proposeRemoval"
   | "proposeAddition"
   | "proposeBase"
+  | "leave"
   | "follow"
   | "unfollow"
   | "becomeHot"
@@ -81,6 +86,12 @@ const lost = { "cas.lost.named": "#server.following.warm", "cas.lost.unnamed": "
 /** The same of a server that is no member: the start table again, with the record that was not ours. */
 const lostClaim = { "cas.lost.named": "#server.consulting", "cas.lost.unnamed": "#server.consulting" } as const;
 
+/** The configuration was written again: what was open can not land, and the server is what it was. */
+const voids = { "cas.void.alone": "#server.hot.alone", "cas.void.normal": "#server.hot.normal" } as const;
+
+/** No member: it may be told to stop, and let itself go where nobody does. */
+const exits = { "exit.allowed": "#server.stopped", "leave.unanswered": "#server.leaving" } as const;
+
 const say = () => {};
 
 export const lifecycleMachine = setup({
@@ -95,6 +106,7 @@ export const lifecycleMachine = setup({
     proposeRemoval: say,
     proposeAddition: say,
     proposeBase: say,
+    leave: say,
     follow: say,
     unfollow: say,
     becomeHot: say,
@@ -110,9 +122,15 @@ export const lifecycleMachine = setup({
   on: { "disk.failed": ".failed" },
   states: {
     recovering: { on: { "store.recovered": "consulting" } },
-    consulting: { entry: "consult", on: { ...verdicts, "exit.allowed": "stopped" } },
-    waiting: { on: { ...verdicts, "exit.allowed": "stopped" } },
-    refusing: { on: { ...verdicts, "exit.allowed": "stopped" } },
+    consulting: { entry: "consult", on: { ...verdicts, ...exits } },
+    waiting: { on: { ...verdicts, ...exits } },
+    refusing: { on: { ...verdicts, ...exits } },
+    /** It stops, and who may have asked for it is gone: it sees to it that nothing that names it can land (clean stop). */
+    leaving: {
+      tags: ["fenced", "asking"],
+      entry: "leave",
+      on: { "cas.won.unchanged": "consulting", ...lostClaim },
+    },
     claiming: {
       initial: "syncing",
       tags: ["fenced"],
@@ -156,6 +174,7 @@ export const lifecycleMachine = setup({
             "record.named": "warm",
             "primary.lost.alone": "#server.consulting",
             "primary.lost.others": "#server.consulting",
+            "leave.unanswered": "#server.leaving",
           },
         },
         warm: {
@@ -204,8 +223,12 @@ export const lifecycleMachine = setup({
             "switch.requested": "switching",
           },
         },
-        adding: { tags: ["asking"], entry: "proposeAddition", on: { "cas.won.normal": "normal" } },
-        removing: { tags: ["asking"], entry: "proposeRemoval", on: { "cas.won.normal": "normal" } },
+        adding: { tags: ["asking"], entry: "proposeAddition", on: { "cas.won.normal": "normal", ...voids } },
+        removing: {
+          tags: ["asking"],
+          entry: "proposeRemoval",
+          on: { "cas.won.normal": "normal", "cas.void.normal": "normal" },
+        },
         fencing: {
           initial: "syncing",
           states: {
@@ -217,12 +240,16 @@ export const lifecycleMachine = setup({
             asking: {
               tags: ["asking"],
               entry: "proposeRemoval",
-              on: { "cas.won.alone": "#server.hot.alone" },
+              on: { "cas.won.alone": "#server.hot.alone", "cas.void.normal": "#server.hot.normal" },
             },
           },
         },
         alone: { on: { "joiner.ready": "adding", "base.due": "rebasing", "exit.allowed": "#server.stopped" } },
-        rebasing: { tags: ["asking"], entry: "proposeBase", on: { "cas.won.alone": "alone" } },
+        rebasing: {
+          tags: ["asking"],
+          entry: "proposeBase",
+          on: { "cas.won.alone": "alone", "cas.void.alone": "alone" },
+        },
         switching: {
           tags: ["held"],
           entry: "offerHandover",

@@ -29,5 +29,10 @@ export const RegistryRecord = z.object({
   base: Position,
   /** Digest of the application's name and schemas; a server with another one may not join (claim 12). */
   schema: z.string(),
+  /**
+   * Incarnations that let themselves go: each wrote this record again, in its epoch, with its own name here, so that nothing
+   * that was asked for before can land, and nobody takes it in on this record (clean stop).
+   */
+  left: z.array(z.string()).optional(),
 });
 export type RegistryRecord = z.infer<typeof RegistryRecord>;

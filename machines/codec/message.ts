@@ -23,6 +23,8 @@ export interface Heartbeat {
   state: string;
   hot: boolean;
   stopping: boolean;
+  /** It knows that a record may be written again in its epoch (`left`). Older programs do not say so. */
+  rereads?: boolean;
   /** Connected to NATS. */
   bus: boolean;
   /** The registry answered when it was asked last. */

@@ -29,7 +29,7 @@ export function whatIsDue(view: DueView): Due | null {
     };
   const { record, open, frozen } = view.membership;
   if (record === null || open !== null || frozen !== "") return null;
-  return changeOfOthers(record, view) ?? newMember(view) ?? newBase(record, view);
+  return leavesAlone(record, view) ?? changeOfOthers(record, view) ?? newMember(view) ?? newBase(record, view);
 }
 
 function changeOfOthers(record: RegistryRecord, view: DueView): Due | null {
@@ -48,6 +48,11 @@ function changeOfOthers(record: RegistryRecord, view: DueView): Due | null {
     default:
       return null;
   }
+}
+
+function leavesAlone(record: RegistryRecord, view: DueView): Due | null {
+  if (!view.leaving.mayLetItselfGo(record, view)) return null;
+  return { event: "leave.unanswered", why: `stops, and ${record.primary.server} does not let it go` };
 }
 
 function lostPrimary(record: RegistryRecord, view: DueView): Due | null {
@@ -166,6 +171,7 @@ export function joinerDue(peer: Peer, view: DueView): Due | null {
   if (record === null || open !== null || frozen !== "" || view.stopping) return null;
   const { incarnation } = session;
   if (peer.leaving === incarnation || membership.isInSync(incarnation)) return null;
+  if (!view.rules.mayTakeIn(record, incarnation)) return null;
   if (!isMirrorComplete(peer.mirror) || !holdsEverything(session, view)) return null;
   const joiner = { server: peer.name, incarnation };
   if (!peers.mayRejoin(peer, view.nowMs) || peers.isLost(joiner)) return null;

@@ -49,6 +49,7 @@ function heartbeat(beat: number, view: HeartbeatView): Heartbeat {
     state: view.state,
     hot: view.hot,
     stopping: view.stopping,
+    rereads: true,
     bus: view.bus.connected,
     registry: membership.isAnswered,
     epochSeen: membership.epochSeen,

@@ -1,13 +1,17 @@
 /**
  * The clean stop: a server exits only when no registry record, and no compare-and-set under way or unseen, can name its
  * incarnation, or when it is alone and everything is on its disk (PROTOCOL.md, clean stop). What always holds: a server
- * that never asked to follow was never offered to anybody; one that confirmed nothing in an epoch is not named after it.
+ * that never asked to follow was never offered to anybody; one that confirmed nothing in an epoch is not named after it; one
+ * that wrote the newest record again is not named by anything older, and by nobody who has read that.
  */
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { heirOf, heirsOf } from "./handover.ts";
 import { type Peer, stepMirror } from "./peers.ts";
 import type { Plans } from "./plans.ts";
 import type { ReplicaView } from "./view.ts";
+
+/** Where a server is no member. */
+const mayLeaveFrom: ReadonlySet<string> = new Set(["consulting", "waiting", "refusing", "following.joining"]);
 
 export interface LeavingView extends ReplicaView {
   readonly intake: { readonly inFlight: number };
@@ -48,7 +52,7 @@ export class Leaving {
   #primary(view: LeavingView): Peer | undefined {
     // One that handed its role over never asked to follow, and is named all the same.
     const mayBeNamed = this.#mayBeNamed || view.membership.isNamed;
-    if (!view.stopping || view.hot || !mayBeNamed || this.#isReleased) return undefined;
+    if (!view.stopping || view.hot || !mayBeNamed || this.#isReleased || view.membership.hasLeft) return undefined;
     return view.peers.get(view.membership.record?.primary.server ?? "");
   }
 
@@ -80,8 +84,23 @@ export class Leaving {
       return own.committed >= last && own.synced >= last && view.intake.inFlight === 0 && membership.isEpochSaved;
     }
     if (view.hot || view.fenced) return false;
-    const isReleased = this.#isReleased || !this.#mayBeNamed || this.#confirmedEpoch < membership.epoch;
-    return view.rules.mayExit(membership.isNamed, isReleased);
+    return view.rules.mayExit(membership.isNamed, this.#isFree(view));
+  }
+
+  /** No compare-and-set that can still land names this incarnation. */
+  #isFree({ membership }: LeavingView): boolean {
+    return this.#isReleased || !this.#mayBeNamed || this.#confirmedEpoch < membership.epoch || membership.hasLeft;
+  }
+
+  /** A question may be under way that names this server, and whoever sent it can not say that it is settled. */
+  mayLetItselfGo(record: RegistryRecord, view: LeavingView & StopView): boolean {
+    const { membership, peers, nowMs, limits } = view;
+    if (!view.stopping || !mayLeaveFrom.has(view.state) || membership.isNamed || this.#isFree(view)) return false;
+    if (!view.rules.mayLetItselfGo(peers.isLost(record.primary), nowMs - view.plans.stopSinceMs, limits.stopMs))
+      return false;
+    // A primary of an older program would take the record that is written again for another one's.
+    const heartbeat = peers.get(record.primary.server)?.heartbeat;
+    return heartbeat?.incarnation !== record.primary.incarnation || heartbeat.rereads === true;
   }
 }
 
@@ -126,4 +145,21 @@ export function answerLeave(peer: Peer, view: ReplicaView): void {
     message: { type: "left", from: view.self, to: peer.leaving, epoch },
     payload: [],
   });
+}
+
+/** The last one out, alone and with nothing open, lets go of all that stop with it: nobody else will. */
+export function letOthersGo(view: ReplicaView): void {
+  const { membership, peers, self } = view;
+  if (!membership.isPrimary || membership.record?.inSync.length !== 1) return;
+  for (const peer of peers) {
+    const { heartbeat, leaving } = peer;
+    if (heartbeat === null || (!heartbeat.stopping && leaving !== heartbeat.incarnation)) continue;
+    view.out.push({
+      type: "send",
+      to: peer.name,
+      link: peers.linkTo(peer),
+      message: { type: "left", from: self, to: heartbeat.incarnation, epoch: membership.epoch },
+      payload: [],
+    });
+  }
 }

@@ -6,7 +6,7 @@
  * never falls, and a registry that went backwards freezes mode changes (`frozen` says why).
  */
 import type { Member, RegistryRecord } from "../../schemas/registry.ts";
-import type { Heartbeat } from "../codec/message.ts";
+import { type Heartbeat, sameMember } from "../codec/message.ts";
 import type { Configuration } from "../log/commit.ts";
 import type { Outbox, SavedEpochs } from "./outbox.ts";
 import type { Rules } from "./rules.ts";
@@ -36,7 +36,8 @@ interface OpenCas {
   readonly status: OpenStatus;
 }
 
-export type Settlement = "won" | "superseded" | null;
+/** `rewritten`: the same configuration under another writeId, by another server. What was open is void, and nothing else changed. */
+export type Settlement = "won" | "superseded" | "rewritten" | null;
 
 export type CasAnswer =
   | { outcome: "won"; revision: number }
@@ -67,6 +68,8 @@ export class Membership {
   #readMs = Number.NEGATIVE_INFINITY;
   #seenWhenAsked = 0;
   #wasLostWhenAsked = false;
+  /** Something was settled since: an answer from before it proves nothing. */
+  #isOutrun = false;
   /** The registry had no record when it was read last. */
   isMissing = false;
   frozen = "";
@@ -105,6 +108,7 @@ export class Membership {
     copy.#readMs = this.#readMs;
     copy.#seenWhenAsked = this.#seenWhenAsked;
     copy.#wasLostWhenAsked = this.#wasLostWhenAsked;
+    copy.#isOutrun = this.#isOutrun;
     copy.isMissing = this.isMissing;
     copy.isAnswered = this.isAnswered;
     copy.silentSinceMs = this.silentSinceMs;
@@ -113,7 +117,7 @@ export class Membership {
   }
   /** What decides how this goes on and is not told otherwise, as values. */
   get facts() {
-    const reading = this.#isReading && [this.#seenWhenAsked, this.#wasLostWhenAsked];
+    const reading = this.#isReading && [this.#seenWhenAsked, this.#wasLostWhenAsked, this.#isOutrun];
     return { saved: this.#saved, memberEpoch: this.#memberEpoch, reading, writes: this.#writes, readMs: this.#readMs };
   }
 
@@ -159,6 +163,10 @@ export class Membership {
   /** The newest record names this incarnation, whoever it is. */
   isInSync(incarnation: string): boolean {
     return this.#known?.record.inSync.some((member) => member.incarnation === incarnation) ?? false;
+  }
+  /** The newest record says that this incarnation let itself go: nothing can name it any more. */
+  get hasLeft(): boolean {
+    return this.#known?.record.left?.includes(this.#self.incarnation) ?? false;
   }
   get isPrimary(): boolean {
     return this.#known !== null && this.#rules.isSameMember(this.#known.record.primary, this.#self);
@@ -207,6 +215,7 @@ export class Membership {
     this.#readMs = nowMs;
     this.#seenWhenAsked = this.#epochSeen;
     this.#wasLostWhenAsked = this.wasLost;
+    this.#isOutrun = false;
     this.#out.push({ type: "readRegistry" });
   }
   onPaused(nowMs: number): void {
@@ -218,10 +227,27 @@ export class Membership {
 
   /** Asks for the next configuration. The record is the known one with these changes. */
   propose(change: Partial<RegistryRecord>): void {
-    const known = this.#known;
-    if (known === null || this.#open !== null) throw new Error("a compare-and-set is open, or no record is known");
-    const epoch = Math.max(known.record.epoch, this.#epochSeen) + 1;
-    this.#send({ ...known.record, ...change, epoch, previousWriteId: known.record.writeId }, known.revision, []);
+    const { record, revision } = this.#base();
+    // Who let itself go did so in the old epoch: in a new one only a new confirm makes a member (rule 8).
+    const { left: _, ...kept } = record;
+    const epoch = Math.max(record.epoch, this.#epochSeen) + 1;
+    this.#send({ ...kept, ...change, epoch, previousWriteId: record.writeId }, revision, []);
+  }
+
+  /**
+   * Writes the known record again, in its epoch, and says in it that this incarnation has left. Once that is settled, nothing
+   * that was asked for on the revision before can land, whoever asked and be he dead; and whoever asks later has read it.
+   */
+  leave(): void {
+    const { record, revision } = this.#base();
+    const left = [...(record.left ?? []), this.#self.incarnation];
+    this.#send({ ...record, left, previousWriteId: record.writeId }, revision, []);
+  }
+
+  #base(): KnownRecord {
+    if (this.#known === null || this.#open !== null)
+      throw new Error("a compare-and-set is open, or no record is known");
+    return this.#known;
   }
 
   #send(record: RegistryRecord, expectedRevision: number, earlier: readonly string[]): void {
@@ -293,14 +319,17 @@ export class Membership {
 
   #settle(found: KnownRecord): Settlement {
     const isMine = this.#open?.writeIds.includes(found.record.writeId) ?? false;
+    const isRewritten = this.#known !== null && isWrittenAgain(found, this.#known);
     this.#open = null;
+    this.#isOutrun = true;
     this.#known = found;
     const { epoch } = found.record;
     if (this.isNamed) this.#memberEpoch = Math.max(this.#memberEpoch, epoch);
     if (this.isNamed && this.#isSynced) this.#syncedEpoch = Math.max(this.#syncedEpoch, epoch);
     this.#epochSeen = Math.max(this.#epochSeen, epoch);
     if (!this.isMemberEpochSaved) this.#save();
-    return isMine ? "won" : "superseded";
+    if (isMine) return "won";
+    return isRewritten ? "rewritten" : "superseded";
   }
 
   onRead(answer: RegistryAnswer, nowMs: number): Settlement {
@@ -329,7 +358,7 @@ export class Membership {
       this.frozen = this.#epochSeen > 0 ? "the registry's record is gone; restore it, or recover by force" : "";
     else if (this.#rules.wentBack(epoch, this.#seenWhenAsked))
       this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${this.#seenWhenAsked}; restore it, or recover by force`;
-    else if (this.#known !== null && isOtherOfEpoch(found, this.#known))
+    else if (this.#known !== null && !this.#isOutrun && isOtherOfEpoch(found, this.#known))
       this.frozen = `the registry has another record of epoch ${epoch} than this server: it went back, and ${found.record.primary.server} went on from there; stop one of both, or recover by force`;
     else this.frozen = "";
   }
@@ -338,6 +367,16 @@ export class Membership {
 /** Two records of one epoch: the registry went back and was written again, as far as here. What is newer than both ends it. */
 function isOtherOfEpoch({ record, revision }: KnownRecord, known: KnownRecord): boolean {
   return record.epoch === known.record.epoch && record.writeId !== known.record.writeId && revision <= known.revision;
+}
+
+/** The configuration that is known, under another writeId: somebody let itself go (see `leave`). */
+function isWrittenAgain({ record, revision }: KnownRecord, known: KnownRecord): boolean {
+  const { history, epoch, primary, inSync, durability, base } = known.record;
+  if (revision <= known.revision || record.epoch !== epoch || record.history !== history) return false;
+  if (record.durability !== durability || record.base.sequence !== base.sequence) return false;
+  const isSame = (one: Member, other: Member | undefined) => other !== undefined && sameMember(one, other);
+  if (!isSame(record.primary, primary) || record.inSync.length !== inSync.length) return false;
+  return record.inSync.every((member, at) => isSame(member, inSync[at]));
 }
 
 /** A settled record that replaces the known one. Epochs only rise; a registry that was restored counts revisions anew. */

@@ -15,7 +15,7 @@ import { type DueView, joinerDue, whatIsDue } from "./due.ts";
 import type { FollowerView } from "./follower.ts";
 import { mayTake, offerRole } from "./handover.ts";
 import type { IntakeView } from "./intake.ts";
-import { answerLeave } from "./leaving.ts";
+import { answerLeave, letOthersGo } from "./leaving.ts";
 import type { CasAnswer, Settlement } from "./membership.ts";
 import { judgeSession, keepUp, noteMembership, onConfirm, onFollow, onLogRead, pump } from "./mirroring.ts";
 import type { Outbox, SavedEpochs } from "./outbox.ts";
@@ -146,6 +146,9 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
           this.peers.noteRemovals(this.plans.leavingOut, action === "proposeTakeover", this.nowMs);
         this.membership.propose(proposed(action, this));
         return;
+      case "leave":
+        this.membership.leave();
+        return;
       case "follow":
         this.follower.follow(this);
         return;
@@ -161,9 +164,12 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
       case "offerHandover":
         this.plans.switchSinceMs = this.nowMs;
         return;
-      case "restart":
       case "exit":
-        this.outbox.push({ type: action });
+        letOthersGo(this);
+        this.outbox.push({ type: "exit" });
+        return;
+      case "restart":
+        this.outbox.push({ type: "restart" });
         return;
       case "fail":
         this.outbox.push({ type: "fail", why });

@@ -238,6 +238,15 @@ export const shippedRules = {
   holdsOffer: (offer: Position, last: number, hash: number | undefined): boolean =>
     offer.sequence === last && offer.hash === hash,
 
+  /**
+   * Clean stop: one that stops and is named by nothing that it knows lets itself go, where nobody else can: its primary is
+   * gone, or does not answer in time.
+   */
+  mayLetItselfGo: (isPrimaryLost: boolean, sinceStopMs: number, limitMs: number): boolean =>
+    isPrimaryLost || sinceStopMs > limitMs,
+  /** Rule 8 and the clean stop: one that let itself go is not taken in on the record that says so. */
+  mayTakeIn: (record: RegistryRecord, incarnation: string): boolean => record.left?.includes(incarnation) !== true,
+
   /** Clean stop: no record, no open CAS and no unseen one may name a server that exits. */
   mayExit: (isNamed: boolean, isReleased: boolean): boolean => !isNamed && isReleased,
 };

@@ -1,7 +1,8 @@
 /**
  * What a settled registry record means to this server: the lifecycle events that follow from it (rules 1, 3, 7). Pure.
- * What always holds: only a record that this server won as the primary makes it one; any other deposes it, or loses its
- * compare-and-set, and whether it keeps its memory depends on whether the record names it.
+ * What always holds: only a record that this server won as the primary makes it one; the same configuration, written again,
+ * changes nothing but what is open; any other deposes it, or loses its compare-and-set, and whether it keeps its memory
+ * depends on whether the record names it.
  */
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { LifecycleEvent } from "../lifecycle.ts";
@@ -26,7 +27,14 @@ export function meaningOf(
     const event = record.inSync.length === 1 ? "cas.won.alone" : "cas.won.normal";
     return [{ event, why: `won epoch ${record.epoch}` }];
   }
+  if (settlement === "won") return [{ event: "cas.won.unchanged", why: "nothing that was asked for before can land" }];
   const why = `epoch ${record.epoch}: ${record.primary.server} is the primary`;
+  if (view.hot && settlement === "rewritten") {
+    const event = record.inSync.length === 1 ? "cas.void.alone" : "cas.void.normal";
+    return [
+      { event, why: `epoch ${record.epoch} was written again by one that stops: what this server asked for is void` },
+    ];
+  }
   if (view.hot) return [{ event: isNamed ? "deposed.named" : "deposed.unnamed", why }];
   if (view.fenced) return [{ event: isNamed ? "cas.lost.named" : "cas.lost.unnamed", why }];
   if (following === null) return [];

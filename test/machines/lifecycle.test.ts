@@ -8,12 +8,13 @@ import { checkSound, type Step, walk, walkPaths } from "./explore.ts";
 
 const graph = walk(lifecycleMachine);
 
-const wins = ["cas.won.alone", "cas.won.normal"];
+const wins = ["cas.won.alone", "cas.won.normal", "cas.won.unchanged"];
+const voids = ["cas.void.alone", "cas.void.normal"];
 const losses = ["cas.lost.named", "cas.lost.unnamed"];
 const depositions = ["deposed.named", "deposed.unnamed"];
-const settles = new Set([...wins, ...losses, ...depositions]);
+const settles = new Set([...wins, ...voids, ...losses, ...depositions]);
 
-const proposals = ({ actions }: Step) => actions.filter((action) => action.startsWith("propose"));
+const proposals = ({ actions }: Step) => actions.filter((action) => /^(propose|leave$)/.test(action));
 const taken = graph.steps.filter(({ isTaken }) => isTaken);
 
 test("every state and event is visited", (t) => {
@@ -111,8 +112,8 @@ test("on every path, what leaves a server alone was proposed after everything wa
 
 test("what is won is what the server then is: alone, or one of two and more", (t) => {
   for (const { from, event, to } of taken) {
-    if (event === "cas.won.alone") t.is(to, "hot.alone", from);
-    if (event === "cas.won.normal") t.is(to, "hot.normal", from);
+    if (/^cas\.(won|void)\.alone$/.test(event)) t.is(to, "hot.alone", from);
+    if (/^cas\.(won|void)\.normal$/.test(event)) t.is(to, "hot.normal", from);
   }
 });
 
@@ -185,7 +186,7 @@ test("the start table is asked wherever a server is no member, and every verdict
       t.is(graph.steps.find((step) => step.from === from && step.event === event)?.to, to, `${from} ${event}`);
   for (const { to, event, from } of taken)
     if (to === "consulting")
-      t.true(["recovering", "claiming", "renewing", "following"].includes(from.split(".")[0] ?? ""), event);
+      t.true(["recovering", "claiming", "renewing", "following", "leaving"].includes(from.split(".")[0] ?? ""), event);
 });
 
 test("a planned switch has no degraded moment: intake is held, and both sides end normal or where they were", (t) => {

@@ -49,6 +49,7 @@ const plans: Partial<Record<Moment, Partial<SeedPlan>>> = {
   "new history": { faultClass: "beyond", faultMs: aimedFaultMs, faults: ["killAll"] },
   "operator: recovered by force": { faultClass: "beyond", faultMs: aimedFaultMs, faults: ["recoverByForce"] },
   "clean stop of all": { stopsAtEnd: true },
+  "clean stop while one joins": { ...within, faults: ["flap"], stopsAtEnd: true },
   "uncommitted tail dropped": { ...within, faults: ["split"] },
 };
 

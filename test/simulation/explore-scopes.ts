@@ -23,7 +23,7 @@ export const inheriting = inOrder(
   "miss beta alpha, miss gamma alpha, land beta-1.1, answer beta-1.1, read alpha 5, give alpha heartbeat",
 );
 /** beta follows alpha, which is alone; its confirms of everything are on their way. */
-const confirming = [
+export const confirming = [
   ...joining,
   ...inOrder(
     "read beta 4, look alpha, look beta, give beta heartbeat, give alpha heartbeat, look beta",
@@ -66,6 +66,7 @@ export const scopes: readonly ExploredScope[] = [
     true,
   ),
   scope("three servers, a record", { servers: three, requests: 1 }, true),
+  scope("a server is about to be taken in, and both are told to stop", { after: confirming, stops: 2 }, true),
 
   scope("three records, a crash, a silence, an answer that does not come in time", {
     requests: 3,
@@ -109,7 +110,20 @@ export const scopes: readonly ExploredScope[] = [
     silences: 1,
     timeouts: 1,
   }),
+  scope("both are told to stop, a crash", { requests: 1, stops: 2, crashes: 1 }),
   scope("a server joins, and one is told to stop", { after: joining, stops: 1 }),
+  scope("a server joins, both are told to stop, a crash", { after: joining, stops: 2, crashes: 1 }),
+  scope("a server is about to be taken in, one is told to stop, a silence", {
+    after: confirming,
+    stops: 1,
+    silences: 1,
+  }),
+  scope("a server joins while the base is moved, both are told to stop, a crash", {
+    after: rebasing,
+    stops: 2,
+    bases: 1,
+    crashes: 1,
+  }),
   scope("a server comes back with a record that was never committed, another record", { after: forked, requests: 1 }),
   scope("a server joins while the base is moved, one is told to stop", { after: rebasing, stops: 1, bases: 1 }),
   scope("a disk fails, a crash", { requests: 1, diskFailures: 1, crashes: 1 }),

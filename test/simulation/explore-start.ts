@@ -28,20 +28,29 @@ function happen(world: SmallWorld, event: string): void {
   } else world.take(event);
 }
 
-/** Whatever is ordinary happens, in rounds, until a round changes nothing. */
-function settle(world: SmallWorld): void {
+/**
+ * Whatever is ordinary happens, in rounds, until a round changes nothing. `isEnough`: asked before each round, with the state
+ * that the world is in.
+ */
+export function settle(world: SmallWorld, isEnough: (facts: string) => boolean = () => false): void {
   let before = "";
-  for (let round = 0; String(world.facts) !== before; round += 1) {
+  for (let round = 0; ; round += 1) {
+    const facts = String(world.facts);
+    if (facts === before || isEnough(facts)) return;
     if (round > maxRounds) throw new Error("there is no end of what is ordinary");
-    before = String(world.facts);
+    before = facts;
     for (const choice of ordinary(world))
-      if (!isOfTheDead(choice, world) && ordinary(world).includes(choice)) world.take(choice);
+      if (ordinary(world).includes(choice) && !isOfTheDead(choice, world)) world.take(choice);
   }
 }
 
-/** A message of a server that is down: it may come again and again, and would bring its sender back for a moment each time. */
+/** Of a server that is down: a message may come again and again, and would bring its sender back for a moment each time. */
 function isOfTheDead(choice: string, world: SmallWorld): boolean {
-  const [what, , id] = choice.split(" ");
+  const [what, which = "", id] = choice.split(" ");
+  if (what === "land") {
+    const { by, incarnation } = world.registry.byName(which);
+    return world.server(by).replica?.self !== incarnation;
+  }
   if (what !== "hear" && what !== "deliver") return false;
   return world.server(world.letter(Number(id)).from).replica === null;
 }

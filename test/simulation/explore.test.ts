@@ -4,7 +4,7 @@ import test from "ava";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 import { type ExploreOptions, explore } from "./explore.ts";
 import type { Bounds } from "./explore-bounds.ts";
-import { forked, joining, scopes, unaware } from "./explore-scopes.ts";
+import { confirming, forked, joining, scopes, unaware } from "./explore-scopes.ts";
 import { Visited } from "./explore-visited.ts";
 
 const pair = ["alpha", "beta"];
@@ -75,6 +75,18 @@ const broken: [name: string, bounds: Partial<Bounds>, rules: Partial<Rules>, fou
     { after: joining, stops: 1 },
     { mayExit: (isNamed) => !isNamed },
     /clean stop: beta-2/,
+  ],
+  [
+    "a joiner that stops waits for a primary that is gone (clean stop)",
+    { after: joining, stops: 2 },
+    { mayLetItselfGo: () => false },
+    /clean stop: told to stop, and without an end: beta-2/,
+  ],
+  [
+    "one that let itself go is taken in on the record that says so (rule 8, clean stop)",
+    { after: confirming, stops: 1, silences: 1 },
+    { mayTakeIn: () => true },
+    /clean stop: beta-2 has exited/,
   ],
   [
     "a joiner is added while it holds only part (rule 8)",

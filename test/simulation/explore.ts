@@ -1,10 +1,11 @@
 /**
  * Explores the replica alone: from two (or three) servers in normal mode, every order of messages, disk jobs, answers of the
  * registry, crashes and silences within bounds, to the end or to a limit. What always holds: states with equal facts
- * (explore-world.ts) are visited once; the path to a violation is the shortest when the breadth is explored first.
+ * (explore-world.ts) are visited once; from each, servers that were told to stop come to their end (explore-ends.ts); the path to a violation is the shortest when the breadth is explored first.
  */
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 import { type Bounds, noBounds } from "./explore-bounds.ts";
+import { Ends } from "./explore-ends.ts";
 import { Scope } from "./explore-scope.ts";
 import { letsGo } from "./explore-stale.ts";
 import { startOf } from "./explore-start.ts";
@@ -73,6 +74,7 @@ export function explore(bounds: Partial<Bounds> & Pick<Bounds, "servers">, optio
   const visited = new Visited(start.facts.length);
   visited.add(start.facts);
   options.onState?.(start);
+  const ends = new Ends();
   let open: Reached[] = [{ world: start, path: null }];
   let next: Reached[] = first === "breadth" ? [] : open;
   let steps = 0;
@@ -103,13 +105,16 @@ export function explore(bounds: Partial<Bounds> & Pick<Bounds, "servers">, optio
       const longer: Path = { choice, before: path, length };
       const then = world.clone();
       steps += 1;
+      let isNew = false;
       try {
         then.take(choice);
+        isNew = visited.add(then.facts);
+        if (isNew) ends.check(then);
       } catch (error) {
         const choices = choicesTo(longer);
         return end({ text: (error as Error).message, path: inWords(start, choices), choices });
       }
-      if (!visited.add(then.facts)) continue;
+      if (!isNew) continue;
       depth = Math.max(depth, length);
       options.onState?.(then);
       next.push({ world: then, path: longer });

@@ -76,6 +76,7 @@ export const momentNames = [
   "request refused",
   "query answered",
   "clean stop of all",
+  "clean stop while one joins",
   "duplicate of a pending request",
   "both links deliver",
   "mirror changed links",

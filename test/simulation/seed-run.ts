@@ -61,6 +61,7 @@ const serverCounts = ["two servers", "three servers", "four servers"] as const;
 const startWithinMs = 20_000;
 const recoverWithinMs = 90_000;
 const drainWithinMs = 60_000;
+const joinWithinMs = 20_000;
 /** After the last answer: what is still on its way, late copies, a flush. */
 const quietMs = 1_500;
 /** A reader of results whose questions were in vain asks again after as much as 20 s. */
@@ -201,20 +202,38 @@ class SeedRun {
     return (integrator.last.get(history) ?? 0) >= number;
   }
 
-  /** A clean stop of all, in any order, then a start: nothing is lost (situation 24). */
+  /** A clean stop of all, in any order, one perhaps while it joins, then a start: nothing is lost (situations 24, 65). */
   async #stopAndStart(others: Participants): Promise<void> {
     const { scheduler } = this.#sim;
+    const rng = this.#rng.stream("stop while one joins");
+    const isJoining = rng.chance(0.5) && (await this.#letOneJoin(rng));
+    if (isJoining) this.#moments.count("clean stop while one joins");
     this.#moments.count("clean stop of all");
     for (const name of this.#rng.shuffle([...this.#cluster.names])) {
       this.#sim.tell(name, "is told to stop", "life");
       this.#cluster.stop(name);
-      if (this.#rng.chance(0.5)) await scheduler.run(scheduler.nowMs + this.#rng.between(0, 2_000));
+      const waitMs = this.#rng.chance(0.5) ? this.#rng.between(0, 2_000) : 0;
+      if (waitMs > 0) await scheduler.run(scheduler.nowMs + (isJoining ? waitMs / 100 : waitMs));
     }
+    const name = rng.pick(this.#cluster.names);
+    if (rng.chance(0.3) && this.#cluster.mayCrash(name)) this.#cluster.takeAway(name, "process");
     await scheduler.run(scheduler.nowMs + recoverWithinMs, () => this.#cluster.allEnded());
     if (!this.#cluster.allEnded()) this.#fail("clean stop", "a server that was told to stop still runs");
     this.#cluster.startAll();
     await scheduler.run(scheduler.nowMs + recoverWithinMs, () => this.#cluster.isWhole());
     await this.#drain(others);
+  }
+
+  /** One dies and comes back: true when it is about to be taken in. */
+  async #letOneJoin(rng: Rng): Promise<boolean> {
+    const { scheduler } = this.#sim;
+    const name = rng.pick(this.#cluster.names);
+    if (!this.#cluster.mayCrash(name)) return false;
+    this.#cluster.kill(name, "process");
+    const isJoining = () => this.#cluster.state(name) === "following.joining";
+    await scheduler.run(scheduler.nowMs + joinWithinMs, isJoining);
+    await scheduler.run(scheduler.nowMs + rng.between(0, 1.5));
+    return isJoining();
   }
 
   #onState(server: string, state: string): void {

@@ -1,5 +1,5 @@
 /** Who may speak for the service: incarnations, fences, configurations, the registry, the start table, stops and switches. */
-import { inheriting, rebasing } from "../explore-scopes.ts";
+import { confirming, inheriting, rebasing } from "../explore-scopes.ts";
 import { deposals, type Mutation, pair, races, three, totalLoss, within } from "./mutation.ts";
 import { firstWhereNothingIs, takingOneLinkForBoth, takingSilenceForLoss, withoutTheKernelsWord } from "./worlds.ts";
 
@@ -206,6 +206,18 @@ export const membershipMutations: readonly Mutation[] = [
     rule: "clean stop",
     rules: { mayExit: (isNamed) => !isNamed },
     plan: { ...within, faults: ["stopStart", "kill"] },
+  },
+  {
+    name: "a joiner that stops waits for a primary that is gone",
+    rule: "clean stop",
+    rules: { mayLetItselfGo: () => false },
+    scope: { servers: pair.servers, after: confirming, stops: 2 },
+  },
+  {
+    name: "one that let itself go is taken in on the record that says so",
+    rule: "clean stop",
+    rules: { mayTakeIn: () => true },
+    scope: { servers: pair.servers, after: confirming, stops: 1, silences: 1 },
   },
   {
     name: "the role is offered before everything is committed, and taken by one that lacks the end",
