@@ -4,7 +4,7 @@
  * again from the last confirmed record (rule 4); what is sent and not confirmed is bounded (rules 10, 15); no message is larger
  * than its link takes now: batches are cut to it, and a record that does not fit is not sent by it.
  */
-import { type Confirm, type Follow, payloadFieldsBytes } from "../codec/message.ts";
+import type { Confirm, Follow } from "../codec/message.ts";
 import { RecordReader } from "../codec/record.ts";
 import { fitting, type LogBatch, sliceThrough } from "../log/batch.ts";
 import type { EpochEnd } from "../log/memory-log.ts";
@@ -124,8 +124,8 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
 }
 
 /** Bytes of records that one message may carry to this peer. */
-export function roomTo(peer: Peer, link: LinkName, { limits }: ReplicaView): number {
-  return Math.min(limits.maxBatchBytes, peer.maxFrameBytes[link] - payloadFieldsBytes);
+export function roomTo(peer: Peer, link: LinkName, { limits, rules }: ReplicaView): number {
+  return rules.mirrorRoom(limits.maxBatchBytes, peer.maxFrameBytes[link]);
 }
 
 /** Sessions that began here came to nothing, and another one would not come further: a member is left out instead. */

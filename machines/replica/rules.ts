@@ -5,7 +5,7 @@
 import { type Ancestor, maxAncestors } from "../../schemas/checkpoint.ts";
 import type { Member, Position, RegistryRecord } from "../../schemas/registry.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { type Confirm, type Mirror, sameMember } from "../codec/message.ts";
+import { type Confirm, type Mirror, payloadFieldsBytes, sameMember } from "../codec/message.ts";
 import type { LogBatch } from "../log/batch.ts";
 import { type Configuration, commitPoint, isAlone, otherMembers } from "../log/commit.ts";
 
@@ -220,6 +220,9 @@ export const shippedRules = {
 
   /** Rule 15: past the limit a request is refused, never kept waiting. */
   isFull: (count: number, limit: number): boolean => count >= limit,
+  /** Rule 15: a mirror is no larger than a batch may be, nor than its link takes to that peer now. */
+  mirrorRoom: (maxBatchBytes: number, maxFrameBytes: number): number =>
+    Math.min(maxBatchBytes, maxFrameBytes - payloadFieldsBytes),
   /** Rule 15: how large a record may be is known when its transaction is built. */
   recordRoom: (maxRecordBytes: number, takenBytes: number): number => Math.min(maxRecordBytes, takenBytes),
 

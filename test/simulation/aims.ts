@@ -35,6 +35,8 @@ const plans: Partial<Record<Moment, Partial<SeedPlan>>> = {
   "main link reset": { ...within, faults: ["flap"] },
   "failsafe faulty": { ...within, faults: ["failsafe"] },
   "broker crashed": { ...within, faults: ["crashBroker"] },
+  "broker takes less": { ...within, faults: ["narrowBroker"] },
+  "burst of requests": { ...within, faults: ["burst"] },
   "JetStream away": { ...within, faults: ["jetStream"] },
   "wall clock jumped": { ...within, faults: ["jumpClock"] },
   "NATS split in two": { ...within, faults: ["splitNats"], servers: serverNames.slice(0, 3) },

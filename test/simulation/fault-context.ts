@@ -22,6 +22,8 @@ export interface FaultContext {
   readonly moments: Moments;
   readonly operator: Operator;
   readonly integrator: SimProcess;
+  /** A client sends so many requests at once. */
+  readonly burst: (requests: number) => void;
   /** Of this occurrence alone: leaving another one out changes nothing here. */
   readonly rng: Rng;
   /** Of this occurrence, as `--only` names it. */

@@ -24,6 +24,7 @@ function planFor(options: { only?: readonly number[]; forMs?: number; kinds?: re
     cluster,
     moments,
     operator,
+    burst: () => {},
     integrator: sim.startProcess("integrator"),
     rng: sim.rng.stream("faults"),
     faultClass: "within",

@@ -112,6 +112,7 @@ export class FaultPlan {
     Object.assign(sim.registryFaults, { lostAnswerChance: 0, lateChance: 0, lostCallChance: 0 });
     sim.broker.lossChance = 0;
     if (!sim.broker.isUp) sim.broker.restart();
+    sim.broker.widen();
     sim.broker.join();
     sim.broker.maxUnread.clear();
     sim.registry.staleReads = null;

@@ -1,6 +1,6 @@
 /** What a cluster of NATS servers can do beyond going away: split in two (situation 38), and answer from an old leader (12). */
-import { type FaultContext, type FaultKind, later, outageMs } from "./fault-context.ts";
-import { brokerHost } from "./sim-broker.ts";
+import { cut, type FaultContext, type FaultKind, later, outageMs } from "./fault-context.ts";
+import { brokerHost, usualLimits } from "./sim-broker.ts";
 
 /** Of clients and integrators; servers are spread so that both sides have one. */
 const minorityChance = 0.3;
@@ -33,7 +33,42 @@ function staleReads(context: FaultContext): void {
   });
 }
 
+const burstRequests = 150;
+
+/** A client sends many requests at once: one turn makes more records than one message takes (situation 56). */
+function burst(context: FaultContext): void {
+  context.moments.count("burst of requests");
+  context.sim.tell("a client", `sends ${burstRequests} requests at once`);
+  context.burst(burstRequests);
+}
+
+/** The broker comes back and takes smaller messages, while it is all that two servers have; bursts before and after. */
+function narrowBroker(context: FaultContext): void {
+  const { sim, cluster, rng, moments, suspicionMs } = context;
+  const { broker } = sim;
+  const primary = cluster.record?.primary.server;
+  if (!broker.isUp || broker.limits !== usualLimits || primary === undefined) return;
+  const payloadBytes = rng.pick([4, 8, 24]) * 1024;
+  broker.limits = { ...usualLimits, payloadBytes };
+  const forMs = suspicionMs * rng.between(2, 6);
+  moments.count("broker takes less");
+  sim.tell(brokerHost, `dies, and is back with a max_payload of ${payloadBytes} for ${forMs.toFixed(0)} ms`);
+  const peers = cluster.names.filter((name) => name !== primary);
+  const ways = peers.flatMap((peer): [string, string][] => [
+    [`main:${primary}`, `main:${peer}`],
+    [`main:${peer}`, `main:${primary}`],
+  ]);
+  cut(context, ways, forMs);
+  broker.crash();
+  const backMs = rng.between(0.1, 0.5) * suspicionMs;
+  later(context, backMs, () => broker.restart());
+  for (const part of [0.2, 0.6]) later(context, backMs + part * (forMs - backMs), () => context.burst(burstRequests));
+  later(context, forMs + rng.between(0, suspicionMs), () => broker.widen());
+}
+
 export const natsFaults: readonly FaultKind[] = [
   { name: "splitNats", class: "within", meanGapMs: 2_500, run: splitNats },
+  { name: "burst", class: "within", meanGapMs: 4_000, run: burst },
+  { name: "narrowBroker", class: "within", meanGapMs: 4_000, run: narrowBroker },
   { name: "staleReads", class: "within", meanGapMs: 2_000, run: staleReads },
 ];

@@ -34,6 +34,8 @@ export const momentNames = [
   "failsafe faulty",
   "NATS cut from one server",
   "broker crashed",
+  "broker takes less",
+  "burst of requests",
   "JetStream away",
   "wall clock jumped",
   "NATS split in two",

@@ -25,12 +25,14 @@ export class Participants {
   readonly #recorder: Recorder;
   readonly #moments: Moments;
   readonly #workload: Workload;
+  readonly #maxInFlight: number;
 
   constructor(sim: SimWorld, plan: SeedPlan, workload: Workload, recorder: Recorder, moments: Moments) {
     this.#sim = sim;
     this.#recorder = recorder;
     this.#moments = moments;
     this.#workload = workload;
+    this.#maxInFlight = plan.limits.maxInFlight ?? Number.POSITIVE_INFINITY;
     this.#startClients(plan);
     [this.integrator, this.integratorProcess] = this.#startIntegrator();
     this.operator = this.#startOperator();
@@ -39,6 +41,12 @@ export class Participants {
   /** All have their answers. */
   get isQuiet(): boolean {
     return this.clients.every((client) => client.unanswered === 0);
+  }
+
+  /** One client sends so many at once, whatever it has sent already; fewer where few are taken, for they all are to be answered. */
+  burst(requests: number): void {
+    const client = this.clients.find((one) => one instanceof RawClient);
+    if (client instanceof RawClient) client.burst(Math.min(requests, 4 * this.#maxInFlight));
   }
 
   /** Everybody asks once more, and nothing after that. */

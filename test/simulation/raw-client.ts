@@ -100,6 +100,11 @@ export class RawClient {
     this.#make(0);
   }
 
+  burst(requests: number): void {
+    if (this.#isStopping) return;
+    for (let made = 0; made < requests; made += 1) this.#make(0);
+  }
+
   #nextLater(): void {
     const { clock, rng, style } = this.#options;
     clock.after(rng.exponential(style.meanGapMs), () => {

@@ -73,6 +73,7 @@ function limitsOf(rng: Rng, { suspicionMs }: SeedPlan): Partial<Limits> {
   const patient = Math.max(1_000, 2 * suspicionMs);
   const isNarrow = rng.chance(1 / 3);
   const isForgetful = rng.chance(1 / 4);
+  const hasSmallBatches = isNarrow && rng.stream("batches").chance(1 / 4);
   return {
     maxInFlight: rng.pick([65_536, 65_536, 16, 3]),
     maxWaitingRefusals: rng.pick([4_096, 4_096, 4]),
@@ -82,5 +83,6 @@ function limitsOf(rng: Rng, { suspicionMs }: SeedPlan): Partial<Limits> {
     cautionMs: rng.pick([50, 50, 0, 1_000]),
     ...(isForgetful ? { rememberMs: 10_000, maxFutureMs: 9_000 } : {}),
     handlerMs: rng.pick([5_000, 300]),
+    ...(hasSmallBatches ? { maxBatchBytes: 8 * KiB } : {}),
   };
 }

@@ -8,6 +8,7 @@
 import { Recorder } from "../../deploy/drill/recorder.ts";
 import { type CheckReport, checkHistory } from "../../machines/checker/check.ts";
 import type { Violation } from "../../machines/checker/history.ts";
+import { Limits } from "../../schemas/settings.ts";
 import { Announcements } from "./announcements.ts";
 import { clientMoments } from "./client-moments.ts";
 import { Cluster } from "./cluster.ts";
@@ -56,6 +57,8 @@ export interface SeedReport {
   readonly history: string;
 }
 
+/** Of a message between servers, besides records: less than a real main link allows, so that more is found out. */
+const fieldsBytes = 16 * 1024;
 const maxStoryLines = 34;
 const serverCounts = ["two servers", "three servers", "four servers"] as const;
 const startWithinMs = 20_000;
@@ -88,8 +91,10 @@ class SeedRun {
   constructor(plan: SeedPlan, options: SeedOptions) {
     this.#plan = plan;
     this.#workload = workloads[plan.workload];
+    const { maxBatchBytes } = Limits.parse(plan.limits);
     this.#sim = new SimWorld({
       seed: plan.seed,
+      maxFrameBytes: maxBatchBytes + fieldsBytes,
       service: "sim",
       servers: plan.servers,
       registryTimeoutMs: plan.registryTimeoutMs,
@@ -156,6 +161,7 @@ class SeedRun {
       cluster: this.#cluster,
       moments: this.#moments,
       operator: others.operator,
+      burst: (requests) => others.burst(requests),
       integrator: others.integratorProcess,
       rng: this.#sim.rng.stream("faults"),
       faultClass,

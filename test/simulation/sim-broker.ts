@@ -138,6 +138,14 @@ export class SimBroker {
     this.isUp = true;
   }
 
+  /** It comes back with its usual configuration. */
+  widen(): void {
+    if (this.limits === usualLimits) return;
+    this.limits = usualLimits;
+    this.crash();
+    this.restart();
+  }
+
   /** Everybody who is connected. */
   get hosts(): readonly string[] {
     return [...new Set([...this.#connections].map(({ client }) => client.host))];

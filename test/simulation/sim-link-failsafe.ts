@@ -79,7 +79,7 @@ export class SimLinkFailsafe implements Link {
     if (!this.#process.boundary("link.failsafe.send", "before")) return false;
     if (this.#handlers === null || !this.#told.has(peer) || !this.#client.isConnected) return false;
     const frame = join(parts);
-    if (frame.length > this.maxFrameBytes() || this.#client.waitingBytes > maxWaitingBytes) return false;
+    if (frame.length > this.maxFrameBytes(peer) || this.#client.waitingBytes > maxWaitingBytes) return false;
     this.#sendFaulty(peer, frame);
     return this.#process.boundary("link.failsafe.send", "after");
   }
@@ -88,7 +88,7 @@ export class SimLinkFailsafe implements Link {
     return this.#told.has(peer) ? this.#client.waitingBytes : 0;
   }
 
-  maxFrameBytes(): number {
+  maxFrameBytes(_peer: string): number {
     return this.#client.payloadBytes - messageRoomBytes;
   }
 

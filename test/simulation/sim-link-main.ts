@@ -11,7 +11,6 @@ import { Pipe, type SimNetwork } from "./sim-network.ts";
 import type { KillKind, SimProcess } from "./sim-process.ts";
 
 const dialMs = 40;
-const maxFrameBytes = 16 * 1024 * 1024;
 /** Past this, `send` returns false. */
 const maxWaitingBytes = 4 * 1024 * 1024;
 
@@ -148,9 +147,18 @@ export class SimLinkMain implements Link {
   readonly #rng: Rng;
   readonly #connections = new Map<string, Connection>();
   readonly #told = new Map<string, "up" | LinkDownReason>();
+  readonly #maxFrameBytes: number;
   #handlers: LinkHandlers | null = null;
 
-  constructor(process: SimProcess, server: string, peers: readonly string[], net: SimMainNetwork, rng: Rng) {
+  constructor(
+    process: SimProcess,
+    server: string,
+    peers: readonly string[],
+    net: SimMainNetwork,
+    rng: Rng,
+    maxFrameBytes: number,
+  ) {
+    this.#maxFrameBytes = maxFrameBytes;
     this.process = process;
     this.server = server;
     this.way = `main:${server}`;
@@ -175,7 +183,7 @@ export class SimLinkMain implements Link {
     if (connection === undefined) return false;
     const frame = join(parts);
     const pipe = connection.from(this);
-    if (frame.length > maxFrameBytes || pipe.waitingBytes > maxWaitingBytes) return false;
+    if (frame.length > this.#maxFrameBytes || pipe.waitingBytes > maxWaitingBytes) return false;
     this.process.scheduler.trace(frame);
     pipe.send(frame, frame.length);
     return this.process.boundary("link.main.send", "after");
@@ -185,8 +193,8 @@ export class SimLinkMain implements Link {
     return this.#connections.get(peer)?.from(this).waitingBytes ?? 0;
   }
 
-  maxFrameBytes(): number {
-    return maxFrameBytes;
+  maxFrameBytes(_peer: string): number {
+    return this.#maxFrameBytes;
   }
 
   stop(): Promise<void> {

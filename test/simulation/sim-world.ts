@@ -25,6 +25,8 @@ import {
 import { SimStore } from "./sim-store.ts";
 import { Story, type StoryKind } from "./story.ts";
 
+const usualFrameBytes = 16 * 1024 * 1024;
+
 export interface SimHost {
   readonly name: string;
   readonly disk: SimDisk;
@@ -39,6 +41,8 @@ export interface SimWorldOptions {
   readonly service: string;
   readonly servers: readonly string[];
   readonly registryTimeoutMs?: number;
+  /** Largest frame on a main link. */
+  readonly maxFrameBytes?: number;
 }
 
 /** Who hears of what happens, beside the story. */
@@ -97,14 +101,14 @@ export class SimWorld implements ProcessWatcher, RegistryWatcher {
   /** All that one process sees of the world. */
   world(process: SimProcess): World {
     const host = this.host(process.host);
-    const { service, servers } = this.options;
+    const { service, servers, maxFrameBytes = usualFrameBytes } = this.options;
     const peers = servers.filter((server) => server !== host.name);
     const stream = (name: string) => this.rng.stream(`${name} ${process.name}`);
     const client = this.natsClient(process);
     const { failsafeFaults: faults, broker } = this;
     return {
       clock: new SimClock(process, stream("clock"), host.wall),
-      main: new SimLinkMain(process, host.name, peers, this.mainNetwork, stream("main")),
+      main: new SimLinkMain(process, host.name, peers, this.mainNetwork, stream("main"), maxFrameBytes),
       failsafe: new SimLinkFailsafe({
         process,
         service,

@@ -77,6 +77,17 @@ export const requestMutations: readonly Mutation[] = [
     plan: { ...pair, workload: "exchange", faults: ["flap"], limits: { maxRequestBytes: 400, maxRecordBytes: 1_024 } },
   },
   {
+    name: "mirrors take no notice of what their link takes",
+    rule: "15",
+    rules: { mirrorRoom: () => Number.POSITIVE_INFINITY },
+    plan: {
+      ...pair,
+      workload: "exchange",
+      faults: ["burst", "narrowBroker"],
+      limits: { maxRequestBytes: 512, maxRecordBytes: 1_024, maxBatchBytes: 64 * 1_024 },
+    },
+  },
+  {
     name: "a resumed request does everything again",
     rule: "16",
     rules: { completed: () => [] },
