@@ -7,6 +7,7 @@
 import type { Outbox, SavedEpochs } from "../machines/replica/outbox.ts";
 import { Replica } from "../machines/replica/replica.ts";
 import { type Rules, shippedRules } from "../machines/replica/rules.ts";
+import type { LastWords } from "../schemas/death.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { subjects } from "../schemas/subjects.ts";
 import { Stage } from "./actor.ts";
@@ -35,6 +36,8 @@ export interface LifeOptions {
   /** Only for those who break a rule on purpose. */
   readonly rules?: Rules;
   readonly observer?: Observer;
+  /** What ended servers of this service, as far as this process was told. */
+  readonly lastWords?: readonly LastWords[];
   /** Names each life; a random id if it is not given. */
   readonly nameIncarnation?: () => string;
 }
@@ -187,6 +190,7 @@ export class Life {
         loaded.recovered,
         world.clock.nowMs(),
       );
+      for (const words of this.#options.lastWords ?? []) this.replica.onLastWords(words, world.clock.nowMs());
       if (this.#options.observer !== undefined) this.#watcher = new Watcher(this.#options.observer, this.#replica);
       this.#stage.input(() => this.#start());
     } catch (error) {
@@ -259,7 +263,7 @@ export class Life {
         this.#saveEpoch(entry);
         return;
       case "saveHistory":
-        stage.watch(saveHistory(checkpoint, entry), ignore, ignore);
+        stage.watch(checkpoint.saveMeta({ history: entry.history }), ignore, ignore);
         return;
       case "truncate":
         stage.watch(checkpoint.truncate(entry.after), ignore, ignore);
@@ -390,16 +394,12 @@ export class Life {
   onUp(kind: LinkKind, peer: string): void {
     this.#input(() => this.#replication.onUp(kind, peer));
   }
+  onLastWords(words: LastWords): void {
+    this.#input((replica) => replica.onLastWords(words, this.#options.world.clock.nowMs()));
+  }
   onDown(kind: LinkKind, peer: string, reason: Parameters<ReplicationActor["onDown"]>[2]): void {
     this.#input(() => this.#replication.onDown(kind, peer, reason));
   }
-}
-
-function saveHistory(
-  checkpoint: Checkpoint,
-  { history, ancestors }: Extract<Outbox, { type: "saveHistory" }>,
-): Promise<void> {
-  return checkpoint.saveMeta({ history, ancestors: [...ancestors] });
 }
 
 function ignore(): void {}

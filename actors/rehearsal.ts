@@ -16,6 +16,7 @@ import { subjects } from "../schemas/subjects.ts";
 import { BodyParser } from "./application/body.ts";
 import { type Application, schemaDigest } from "./application/define.ts";
 import { parseQuery, parseRequest } from "./application/front.ts";
+import { noWatchdog } from "./world/ports.ts";
 
 /** Steps are worked out once and remembered (machines/step.ts). */
 const ways: readonly (readonly LifecycleEvent["type"][])[] = [
@@ -50,7 +51,8 @@ function parseSomething(application: Application, { service, limits }: Settings)
     data: Buffer.from(JSON.stringify({ client, id: "1", body: {}, ...fields })),
   });
   const isSent = { issuedAt: 1, after: "0", resend: true };
-  parseRequest(read(subjects.request(service, "", client), isSent), parser, limits.maxRequestBytes);
+  const guard = { watchdog: noWatchdog, endedByBody: () => false };
+  parseRequest(read(subjects.request(service, "", client), isSent), parser, limits.maxRequestBytes, guard);
   parseQuery(read(subjects.query(service, "", client), {}), limits.maxRequestBytes);
 }
 
@@ -59,16 +61,7 @@ function makeReplica({ service, server, servers, limits, confirm, afterTotalLoss
   const self = { server, incarnation: client };
   const requests = new RequestTable({ through: 0, resultNumber: 0 });
   const registry = { epochSeen: 0, memberEpoch: 0, syncedEpoch: 0, record: null };
-  const recovered = {
-    life: 1,
-    disk: "",
-    history: "",
-    ancestors: [],
-    ...registry,
-    committed: 0,
-    published: 0,
-    oldestOnDisk: 1,
-  };
+  const recovered = { life: 1, disk: "", history: "", ...registry, committed: 0, published: 0, oldestOnDisk: 1 };
   return new Replica(
     { self, service, servers: names, schema, limits, confirm, afterTotalLoss },
     { ...recovered, log: new MemoryLog(), requests },

@@ -3,6 +3,10 @@
  * new life, under a new incarnation, whenever the replica says so (rule 7, after a snapshot). What always holds: one life
  * at a time; the server ends on purpose, or with the error that ended its life.
  */
+import { describeLastWords, type LastWords } from "../schemas/death.ts";
+import { subjects } from "../schemas/subjects.ts";
+import { messageOf } from "./application/errors.ts";
+import { BoundedLines, stackOf } from "./bounded-lines.ts";
 import { Life, type LifeEnd, type LifeOptions } from "./life.ts";
 import { Troubles } from "./operator/troubles.ts";
 import type { Link } from "./world/ports.ts";
@@ -14,21 +18,51 @@ export interface ServerHandle {
   /** Asks for a clean stop; `ended` tells when. */
   stop(): void;
   readonly ended: Promise<ServerEnd>;
+  /** A promise of the application's was rejected, and nobody waits for it: counted, logged, shown, survived. */
+  onFloatingRejection(error: unknown): void;
   /** The present life; null before the first and after the last. */
   readonly life: Life | null;
 }
 
+const maxLastWords = 64;
+
 export function startServer(options: ServerOptions): ServerHandle {
   const { world } = options;
   const troubles = new Troubles(world.clock, world.log);
+  /** What ended servers, by the life that it ended. */
+  const lastWords = new Map<string, LastWords>();
   let life: Life | null = null;
   let isStopping = false;
+  let rejections = 0;
+  const rejectionLines = new BoundedLines(world.clock);
+
+  const onLastWords = (words: LastWords) => {
+    if (lastWords.has(words.life)) return;
+    lastWords.set(words.life, words);
+    const [oldest] = lastWords.keys();
+    if (lastWords.size > maxLastWords && oldest !== undefined) lastWords.delete(oldest);
+    world.log.warn(
+      { lastWords: words },
+      `server ${words.server} was ended by its watchdog: ${describeLastWords(words)}`,
+    );
+    life?.onLastWords(words);
+  };
+  /** The process before this one was ended by its watchdog: whoever was there to hear it may be gone by now. */
+  const passOn = () => {
+    const words = world.watchdog?.lastWords ?? null;
+    if (words === null) return;
+    onLastWords(words);
+    const { service, server, servers } = options.settings;
+    const notice = Buffer.from(JSON.stringify({ server, life: words.life, lastWords: words }));
+    for (const { name } of servers) if (name !== server) world.bus.publish(subjects.deaths(service, name), notice);
+  };
 
   const listen = (link: Link) =>
     link.start({
       onUp: (peer) => life?.onUp(link.kind, peer),
       onDown: (peer, reason) => life?.onDown(link.kind, peer, reason),
       onFrame: (peer, frame) => life?.onFrame(link.kind, peer, frame),
+      onLastWords,
     });
 
   const run = async (): Promise<ServerEnd> => {
@@ -37,9 +71,10 @@ export function startServer(options: ServerOptions): ServerHandle {
       await world.bus.start((connected) => life?.onBus(connected));
       await listen(world.failsafe);
       await listen(world.main);
+      passOn();
       for (;;) {
         if (isStopping) return { reason: "exit" };
-        life = new Life({ ...options, troubles });
+        life = new Life({ ...options, troubles, lastWords: [...lastWords.values()] });
         const end = await life.begin();
         life = null;
         if (end.reason !== "restart") return end;
@@ -63,6 +98,13 @@ export function startServer(options: ServerOptions): ServerHandle {
     stop: () => {
       isStopping = true;
       life?.stop();
+    },
+    onFloatingRejection: (error) => {
+      rejections += 1;
+      const said = `${rejections} of the application's promises were rejected and nobody waited for them; the last: ${messageOf(error)}`;
+      const more = rejectionLines.next();
+      if (more !== null) world.log.error({ stack: stackOf(error), ...more }, said);
+      troubles.set("application.rejection", said);
     },
   };
 }

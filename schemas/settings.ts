@@ -47,6 +47,11 @@ export const Limits = z.strictObject({
   stalledBackupMs: ms(1_000, 50, 600_000),
   maxUnsyncedBytes: count(8 * MiB, 4 * KiB, 1024 * MiB),
   handlerMs: ms(5_000, 10, 600_000),
+  /**
+   * How long one call of the application's code may keep the thread busy, in ms of the thread's own time on a core. Then its
+   * process is ended, and the other server goes on (rule 17).
+   */
+  maxBlockedMs: ms(5_000, 100, 600_000),
   /** How long after going hot a request gets an attempt record before it is run (rule 17). */
   cautionMs: ms(1_000, 0, 600_000),
   /** How far in the future a client's `issuedAt` may lie. */

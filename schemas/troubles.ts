@@ -38,6 +38,10 @@ export const troubleKinds = {
   "broker.omitted": { says: "replies or results are larger than the broker takes", costs: "nothing" },
   "broker.cutOff": { says: "the broker ends this server's connections again and again", costs: "failover" },
   "stream.answers": { says: "a JetStream stream answers clients before the service does", costs: "service" },
+  "application.rejection": {
+    says: "promises of the application were rejected and nobody waited for them",
+    costs: "nothing",
+  },
   "intake.paused": { says: "an operator paused the intake of requests", costs: "service" },
   "log.lost": { says: "lines of the log cannot be written", costs: "nothing" },
   // What no server can say of itself: `twinlog status` sees it from outside.

@@ -21,10 +21,21 @@ import { duplicateHeaders } from "../../schemas/envelope.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { mayAnswerTo, subjects } from "../../schemas/subjects.ts";
 import type { Actor, Stage } from "../actor.ts";
-import type { BusFault, BusHeaders, BusMessage, Subscription, World } from "../world/ports.ts";
+import { BoundedLines, stackOf } from "../bounded-lines.ts";
+import {
+  type BusFault,
+  type BusHeaders,
+  type BusMessage,
+  noWatchdog,
+  type Subscription,
+  type Watchdog,
+  type World,
+} from "../world/ports.ts";
 import { BodyParser } from "./body.ts";
 import type { Application } from "./define.ts";
-import { parseQuery, parseRequest } from "./front.ts";
+import { messageOf } from "./errors.ts";
+import { type DoorGuard, parseQuery, parseRequest } from "./front.ts";
+import { hashOfAny } from "./hash.ts";
 import { publishReply } from "./pieces.ts";
 import { answerNotHot, Replays } from "./replay.ts";
 import { ResultsPublisher } from "./results.ts";
@@ -80,10 +91,19 @@ export class ApplicationActor implements Actor {
   #replies = 0;
   #omittedReplies = 0;
   readonly #replays = new Replays();
+  readonly #watchdog: Watchdog;
+  readonly #guard: DoorGuard;
+  readonly #errorLines: BoundedLines;
 
   constructor(parts: ApplicationParts) {
     this.#parts = parts;
     this.#parser = new BodyParser(parts.application);
+    this.#watchdog = parts.world.watchdog ?? noWatchdog;
+    this.#guard = {
+      watchdog: this.#watchdog,
+      endedByBody: (client, id) => this.#replica.deaths.endedByBody(client, id),
+    };
+    this.#errorLines = new BoundedLines(parts.world.clock);
     this.#results = new ResultsPublisher(parts.world.bus, parts.settings.service, parts.rules);
     this.#state = new ApplicationState(parts.application);
     this.#runner = this.#makeRunner();
@@ -136,9 +156,20 @@ export class ApplicationActor implements Actor {
           stage.touch();
           return new Promise((resolve) => this.#waiting.push({ needs, resolve }));
         },
+        failed: (request, error) => this.#tellFailure(request, error),
+        onWaiting: (count, one) =>
+          this.#watchdog.onWaiting(count, one?.client ?? "", one?.id ?? "", (one?.startsAfter ?? 0) > 0),
         fatal: (error) => stage.fail(error),
       },
     });
+  }
+
+  /** For the application's author. */
+  #tellFailure({ client, id }: RunningRequest, error: unknown): void {
+    const more = this.#errorLines.next();
+    if (more === null) return;
+    const fields = { client, id, stack: stackOf(error), ...more };
+    this.#parts.world.log.warn(fields, `a handler failed: ${messageOf(error)}`);
   }
 
   // --- state ------------------------------------------------------------------------------------------------------
@@ -161,12 +192,14 @@ export class ApplicationActor implements Actor {
   /** Applies records through here; their effects are for good on this server. */
   apply(through: number): void {
     if (through <= this.#applied) return;
+    this.#watchdog.enter("view", "", "", 0, true);
     for (const batch of this.#replica.log.batches(this.#applied + 1, through)) {
       this.#reader.over(Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength), 0);
       do {
         if (this.#reader.effects.length > 0) this.#state.apply(this.#reader.effects);
       } while (this.#reader.next());
     }
+    this.#watchdog.leave();
     this.#applied = through;
   }
 
@@ -266,9 +299,10 @@ export class ApplicationActor implements Actor {
     this.#requests += 1;
     const replica = this.#replica;
     if (!replica.hot) return;
-    const parsed = parseRequest(message, this.#parser, settings.limits.maxRequestBytes);
+    const parsed = parseRequest(message, this.#parser, settings.limits.maxRequestBytes, this.#guard);
     if (!parsed.ok) {
-      if (message.reply !== "") this.#reply(message.reply, parsed.refusal);
+      if (parsed.needsProof) replica.intake.answerProven(message.reply, parsed.refusal, replica.inherited, replica);
+      else if (message.reply !== "") this.#reply(message.reply, parsed.refusal);
       return;
     }
     if (!replica.takesRequests) {
@@ -280,7 +314,9 @@ export class ApplicationActor implements Actor {
   }
 
   #run(request: RunningRequest): void {
+    this.#watchdog.enter("handler", request.client, request.id, 0, request.startsAfter > 0);
     this.#runner.run(request, request);
+    this.#watchdog.leave();
     if (!request.done) this.#replica.intake.keepRunning(request);
   }
 
@@ -299,8 +335,16 @@ export class ApplicationActor implements Actor {
       replica.intake.refuse(sender, "NOT_HOT", "the role is being handed over; ask again", replica);
       return;
     }
+    const bodyHash = hashOfAny(body);
+    if (replica.deaths.endedByQuery(bodyHash)) {
+      const sender = { client, id, replyTo: message.reply };
+      replica.intake.refuse(sender, "INVALID_REQUEST", "a server died of this query: it is not asked again", replica);
+      return;
+    }
     const sequence = replica.log.last;
+    this.#watchdog.enter("query", client, id, bodyHash, true);
     const answer = this.#runner.query(body, sequence);
+    this.#watchdog.leave();
     if (!answer.ok) {
       const told = refusal(client, id, answer.code, answer.message);
       // An error that the application threw may say what it saw: it waits like an answer.
@@ -327,8 +371,7 @@ export class ApplicationActor implements Actor {
       history,
       committed,
       lastResult: () => replica.commitment.results,
-      start: replica.own.startOf(replica.applied.requests),
-      ancestors: replica.own.ancestors,
+      start: replica.applied.requests.historyStart + 1,
       batches: committedLog,
     };
     stage.watch(this.#replays.answer(message, world.bus, source), () => {});

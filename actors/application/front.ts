@@ -8,11 +8,12 @@ import { type Arrival, refusal } from "../../machines/replica/intake.ts";
 import { Envelope, QueryEnvelope } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
 import { parseClientSubject } from "../../schemas/subjects.ts";
-import type { BusMessage } from "../world/ports.ts";
+import type { BusMessage, Watchdog } from "../world/ports.ts";
 import type { BodyParser } from "./body.ts";
 import { describeIssues } from "./json.ts";
 
-export type Parsed<T> = { ok: true; value: T } | { ok: false; refusal: Uint8Array };
+/** `needsProof`: another server might say something else (rule 5). */
+export type Parsed<T> = { ok: true; value: T } | { ok: false; refusal: Uint8Array; needsProof?: true };
 
 export interface Query {
   readonly client: string;
@@ -20,6 +21,7 @@ export interface Query {
   readonly body: unknown;
 }
 
+const bodyEndedServer = "a server died of the check of this body: it is not checked again";
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 function refused(client: string, id: string, code: ErrorCode, message: string): { ok: false; refusal: Uint8Array } {
@@ -44,7 +46,18 @@ function parseJson(message: BusMessage, maxBytes: number): Parsed<unknown> {
   }
 }
 
-export function parseRequest(message: BusMessage, parser: BodyParser, maxBytes: number): Parsed<Arrival> {
+/** What is asked before the application's own code looks at a message. `endedByBody`: it ended a server (rule 17). */
+export interface DoorGuard {
+  readonly watchdog: Watchdog;
+  endedByBody(client: string, id: string): boolean;
+}
+
+export function parseRequest(
+  message: BusMessage,
+  parser: BodyParser,
+  maxBytes: number,
+  guard: DoorGuard,
+): Parsed<Arrival> {
   const json = parseJson(message, maxBytes);
   if (!json.ok) return json;
   const envelope = Envelope.safeParse(json.value);
@@ -54,7 +67,11 @@ export function parseRequest(message: BusMessage, parser: BodyParser, maxBytes: 
   const address = parseClientSubject(message.subject);
   if (address === null || address.client !== client)
     return refused(client, id, "INVALID_REQUEST", "the subject's last token must be the envelope's client");
+  if (guard.endedByBody(client, id))
+    return { ...refused(client, id, "INVALID_REQUEST", bodyEndedServer), needsProof: true };
+  guard.watchdog.enter("body", client, id, 0, true);
   const body = parser.parse(envelope.data.body);
+  guard.watchdog.leave();
   if (!body.ok) return refused(client, id, "INVALID_REQUEST", body.message);
   if (body.key !== address.key)
     return refused(client, id, "INVALID_REQUEST", `the subject's key must be the body's: ${body.key}`);

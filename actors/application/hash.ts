@@ -17,6 +17,15 @@ export function hashOf(value: unknown): number {
   return (finish(high ^ (low >>> 13)) & 0x1fffff) * 2 ** 32 + finish(low ^ (high >>> 11));
 }
 
+/** Of any JSON; 0 where it is nested deeper than the stack. */
+export function hashOfAny(value: unknown): number {
+  try {
+    return hashOf(value);
+  } catch {
+    return 0;
+  }
+}
+
 /** Goes on from `high` and `low` with one value. */
 function mix(value: unknown): void {
   switch (typeof value) {

@@ -37,6 +37,10 @@ export interface RunnerSink<Token> {
   transaction(token: Token, record: { ordinal: number; name: string; effects: Uint8Array; value: string }): void;
   /** The end of a request; once. `outcome`: `"ok":true,"result":…` or `"ok":false,"error":{…}`, without braces. */
   final(token: Token, record: { ordinal: number; name: string; effects: Uint8Array; outcome: string }): void;
+  /** The handler threw, rejected, took too long or returned what its schema forbids: what of, for the log. `final` follows. */
+  failed(token: Token, error: unknown): void;
+  /** So many handlers wait for something; the one, where it is one. */
+  onWaiting(count: number, one: Token | undefined): void;
   /** Resolves when all that was handed over for this token is committed. */
   committed(token: Token): Promise<void>;
   /** A view threw: the state in memory cannot be trusted, nothing went out, and the server must stop. */
@@ -119,6 +123,9 @@ export class Run<Token> implements RequestContext<never, never, never> {
   }
   get isAsynchronous(): boolean {
     return this.#phase === "asynchronous";
+  }
+  get token(): Token {
+    return this.#token;
   }
 
   start(): void {
@@ -296,6 +303,7 @@ export class Run<Token> implements RequestContext<never, never, never> {
   #fail(error: unknown): void {
     if (!this.#isLive()) return;
     const ordinal = this.#held === undefined ? this.#ordinal : this.#ordinal - 1;
+    this.#bench.sink.failed(this.#token, this.#failure ?? error);
     const message = messageOf(this.#failure ?? error);
     this.#end(message);
     const outcome = `"ok":false,"error":${JSON.stringify({ code: "APPLICATION_ERROR", message, executed: true })}`;

@@ -41,7 +41,10 @@ export class HandlerRunner<Token> {
       isBuilding: false,
       isBroken: false,
       generation: 0,
-      onOver: (run) => this.#running.delete(run),
+      onOver: (run) => {
+        this.#running.delete(run);
+        this.#tellWaiting();
+      },
     };
   }
 
@@ -54,7 +57,15 @@ export class HandlerRunner<Token> {
   run(request: RunRequest, token: Token): void {
     const run = new Run(this.#bench, request, token);
     run.start();
-    if (run.isAsynchronous) this.#running.add(run);
+    if (!run.isAsynchronous) return;
+    this.#running.add(run);
+    this.#tellWaiting();
+  }
+
+  #tellWaiting(): void {
+    const { size } = this.#running;
+    const [one] = size === 1 ? this.#running : [];
+    this.#bench.sink.onWaiting(size, one?.token);
   }
 
   /** The server stops being hot: handlers that still run can change nothing from here on, and nothing is said of them. */

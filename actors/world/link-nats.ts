@@ -136,6 +136,8 @@ export class NatsLink implements Link {
   #onDeath(data: Uint8Array): void {
     const notice = readDeathNotice(data);
     if (notice === null || !this.#told.has(notice.server)) return;
+    // True of a life that is long over, too.
+    if (notice.lastWords?.server === notice.server) this.#handlers?.onLastWords?.(notice.lastWords);
     if (this.#options.onDeath?.(notice.server, notice.life) !== true) return;
     this.#options.log.info({ peer: notice.server }, "its witness says that the peer is dead");
     this.#tell(notice.server, "noResponders");

@@ -4,6 +4,7 @@
  * What always holds: callbacks are never called from inside the call that caused them (always a later turn), and
  * nothing here throws for a fault of the world: faults are values, typed errors, or silence.
  */
+import type { ApplicationCode, LastWords } from "../../schemas/death.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 
 export interface Timer {
@@ -37,6 +38,8 @@ export interface LinkHandlers {
   onDown(peer: string, reason: LinkDownReason): void;
   /** One whole frame, as it was sent; `frame` is the receiver's to keep. */
   onFrame(peer: string, frame: Uint8Array): void;
+  /** What a server's watchdog said before it ended its process; by the failsafe link, once for each life or more often. */
+  onLastWords?(words: LastWords): void;
 }
 
 /**
@@ -200,6 +203,22 @@ export interface Log {
   trouble?(): string | null;
 }
 
+/**
+ * Ends the process when the application's code does not return: from outside the thread that is blocked. It measures that
+ * thread's own time on a core and never wall time, so that a process that is paused, or waits for a core, is never ended.
+ */
+export interface Watchdog {
+  /** Why the watchdog ended this server's process before this one; null if it did not. */
+  readonly lastWords: LastWords | null;
+  /** From here until `leave` this code of the application runs. Called for each request: it allocates nothing. */
+  enter(code: ApplicationCode, client: string, id: string, bodyHash: number, isRecorded: boolean): void;
+  leave(): void;
+  /** So many handlers wait for something of theirs; each may go on at any time. The one is named, where it is one. */
+  onWaiting(count: number, client: string, id: string, isRecorded: boolean): void;
+}
+
+export const noWatchdog: Watchdog = { lastWords: null, enter() {}, leave() {}, onWaiting() {} };
+
 /** All of the world that one server sees. */
 export interface World {
   readonly clock: Clock;
@@ -209,4 +228,6 @@ export interface World {
   readonly registry: Registry;
   readonly store: Store;
   readonly log: Log;
+  /** Absent where none can be had. */
+  readonly watchdog?: Watchdog;
 }

@@ -3,9 +3,10 @@
  * has, however that went, and never before because of a signal that was meant for its server; it watches the process that
  * started it and no other that got the same number later, because the file stays open.
  */
-import { openSync, readSync } from "node:fs";
+import { openSync, readFileSync, readSync } from "node:fs";
 import process from "node:process";
 import { text } from "node:stream/consumers";
+import { type DeathNotice, readLastWords } from "../../schemas/death.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { openNodeClock } from "./clock-node.ts";
 import { NatsLine } from "./connection-nats.ts";
@@ -26,7 +27,7 @@ process.on("SIGTERM", silent);
 process.on("SIGHUP", silent);
 
 const watch = JSON.parse(await text(process.stdin)) as Watch;
-const { pid, life, service, server, peers, nats } = watch;
+const { pid, life, service, server, lastWordsFile, peers, nats } = watch;
 const hasMemory = openLook(pid);
 const line = new NatsLine({ nats, name: `twinlog ${service} ${server} witness`, clock: openNodeClock(), log });
 line.onState((connected) => {
@@ -37,10 +38,20 @@ const looking = setInterval(() => {
   if (hasMemory()) return;
   clearInterval(looking);
   setTimeout(() => process.exit(1), tellWithinMs);
-  const notice = Buffer.from(JSON.stringify({ server, life }));
+  const notice = Buffer.from(JSON.stringify(noticeOfDeath()));
   for (const peer of peers) line.publish(subjects.deaths(service, peer), notice);
   void line.flush().then(() => process.exit(0));
 }, lookEveryMs);
+
+/** With its last words, where a watchdog ended it. */
+function noticeOfDeath(): DeathNotice {
+  try {
+    const words = readLastWords(readFileSync(lastWordsFile));
+    return words?.life === life ? { server, life, lastWords: words } : { server, life };
+  } catch {
+    return { server, life };
+  }
+}
 
 /** Whether the process that started this one still has memory. */
 function openLook(of: number): () => boolean {

@@ -10,8 +10,10 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import type { Socket } from "node:net";
+import { join, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { lastWordsFile } from "../../schemas/death.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Log } from "./ports.ts";
 
@@ -21,6 +23,8 @@ export interface Watch {
   readonly life: string;
   readonly service: string;
   readonly server: string;
+  /** Where a watchdog leaves its last words. */
+  readonly lastWordsFile: string;
   /** Whom to tell. */
   readonly peers: readonly string[];
   readonly nats: Settings["nats"];
@@ -46,7 +50,7 @@ export const memoryFileOf = (pid: number | "self"): string => `/proc/${pid}/stat
 
 /** Starts a witness of this very process, and another one whenever it dies or cannot be started. Without /proc there is none. */
 export function startWitness({ settings, life, log, onWatching, command = process.execPath }: WitnessOptions): void {
-  const { service, server, servers, nats } = settings;
+  const { service, server, servers, nats, dataDirectory } = settings;
   const peers = servers.map(({ name }) => name).filter((name) => name !== server);
   if (peers.length === 0 || !existsSync(memoryFileOf("self"))) return;
   let nextMs = nextWitnessMs;
@@ -61,7 +65,8 @@ export function startWitness({ settings, life, log, onWatching, command = proces
       nextMs = Math.min(2 * nextMs, maxNextWitnessMs);
     };
     try {
-      const watch: Watch = { pid: process.pid, life, service, server, peers, nats };
+      const words = join(resolve(dataDirectory), lastWordsFile);
+      const watch: Watch = { pid: process.pid, life, service, server, lastWordsFile: words, peers, nats };
       // It leads a group of its own: Ctrl-C is not meant for it.
       const child = spawn(command, [program], { stdio: ["pipe", "pipe", "ignore"], detached: true });
       child.on("error", (error) => end(error.message));

@@ -8,10 +8,12 @@ import { rehearse } from "../../actors/rehearsal.ts";
 import { type ServerHandle, startServer } from "../../actors/server.ts";
 import { openPinoLog } from "../../actors/world/log-pino.ts";
 import { openRealWorld } from "../../actors/world/real-world.ts";
+import { startWatchdog } from "../../actors/world/watchdog.ts";
 import { startWitness } from "../../actors/world/witness.ts";
 import { findApplication } from "../applications.ts";
 import { readSettings } from "../settings-file.ts";
 import { endWithParent } from "../up/parent.ts";
+import { watchLastErrors } from "./last-errors.ts";
 import { CommandError, type CommandWorld, whenAborted } from "./world.ts";
 
 export function serverCommand(world: CommandWorld, version: string): Command {
@@ -43,7 +45,18 @@ async function begin({ signals }: CommandWorld, version: string, config: string)
   const real = await openRealWorld(settings, { log });
   rehearse(application, settings);
   if (settings.witness) startWitness({ settings, life: real.life, log });
-  const server = startServer({ settings, application, world: real, process: { pid: process.pid, version } });
+  const { limits, dataDirectory } = settings;
+  const watchdog = startWatchdog({
+    server: name,
+    life: real.life,
+    maxBlockedMs: limits.maxBlockedMs,
+    dataDirectory,
+    log,
+    fields: { service, server: name },
+  });
+  const watched = { ...real, watchdog };
+  const server = startServer({ settings, application, world: watched, process: { pid: process.pid, version } });
+  watchLastErrors(log, server.onFloatingRejection);
   endWithParent(() => server.stop());
   void real.registry.warnings().then(
     (warnings) => {

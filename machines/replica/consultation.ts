@@ -95,7 +95,7 @@ export class Consultation {
       self: options.self,
       schema: options.schema,
       disk: {
-        history: own.told,
+        history: own.history,
         lastEpoch: own.log.lastEpoch,
         last: own.log.last,
         hashAtBase: own.hashAtBase(record),

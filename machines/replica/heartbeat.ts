@@ -53,7 +53,7 @@ function heartbeat(beat: number, view: HeartbeatView): Heartbeat {
     bus: view.bus.connected,
     registry: membership.isAnswered,
     epochSeen: membership.epochSeen,
-    history: own.told,
+    history: own.history,
     lastEpoch: own.log.lastEpoch,
     last: own.log.last,
     committed: own.committed,

@@ -15,6 +15,7 @@ import type { Peers } from "./peers.ts";
 import { appendRecord } from "./request-records.ts";
 import type { RequestTable, RunningRequest } from "./requests.ts";
 import type { Rules } from "./rules.ts";
+import type { ToldDeaths } from "./told-deaths.ts";
 
 /** A parsed request at the door. `body` was checked by the application's schema. */
 export interface Arrival {
@@ -45,6 +46,7 @@ export interface IntakeView {
   readonly alone: boolean;
   readonly commitment: { readonly openBytes: number };
   readonly peers: Peers;
+  readonly deaths: ToldDeaths;
 }
 
 const noBytes = new Uint8Array(0);
@@ -209,6 +211,12 @@ export class Intake {
 
   /** Starts a request at once, or behind an attempt record where it may be dangerous (rule 17). */
   begin(request: RunningRequest, attempts: number, isSuspect: boolean, view: IntakeView): RunningRequest | null {
+    const told = view.rules.toldAttempts(view.deaths.takeUnrecorded(request.requestKey));
+    for (let nth = 0; nth < told; nth += 1) this.#attempt(request, attempts + nth, view);
+    return this.#begin(request, attempts + told, isSuspect || told > 0, view);
+  }
+
+  #begin(request: RunningRequest, attempts: number, isSuspect: boolean, view: IntakeView): RunningRequest | null {
     if (view.rules.isPoisoned(attempts)) {
       const error = {
         code: "POISONED",

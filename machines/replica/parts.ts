@@ -18,6 +18,7 @@ import { Peers } from "./peers.ts";
 import { Plans } from "./plans.ts";
 import { shippedRules } from "./rules.ts";
 import { Serving } from "./serving.ts";
+import { ToldDeaths } from "./told-deaths.ts";
 import type { Recovered, ReplicaOptions } from "./types.ts";
 
 export abstract class Parts {
@@ -35,6 +36,7 @@ export abstract class Parts {
   readonly leaving: Leaving;
   readonly consultation: Consultation;
   readonly plans: Plans;
+  readonly deaths: ToldDeaths;
   readonly invariants: Invariants;
   readonly heartbeats: Heartbeats;
 
@@ -54,6 +56,7 @@ export abstract class Parts {
       this.leaving = start.leaving.clone();
       this.consultation = start.consultation.clone();
       this.plans = start.plans.clone();
+      this.deaths = start.deaths.clone();
       this.invariants = start.invariants.clone();
       this.heartbeats = start.heartbeats.clone();
       return;
@@ -75,6 +78,7 @@ export abstract class Parts {
     this.leaving = new Leaving();
     this.consultation = new Consultation();
     this.plans = new Plans();
+    this.deaths = new ToldDeaths();
     this.invariants = new Invariants();
     this.heartbeats = new Heartbeats();
     this.applied.follow(this.own, rules, this.outbox);

@@ -7,6 +7,7 @@
  * order; report back. The hot path (`intake`, `endTurn`, `release`) sends no event through a machine: it reads the
  * fields that the last transition set.
  */
+import type { LastWords } from "../../schemas/death.ts";
 import type { Limits } from "../../schemas/settings.ts";
 import type { Handover, Heartbeat, PeerMessage } from "../codec/message.ts";
 import type { LifecycleAction } from "../lifecycle.ts";
@@ -353,6 +354,12 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     this.own.committed = offer.sequence;
     this.applied.follow(this.own, this.rules, this.outbox);
     this.lifecycle.dispatch("handover.offered", `${following?.primary.server} hands the role over`);
+  }
+
+  /** What ended a server of this service, by its watchdog; told again and again. */
+  onLastWords(words: LastWords, nowMs: number): void {
+    this.#at(nowMs);
+    this.deaths.note(words);
   }
 
   onLink(peer: string, link: LinkName, isUp: boolean, nowMs: number): void {

@@ -57,6 +57,9 @@ export class Harness {
   readonly runner: HandlerRunner<string>;
   readonly sent: Sent[] = [];
   readonly fatal: unknown[] = [];
+  /** What handlers failed of, and how many waited for something, each time that was told. */
+  readonly failures: unknown[] = [];
+  readonly waiting: [count: number, one: string | undefined][] = [];
   /** Resolves `committed()` calls; by hand when `holdsCommits`. */
   readonly commits: (() => void)[] = [];
   holdsCommits = false;
@@ -80,6 +83,8 @@ export class Harness {
         final: (token, { outcome, ...rest }) => keep({ kind: "final", token, json: `{${outcome}}`, ...rest }),
         committed: () =>
           this.holdsCommits ? new Promise((resolve) => this.commits.push(() => resolve())) : Promise.resolve(),
+        failed: (_token, error) => void this.failures.push(error),
+        onWaiting: (count, one) => void this.waiting.push([count, one]),
         fatal: (error) => void this.fatal.push(error),
       },
     });

@@ -256,6 +256,8 @@ test("the exchange is quick: a check against accidents of complexity, not a meas
       transaction: () => {},
       final: () => {},
       committed: () => Promise.resolve(),
+      failed: (_request, error) => t.fail(String(error)),
+      onWaiting: () => {},
       fatal: (error) => t.fail(String(error)),
     },
   });

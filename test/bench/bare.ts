@@ -7,6 +7,7 @@ import { BodyParser } from "../../actors/application/body.ts";
 import { parseRequest } from "../../actors/application/front.ts";
 import { HandlerRunner } from "../../actors/application/runner.ts";
 import { ApplicationState } from "../../actors/application/state.ts";
+import { noWatchdog } from "../../actors/world/ports.ts";
 import { openRealWorld } from "../../actors/world/real-world.ts";
 import { findApplication } from "../../deploy/applications.ts";
 import { readSettings } from "../../deploy/settings-file.ts";
@@ -20,6 +21,7 @@ const application = await findApplication(settings.application, config);
 const { bus, clock } = await openRealWorld(settings, { logLevel: "error" });
 const state = new ApplicationState(application);
 const parser = new BodyParser(application);
+const guard = { watchdog: noWatchdog, endedByBody: () => false };
 let sequence = 0;
 
 const runner = new HandlerRunner<Arrival>({
@@ -46,6 +48,8 @@ const runner = new HandlerRunner<Arrival>({
       });
     },
     committed: () => Promise.resolve(),
+    failed: () => undefined,
+    onWaiting: () => undefined,
     fatal: (error) => {
       throw error;
     },
@@ -54,7 +58,7 @@ const runner = new HandlerRunner<Arrival>({
 
 await bus.start(() => undefined);
 bus.subscribe(subjects.requests(settings.service), (message) => {
-  const parsed = parseRequest(message, parser, settings.limits.maxRequestBytes);
+  const parsed = parseRequest(message, parser, settings.limits.maxRequestBytes, guard);
   if (!parsed.ok) {
     bus.publish(message.reply, parsed.refusal);
     return;

@@ -513,6 +513,44 @@ test("with two attempts on record and no result a request is poisoned, and a dup
   t.deepEqual(stage.replies(), ["1: POISONED again"]);
 });
 
+const ofHandler = { server: "alpha", code: "handler", client: "c", id: "1", bodyHash: 0, busyMs: 5_000 } as const;
+
+test("a run that ended a server without an attempt on record counts once it is told: two deaths are enough (rule 17, situation 64)", (t) => {
+  const stage = Stage.normal();
+  for (const name of ["alpha", "beta"]) stage.server(name).isStuck = true;
+  stage.do("alpha", "1");
+  const beta = stage.replica("beta");
+  const words = { ...ofHandler, client: "c", life: "alpha-1", isRecorded: false };
+  beta.onLastWords(words, stage.nowMs);
+  beta.onLastWords(words, stage.nowMs);
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.start("alpha");
+  stage.tick(6);
+  t.is(stage.record.primary.server, "beta");
+  stage.do("beta", "1", { resend: true });
+  t.is(beta.log.last, 2, "alpha's attempt and its own, each once");
+  stage.kill("beta");
+  stage.tellGone("beta");
+  stage.start("beta");
+  stage.tick(6);
+  stage.do("alpha", "1", { resend: true });
+  t.deepEqual(stage.replies(), ["1: POISONED"]);
+});
+
+test("a run that had its attempt on record does not count twice, and another request not at all (rule 17)", (t) => {
+  const stage = Stage.normal();
+  const alpha = stage.replica("alpha");
+  const words = ofHandler;
+  alpha.onLastWords({ ...words, life: "beta-1", isRecorded: true }, stage.nowMs);
+  alpha.onLastWords({ ...words, life: "beta-2", isRecorded: false, id: "other" }, stage.nowMs);
+  alpha.onLastWords({ ...words, life: "beta-3", isRecorded: false, code: "body" }, stage.nowMs);
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1"]);
+  t.true(alpha.deaths.endedByBody("c", "1"));
+  t.false(alpha.deaths.endedByBody("c", "other"));
+});
+
 test("a request in several transactions is resumed by the next hot server, from its last completed one (rule 16, situation 14)", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "1", { isSlow: true });

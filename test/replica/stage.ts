@@ -154,7 +154,6 @@ export class Stage {
       committed,
       published: 0,
       oldestOnDisk: 1,
-      ancestors: disk.ancestors,
     };
     server.replica = new Replica(options, recovered, this.nowMs);
     server.hasInput = true;
@@ -320,7 +319,6 @@ export class Stage {
         return;
       case "saveHistory":
         disk.history = entry.history;
-        disk.ancestors = entry.ancestors;
         return;
       case "compareAndSet": {
         this.#tell(`${name} asks for ${describeRecord(entry.record)}`);

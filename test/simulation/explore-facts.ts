@@ -11,7 +11,6 @@
  *   the newest question to follow, which rises with those names: the next one is always a later one;
  * - when the registry was read last, a switch failed, NATS was lost or the main link closed or echoed, since when a peer reaches
  *   NATS and the registry: none of it happens in the small world, or it is a choice there and asks no clock;
- * - the histories before this one: none begins there;
  * - since when a server stops: what follows from it comes after `stopMs`, which no three silences last;
  * - of two servers, to whom the role was offered and who did not take it: there is one heir to choose;
  * - since when a server is stopping: no scope lasts as long as it waits for an heir (`stopMs`);
@@ -42,14 +41,14 @@ export function factsOf(replica: Replica, nowMs: number): unknown[] {
   return [
     [replica.self, replica.life, state, replica.alone, replica.stopping, replica.mustLook, replica.outbox],
     [own.log.base, own.log.last, own.log.closed, own.log.epochEnds],
-    [own.history, own.differs, own.committed, own.synced, own.written, own.published, own.oldestOnDisk],
+    [own.history, own.committed, own.synced, own.written, own.published, own.oldestOnDisk],
     [applied.isLoaded, requests.through, requests.resultNumber, requests.historyStart],
     [requests.done.count, requests.done.floors.saved, requests.forgetThrough, [...requests.begun.values()]],
     [membership.known, membership.open, membership.epochSeen, saved, memberEpoch, reading],
     [membership.isMissing, membership.isAnswered, membership.silentSinceMs, membership.frozen],
     [replica.bus.connected, peers.probe, age(peers.lastTickMs, shortMs)],
     [...peers].map((peer) => factsOfPeer(peer, age)),
-    [intake.facts, intake.isPaused, commitment.facts],
+    [intake.facts, intake.isPaused, commitment.facts, replica.deaths.facts],
     hot && [serving.facts, serving.inherited, age(plans.epochSinceMs, longMs)],
     following && {
       ...following,

@@ -252,7 +252,31 @@ function lethalRequest(context: FaultContext): void {
     context.sim.tell(server, "dies of a request");
     context.cluster.kill(server, "process");
     return true;
-  });
+  }, false);
+}
+
+/**
+ * The next request that is run does not come back, each time that it is run: its server stands still, until its watchdog ends it
+ * and says of what (rule 17, situation 64).
+ */
+function blockedRequest(context: FaultContext): void {
+  const { cluster, sim, moments, rng } = context;
+  cluster.lethal.arm((server) => {
+    const process = cluster.process(server);
+    if (process === null || !mayCrash(context, server)) return false;
+    moments.count("request that does not come back");
+    const afterMs = rng.between(20, 800);
+    sim.tell(server, `does not come back from a request; its watchdog waits ${afterMs.toFixed(0)} ms`);
+    const lastWords = sim.lastWordsOf(server);
+    cluster.pause(server);
+    sim.scheduler.after(afterMs, null, "watchdog", () => {
+      if (!process.isAlive) return;
+      lastWords.say();
+      cluster.kill(server, "process");
+      lastWords.tell();
+    });
+    return true;
+  }, true);
 }
 
 /**
@@ -291,5 +315,6 @@ export const combinedFaults: readonly FaultKind[] = [
   { name: "damageSnapshot", class: "within", meanGapMs: 2_500, run: damageSnapshot },
   { name: "slowJoiner", class: "within", meanGapMs: 2_500, run: slowJoiner },
   { name: "lethalRequest", class: "within", meanGapMs: 6_000, run: lethalRequest },
+  { name: "blockedRequest", class: "within", meanGapMs: 6_000, run: blockedRequest },
   { name: "ageSoleDisk", class: "beyond", meanGapMs: 1_000, run: ageSoleDisk },
 ];

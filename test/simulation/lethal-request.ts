@@ -1,14 +1,20 @@
-/** A request that kills the server that runs it, again and again (rule 17, situation 34). What always holds: there is at most one. */
+/**
+ * A request that kills the server that runs it, again and again (rule 17, situations 34 and 64). What always holds: there is at
+ * most one.
+ */
 
-/** At most one request at a time that kills the server that runs it. */
 export class LethalRequest {
   #strike: ((server: string) => boolean) | null = null;
   #request = "";
+  #isTold = false;
+  #lives: string[] = [];
 
-  /** `strike` kills the server, or says false. */
-  arm(strike: (server: string) => boolean): void {
+  /** `strike` kills the server, or says false. `isTold`: its watchdog says of what it died. */
+  arm(strike: (server: string) => boolean, isTold: boolean): void {
     this.#strike = strike;
     this.#request = "";
+    this.#isTold = isTold;
+    this.#lives = [];
   }
 
   /** A request that has killed goes on killing; none begins to. */
@@ -16,11 +22,17 @@ export class LethalRequest {
     if (this.#request === "") this.#strike = null;
   }
 
-  /** A server runs a request. True: it is dead of it. */
-  runs(server: string, request: string): boolean {
+  /** A life of a server runs a request. True: it is dead of it. */
+  runs(server: string, life: string, request: string): boolean {
     if (this.#strike === null || (this.#request !== "" && this.#request !== request)) return false;
     if (!this.#strike(server)) return false;
     this.#request = request;
+    this.#lives.push(life);
     return true;
+  }
+
+  /** The life that it ended first, where it has ended two and was told of: whoever knew of that when it went hot does not run it. */
+  firstOfTwo(request: string): string | undefined {
+    return this.#isTold && this.#request === request && this.#lives.length >= 2 ? this.#lives[0] : undefined;
   }
 }

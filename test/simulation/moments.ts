@@ -74,6 +74,7 @@ export const momentNames = [
   "server stopped on purpose",
   "killed on a join",
   "request that kills",
+  "request that does not come back",
   "duplicate answered",
   "request refused",
   "query answered",

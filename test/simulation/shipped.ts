@@ -104,6 +104,7 @@ function watchLinks(world: World, moments: StartContext["moments"]): World {
           }
           handlers.onFrame(peer, frame);
         },
+        onLastWords: (words) => handlers.onLastWords?.(words),
       });
   };
   watch(world.main, seen.main, seen.failsafe);
@@ -135,15 +136,23 @@ function recordsIn(frame: Uint8Array): string | null {
 }
 
 /** The application as it is, but for requests that kill, handlers that misbehave, and another version of it. */
-function troubled({ lethal, server, version, moments }: StartContext, plan: SeedPlan, right: Application): Application {
+function troubled(
+  { lethal, server, process, version, moments, onViolation }: StartContext,
+  plan: SeedPlan,
+  right: Application,
+  toldWhenHot: () => readonly string[],
+): Application {
   const misbehaving = misbehave(right, plan.misbehaving, (moment) => moments.count(moment));
   return {
     ...right,
     ...(version === "other" ? { tables: { ...right.tables, more: right.result } } : {}),
-    handle: (body, request) =>
-      lethal.runs(server, `${request.client} ${request.id}`)
-        ? new Promise(() => undefined)
-        : misbehaving(body, request),
+    handle: (body, request) => {
+      const name = `${request.client} ${request.id}`;
+      const first = lethal.firstOfTwo(name);
+      if (first !== undefined && toldWhenHot().includes(first))
+        onViolation("rule 17", `${server} runs ${name}, which ended two servers, and it was told`);
+      return lethal.runs(server, process.name, name) ? new Promise(() => undefined) : misbehaving(body, request);
+    },
   };
 }
 
@@ -176,7 +185,15 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
         ...plan.limits,
       },
     });
-    const application = troubled(context, plan, workload.application);
+    /** The deaths that it knew of when it took its role. */
+    let toldWhenHot: readonly string[] = [];
+    let isHot = false;
+    const onState = (state: string) => {
+      if (!isHot && state.startsWith("hot")) toldWhenHot = replica()?.deaths.facts ?? [];
+      isHot = state.startsWith("hot");
+      context.onState(state);
+    };
+    const application = troubled(context, plan, workload.application, () => toldWhenHot);
     let lives = 0;
     let incarnation = incarnationOf(process);
     const handle = startServer({
@@ -191,7 +208,7 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
         return incarnation;
       },
       observer: observerOf(
-        context,
+        { ...context, onState },
         () => incarnation,
         settings.limits.maxRecordBytes,
         mutation?.restarts ?? (() => false),

@@ -11,6 +11,7 @@ import {
   type LinkHandlers,
   noRespondersStatus,
 } from "../../actors/world/ports.ts";
+import { readDeathNotice } from "../../schemas/death.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import type { Rng } from "./rng.ts";
 import { join } from "./sim-link-main.ts";
@@ -66,6 +67,7 @@ export class SimLinkFailsafe implements Link {
       this.#handlers = handlers;
       this.#held = [
         this.#client.subscribe(this.#subject(this.#server), (message) => this.#onFrame(message)),
+        this.#client.subscribe(subjects.deaths(this.#service, this.#server), ({ data }) => this.#onDeath(data)),
         this.#client.subscribe(`_INBOX.failsafe.${this.#server}.*`, (message) => this.#onAnswer(message)),
       ];
       this.#client.start((connected) => {
@@ -130,6 +132,12 @@ export class SimLinkFailsafe implements Link {
     const from = message.headers?.from ?? "";
     this.#tell(from, "up");
     this.#process.input("link.failsafe.receive", () => this.#handlers?.onFrame(from, message.data));
+  }
+
+  /** Witnesses are not simulated but for the last words that they pass on. */
+  #onDeath(data: Uint8Array): void {
+    const words = readDeathNotice(data)?.lastWords;
+    if (words !== undefined) this.#process.input("link.failsafe.receive", () => this.#handlers?.onLastWords?.(words));
   }
 
   #onAnswer(message: BusMessage): void {

@@ -3,6 +3,8 @@
  * that each see a World of their own through the ports. Everything random in it comes from one seed.
  */
 import type { Log, LogFields, World } from "../../actors/world/ports.ts";
+import type { LastWords } from "../../schemas/death.ts";
+import { subjects } from "../../schemas/subjects.ts";
 import { boundaryInWords } from "./boundaries.ts";
 import { Rng } from "./rng.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -23,6 +25,7 @@ import {
   SimRegistryState,
 } from "./sim-registry.ts";
 import { SimStore } from "./sim-store.ts";
+import { SimWatchdog } from "./sim-watchdog.ts";
 import { Story, type StoryKind } from "./story.ts";
 
 const usualFrameBytes = 16 * 1024 * 1024;
@@ -32,6 +35,8 @@ export interface SimHost {
   readonly disk: SimDisk;
   readonly wall: WallClock;
   lives: number;
+  /** In the data folder: what the watchdog of its last process left. */
+  lastWords: LastWords | null;
 }
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -68,6 +73,7 @@ export class SimWorld implements ProcessWatcher, RegistryWatcher {
   readonly failsafeFaults: FailsafeFaults = { lossChance: 0, repeatChance: 0, delayChance: 0, maxDelayMs: 30 };
   readonly registryFaults: RegistryFaults = { lostAnswerChance: 0, lateChance: 0, maxLateMs: 4_000, lostCallChance: 0 };
   watcher: SimWorldWatcher = {};
+  readonly #watchdogs = new Map<string, SimWatchdog>();
   readonly #hosts = new Map<string, SimHost>();
 
   constructor(options: SimWorldOptions) {
@@ -85,7 +91,13 @@ export class SimWorld implements ProcessWatcher, RegistryWatcher {
   host(name: string): SimHost {
     let host = this.#hosts.get(name);
     if (host === undefined) {
-      host = { name, disk: new SimDisk(this.rng.stream(`disk ${name}`)), wall: { offsetMs: 0 }, lives: 0 };
+      host = {
+        name,
+        disk: new SimDisk(this.rng.stream(`disk ${name}`)),
+        wall: { offsetMs: 0 },
+        lives: 0,
+        lastWords: null,
+      };
       this.#hosts.set(name, host);
     }
     return host;
@@ -131,6 +143,29 @@ export class SimWorld implements ProcessWatcher, RegistryWatcher {
       }),
       store: new SimStore(process, host.disk, stream("store")),
       log: this.#log(process),
+      watchdog: this.#watchdog(host, process),
+    };
+  }
+
+  #watchdog(host: SimHost, process: SimProcess): SimWatchdog {
+    const watchdog = new SimWatchdog(host, process.name);
+    this.#watchdogs.set(host.name, watchdog);
+    return watchdog;
+  }
+
+  /** Of a server whose code does not come back: what its watchdog is going to say, and to whom. */
+  lastWordsOf(server: string): { say(): void; tell(): void } {
+    const watchdog = this.#watchdogs.get(server);
+    const words = watchdog?.words ?? null;
+    if (watchdog === undefined || words === null) throw new Error(`nothing of the application runs on ${server}`);
+    const { service, servers } = this.options;
+    const data = new TextEncoder().encode(JSON.stringify({ server, life: words.life, lastWords: words }));
+    return {
+      say: () => watchdog.say(words),
+      tell: () => {
+        for (const name of servers)
+          if (name !== server) this.broker.deliverLate({ subject: subjects.deaths(service, name), data, reply: "" });
+      },
     };
   }
 

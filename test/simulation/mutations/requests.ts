@@ -1,6 +1,6 @@
 /** What clients and integrators are promised: order, duplicates, results, limits, resumed requests, requests that kill. */
 import { shippedRules } from "../../../machines/replica/rules.ts";
-import { brisk, type Mutation, pair, totalLoss, within } from "./mutation.ts";
+import { brisk, type Mutation, pair, within } from "./mutation.ts";
 
 export const requestMutations: readonly Mutation[] = [
   {
@@ -53,12 +53,6 @@ export const requestMutations: readonly Mutation[] = [
     plan: { ...pair, ...brisk, faults: ["listenAfterKill"] },
   },
   {
-    name: "a new history forgets those before it",
-    rule: "13",
-    rules: { remembersHistories: () => [] },
-    plan: { ...totalLoss, faults: ["killAll", "slowIntegrator"], faultMs: 15_000, flushMs: 20 },
-  },
-  {
     name: "results are published before they are committed",
     rule: "13",
     rules: { mayPublish: (last) => last },
@@ -98,6 +92,12 @@ export const requestMutations: readonly Mutation[] = [
     rule: "17",
     rules: { isPoisoned: () => false },
     plan: { ...within, faults: ["lethalRequest"] },
+  },
+  {
+    name: "a death that a watchdog told does not count as an attempt",
+    rule: "17",
+    rules: { toldAttempts: () => 0 },
+    plan: { ...within, faults: ["blockedRequest"] },
   },
   {
     name: "a request that may have killed a server is run again without a word",
