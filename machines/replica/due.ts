@@ -178,6 +178,16 @@ export function joinerDue(peer: Peer, view: DueView): Due | null {
   return { event: "joiner.ready", why: `${peer.name} holds everything`, takingIn: joiner };
 }
 
+/**
+ * The joiner that this server asks to take in is gone, or leaves: a record that counts on it would endanger what one that is
+ * alone has on its disk.
+ */
+export function isAddedInVain({ state, plans, peers, rules }: DueView): boolean {
+  const joiner = plans.takingIn;
+  if (state !== "hot.adding" || joiner === null) return false;
+  return rules.isInVain(peers.isLost(joiner) || peers.get(joiner.server)?.leaving === joiner.incarnation);
+}
+
 function newBase(record: RegistryRecord, view: DueView): Due | null {
   const { own } = view;
   if (view.state !== "hot.alone" || !view.rules.mustRebase(view.nowMs - view.plans.baseMs, view.limits.baseMs))

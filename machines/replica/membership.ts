@@ -30,13 +30,16 @@ interface Remembered {
 type OpenStatus = "asking" | "unknown" | "lost";
 
 interface OpenCas {
+  /** What is asked for. */
   readonly record: RegistryRecord;
   readonly expectedRevision: number;
   readonly writeIds: readonly string[];
+  /** Those tries that write again what there is: they settle it as well. */
+  readonly again: readonly RegistryRecord[];
   readonly status: OpenStatus;
 }
 
-/** `rewritten`: the same configuration under another writeId, by another server. What was open is void, and nothing else changed. */
+/** `rewritten`: the same configuration under another writeId. What the primary had open is void, and nothing else changed. */
 export type Settlement = "won" | "superseded" | "rewritten" | null;
 
 export type CasAnswer =
@@ -231,7 +234,7 @@ export class Membership {
     // Who let itself go did so in the old epoch: in a new one only a new confirm makes a member (rule 8).
     const { left: _, ...kept } = record;
     const epoch = Math.max(record.epoch, this.#epochSeen) + 1;
-    this.#send({ ...kept, ...change, epoch, previousWriteId: record.writeId }, revision, []);
+    this.#ask({ ...kept, ...change, epoch, previousWriteId: record.writeId }, revision);
   }
 
   /**
@@ -241,7 +244,7 @@ export class Membership {
   leave(): void {
     const { record, revision } = this.#base();
     const left = [...(record.left ?? []), this.#self.incarnation];
-    this.#send({ ...record, left, previousWriteId: record.writeId }, revision, []);
+    this.#ask({ ...record, left, previousWriteId: record.writeId }, revision);
   }
 
   #base(): KnownRecord {
@@ -250,12 +253,19 @@ export class Membership {
     return this.#known;
   }
 
-  #send(record: RegistryRecord, expectedRevision: number, earlier: readonly string[]): void {
+  #ask(record: RegistryRecord, expectedRevision: number): void {
+    this.#try({ record, expectedRevision, writeIds: [], again: [], status: "asking" }, record);
+  }
+
+  /** One more try: of what is asked for, or of what there is. */
+  #try(open: OpenCas, record: RegistryRecord): void {
     this.#writes += 1;
     const writeId = `${this.#self.incarnation}.${this.#writes}`;
     const signed = { ...record, writeId };
-    this.#open = { record: signed, expectedRevision, writeIds: [...earlier, writeId], status: "asking" };
-    this.#out.push({ type: "compareAndSet", record: signed, expectedRevision });
+    const writeIds = [...open.writeIds, writeId];
+    const tried = record === open.record ? { record: signed } : { again: [...open.again, signed] };
+    this.#open = { ...open, ...tried, writeIds, status: "asking" };
+    this.#out.push({ type: "compareAndSet", record: signed, expectedRevision: open.expectedRevision });
   }
 
   /** The primary tells the record that it won: nobody needs to ask. */
@@ -276,8 +286,10 @@ export class Membership {
     const open = this.#open;
     if (open === null || !open.writeIds.includes(writeId)) return null;
     const isLatest = open.writeIds.at(-1) === writeId;
-    if (answer.outcome === "won")
-      return this.#settle({ record: { ...open.record, writeId }, revision: answer.revision });
+    if (answer.outcome === "won") {
+      const record = open.again.find((again) => again.writeId === writeId) ?? { ...open.record, writeId };
+      return this.#settle({ record, revision: answer.revision });
+    }
     if (isLatest) {
       const isClear = this.#rules.isClearlyLost(answer.outcome, open.writeIds.length);
       this.#open = { ...open, status: isClear ? "lost" : "unknown" };
@@ -310,11 +322,15 @@ export class Membership {
     if (open !== null) this.#open = { ...open, expectedRevision: revision, status: "unknown" };
   }
 
-  /** The registry still shows the old value while a write of ours may land: a second try of the same forces it. */
-  #force(): void {
+  /**
+   * The registry still shows the old value while a write of ours may land: a second try of the same forces it, or, where nobody
+   * wants that any more, what there is, written again.
+   */
+  #force(isInVain: boolean): void {
     const open = this.#open;
-    if (open !== null && open.status === "unknown" && this.frozen === "")
-      this.#send(open.record, open.expectedRevision, open.writeIds);
+    const known = this.#known;
+    if (open === null || known === null || open.status !== "unknown" || this.frozen !== "") return;
+    this.#try(open, isInVain ? { ...known.record, previousWriteId: known.record.writeId } : open.record);
   }
 
   #settle(found: KnownRecord): Settlement {
@@ -328,11 +344,12 @@ export class Membership {
     if (this.isNamed && this.#isSynced) this.#syncedEpoch = Math.max(this.#syncedEpoch, epoch);
     this.#epochSeen = Math.max(this.#epochSeen, epoch);
     if (!this.isMemberEpochSaved) this.#save();
-    if (isMine) return "won";
-    return isRewritten ? "rewritten" : "superseded";
+    if (isRewritten && (this.isPrimary || !isMine)) return "rewritten";
+    return isMine ? "won" : "superseded";
   }
 
-  onRead(answer: RegistryAnswer, nowMs: number): Settlement {
+  /** `isInVain`: what is asked for is not wanted any more. */
+  onRead(answer: RegistryAnswer, nowMs: number, isInVain: boolean): Settlement {
     this.#isReading = false;
     this.isAnswered = answer.outcome !== "unavailable";
     this.silentSinceMs = this.isAnswered ? null : (this.silentSinceMs ?? nowMs);
@@ -343,7 +360,7 @@ export class Membership {
     const { record, revision } = answer;
     if (this.frozen === "") this.#noteRestored(answer);
     const settlement = this.frozen === "" || this.#known === null ? this.onFound({ record, revision }) : null;
-    this.#force();
+    this.#force(isInVain);
     if (this.wasLost) this.read(nowMs);
     return settlement;
   }

@@ -12,7 +12,7 @@ import type { Limits } from "../../schemas/settings.ts";
 import type { Handover, Heartbeat, PeerMessage } from "../codec/message.ts";
 import type { LifecycleAction } from "../lifecycle.ts";
 import type { LogBatch } from "../log/batch.ts";
-import { type DueView, joinerDue, whatIsDue } from "./due.ts";
+import { type DueView, isAddedInVain, joinerDue, whatIsDue } from "./due.ts";
 import type { FollowerView } from "./follower.ts";
 import { mayTake, offerRole } from "./handover.ts";
 import type { IntakeView } from "./intake.ts";
@@ -389,7 +389,7 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
   onRegistryRead(answer: RegistryAnswer, nowMs: number): void {
     this.#at(nowMs);
     const before = this.membership.frozen;
-    const settlement = this.membership.onRead(answer, nowMs);
+    const settlement = this.membership.onRead(answer, nowMs, isAddedInVain(this));
     if (answer.outcome === "unavailable") {
       const isIdle = !this.hot && this.follower.following === null;
       if (isIdle) this.waitingFor = `cannot read the registry: ${answer.reason}`;

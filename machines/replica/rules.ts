@@ -110,6 +110,9 @@ export const shippedRules = {
   mayBeAdded: (confirmed: number, committed: number, inherited: number): boolean =>
     confirmed >= committed && confirmed >= inherited,
 
+  /** Rules 3 and 8: an unknown answer is forced by what there is, written again, where the joiner that it would take in is gone. */
+  isInVain: (isGone: boolean): boolean => isGone,
+
   /**
    * Rule 8 and the clean stop: a confirm of an earlier epoch makes nobody a member, so that a server that has seen a
    * record without it, and has not confirmed since, knows that nothing under way can name it.

@@ -31,9 +31,7 @@ export function meaningOf(
   const why = `epoch ${record.epoch}: ${record.primary.server} is the primary`;
   if (view.hot && settlement === "rewritten") {
     const event = record.inSync.length === 1 ? "cas.void.alone" : "cas.void.normal";
-    return [
-      { event, why: `epoch ${record.epoch} was written again by one that stops: what this server asked for is void` },
-    ];
+    return [{ event, why: `epoch ${record.epoch} was written again: what this server asked for is void` }];
   }
   if (view.hot) return [{ event: isNamed ? "deposed.named" : "deposed.unnamed", why }];
   if (view.fenced) return [{ event: isNamed ? "cas.lost.named" : "cas.lost.unnamed", why }];

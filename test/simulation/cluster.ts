@@ -235,9 +235,15 @@ export class Cluster {
     const record = this.#sim.registry.newest;
     if (record === null || !this.#allLive(record)) return false;
     // A compare-and-set may land that counts on a member which died while it was under way: that was the one failure.
-    if (!this.#sim.registry.mayLand.every((asked) => this.#allLive(asked))) return false;
+    if (![...this.#sim.registry.mayLand, ...this.#asked()].every((asked) => this.#allLive(asked))) return false;
     if (this.names.some((other) => other !== name && this.#isDoomed(other))) return false;
     return record.durability === "disk" || record.inSync.length > 1;
+  }
+
+  /** What servers that run have asked for and not settled: they ask again, and that may land. */
+  #asked(): readonly RegistryRecord[] {
+    const running = [...this.#servers.values()].map(({ running }) => running?.asks?.() ?? null);
+    return running.filter((record) => record !== null);
   }
 
   /** A planned crash or a disk error will end it. */

@@ -193,6 +193,49 @@ function addLate(context: FaultContext): void {
   );
 }
 
+/** The compare-and-set that adds a joiner is lost, and so is the joiner before it is asked for again (rule 8, situation 130). */
+function addInVain(context: FaultContext): void {
+  const { sim, cluster, suspicionMs } = context;
+  const { registryFaults } = sim;
+  const now = roles(context, 12 * suspicionMs);
+  if (now === null || !mayCrash(context, now.backup)) return;
+  const { primary, backup } = now;
+  cluster.kill(backup, "process");
+  once(
+    context,
+    6 * suspicionMs,
+    () => cluster.state(primary) === "hot.alone" && cluster.state(backup).startsWith("following"),
+    () => {
+      sim.tell(brokerHost, "calls of the registry are lost for a while");
+      registryFaults.lostCallChance = 1;
+      later(context, 2 * suspicionMs, () => {
+        registryFaults.lostCallChance = 0;
+      });
+      once(
+        context,
+        2 * suspicionMs,
+        () => cluster.state(primary) === "hot.adding",
+        () => later(context, suspicionMs / 4, () => loseJoiner(context, primary, backup)),
+      );
+    },
+  );
+}
+
+function loseJoiner(context: FaultContext, primary: string, joiner: string): void {
+  const { cluster, suspicionMs } = context;
+  if (cluster.state(primary) !== "hot.adding") return;
+  cluster.takeAway(joiner, "process");
+  onceWritten(
+    context,
+    () => true,
+    () => {
+      if ((cluster.record?.inSync.length ?? 0) > 1)
+        cluster.onViolation("rule 8", `${primary} knows that ${joiner} is gone, and has the registry count on it`);
+    },
+  );
+  later(context, 4 * suspicionMs, () => cluster.start(joiner));
+}
+
 /** Beyond the promise: the only disk that has everything is put back as it was seconds ago (situation 28). */
 function oldSoleDisk(context: FaultContext): void {
   const { cluster, sim } = context;
@@ -242,6 +285,7 @@ export const lossScenes: readonly FaultKind[] = [
   staged("longGone", 300, longGone),
   staged("damagedSnapshot", 300, damagedSnapshot),
   staged("addLate", 400, addLate),
+  staged("addInVain", 400, addInVain),
   staged("oldSoleDisk", 800, oldSoleDisk),
   staged("loseRow", 400, loseRow),
 ];

@@ -4,6 +4,7 @@
  */
 import type { World } from "../../actors/world/ports.ts";
 import type { Recorder } from "../../deploy/drill/recorder.ts";
+import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { LethalRequest } from "./lethal-request.ts";
 import type { Moments } from "./moments.ts";
 import type { Oracle } from "./oracle.ts";
@@ -21,6 +22,8 @@ export interface RunningServer {
   committed?(): number;
   state?(): string;
   incarnation?(): string;
+  /** The record that it has asked the registry for and not settled: it asks again. */
+  asks?(): RegistryRecord | null;
 }
 
 /** Of the application: another one may not take part. */

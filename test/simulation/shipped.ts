@@ -222,6 +222,7 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
       last: () => replica()?.log.last ?? Number.MAX_SAFE_INTEGER,
       committed: () => replica()?.committed ?? 0,
       state: () => replica()?.state ?? "",
+      asks: () => replica()?.membership.open?.record ?? null,
       incarnation: () => incarnation,
       ended: handle.ended.then((end) => {
         if (end.reason === "exit") return "exit";

@@ -85,6 +85,12 @@ export const membershipMutations: readonly Mutation[] = [
     plan: { ...pair, faults: ["addLate"], flushMs: 1_000 },
   },
   {
+    name: "an adding is asked for again though the joiner is gone",
+    rule: "8",
+    rules: { isInVain: () => false },
+    plan: { ...pair, faults: ["addInVain"], heartbeatMs: 50, suspicionMs: 400, registryTimeoutMs: 400 },
+  },
+  {
     name: "a joiner that loses its primary starts again without its memory",
     rule: "8",
     restarts: (event, from) => event.startsWith("primary.lost") && from === "following.joining",
