@@ -16,7 +16,13 @@ export { defineApplication } from "./application/define.ts";
 export type { Client, QueryOptions, RequestOptions } from "./client/client.ts";
 export type { Answer } from "./client/entry.ts";
 export { FailedError, RefusedError, type Retry, UnansweredError, UnknownOutcomeError } from "./client/errors.ts";
-export { ForgottenError, type HistoryEvent, type ResultEvent, type ResultsReader } from "./client/results.ts";
+export {
+  ForgottenError,
+  type HistoryEvent,
+  NobodyAnswersError,
+  type ResultEvent,
+  type ResultsReader,
+} from "./client/results.ts";
 
 export interface ConnectOptions<A extends ApplicationDefinition = ApplicationDefinition>
   extends Omit<ClientOptions<A>, "bus" | "clock"> {

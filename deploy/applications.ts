@@ -3,6 +3,7 @@
  * by its path (`./orders.js`, relative to the configuration), which exports one application.
  */
 import { dirname, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import type { ApplicationDefinition } from "../actors/application/contract.ts";
 import { exchange } from "../actors/applications/exchange/exchange.ts";
@@ -21,23 +22,42 @@ function isApplication(value: unknown): value is ApplicationDefinition {
   return typeof value === "object" && value !== null && "handle" in value && "request" in value && "name" in value;
 }
 
+/** How long a module may take to load. */
+export const loadWithinMs = 20_000;
+
 /** `configFile`: what a path is relative to. */
-export async function findApplication(name: string, configFile: string): Promise<ApplicationDefinition> {
+export async function findApplication(
+  name: string,
+  configFile: string,
+  withinMs = loadWithinMs,
+): Promise<ApplicationDefinition> {
   const own = applications.get(name);
   if (own !== undefined) return own;
   const names = [...applications.keys()].join(", ");
   if (!/[./]/.test(name))
     throw new ApplicationNotFound(`no application is called ${name}; there are: ${names}, or a path to a module`);
   const path = resolve(dirname(configFile), name);
-  let exported: Record<string, unknown>;
-  try {
-    exported = (await import(pathToFileURL(path).href)) as Record<string, unknown>;
-  } catch (error) {
-    throw new ApplicationNotFound(`cannot load the application ${path}: ${(error as Error).message}`);
-  }
+  const exported = await load(path, withinMs);
   const found = Object.values(exported).filter(isApplication);
   if (found.length === 1) return found[0] as ApplicationDefinition;
   throw new ApplicationNotFound(
     `${path} must export exactly one application made by defineApplication; it exports ${found.length}`,
   );
+}
+
+/** A module that awaits what never comes would otherwise end this program without a word, or never. */
+async function load(path: string, withinMs: number): Promise<Record<string, unknown>> {
+  const patience = new AbortController();
+  const late = delay(withinMs, undefined, { signal: patience.signal }).then(() => {
+    throw new Error(`it is not loaded after ${withinMs / 1_000} s: what it awaits at its top level does not come`);
+  });
+  late.catch(() => undefined);
+  try {
+    return (await Promise.race([import(pathToFileURL(path).href), late])) as Record<string, unknown>;
+  } catch (error) {
+    const message = (error instanceof Error ? error.message : String(error)).split("\n", 1)[0];
+    throw new ApplicationNotFound(`cannot load the application ${path}: ${message}`);
+  } finally {
+    patience.abort();
+  }
 }

@@ -1,28 +1,52 @@
-/** A server's settings from a JSON file, checked as a set; what is wrong is said in one line. */
+/**
+ * A server's settings from a JSON file, checked as a set; what is wrong is said in one line. What always holds: paths in the
+ * settings are relative to their file, never to where the program was started.
+ */
 import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { Settings } from "../schemas/settings.ts";
+import { parseJson } from "./json-text.ts";
 
 export class SettingsError extends Error {
   override readonly name = "SettingsError";
 }
 
 export async function readSettings(path: string): Promise<Settings> {
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    text = await readFile(path, "utf8");
+    bytes = await readFile(path);
   } catch (error) {
     throw new SettingsError(`cannot read ${path}: ${(error as Error).message}`);
   }
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseJson(bytes);
   } catch (error) {
     throw new SettingsError(`${path} is not JSON: ${(error as Error).message}`);
   }
   const checked = Settings.safeParse(json);
-  if (checked.success) return checked.data;
+  if (checked.success) return withPathsFrom(dirname(path), checked.data);
   const issues = checked.error.issues
     .slice(0, 3)
     .map(({ path: at, message }) => `${at.join(".") || "settings"}: ${message}`);
   throw new SettingsError(`${path}: ${issues.join("; ")}`);
+}
+
+/** `application` is resolved where it is looked up: it may be a name. */
+function withPathsFrom(folder: string, settings: Settings): Settings {
+  const { dataDirectory, nats, mainLink } = settings;
+  return {
+    ...settings,
+    dataDirectory: resolve(folder, dataDirectory),
+    nats: { ...nats, ...tlsFrom(folder, nats.tls) },
+    mainLink: { ...mainLink, ...tlsFrom(folder, mainLink.tls) },
+  };
+}
+
+function tlsFrom(folder: string, tls: Settings["nats"]["tls"]): { tls?: NonNullable<Settings["nats"]["tls"]> } {
+  if (tls === undefined) return {};
+  const { certFile, keyFile, caFile } = tls;
+  return {
+    tls: { certFile: resolve(folder, certFile), keyFile: resolve(folder, keyFile), caFile: resolve(folder, caFile) },
+  };
 }

@@ -17,6 +17,7 @@ export interface TroubleKind {
 /** Codes never change their meaning; tools that do not know one take it to cost the failover. */
 export const troubleKinds = {
   "server.waiting": { says: "the server is no member and waits", costs: "failover" },
+  "disk.empty": { says: "the data directory was empty, but the registry counts on what was in it", costs: "failover" },
   "backup.lost": { says: "no backup is in sync", costs: "failover" },
   "backup.missing": { says: "a configured backup is not in sync, another one is", costs: "nothing" },
   "registry.frozen": {

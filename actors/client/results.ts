@@ -54,6 +54,15 @@ export class ForgottenError extends Error {
   }
 }
 
+/** No server that serves has answered for so long: only a reader that is to end (`follow: false`) gives up. */
+export class NobodyAnswersError extends Error {
+  override readonly name = "NobodyAnswersError";
+  readonly code = "UNANSWERED";
+  constructor(service: string, forMs: number) {
+    super(`UNANSWERED: no server of ${service} has answered for ${Math.round(forMs)} ms`);
+  }
+}
+
 export interface ResultsOptions {
   readonly service: string;
   readonly clock: Clock;
@@ -80,6 +89,8 @@ export interface ResultsLimits {
   readonly gapMs: number;
   /** How long an answer to `replay` may say nothing, the first time; longer each time that it did not suffice. */
   readonly answerMs: number;
+  /** How long nobody may answer a reader that is to end. A takeover takes less. */
+  readonly unansweredMs: number;
   /** How often the service is asked whether there is more than what came by itself. */
   readonly pollMs: number;
 }
@@ -90,6 +101,7 @@ const defaults: ResultsLimits = {
   pageResults: 5_000,
   gapMs: 20,
   answerMs: 500,
+  unansweredMs: 15_000,
   pollMs: 1_000,
 };
 
@@ -99,6 +111,8 @@ const maxDoublings = 5;
 export interface ResultsReader extends AsyncIterable<ResultEvent | HistoryEvent> {
   /** Nothing comes any more: closed, failed, or read to its end. */
   readonly isClosed: boolean;
+  /** For how long no server that serves has answered; a moment, where all is well. */
+  readonly unansweredMs: number;
   /** To be told what `Bus.start` tells: what was asked over a connection that is gone is asked again over the new one. */
   onBusState(connected: boolean): void;
   close(): void;
@@ -110,6 +124,9 @@ export function readResults(options: ResultsOptions): ResultsReader {
   return {
     get isClosed() {
       return reader.isClosed;
+    },
+    get unansweredMs() {
+      return reader.unansweredMs;
     },
     onBusState: (connected) => reader.onBusState(connected),
     close: () => reader.close(),
@@ -136,11 +153,13 @@ class Reader {
   /** Asks in a row that brought nothing new. */
   #vain = 0;
   #nextWhenAsked = 0;
+  #answeredMs: number;
 
   constructor(options: ResultsOptions) {
     this.#options = options;
     this.#limits = { ...defaults, ...options.limits };
     this.#next = options.from ?? 1;
+    this.#answeredMs = options.clock.nowMs();
     this.#inbox = `${options.inboxPrefix ?? "_INBOX"}.${options.clock.randomId()}.`;
     this.queue = new EventQueue(this.#limits.maxBuffered, () => this.#askSoon());
     const { bus, service } = options;
@@ -154,6 +173,10 @@ class Reader {
       this.#subscriptions.push(bus.subscribe(subjects.results(service), (message) => this.#onLive(message)));
     if (options.history !== undefined) this.#begin(options.history, this.#next);
     this.#ask();
+  }
+
+  get unansweredMs(): number {
+    return this.#options.clock.nowMs() - this.#answeredMs;
   }
 
   close(): void {
@@ -203,6 +226,7 @@ class Reader {
       this.#onEnd(message);
       return;
     }
+    this.#answeredMs = this.#options.clock.nowMs();
     const history = message.headers?.[headers.history];
     if (this.#history === undefined && history !== undefined) this.#begin(history, this.#next);
     const whole = this.#wholeOf(message);
@@ -267,6 +291,7 @@ class Reader {
 
   #onEnd(message: BusMessage): void {
     const end = ReplayEnd.safeParse(readJson(message.data)).data;
+    if (end !== undefined && end.error?.code !== "NOT_HOT") this.#answeredMs = this.#options.clock.nowMs();
     if (end === undefined || end.error?.code === "NOT_HOT" || end.error?.code === "BUSY") {
       this.#onVainAnswer();
       return;
@@ -305,6 +330,7 @@ class Reader {
   #onVainAnswer(): void {
     this.#isAsking = false;
     this.#vain += 1;
+    if (this.#isGivenUp()) return;
     this.#askIn(Math.min(this.#limits.gapMs * 2 ** Math.min(this.#vain, 16), this.#limits.pollMs), true);
   }
 
@@ -336,8 +362,17 @@ class Reader {
 
   #onTimer(): void {
     this.#timer = undefined;
-    if (this.#isAsking) this.#vain += 1;
+    if (this.#isAsking) {
+      this.#vain += 1;
+      if (this.#isGivenUp()) return;
+    }
     this.#ask();
+  }
+
+  #isGivenUp(): boolean {
+    if ((this.#options.follow ?? true) || this.unansweredMs < this.#limits.unansweredMs) return false;
+    this.#fail(new NobodyAnswersError(this.#options.service, this.unansweredMs));
+    return true;
   }
 
   #ask(): void {

@@ -143,7 +143,8 @@ class Replay {
     for await (const line of lines) {
       if (line.trim() === "" || this.#world.stopped.aborted) continue;
       this.#sent += 1;
-      this.#send(this.#sent, parseLine(line, this.#sent));
+      // What is trimmed may be a byte order mark.
+      this.#send(this.#sent, parseLine(line.trim(), this.#sent));
       await this.#until(this.#flags.inFlight - 1);
     }
     await this.#until(0);

@@ -3,8 +3,21 @@
  * failovers. A new history is a line of its own. Exit status 0 only if nothing was missed.
  */
 import type { Command } from "commander";
-import { type HistoryEvent, type ResultEvent, type ResultsReader, readResults } from "../../actors/client/results.ts";
-import { type CommandWorld, type CommonOptions, serviceCommand, whenAborted, wholeNumber } from "./world.ts";
+import {
+  type HistoryEvent,
+  NobodyAnswersError,
+  type ResultEvent,
+  type ResultsReader,
+  readResults,
+} from "../../actors/client/results.ts";
+import {
+  CommandError,
+  type CommandWorld,
+  type CommonOptions,
+  serviceCommand,
+  whenAborted,
+  wholeNumber,
+} from "./world.ts";
 
 interface ResultsFlags extends CommonOptions {
   from: number;
@@ -39,14 +52,36 @@ export function resultsCommand(world: CommandWorld): Command {
         filter: { ...(key === undefined ? {} : { key }), ...(client === undefined ? {} : { client }) },
       });
       const forget = whenAborted(world.stopped, () => reader.close());
+      const stopTelling = tellSilence(world, reader, flags);
       try {
         for await (const event of reader) await world.out(lineOf(event));
+        if (world.stopped.aborted && !follow) throw new CommandError("stopped before the last result");
+      } catch (error) {
+        throw error instanceof NobodyAnswersError
+          ? new CommandError(`${error.message}: see \`twinlog status\``)
+          : error;
       } finally {
+        stopTelling();
         forget();
         reader.close();
         await bus.stop();
       }
     });
+}
+
+/** How long nobody answers before that is said, once for each time. */
+const silenceMs = 5_000;
+
+function tellSilence({ clock, err }: CommandWorld, reader: ResultsReader, { service, nats }: ResultsFlags): () => void {
+  let isTold = false;
+  const look = () => {
+    const isSilent = reader.unansweredMs > silenceMs;
+    if (isSilent && !isTold) err(`twinlog: no server of ${service} answers at ${nats}; it is asked again and again\n`);
+    isTold = isSilent;
+    timer = clock.after(silenceMs / 5, look);
+  };
+  let timer = clock.after(silenceMs, look);
+  return () => timer.cancel();
 }
 
 /** The reply's own bytes stand in the line, so that it is what clients got. */

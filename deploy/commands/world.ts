@@ -6,6 +6,7 @@ import { Command } from "commander";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import type { ServiceFile } from "../../schemas/service-file.ts";
 import { ServerName } from "../../schemas/settings.ts";
+import { parseJson } from "../json-text.ts";
 import type { SignalDesk } from "../signals.ts";
 
 export interface CommandWorld {
@@ -100,7 +101,7 @@ export function wholeNumber(name: string, min: number): (text: string) => number
 export async function readBody(world: CommandWorld, given: string | undefined): Promise<unknown> {
   const text = given === undefined || given === "-" ? await world.readInput() : given;
   try {
-    return JSON.parse(text);
+    return parseJson(Buffer.from(text));
   } catch (error) {
     throw new CommandError(`the body is not JSON (${(error as Error).message}); quote it: '{"type":"limit",…}'`);
   }

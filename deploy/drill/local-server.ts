@@ -6,6 +6,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { resolve } from "node:path";
 import { Settings } from "../../schemas/settings.ts";
 import type { ServerStatus } from "../../schemas/status.ts";
+import { parseJson } from "../json-text.ts";
 
 /** The settings of the server's process; a sentence that says why it may not be signalled. */
 export function localServer({ pid, service, name }: ServerStatus): Settings | string {
@@ -22,7 +23,7 @@ export function localServer({ pid, service, name }: ServerStatus): Settings | st
   if (!words.includes("server") || !words.includes("--config") || config === undefined)
     return `process ${pid} on this machine is another program than ${name}, which runs elsewhere`;
   try {
-    const settings = Settings.parse(JSON.parse(readFileSync(resolve(folder, config), "utf8")));
+    const settings = Settings.parse(parseJson(readFileSync(resolve(folder, config))));
     if (settings.service === service && settings.server === name) return settings;
   } catch {
     return `the settings of process ${pid} (${config}) cannot be read`;

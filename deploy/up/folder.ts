@@ -34,12 +34,20 @@ export interface ServicePlan {
   readonly testService: boolean;
 }
 
+function unusable(path: string, error: unknown): UpError {
+  return new UpError(`the folder ${path} cannot be used: ${(error as Error).message}; choose another with --data`);
+}
+
 export class ServiceFolder {
   readonly path: string;
 
   constructor(path: string) {
     this.path = resolve(path);
-    mkdirSync(this.path, { recursive: true });
+    try {
+      mkdirSync(this.path, { recursive: true });
+    } catch (error) {
+      throw unusable(this.path, error);
+    }
   }
 
   get natsDirectory(): string {
@@ -60,7 +68,7 @@ export class ServiceFolder {
     try {
       return await DirectoryLock.take(this.path);
     } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
+      if (!(error instanceof StoreError) || error.code !== "locked") throw unusable(this.path, error);
       const who = /process \d+/.exec(error.message)?.[0] ?? "another process";
       throw new UpError(
         `Twinlog already runs from ${this.path} (${who}): stop that one (Ctrl-C), or choose another --data folder`,

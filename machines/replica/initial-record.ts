@@ -4,13 +4,15 @@
  */
 import type { RegistryRecord } from "../../schemas/registry.ts";
 
+export const initialEpoch = 1;
+
 /** `history`: a fresh id. */
 export function initialRecord(service: string, server: string, history: string): RegistryRecord {
   const nobody = { server, incarnation: "none" };
   return {
     service,
     history,
-    epoch: 1,
+    epoch: initialEpoch,
     mode: "primary-only",
     writeId: "init",
     previousWriteId: "",

@@ -3,6 +3,7 @@
  * the replica stands, never kept, and every code that the replica answers for is in the answer: null where all is well.
  */
 import type { TroubleCode } from "../../schemas/troubles.ts";
+import { initialEpoch } from "./initial-record.ts";
 import { roomTo } from "./mirroring.ts";
 import type { LinkName } from "./peers.ts";
 import type { ReplicaView } from "./view.ts";
@@ -12,6 +13,8 @@ export interface TroubledView extends ReplicaView {
   readonly role: "primary" | "backup" | "none";
   readonly waitingFor: string;
   readonly intake: { readonly isPaused: boolean };
+  /** Which life of its disk this is, from 1. */
+  readonly life: number;
 }
 
 export type ReplicaTroubles = readonly (readonly [code: TroubleCode, message: string | null])[];
@@ -19,6 +22,7 @@ export type ReplicaTroubles = readonly (readonly [code: TroubleCode, message: st
 export function troublesOf(view: TroubledView): ReplicaTroubles {
   return [
     ["server.waiting", whyWaiting(view)],
+    ["disk.empty", whyDiskIsEmpty(view)],
     ["backup.lost", whyNoBackup(view)],
     ["backup.missing", whyBackupMissing(view)],
     ["link.record", whyRecordDoesNotFit(view)],
@@ -30,6 +34,15 @@ export function troublesOf(view: TroubledView): ReplicaTroubles {
 
 function whyWaiting({ role, waitingFor }: TroubledView): string | null {
   return role === "none" && waitingFor !== "" ? waitingFor : null;
+}
+
+/** Nothing was found on it, and yet the registry counts on something: is it the right directory, is its volume there? */
+function whyDiskIsEmpty({ role, life, options, membership }: TroubledView): string | null {
+  const { record } = membership;
+  if (role !== "none" || life > 1 || record === null || record.epoch === initialEpoch) return null;
+  const { server } = options.self;
+  if (!record.inSync.some((member) => member.server === server)) return null;
+  return `the data directory was empty at the start, but the registry counts on what ${server} had in it: is it the right one?`;
 }
 
 function whyNoBackup(view: TroubledView): string | null {

@@ -7,6 +7,7 @@ import { type Client, createClient } from "../../actors/client/client.ts";
 import {
   ForgottenError,
   type HistoryEvent,
+  NobodyAnswersError,
   type ResultEvent,
   type ResultsOptions,
   readResults,
@@ -248,4 +249,33 @@ test("leaving the loop stops everything", async (t) => {
   const before = bus.published.length;
   await clock.run(10_000);
   t.is(bus.published.length, before);
+});
+
+test("with nobody alive, a reader that is to end gives up and says so, one that follows goes on asking", async (t) => {
+  const { clock, server, client, read } = setup();
+  const ending = read({ follow: false });
+  const following = read({ follow: true });
+  await clock.run(14_000);
+  t.false(ending.seen.isOver);
+  await clock.run(4_000);
+  t.true(ending.seen.error instanceof NobodyAnswersError, String(ending.seen.error));
+  t.false(following.seen.isOver);
+  t.true(following.reader.unansweredMs >= 18_000);
+  server.start();
+  await request(client, clock, 2);
+  await clock.run(2_000);
+  t.deepEqual(numbers(following.seen.events), [1, 2]);
+  t.true(following.reader.unansweredMs < 2_000);
+});
+
+test("a server that dies on the way is waited for as long, and no longer, before a reader that is to end gives up", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  await request(client, clock, 3);
+  server.stop();
+  const { seen } = read({ follow: false, limits: { unansweredMs: 3_000 } });
+  await clock.run(2_500);
+  server.start();
+  await clock.run(2_000);
+  t.deepEqual([numbers(seen.events), seen.isOver, seen.error], [[1, 2, 3], true, undefined]);
 });

@@ -1,6 +1,7 @@
 /** What troubles a replica, as operators are told: raised where it keeps a user from what was promised, null where all is well. */
 import test from "ava";
 import { limits, Stage } from "./stage.ts";
+import { Server } from "./staged-server.ts";
 
 const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
 
@@ -52,4 +53,32 @@ test("a paused intake troubles the primary until it goes on", (t) => {
   t.deepEqual(Object.keys(troublesOf(stage, "alpha")), ["intake.paused"]);
   stage.replica("alpha").onPause(false);
   t.deepEqual(troublesOf(stage, "alpha"), {});
+});
+
+test("a server that finds an empty directory where the registry counts on what it had says so; one that is new does not", (t) => {
+  const fresh = new Stage();
+  fresh.start("alpha");
+  fresh.start("beta");
+  t.false("disk.empty" in troublesOf(fresh, "alpha"), "a first start");
+  t.false("disk.empty" in troublesOf(fresh, "beta"), "a joiner");
+  const stage = Stage.normal();
+  stage.kill("beta");
+  stage.tellGone("beta");
+  stage.start("beta");
+  stage.tick(3 * polls);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  stage.do("alpha", "1");
+  stage.kill("alpha");
+  stage.kill("beta");
+  stage.server("beta").disk = new Server("beta").disk;
+  stage.start("beta");
+  stage.tick(polls);
+  t.regex(
+    troublesOf(stage, "beta")["disk.empty"] ?? "",
+    /empty at the start, but the registry counts on what beta had/,
+  );
+  stage.start("alpha");
+  stage.tick(5 * polls);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  t.deepEqual(troublesOf(stage, "beta"), {});
 });

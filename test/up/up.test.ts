@@ -1,11 +1,11 @@
 /**
  * `twinlog up` with stand-in servers: it starts, keeps running what dies, stops cleanly, finds its data again, and says what is wrong.
  */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import test from "ava";
-import { UpError } from "../../deploy/up/folder.ts";
+import { ServiceFolder, UpError } from "../../deploy/up/folder.ts";
 import { isAlive } from "../../deploy/up/last-run.ts";
 import { ServiceFile } from "../../schemas/service-file.ts";
 import { Settings } from "../../schemas/settings.ts";
@@ -179,6 +179,13 @@ test("stopping before the servers are there stops what is there", async (t) => {
   await up.prints(/nats-server .* runs/);
   t.is(await up.stop(), 0);
   await until(() => !existsSync(join(up.options.data, "holder")), { withinMs });
+});
+
+test("a folder that cannot be used is an error that names it and the option", async (t) => {
+  const { data } = await upOptions(t);
+  writeFileSync(join(data, "file"), "");
+  const error = t.throws(() => new ServiceFolder(join(data, "file", "folder")), { instanceOf: UpError });
+  t.regex(error.message, /^the folder .* cannot be used: ENOTDIR.*; choose another with --data$/);
 });
 
 test("a log file that cannot be opened and process ids that cannot be kept, on a full disk say, end nobody", async (t) => {
