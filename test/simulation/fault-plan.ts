@@ -113,6 +113,7 @@ export class FaultPlan {
     sim.broker.lossChance = 0;
     if (!sim.broker.isUp) sim.broker.restart();
     sim.broker.widen();
+    sim.broker.forbidden.clear();
     sim.broker.join();
     sim.broker.maxUnread.clear();
     sim.registry.staleReads = null;

@@ -1,5 +1,8 @@
-/** What a cluster of NATS servers can do beyond going away: split in two (situation 38), and answer from an old leader (12). */
-import { cut, type FaultContext, type FaultKind, later, outageMs } from "./fault-context.ts";
+/**
+ * What a cluster of NATS servers can do beyond going away: split in two (situation 38), answer from an old leader
+ * (situation 12), take less than before (situations 56 and 58), and forbid (situation 60).
+ */
+import { cut, type FaultContext, type FaultKind, later, outageMs, target } from "./fault-context.ts";
 import { brokerHost, usualLimits } from "./sim-broker.ts";
 
 /** Of clients and integrators; servers are spread so that both sides have one. */
@@ -66,7 +69,52 @@ function narrowBroker(context: FaultContext): void {
   later(context, forMs + rng.between(0, suspicionMs), () => broker.widen());
 }
 
+const payloads = [230, 300, 350, 380, 1_000];
+const lines = [usualLimits.lineBytes, usualLimits.lineBytes, 100, 85];
+
+/** The broker comes back taking less than what is stored needs, and later as much as before (rules 13 and 15). */
+function shrinkBroker(context: FaultContext): void {
+  const { sim, rng, moments } = context;
+  const { broker } = sim;
+  if (!broker.isUp || broker.limits !== usualLimits) return;
+  const limits = { payloadBytes: rng.pick(payloads), lineBytes: rng.pick(lines) };
+  const forMs = rng.between(500, 3_000);
+  moments.count("broker takes less");
+  sim.tell(
+    brokerHost,
+    `is started again for ${forMs.toFixed(0)} ms with max_payload ${limits.payloadBytes}, max_control_line ${limits.lineBytes}`,
+  );
+  broker.limits = limits;
+  broker.crash();
+  later(context, rng.between(5, 100), () => broker.restart());
+  later(context, forMs, () => broker.widen());
+}
+
+/** A permission is lacking for a while: to publish results, replies or status, or to hear requests. */
+function forbid(context: FaultContext): void {
+  const { sim, cluster, rng } = context;
+  const { forbidden } = sim.broker;
+  const { service } = sim.options;
+  const hosts = rng.chance(0.5) ? cluster.names : [target(context)];
+  const [kind, prefix] = rng.pick([
+    ["publish", `${service}.result.`],
+    ["publish", `${service}.result.`],
+    ["publish", `${service}.`],
+    ["publish", "_INBOX.client"],
+    ["subscribe", `${service}.request.`],
+  ] as const);
+  const forMs = outageMs(context) * 2;
+  sim.tell(brokerHost, `forbids ${hosts.join(", ")} to ${kind} on ${prefix}> for ${forMs.toFixed(0)} ms`);
+  const lacking = hosts.map((host) => ({ host, kind, prefix }));
+  for (const one of lacking) forbidden.add(one);
+  later(context, forMs, () => {
+    for (const one of lacking) forbidden.delete(one);
+  });
+}
+
 export const natsFaults: readonly FaultKind[] = [
+  { name: "shrinkBroker", class: "within", meanGapMs: 3_000, run: shrinkBroker },
+  { name: "forbid", class: "within", meanGapMs: 2_500, run: forbid },
   { name: "splitNats", class: "within", meanGapMs: 2_500, run: splitNats },
   { name: "burst", class: "within", meanGapMs: 4_000, run: burst },
   { name: "narrowBroker", class: "within", meanGapMs: 4_000, run: narrowBroker },

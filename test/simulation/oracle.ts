@@ -9,6 +9,7 @@
 import type { LogBatch } from "../../machines/log/batch.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { Member, Position, RegistryRecord } from "../../schemas/registry.ts";
+import { PublishedCheck } from "./published.ts";
 
 export class Oracle {
   readonly #newest: () => RegistryRecord | null;
@@ -17,18 +18,23 @@ export class Oracle {
   readonly #replicas = new Map<string, Replica>();
   /** The highest record that anybody committed, by history. */
   readonly #committed = new Map<string, Position>();
+  readonly published: PublishedCheck;
   #hasFailed = false;
 
   constructor(newest: () => RegistryRecord | null, fail: (of: string, text: string) => void) {
     this.#newest = newest;
     this.#fail = fail;
+    this.published = new PublishedCheck(fail);
   }
 
   onLife(replica: Replica): void {
     this.#replicas.set(replica.self, replica);
   }
 
-  onCommitted(incarnation: string, history: string, { last, lastHash }: LogBatch): void {
+  onCommitted(incarnation: string, history: string, batch: LogBatch): void {
+    const { last, lastHash } = batch;
+    this.published.onCommitted(history, batch);
+    for (const replica of this.#replicas.values()) this.published.check(replica);
     const before = this.#committed.get(history)?.sequence ?? 0;
     if (last <= before) return;
     this.#committed.set(history, { sequence: last, hash: lastHash });

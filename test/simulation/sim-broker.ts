@@ -99,6 +99,9 @@ export class SimBroker {
   limits = usualLimits;
   /** Fault: a permission that is lacking for a time. */
   readonly forbidden = new Set<Forbidden>();
+  onForbidden: ((kind: Forbidden["kind"], subject: string) => void) | null = null;
+  /** Told of every message that it takes, before anybody gets it. */
+  onTaken: ((host: string, message: BusMessage) => void) | null = null;
   /** Told of a client whose message is larger than the broker takes: it is cut off. */
   onCutOff: ((host: string, why: string) => void) | null = null;
   /** Fault: how often the broker loses a message on its way to one subscriber. */
@@ -190,7 +193,9 @@ export class SimBroker {
         return;
       case "publish":
         if (this.#isTooLarge(connection, op.message)) return;
-        if (!this.#forbids(connection, "publish", op.message.subject, 0)) this.#publish(connection, op.message);
+        if (this.#forbids(connection, "publish", op.message.subject, 0)) return;
+        this.onTaken?.(connection.client.host, op.message);
+        this.#publish(connection, op.message);
     }
   }
 
@@ -198,6 +203,7 @@ export class SimBroker {
     const { host } = connection.client;
     for (const one of this.forbidden) {
       if (one.host !== host || one.kind !== kind || !subject.startsWith(one.prefix)) continue;
+      this.onForbidden?.(kind, subject);
       connection.toClient.send({ type: "forbidden", kind, subject, sid }, subject.length + 50);
       return true;
     }

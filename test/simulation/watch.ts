@@ -3,6 +3,9 @@
  * changes nothing.
  */
 import type { Recorder } from "../../deploy/drill/recorder.ts";
+import { headers } from "../../schemas/envelope.ts";
+import { pieceHeaders } from "../../schemas/pieces.ts";
+import { subjectKind } from "../../schemas/subjects.ts";
 import type { Announcements } from "./announcements.ts";
 import { type Moments, momentNames } from "./moments.ts";
 import type { Oracle } from "./oracle.ts";
@@ -17,7 +20,32 @@ export interface Watched {
   readonly onViolation: (of: string, text: string) => void;
 }
 
+/** What the broker takes, forbids, and cuts off for (rules 13 and 15). */
+function watchBroker({
+  sim,
+  moments,
+  oracle,
+  onViolation,
+}: Pick<Watched, "sim" | "moments" | "oracle" | "onViolation">) {
+  const { broker } = sim;
+  const { service } = sim.options;
+  broker.onCutOff = (host, why) => onViolation("rule 15", `${host} is cut off by the broker: ${why}`);
+  broker.onForbidden = (kind, subject) => {
+    if (kind === "subscribe") moments.count("subscription forbidden");
+    else moments.count(subjectKind(service, subject) === "result" ? "result forbidden" : "reply or status forbidden");
+  };
+  broker.onTaken = (_, message) => {
+    const { subject, headers: given } = message;
+    if (given === undefined) return;
+    const isResult = subjectKind(service, subject) === "result";
+    if (isResult) oracle.published.onTaken(message);
+    if (given[headers.omitted] !== undefined) moments.count(isResult ? "result stood in for" : "reply stood in for");
+    if (given[pieceHeaders.of] !== undefined) moments.count("result replayed in pieces");
+  };
+}
+
 export function watcherOf({ sim, moments, oracle, recorder, announcements, onViolation }: Watched): SimWorldWatcher {
+  watchBroker({ sim, moments, oracle, onViolation });
   const sent = new Map<number, string>();
   let primary = "";
   let history = "";

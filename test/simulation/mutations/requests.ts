@@ -1,6 +1,7 @@
 /** What clients and integrators are promised: order, duplicates, results, limits, resumed requests, requests that kill. */
 import { shippedRules } from "../../../machines/replica/rules.ts";
 import { brisk, type Mutation, pair, within } from "./mutation.ts";
+import { replacingWhatDoesNotFit, sendingWhatDoesNotFit, takingStandInsForResults } from "./worlds.ts";
 
 export const requestMutations: readonly Mutation[] = [
   {
@@ -57,6 +58,30 @@ export const requestMutations: readonly Mutation[] = [
     rule: "13",
     rules: { mayPublish: (last) => last },
     plan: { ...within, faults: ["split", "isolate", "kill", "pause"] },
+  },
+  {
+    name: "what NATS forbids counts as published",
+    rule: "13",
+    rules: { isHeldBack: () => false },
+    plan: { ...pair, ...brisk, faults: ["forbid"] },
+  },
+  {
+    name: "what stands in for a result counts as the result",
+    rule: "13",
+    world: takingStandInsForResults,
+    plan: { ...pair, ...brisk, workload: "exchange", faults: ["shrinkBroker"] },
+  },
+  {
+    name: "a stored reply that the broker does not take is replaced",
+    rule: "13",
+    world: replacingWhatDoesNotFit,
+    plan: { ...pair, ...brisk, workload: "exchange", faults: ["shrinkBroker"] },
+  },
+  {
+    name: "messages are sent that are larger than the broker takes",
+    rule: "15",
+    world: sendingWhatDoesNotFit,
+    plan: { ...pair, ...brisk, workload: "exchange", faults: ["shrinkBroker"] },
   },
   {
     name: "requests are taken past the limit",

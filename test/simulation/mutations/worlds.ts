@@ -14,6 +14,8 @@ import {
 import { everything, metaKey } from "../../../machines/checkpoint/layout.ts";
 import { initialRecord } from "../../../machines/replica/initial-record.ts";
 import { refusal } from "../../../machines/replica/intake.ts";
+import { headers } from "../../../schemas/envelope.ts";
+import { SimBus } from "../sim-bus.ts";
 
 function withStore(world: World, change: (store: Store) => Partial<Store>): World {
   const { store } = world;
@@ -157,6 +159,41 @@ export function refusingAtTheDoor(world: World): World {
       },
     };
   };
+  return world;
+}
+
+/** Rule 13: what stands in for a result has the headers of that result. */
+export function takingStandInsForResults(world: World): World {
+  return withPublish(world, (publish, subject, data, given, reply) => {
+    const { [headers.omitted]: number = "", ...rest } = given ?? {};
+    const isStandIn = number !== "" && rest[headers.messageId] !== undefined;
+    return publish(subject, data, isStandIn ? { ...rest, [headers.result]: number } : given, reply);
+  });
+}
+
+/** Rule 13: a reply that the broker does not take is a failure. */
+export function replacingWhatDoesNotFit(world: World): World {
+  return withPublish(world, (publish, subject, data, given, reply) => {
+    const { [headers.omitted]: number = "", ...rest } = given ?? {};
+    if (number === "" || rest[headers.messageId] !== undefined) return publish(subject, data, given, reply);
+    const told = JSON.parse(Buffer.from(data).toString()) as { error: object };
+    const error = { ...told.error, code: "APPLICATION_ERROR" };
+    return publish(subject, Buffer.from(JSON.stringify({ ...told, error, sequence: 1, epoch: 1 })), rest, reply);
+  });
+}
+
+/** Rule 15: what the broker takes is not asked. */
+export function sendingWhatDoesNotFit(world: World): World {
+  if (world.bus instanceof SimBus) world.bus.beCareless();
+  return world;
+}
+
+type Publish = World["bus"]["publish"];
+
+function withPublish(world: World, change: (publish: Publish, ...given: Parameters<Publish>) => boolean): World {
+  const { bus } = world;
+  const publish = bus.publish.bind(bus);
+  bus.publish = (...given) => change(publish, ...given);
   return world;
 }
 
