@@ -34,11 +34,19 @@ export const Envelope = z.strictObject({
 });
 export type Envelope = z.infer<typeof Envelope>;
 
+/**
+ * With a refusal that is for the request's stamp: what the service's clock says, and which `issuedAt` it would take from this
+ * client now: later than `after`, at most `until`. None, where `until` is not later.
+ */
+export const StampRange = z.object({ now: z.number(), after: z.number(), until: z.number() });
+export type StampRange = z.infer<typeof StampRange>;
+
 export const ReplyError = z.object({
   code: ErrorCodeSchema,
   message: z.string(),
   /** `false`: this copy of the request was certainly not executed. An earlier copy of the same id may have been (rule 5). */
   executed: z.boolean(),
+  stamps: StampRange.optional(),
 });
 
 export const Reply = z.discriminatedUnion("ok", [

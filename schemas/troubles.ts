@@ -44,6 +44,8 @@ export const troubleKinds = {
     costs: "nothing",
   },
   "intake.paused": { says: "an operator paused the intake of requests", costs: "service" },
+  "clock.apart": { says: "a server's clock is far from another's", costs: "nothing" },
+  "stamps.refused": { says: "clients' requests are refused for their stamps: clocks are wrong", costs: "nothing" },
   "log.lost": { says: "lines of the log cannot be written", costs: "nothing" },
   // What no server can say of itself: `twinlog status` sees it from outside.
   "primary.missing": { says: "no server that speaks is the primary", costs: "service" },

@@ -2,16 +2,17 @@
  * The client library: requests with one result each, queries, and honest errors.
  *
  * What always holds: one inbox for all answers, on a subject that cannot be guessed; every copy of a request carries the
- * same client, id, body and `issuedAt`; a promise is settled exactly once, with an `Answer`, or with `RefusedError`
+ * same client, id and body, and, once one of them may have been executed, the same `issuedAt`; a promise is settled exactly once, with an `Answer`, or with `RefusedError`
  * (certainly not executed), `FailedError` (executed, it failed) or `UnknownOutcomeError` (send it again with the same id).
  */
-import { type Envelope, ReadySignal } from "../../schemas/envelope.ts";
+import { ReadySignal, type StampRange } from "../../schemas/envelope.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import type { ApplicationDefinition, BodyOf, ResultOf } from "../application/contract.ts";
 import type { Bus, BusMessage, Clock } from "../world/ports.ts";
 import type { Answer, End, Entry } from "./entry.ts";
 import { FailedError, RefusedError, UnansweredError, UnknownOutcomeError } from "./errors.ts";
 import { Pipeline } from "./pipeline.ts";
+import { Stamper } from "./stamper.ts";
 
 export interface ClientOptions<A extends ApplicationDefinition = ApplicationDefinition> {
   readonly service: string;
@@ -95,6 +96,7 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
   const longestInbox = `${requestInbox}${Number.MAX_SAFE_INTEGER}.${Number.MAX_SAFE_INTEGER}`;
   const requests = new Pipeline({ bus, clock }, limits, requestInbox, true);
   const queries = new Pipeline({ bus, clock }, limits, queryInbox, false);
+  const stamper = new Stamper(clock);
   const idPrefix = clock.randomId().slice(0, 16);
   const opening = `{"client":${JSON.stringify(client)},"id":`;
   let nextId = 1;
@@ -153,18 +155,26 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
       return Promise.reject(new RefusedError(id, "INVALID_REQUEST", firstIssue(checked.error)));
     const bodyText = JSON.stringify(body) as string | undefined;
     if (bodyText === undefined) return Promise.reject(new RefusedError(id, "INVALID_REQUEST", "a body is required"));
-    const issuedAt: NonNullable<Envelope["issuedAt"]> = given.issuedAt ?? Math.floor(clock.wallMs());
-    const text = `${opening}${JSON.stringify(id)},"body":${bodyText},"issuedAt":${issuedAt}`;
+    const text = `${opening}${JSON.stringify(id)},"body":${bodyText}`;
     const key = given.key ?? (application === undefined ? "" : application.key(checked?.data));
     const subject = requestSubject(key);
     const refusal = obstacle(text, subject, given.signal);
     if (refusal !== undefined) return Promise.reject(new RefusedError(id, refusal.code, refusal.message));
     return new Promise((resolve, reject) => {
+      let issuedAt = given.issuedAt ?? stamper.stamp();
       const fail = (end: End) => reject(requestError(id, issuedAt, end));
+      const restamp = (range: StampRange) => {
+        const corrected = stamper.correct(range);
+        issuedAt = corrected ?? issuedAt;
+        return corrected;
+      };
       const entry = requests.add({
         id,
         subject,
         text,
+        issuedAt,
+        // What the caller stamped is the caller's.
+        restamp: given.issuedAt === undefined ? restamp : undefined,
         ordered: given.after === undefined ? isOrdered : given.after !== null,
         after: given.after ?? undefined,
         resend: given.resend ?? false,
@@ -189,6 +199,8 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
         id,
         subject,
         text,
+        issuedAt: undefined,
+        restamp: undefined,
         ordered: false,
         after: undefined,
         resend: false,

@@ -3,7 +3,7 @@
  * What always holds: a copy counts as open (it may have been executed) from the moment it was handed to the bus until
  * that very copy was refused; a refusal that comes twice counts once.
  */
-import type { Reply } from "../../schemas/envelope.ts";
+import type { Reply, StampRange } from "../../schemas/envelope.ts";
 import type { RefusalCode } from "./errors.ts";
 import { PieceCollector } from "./pieces.ts";
 
@@ -21,6 +21,8 @@ export interface Answer<Result> {
 export interface Refusal {
   readonly code: RefusalCode;
   readonly message: string;
+  /** The refusal is for the request's stamp: these would be taken. */
+  readonly stamps?: StampRange | undefined;
 }
 
 export type FailedReply = Extract<Reply, { ok: false }>;
@@ -29,8 +31,11 @@ export type FailedReply = Extract<Reply, { ok: false }>;
 export interface Sending {
   readonly id: string;
   readonly subject: string;
-  /** The envelope's JSON without `after`, `resend` and the closing brace. */
+  /** The envelope's JSON without `issuedAt`, `after`, `resend` and the closing brace. */
   readonly text: string;
+  readonly issuedAt: number | undefined;
+  /** Another stamp for it, none of whose copies was or will be executed; undefined: there is none. */
+  readonly restamp: ((range: StampRange) => number | undefined) | undefined;
   /** Names its predecessor among those still unanswered. */
   readonly ordered: boolean;
   /** `after` as the caller gave it: sent as it is, always. */
@@ -58,6 +63,9 @@ export class Entry {
   /** Refused for good; answers to other copies are waited for, so that the error can say what is true. */
   isFinal = false;
   copies = 0;
+  /** What its next copy is stamped with. */
+  issuedAt: number | undefined;
+  restamps = 0;
   firstSentAtMs = 0;
   /** Of the last copy. */
   sentAtMs = 0;
@@ -74,6 +82,7 @@ export class Entry {
   constructor(number: number, sending: Sending) {
     this.number = number;
     this.sending = sending;
+    this.issuedAt = sending.issuedAt;
   }
 
   noteRefused(copy: number, refusal: Refusal): void {

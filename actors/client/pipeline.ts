@@ -10,7 +10,7 @@
  *      intervals; everything else follows when the probe is answered or a server says `ready`.
  * One timer for all entries; the hot path makes an entry, its text and nothing else.
  */
-import { headers, Reply } from "../../schemas/envelope.ts";
+import { headers, Reply, type StampRange } from "../../schemas/envelope.ts";
 import { type ErrorCode, errorCodes } from "../../schemas/errors.ts";
 import { pieceHeaders } from "../../schemas/pieces.ts";
 import { type Bus, type BusMessage, type Clock, noRespondersStatus, type Timer } from "../world/ports.ts";
@@ -26,8 +26,11 @@ export interface PipelineLimits {
   readonly answerMs: number;
 }
 
-/** Refused alike by every server, whichever copy it is (rule 5). */
+/** Refused alike by every server, whichever copy it is (rule 5); a stamp is judged by clocks, which differ. */
 const refusedByAll: ReadonlySet<RefusalCode> = new Set(["INVALID_REQUEST", "TOO_LARGE"]);
+const isByAll = ({ code, stamps }: Refusal) => refusedByAll.has(code) && stamps === undefined;
+/** How often the stamp of one request is corrected. */
+const maxRestamps = 3;
 
 const nobodyListens: Refusal = {
   code: "NOT_SENT",
@@ -165,21 +168,35 @@ export class Pipeline {
     }
   }
 
-  #onRefused(entry: Entry, copy: number, error: { code: ErrorCode; message: string }): void {
-    const refusal = { code: error.code, message: error.message };
+  #onRefused(entry: Entry, copy: number, error: Refusal & { readonly code: ErrorCode }): void {
+    const refusal = { code: error.code, message: error.message, stamps: error.stamps };
     if (errorCodes[error.code].retry) {
       if (error.code === "OUT_OF_ORDER") this.#onOutOfOrder(entry, copy, refusal);
       else this.#onBlockedCopy(entry, copy, refusal);
       return;
     }
     entry.noteRefused(copy, refusal);
-    if (refusedByAll.has(error.code) || !entry.isOpen() || entry.sending.resend) this.#endRefused(entry);
+    if (error.stamps !== undefined && this.#restamp(entry, copy, error.stamps)) return;
+    if (isByAll(refusal) || !entry.isOpen() || entry.sending.resend) this.#endRefused(entry);
     else {
       // No copy is sent any more, but an answer to an earlier one may be on its way.
       entry.isFinal = true;
       entry.due = false;
     }
     this.#noteAnswered(entry, copy);
+  }
+
+  /** The clock is wrong, and no copy was or will be executed: sent again with a stamp that the service takes. */
+  #restamp(entry: Entry, copy: number, range: StampRange): boolean {
+    if (copy !== entry.copies || entry.isOpen() || entry.isFinal || entry.restamps >= maxRestamps) return false;
+    const issuedAt = entry.sending.restamp?.(range);
+    if (issuedAt === undefined) return false;
+    entry.issuedAt = issuedAt;
+    entry.restamps += 1;
+    entry.due = true;
+    this.#noteAnswered(entry, copy);
+    if (entry.due && !this.#blocked) this.#send(entry);
+    return true;
   }
 
   #onOutOfOrder(entry: Entry, copy: number, refusal: Refusal): void {
@@ -212,7 +229,7 @@ export class Pipeline {
   #endRefused(entry: Entry): void {
     const { refusal } = entry;
     this.#remove(entry);
-    if (refusal !== undefined && (!entry.isOpen() || refusedByAll.has(refusal.code)))
+    if (refusal !== undefined && (!entry.isOpen() || isByAll(refusal)))
       entry.sending.onEnd({ type: "refused", refusal });
     else entry.sending.onEnd({ type: "open", why: "it was refused, but not every copy of it", refusal });
     this.#fill();
@@ -299,6 +316,7 @@ export class Pipeline {
     const after = sending.after ?? (sending.ordered ? this.#predecessor(entry) : undefined);
     const copy = entry.copies + 1;
     let text = sending.text;
+    if (entry.issuedAt !== undefined) text += `,"issuedAt":${entry.issuedAt}`;
     if (after !== undefined) text += `,"after":${JSON.stringify(after)}`;
     if (this.#marksResends && (copy > 1 || sending.resend)) text += ',"resend":true';
     const inbox = `${this.#inbox}${entry.number}.${copy}`;

@@ -18,6 +18,8 @@ export interface Heartbeat {
   /** Starts of this server's process, counted on its disk: of two incarnations the newer has the higher one. */
   life: number;
   beat: number;
+  /** Its wall clock, ms since 1970; programs before tell none. */
+  wallMs?: number;
   /** The newest beat heard from each server, and over the main link: proof that it was alive, and what gets through. */
   heard: Record<string, { incarnation: string; beat: number; mainBeat: number }>;
   state: string;

@@ -9,6 +9,8 @@ import { ClientFloors, type FloorRules } from "./floors.ts";
 
 const firstCapacity = 16;
 const arenaBytes = 1024 * 1024;
+/** How finely ages are counted: so many marks in the time for which replies are remembered. */
+const marksEach = 64;
 
 export interface Remembered {
   readonly bodyHash: number;
@@ -31,6 +33,10 @@ export class DuplicateTable {
   #head = 0;
   #tail = 0;
   #compacted = 0;
+  /** What was remembered before `position` was so at `atMs` at the latest. Of this server's own monotonic clock. */
+  #marks: { position: number; atMs: number }[] = [];
+  /** What was remembered before it is too old. */
+  #aged = 0;
   #arena = Buffer.alloc(0);
   #arenaEnd = 0;
   readonly floors: ClientFloors;
@@ -61,16 +67,35 @@ export class DuplicateTable {
     return { source: this.#sources[at] as Uint8Array, start, end: start + (this.#lengths[at] ?? 0) };
   }
 
-  /** The sequence through which all but the newest `keep` replies, and all with a stamp before `beforeMs`, can be forgotten. */
-  forgettable(keep: number, beforeMs: number, maxAtOnce: number): number {
+  /**
+   * The sequence through which all but the newest `keep` replies, and all that this server has known for `rememberMs`, can be
+   * forgotten. No wall clock has a say in it: one that is fast, or jumps, would forget what was done a moment ago.
+   */
+  forgettable(keep: number, rememberMs: number, nowMs: number, maxAtOnce: number): number {
+    this.#age(rememberMs, nowMs);
     let through = 0;
     const most = Math.min(this.#tail, this.#head + maxAtOnce);
     for (let position = this.#head; position < most; position += 1) {
       const at = position & (this.#keys.length - 1);
-      if (this.#tail - position <= keep && (this.#stamps[at] ?? 0) >= beforeMs) break;
+      if (this.#tail - position <= keep && position >= this.#aged) break;
       through = this.#sequences[at] ?? 0;
     }
     return through;
+  }
+
+  #age(rememberMs: number, nowMs: number): void {
+    for (let mark = this.#marks[0]; mark !== undefined && nowMs - mark.atMs >= rememberMs; mark = this.#marks[0]) {
+      this.#aged = mark.position;
+      this.#marks.shift();
+    }
+    const newest = this.#marks.at(-1);
+    const before = this.#marks.at(-2);
+    // The newest one moves on while it is near the one before it.
+    if (newest !== undefined && before !== undefined && nowMs - before.atMs < rememberMs / marksEach) {
+      newest.position = this.#tail;
+      newest.atMs = nowMs;
+    } else if (newest === undefined || newest.position < this.#tail)
+      this.#marks.push({ position: this.#tail, atMs: nowMs });
   }
 
   /** Remembers the reply at `start` in `source`. Sequences must rise. */
@@ -212,6 +237,8 @@ export class DuplicateTable {
     copy.#head = this.#head;
     copy.#tail = this.#tail;
     copy.#compacted = this.#compacted;
+    copy.#marks = this.#marks.map((mark) => ({ ...mark }));
+    copy.#aged = this.#aged;
     return copy;
   }
 }

@@ -19,7 +19,6 @@ export interface CommitView extends ReplicaView {
   readonly applied: { readonly requests: RequestTable };
   /** End of what this server inherited when it went hot. */
   readonly inherited: number;
-  readonly wallMs: number;
 }
 
 export class Commitment {
@@ -52,7 +51,7 @@ export class Commitment {
    * The end of a turn's records, which are more than one batch where the log began a new arena among them. What may be
    * forgotten is chosen anew: the next records say it.
    */
-  onBatch({ last }: LogBatch, { own, inherited, applied, limits, wallMs }: CommitView): void {
+  onBatch({ last }: LogBatch, { own, inherited, applied, limits, nowMs }: CommitView): void {
     const { requests } = applied;
     const before = Math.max(this.#counted, inherited);
     const bytes = own.log.bytesAbove(before);
@@ -60,7 +59,7 @@ export class Commitment {
     this.#openBytes += bytes;
     this.#counted = last;
     const maxAtOnce = 2 * (last - before) + 16;
-    requests.chooseForgotten(limits.rememberReplies, wallMs - limits.rememberMs, maxAtOnce);
+    requests.chooseForgotten(limits.rememberReplies, limits.rememberMs, nowMs, maxAtOnce);
   }
 
   advance(view: CommitView): void {

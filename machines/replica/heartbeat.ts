@@ -11,6 +11,7 @@ const doubtMs = 2;
 
 export interface HeartbeatView extends ReplicaView {
   readonly life: number;
+  readonly wallMs: number;
   readonly bus: { readonly connected: boolean };
 }
 
@@ -45,6 +46,8 @@ function heartbeat(beat: number, view: HeartbeatView): Heartbeat {
     incarnation: view.self,
     life: view.life,
     beat,
+    // 0: this server has not looked yet.
+    ...(view.wallMs > 0 ? { wallMs: view.wallMs } : {}),
     heard,
     state: view.state,
     hot: view.hot,

@@ -5,16 +5,16 @@
  * What always holds: a reply leaves in the order of the log and only when all that it depends on is committed; a refusal
  * that another server might not repeat leaves only with a proof that this server was not deposed; both die with the role.
  */
+import type { StampRange } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
-import type { Limits } from "../../schemas/settings.ts";
 import { arrivalStamp, recordKinds, requestKey } from "../codec/record.ts";
 import { type MemoryLog, maxLogBytes } from "../log/memory-log.ts";
-import { AheadClients } from "./ahead.ts";
 import { OwedReplies, type ReplySink } from "./owed-replies.ts";
 import type { Peers } from "./peers.ts";
 import { appendRecord } from "./request-records.ts";
-import type { RequestTable, RunningRequest } from "./requests.ts";
+import type { RunningRequest } from "./requests.ts";
 import type { Rules } from "./rules.ts";
+import { type StampRefusal, Stamps, type StampView } from "./stamps.ts";
 import type { ToldDeaths } from "./told-deaths.ts";
 
 /** A parsed request at the door. `body` was checked by the application's schema. */
@@ -32,17 +32,13 @@ export interface Arrival {
 }
 
 /** The replica's fields that the intake reads. */
-export interface IntakeView {
+export interface IntakeView extends StampView {
   readonly log: MemoryLog;
-  readonly applied: { readonly requests: RequestTable };
-  readonly rules: Rules;
-  readonly limits: Limits;
   readonly epoch: number;
   readonly committed: number;
   /** End of what this server inherited when it went hot. */
   readonly inherited: number;
   readonly serving: { readonly hotSinceMs: number };
-  readonly nowMs: number;
   readonly alone: boolean;
   readonly commitment: { readonly openBytes: number };
   readonly peers: Peers;
@@ -52,13 +48,13 @@ export interface IntakeView {
 const noBytes = new Uint8Array(0);
 
 /** JSON of a refusal. `executed: false` speaks of the copy that was refused (rule 5). */
-export function refusal(client: string, id: string, code: ErrorCode, message: string): Uint8Array {
-  return Buffer.from(JSON.stringify({ client, id, ok: false, error: { code, message, executed: false } }));
+export function refusal(client: string, id: string, code: ErrorCode, message: string, stamps?: StampRange): Uint8Array {
+  return Buffer.from(JSON.stringify({ client, id, ok: false, error: { code, message, executed: false, stamps } }));
 }
 
 export class Intake {
   #replies = new OwedReplies();
-  #ahead = new AheadClients();
+  #stamps = new Stamps();
   /** By an operator, for as long as this server is the primary. */
   isPaused = false;
   #queue: RunningRequest[] = [];
@@ -83,7 +79,7 @@ export class Intake {
     };
     const copy = new Intake();
     copy.#replies = this.#replies.clone();
-    copy.#ahead = this.#ahead.clone();
+    copy.#stamps = this.#stamps.clone();
     copy.isPaused = this.isPaused;
     copy.#joined = this.#joined;
     copy.#queue = this.#queue.map(copyOf);
@@ -96,7 +92,7 @@ export class Intake {
   get facts() {
     const dangerous = this.#dangerous?.requestKey;
     const running = [...this.#running.values()];
-    const ahead = this.#ahead.facts;
+    const ahead = this.#stamps.facts;
     return { replies: this.#replies.facts, queue: this.#queue, dangerous, waiting: this.#waiting, running, ahead };
   }
 
@@ -125,19 +121,10 @@ export class Intake {
       else if (arrival.replyTo !== "") this.#join(running, arrival.replyTo);
       return null;
     }
-    if (rules.isFromFuture(arrival.issuedAtMs, nowWallMs + view.limits.maxFutureMs)) {
-      // By this server's clock: another one may judge otherwise, so it needs a proof as any such refusal does.
-      const message = "issuedAt lies too far in the future: check the client's clock, and the primary's";
-      this.refuse(arrival, "INVALID_REQUEST", message, view);
+    const untimely = this.#stamps.judge(arrival, nowWallMs, view);
+    if (untimely !== null) {
+      this.#refuseStamp(arrival, untimely, view);
       return null;
-    }
-    if (arrival.issuedAtMs !== undefined) {
-      const floorMs = requests.done.floors.floorFor(arrival.client, rules);
-      if (rules.isExpired(arrival.issuedAtMs, floorMs)) {
-        const message = "issued before the oldest request that is remembered: whether it was executed is not known";
-        this.refuse(arrival, "EXPIRED", message, view);
-        return null;
-      }
     }
     const begun = requests.begun.get(key);
     if (begun !== undefined && rules.isReused(arrival.bodyHash, begun.bodyHash)) {
@@ -154,9 +141,9 @@ export class Intake {
       this.refuse(arrival, "BUSY", busy, view);
       return null;
     }
-    if (!this.#mayBeAhead(arrival, nowWallMs, view)) {
-      const message = "issuedAt lies in the future, and too many clients' do: check the client's clock";
-      this.refuse(arrival, "INVALID_REQUEST", message, view);
+    const ahead = this.#stamps.judgeAhead(arrival, nowWallMs, view);
+    if (ahead !== null) {
+      this.#refuseStamp(arrival, ahead, view);
       return null;
     }
     const request: RunningRequest = {
@@ -180,13 +167,6 @@ export class Intake {
     const isEarly = view.nowMs - view.serving.hotSinceMs < view.limits.cautionMs;
     const isSuspect = rules.needsAttempt(arrival.resend || isEarly || begun !== undefined);
     return this.begin(request, begun?.attempts ?? 0, isSuspect, view);
-  }
-
-  /** The last question before a request is taken: whoever is ahead by more than clocks usually differ is counted. */
-  #mayBeAhead({ client, issuedAtMs }: Arrival, latestMs: number, { limits, rules, applied }: IntakeView): boolean {
-    if (issuedAtMs === undefined || issuedAtMs <= latestMs + limits.skewMs) return true;
-    const most = rules.maxAhead(limits.rememberClients);
-    return this.#ahead.admit(client, issuedAtMs, latestMs + limits.skewMs, most, applied.requests);
   }
 
   #busy({ rules, limits, log, commitment }: IntakeView): string {
@@ -325,6 +305,15 @@ export class Intake {
     this.answerProven(arrival.replyTo, refusal(arrival.client, arrival.id, code, message), view.inherited, view);
   }
 
+  #refuseStamp({ client, id, replyTo }: Arrival, { code, message, range }: StampRefusal, view: IntakeView): void {
+    this.answerProven(replyTo, refusal(client, id, code, message, range), view.inherited, view);
+  }
+
+  /** For operators: clients' stamps that are refused lately; null: none. */
+  stampTrouble(nowMs: number): string | null {
+    return this.#stamps.trouble(nowMs);
+  }
+
   /** An answer that is true only while this server is the primary: a refusal, or what a query saw at `needs`. */
   answerProven(to: string, bytes: Uint8Array, needs: number, view: IntakeView): void {
     if (to === "" || this.#replies.waitingForProof >= view.limits.maxWaitingRefusals) return;
@@ -392,7 +381,7 @@ export class Intake {
   /** The role is gone: nothing in flight is spoken of (rule 7). */
   clear(): void {
     this.isPaused = false;
-    this.#ahead.clear();
+    this.#stamps.clear();
     this.#replies.clear();
     this.#queue = [];
     this.#running.clear();

@@ -4,6 +4,7 @@
  * replica is copied part by part.
  */
 import { Applied } from "./applied.ts";
+import { ServiceClock } from "./clocks.ts";
 import { Commitment } from "./commitment.ts";
 import { Consultation } from "./consultation.ts";
 import { Follower } from "./follower.ts";
@@ -39,6 +40,7 @@ export abstract class Parts {
   readonly deaths: ToldDeaths;
   readonly invariants: Invariants;
   readonly heartbeats: Heartbeats;
+  readonly clocks: ServiceClock;
 
   constructor(options: ReplicaOptions, start: Recovered | Parts, nowMs: number) {
     this.life = start.life;
@@ -59,6 +61,7 @@ export abstract class Parts {
       this.deaths = start.deaths.clone();
       this.invariants = start.invariants.clone();
       this.heartbeats = start.heartbeats.clone();
+      this.clocks = start.clocks.clone();
       return;
     }
     const { self, servers, limits, confirm, rules = shippedRules } = options;
@@ -81,6 +84,7 @@ export abstract class Parts {
     this.deaths = new ToldDeaths();
     this.invariants = new Invariants();
     this.heartbeats = new Heartbeats();
+    this.clocks = new ServiceClock();
     this.applied.follow(this.own, rules, this.outbox);
   }
 }

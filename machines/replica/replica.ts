@@ -343,6 +343,7 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     const echo = message.heard[this.options.self.server];
     const mainBeat = echo?.incarnation === this.self ? echo.mainBeat : 0;
     if (!this.peers.onHeartbeat(peer.name, link, message, mainBeat, this.nowMs)) return;
+    if (message.wallMs !== undefined) this.clocks.onOther(peer.name, this.nowMs, message.wallMs);
     if (message.removals !== undefined)
       this.peers.onRemovals(peer.name, this.options.self.server, message.removals, this.nowMs);
     this.#onSettlement(this.membership.onHeartbeat(message, this.options.service, this.nowMs));
@@ -442,6 +443,7 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
   onTick(nowMs: number, wallMs: number): void {
     this.#at(nowMs);
     this.wallMs = wallMs;
+    this.clocks.onOwn(nowMs, wallMs);
     this.peers.onTick(nowMs);
     this.membership.onTick(nowMs, this.limits.registryPollMs);
     this.heartbeats.send(this);

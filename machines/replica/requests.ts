@@ -166,9 +166,9 @@ export class RequestTable {
   get forgotten(): number {
     return this.#forgotten;
   }
-  /** Looks for replies that are too many or too old. `beforeMs`: wall clock, ms since 1970. */
-  chooseForgotten(keep: number, beforeMs: number, maxAtOnce: number): void {
-    this.#forgetThrough = Math.max(this.#forgetThrough, this.done.forgettable(keep, beforeMs, maxAtOnce));
+  /** Looks for replies that are too many, or that this server has known for too long. */
+  chooseForgotten(keep: number, rememberMs: number, nowMs: number, maxAtOnce: number): void {
+    this.#forgetThrough = Math.max(this.#forgetThrough, this.done.forgettable(keep, rememberMs, nowMs, maxAtOnce));
   }
   /** A record that is not committed says so: the next own record says it too, and it is done once that one is committed. */
   expectForget(sequence: number, through: number): void {

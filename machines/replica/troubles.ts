@@ -3,16 +3,20 @@
  * the replica stands, never kept, and every code that the replica answers for is in the answer: null where all is well.
  */
 import type { TroubleCode } from "../../schemas/troubles.ts";
+import type { ServiceClock } from "./clocks.ts";
 import { initialEpoch } from "./initial-record.ts";
 import { roomTo } from "./mirroring.ts";
 import type { LinkName } from "./peers.ts";
+import { duration } from "./stamp-refusals.ts";
 import type { ReplicaView } from "./view.ts";
 
 /** The replica's fields that are read here. */
 export interface TroubledView extends ReplicaView {
   readonly role: "primary" | "backup" | "none";
   readonly waitingFor: string;
-  readonly intake: { readonly isPaused: boolean };
+  readonly intake: { readonly isPaused: boolean; stampTrouble(nowMs: number): string | null };
+  readonly clocks: ServiceClock;
+  readonly wallMs: number;
   /** Which life of its disk this is, from 1. */
   readonly life: number;
 }
@@ -29,7 +33,22 @@ export function troublesOf(view: TroubledView): ReplicaTroubles {
     ["link.narrow", whyLinkIsNarrow(view)],
     ["registry.frozen", view.membership.frozen || null],
     ["intake.paused", view.hot && view.intake.isPaused ? "an operator paused the intake: `twinlog resume`" : null],
+    ["clock.apart", whyClockIsApart(view)],
+    ["stamps.refused", view.hot ? view.intake.stampTrouble(view.nowMs) : null],
   ];
+}
+
+/** Which of two is right nobody here can tell. */
+function whyClockIsApart({ peers, clocks, limits, nowMs, wallMs }: TroubledView): string | null {
+  for (const peer of peers) {
+    const { name } = peer;
+    if (peers.isAway(peer)) continue;
+    const aheadMs = clocks.aheadOf(name, nowMs, wallMs) ?? 0;
+    if (Math.abs(aheadMs) <= limits.skewMs) continue;
+    const side = aheadMs < 0 ? "behind" : "ahead of";
+    return `this server's clock is ${duration(Math.abs(aheadMs))} ${side} ${name}'s: requests' stamps are judged by it; set the clocks`;
+  }
+  return null;
 }
 
 function whyWaiting({ role, waitingFor }: TroubledView): string | null {

@@ -3,7 +3,7 @@
  * commits a little later, remembers replies, publishes results and replays them. A takeover keeps a prefix of its log.
  */
 import type { Bus, Clock, Subscription } from "../../actors/world/ports.ts";
-import { Envelope, headers, QueryEnvelope, ReplayRequest } from "../../schemas/envelope.ts";
+import { Envelope, headers, QueryEnvelope, ReplayRequest, type StampRange } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
 import { replayHeaders } from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
@@ -20,6 +20,11 @@ export interface LogEntry {
   waiting: string[];
 }
 
+function untimelyCode(issuedAt: number, { after, until }: StampRange): ErrorCode | undefined {
+  if (issuedAt > until) return "INVALID_REQUEST";
+  return issuedAt <= after ? "EXPIRED" : undefined;
+}
+
 export class FakeServer {
   readonly service: string;
   epoch = 1;
@@ -29,6 +34,8 @@ export class FakeServer {
   commitMs = 1;
   /** Asked before each new request is executed: a code refuses this copy. */
   refuse: (envelope: Envelope) => ErrorCode | undefined = () => undefined;
+  /** What it takes of a client's stamps now; others are refused, as too old or too new. */
+  stamps: () => StampRange | undefined = () => undefined;
   /** What the application answers; a throw is an APPLICATION_ERROR. */
   apply: (body: unknown) => unknown = (body) => body;
   /** What a duplicate gets for the stored reply. */
@@ -109,6 +116,14 @@ export class FakeServer {
     }
     const isOutOfOrder =
       envelope.after !== undefined && !this.#byKey.has(keyOf({ client: envelope.client, id: envelope.after }));
+    const { issuedAt = 0 } = envelope;
+    const stamps = this.stamps();
+    const untimely = stamps === undefined ? undefined : untimelyCode(issuedAt, stamps);
+    if (untimely !== undefined) {
+      const error = { code: untimely, message: "the clock", executed: false, stamps };
+      this.#bus.publish(inbox, replyBytes(envelope, { ok: false, error }));
+      return;
+    }
     const code = isOutOfOrder ? "OUT_OF_ORDER" : this.refuse(envelope);
     if (code === undefined) this.#execute(envelope, subject, inbox, key);
     else this.#bus.publish(inbox, replyBytes(envelope, { ok: false, error: { code, message: "no", executed: false } }));

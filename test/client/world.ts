@@ -21,6 +21,8 @@ interface TimedEvent {
 }
 
 export class TestClock implements Clock {
+  /** How far the wall clock is off. */
+  wallOffsetMs = 0;
   #nowMs = 0;
   #order = 0;
   #seed: number;
@@ -34,7 +36,7 @@ export class TestClock implements Clock {
     return this.#nowMs;
   }
   wallMs(): number {
-    return 1_764_000_000_000 + this.#nowMs;
+    return 1_764_000_000_000 + this.wallOffsetMs + this.#nowMs;
   }
   after(delayMs: number, run: () => void): Timer {
     const event = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order, run };

@@ -62,6 +62,8 @@ const untold = new Set(["heartbeat", "mirror", "confirm"]);
 export class Stage {
   nowMs = 10_000;
   wallMs = 1_000_000;
+  /** How far the wall clocks of servers are off. */
+  readonly wallOffsets = new Map<string, number>();
   registry: KnownRecord | null;
   readonly servers = new Map<string, Server>();
   readonly given: Given[] = [];
@@ -98,6 +100,11 @@ export class Stage {
     stage.tick(3);
     stage.take();
     return stage;
+  }
+
+  /** A server's wall clock. */
+  wallOf(name: string): number {
+    return this.wallMs + (this.wallOffsets.get(name) ?? 0);
   }
 
   server(name: string): Server {
@@ -216,7 +223,7 @@ export class Stage {
     for (let tick = 0; tick < times; tick += 1) {
       this.nowMs += limits.heartbeatMs;
       this.wallMs += limits.heartbeatMs;
-      for (const { replica } of this.servers.values()) replica?.onTick(this.nowMs, this.wallMs);
+      for (const { name, replica } of this.servers.values()) replica?.onTick(this.nowMs, this.wallOf(name));
       this.#touch();
       this.run();
     }
@@ -244,7 +251,7 @@ export class Stage {
     let moved = false;
     if (server.hasInput) {
       server.hasInput = false;
-      replica.endTurn(this.nowMs, this.wallMs);
+      replica.endTurn(this.nowMs, this.wallOf(server.name));
       moved = true;
     }
     for (const entry of replica.outbox.splice(0)) {
@@ -446,7 +453,7 @@ export class Stage {
       body: { id },
       replyTo,
     };
-    const request = replica.intake.onRequest(arrival, this.wallMs, replica);
+    const request = replica.intake.onRequest(arrival, this.wallOf(name), replica);
     if (request !== null) this.#runHandler(server, request, isSlow || server.isStuck);
     server.hasInput = true;
   }

@@ -17,6 +17,7 @@
  * - `quiet`: whoever looks at what is due does it twice there, so that a quiet session speaks whatever it was before;
  * - what is made anew before it is read again: who is left out and taken in (outside of the states that ask), the fence, the
  *   start table's last verdict (outside of the states that consult), what was inherited (on a server that is not hot);
+ * - wall clocks, and how long each reply has been remembered: no request has a stamp there, and nothing is forgotten;
  * - `why`, `waitingFor` and the number of results, which are for people and actors, and the commit point and epoch that the
  *   replica's own invariants compare with;
  * - of a heartbeat what is for people, and what the start table reads only to choose the longest log (`afterTotalLoss:
