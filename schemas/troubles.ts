@@ -20,6 +20,7 @@ export const troubleKinds = {
   "disk.empty": { says: "the data directory was empty, but the registry counts on what was in it", costs: "failover" },
   "backup.lost": { says: "no backup is in sync", costs: "failover" },
   "backup.missing": { says: "a configured backup is not in sync, another one is", costs: "nothing" },
+  "backup.unfit": { says: "a backup does not reach NATS or the registry: it could not take over", costs: "failover" },
   "registry.frozen": {
     says: "the registry lost its record or went back: no change of mode is possible",
     costs: "failover",

@@ -9,7 +9,7 @@ import type { Following } from "./following.ts";
 import { heirOf, heirsOf } from "./handover.ts";
 import { type Leaving, type LeavingView, mustStopAlone } from "./leaving.ts";
 import { holdsEverything, type MirrorView } from "./mirroring.ts";
-import type { Peer } from "./peers.ts";
+import { canTakeOver, type Peer } from "./peers.ts";
 import type { Due, HeirNeeds, Plans } from "./plans.ts";
 
 export interface DueView extends LeavingView, MirrorView {
@@ -18,6 +18,7 @@ export interface DueView extends LeavingView, MirrorView {
   readonly follower: { readonly following: Following | null };
   readonly bus: { readonly connected: boolean; readonly lostMs: number };
   readonly plans: Plans;
+  readonly serving: { readonly hotSinceMs: number };
 }
 
 export function whatIsDue(view: DueView): Due | null {
@@ -93,18 +94,32 @@ function isLostBackup(member: Member, view: DueView): boolean {
   if (peers.isLost(member)) return true;
   const peer = peers.get(member.server);
   if (peer === undefined || peer.leaving === member.incarnation) return true;
+  if (isUnfit(peer, view)) return true;
   if (peer.session?.incarnation === member.incarnation) return isMirrorStalled(peer.mirror);
   const { stalledBackupMs, suspicionMs } = view.limits;
   return nowMs - view.plans.epochSinceMs > stalledBackupMs + suspicionMs;
 }
 
+/**
+ * It holds everything and could not take over: without it this server has what it acknowledges on its disk, and can go on
+ * alone when it comes back. Its records go on being mirrored, as a joiner's.
+ */
+function isUnfit({ lacksMs }: Peer, { membership, serving, rules, limits, nowMs }: DueView): boolean {
+  const { answeredSinceMs } = membership;
+  if (lacksMs === null || answeredSinceMs === null) return false;
+  const sinceMs = Math.max(lacksMs, answeredSinceMs, serving.hotSinceMs);
+  return rules.mustLeaveOut(nowMs - sinceMs, limits.registryLostMs);
+}
+
 /** For operators. */
-function reasonOf(member: Member, { peers, stopping: isStopping }: DueView): string {
+function reasonOf(member: Member, view: DueView): string {
+  const { peers, stopping: isStopping } = view;
   const peer = peers.get(member.server);
   if (peer === undefined) return "not configured";
   if (peer.heartbeat !== null && peer.heartbeat.incarnation !== member.incarnation) return "it restarted";
   if (peers.isGone(peer)) return "its connection closed and NATS knows nobody there";
   if (peer.leaving === member.incarnation) return "it stops";
+  if (isUnfit(peer, view)) return "it does not reach NATS, or the registry does not answer it: it could not take over";
   if (isStopping) return "nobody took the role over, and this server stops";
   return peers.isSilent(peer) ? "silent on both links" : "it does not confirm";
 }
@@ -172,6 +187,8 @@ export function joinerDue(peer: Peer, view: DueView): Due | null {
   const { incarnation } = session;
   if (peer.leaving === incarnation || membership.isInSync(incarnation)) return null;
   if (!view.rules.mayTakeIn(record, incarnation)) return null;
+  const { heartbeat } = peer;
+  if (heartbeat?.incarnation !== incarnation || !view.rules.mayBackUp(canTakeOver(heartbeat))) return null;
   if (!isMirrorComplete(peer.mirror) || !holdsEverything(session, view)) return null;
   const joiner = { server: peer.name, incarnation };
   if (!peers.mayRejoin(peer, view.nowMs) || peers.isLost(joiner)) return null;

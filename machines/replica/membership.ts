@@ -80,6 +80,8 @@ export class Membership {
   isAnswered = false;
   /** When the first of the readings failed that have failed one after another since; null: the last one was answered. */
   silentSinceMs: number | null = null;
+  /** Since when all readings were answered; null: the last one was not, or there was none. */
+  answeredSinceMs: number | null = null;
 
   constructor(self: Member, rules: Rules, out: Outbox[], remembered: Remembered) {
     const { epochSeen, memberEpoch, syncedEpoch, record, isSynced } = remembered;
@@ -115,6 +117,7 @@ export class Membership {
     copy.isMissing = this.isMissing;
     copy.isAnswered = this.isAnswered;
     copy.silentSinceMs = this.silentSinceMs;
+    copy.answeredSinceMs = this.answeredSinceMs;
     copy.frozen = this.frozen;
     return copy;
   }
@@ -223,6 +226,7 @@ export class Membership {
   }
   onPaused(nowMs: number): void {
     if (this.silentSinceMs !== null) this.silentSinceMs = nowMs;
+    if (this.answeredSinceMs !== null) this.answeredSinceMs = nowMs;
   }
   onTick(nowMs: number, pollMs: number): void {
     if (nowMs - this.#readMs >= pollMs || this.mustRead) this.read(nowMs);
@@ -353,6 +357,7 @@ export class Membership {
     this.#isReading = false;
     this.isAnswered = answer.outcome !== "unavailable";
     this.silentSinceMs = this.isAnswered ? null : (this.silentSinceMs ?? nowMs);
+    this.answeredSinceMs = this.isAnswered ? (this.answeredSinceMs ?? nowMs) : null;
     if (answer.outcome === "unavailable") return null;
     this.isMissing = answer.outcome === "missing";
     this.#judge(answer.outcome === "missing" ? null : answer);

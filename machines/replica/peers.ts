@@ -69,6 +69,8 @@ export interface Peer extends Removals {
   heartbeatMs: number;
   /** Since when it says that it has NATS, and that the registry answers it. */
   reachMs: Record<"bus" | "registry", number>;
+  /** Since when it says that it lacks one of them; null: it has both. */
+  lacksMs: number | null;
   heardMs: Record<LinkName, number>;
   /** What is known of both links, and what follows from it (machines/link.ts). */
   links: LinkSnapshot;
@@ -110,6 +112,7 @@ export class Peers {
           heartbeat: null,
           heartbeatMs: nowMs,
           reachMs: { bus: nowMs, registry: nowMs },
+          lacksMs: null,
           heardMs: { main: nowMs, failsafe: nowMs },
           links: newLink,
           maxFrameBytes: { main: Number.POSITIVE_INFINITY, failsafe: Number.POSITIVE_INFINITY },
@@ -224,6 +227,7 @@ export class Peers {
       peer.heardMs = { main: nowMs, failsafe: nowMs };
       peer.echoedMs = nowMs;
       peer.heartbeatMs = nowMs;
+      if (peer.lacksMs !== null) peer.lacksMs = nowMs;
       if (peer.session !== null) peer.session.progressMs = nowMs;
       step(peer, { type: "self.paused" });
     }
@@ -248,6 +252,8 @@ export class Peers {
     const same = isOther ? null : before;
     if (same?.bus !== true) peer.reachMs.bus = nowMs;
     if (same?.registry !== true) peer.reachMs.registry = nowMs;
+    if (canTakeOver(heartbeat)) peer.lacksMs = null;
+    else if (same === null || peer.lacksMs === null) peer.lacksMs = nowMs;
     peer.heartbeat = heartbeat;
     peer.heartbeatMs = nowMs;
     if (before?.incarnation !== heartbeat.incarnation) {
@@ -351,6 +357,11 @@ export class Peers {
       if (peer !== undefined) hearRemovals(peer, told, nowMs);
     }
   }
+}
+
+/** It says that it has what a takeover needs: NATS, and the registry's answers. */
+export function canTakeOver({ bus, registry }: Heartbeat): boolean {
+  return bus && registry;
 }
 
 function clonePeer(peer: Peer): Peer {

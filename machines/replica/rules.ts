@@ -112,6 +112,10 @@ export const shippedRules = {
 
   /** Rules 3 and 8: an unknown answer is forced by what there is, written again, where the joiner that it would take in is gone. */
   isInVain: (isGone: boolean): boolean => isGone,
+  /** Rule 8: a joiner is taken in where it could take over: it reaches NATS, and the registry answers it. */
+  mayBackUp: (canTakeOver: boolean): boolean => canTakeOver,
+  /** Rule 9: a backup that could not take over for so long, while the registry answers its primary, is left out. */
+  mustLeaveOut: (lacksForMs: number, limitMs: number): boolean => lacksForMs > limitMs,
 
   /**
    * Rule 8 and the clean stop: a confirm of an earlier epoch makes nobody a member, so that a server that has seen a

@@ -6,7 +6,7 @@ import type { TroubleCode } from "../../schemas/troubles.ts";
 import type { ServiceClock } from "./clocks.ts";
 import { initialEpoch } from "./initial-record.ts";
 import { roomTo } from "./mirroring.ts";
-import type { LinkName } from "./peers.ts";
+import { canTakeOver, type LinkName } from "./peers.ts";
 import { duration } from "./stamp-refusals.ts";
 import type { ReplicaView } from "./view.ts";
 
@@ -29,6 +29,7 @@ export function troublesOf(view: TroubledView): ReplicaTroubles {
     ["disk.empty", whyDiskIsEmpty(view)],
     ["backup.lost", whyNoBackup(view)],
     ["backup.missing", whyBackupMissing(view)],
+    ["backup.unfit", whyBackupUnfit(view)],
     ["link.record", whyRecordDoesNotFit(view)],
     ["link.narrow", whyLinkIsNarrow(view)],
     ["registry.frozen", view.membership.frozen || null],
@@ -80,6 +81,18 @@ function outOfSync({ hot, options, membership }: TroubledView): string[] {
   if (!hot) return [];
   const inSync = membership.record?.inSync ?? [];
   return options.servers.filter((name) => !inSync.some(({ server }) => server === name));
+}
+
+/** On a primary that the registry answers: who follows, in sync or not, and could not take over. */
+function whyBackupUnfit(view: TroubledView): string | null {
+  if (!view.hot || !view.membership.isAnswered) return null;
+  const unfit: string[] = [];
+  for (const { name, session, heartbeat } of view.peers) {
+    if (session === null || heartbeat?.incarnation !== session.incarnation || canTakeOver(heartbeat)) continue;
+    unfit.push(`${name} (${heartbeat.bus ? "the registry does not answer it" : "it does not reach NATS"})`);
+  }
+  if (unfit.length === 0) return null;
+  return `${unfit.join(", ")} could not take over: look at its nats settings and at its log`;
 }
 
 const named: Record<LinkName, string> = { main: "the main link", failsafe: "NATS" };

@@ -10,7 +10,7 @@
  * - the counters that make new names (`newId`, the writes' numbers) and new beats: names only have to differ; and the number of
  *   the newest question to follow, which rises with those names: the next one is always a later one;
  * - when the registry was read last, a switch failed, NATS was lost or the main link closed or echoed, since when a peer reaches
- *   NATS and the registry: none of it happens in the small world, or it is a choice there and asks no clock;
+ *   NATS and the registry, or does not, and the registry answers: none of it happens in the small world, or it is a choice there and asks no clock;
  * - since when a server stops: what follows from it comes after `stopMs`, which no three silences last;
  * - of two servers, to whom the role was offered and who did not take it: there is one heir to choose;
  * - since when a server is stopping: no scope lasts as long as it waits for an heir (`stopMs`);

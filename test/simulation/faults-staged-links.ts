@@ -146,6 +146,45 @@ function loseNats(context: FaultContext): void {
   });
 }
 
+/** A backup loses NATS for long, the main link lives: it could not take over, and is not counted on for long (situation 59). */
+function loseNatsOfBackup(context: FaultContext): void {
+  const { sim, cluster } = context;
+  const now = roles(context, 8_000);
+  if (now === null) return;
+  sim.tell(now.backup, "is cut from NATS for long");
+  cut(context, toNats(now.backup), 7_500);
+  later(context, 7_000, () => {
+    const { record } = cluster;
+    if (record?.primary.server === now.primary && record.inSync.some(({ server }) => server === now.backup))
+      cluster.onViolation("rule 9", `${now.backup} has not reached NATS for long, and ${now.primary} counts on it`);
+  });
+}
+
+/** A backup is started again where it reaches its primary and not NATS: it is mirrored to, and not taken in (situation 59). */
+function joinWithoutNats(context: FaultContext): void {
+  const { sim, cluster } = context;
+  const now = roles(context, 6_000);
+  if (now === null || !mayCrash(context, now.backup)) return;
+  const { primary, backup } = now;
+  cluster.kill(backup, "process");
+  onceWritten(
+    context,
+    ({ inSync }) => inSync.every(({ server }) => server !== backup),
+    () => {
+      sim.tell(backup, "does not reach NATS");
+      cut(context, toNats(backup), 5_000);
+      onceWritten(
+        context,
+        ({ inSync }) => inSync.some(({ server }) => server === backup),
+        () => {
+          if (sim.network.isCut(backup, brokerHost) && cluster.record?.primary.server === primary)
+            cluster.onViolation("rule 8", `${backup} does not reach NATS, and ${primary} takes it in`);
+        },
+      );
+    },
+  );
+}
+
 /**
  * Servers lose each other and are back, and NATS is there for both: whoever wins each time, the mode does not change with
  * every break (situation 20).
@@ -288,6 +327,8 @@ export const linkScenes: readonly FaultKind[] = [
   staged("slowFence", 400, slowFence),
   staged("sleepAll", 500, sleepAll),
   staged("loseNats", 500, loseNats),
+  staged("loseNatsOfBackup", 500, loseNatsOfBackup),
+  staged("joinWithoutNats", 500, joinWithoutNats),
   staged("flapForLong", 500, flapForLong),
   staged("stuckBackup", 500, stuckBackup),
   staged("switchOver", 400, switchOver),

@@ -84,5 +84,6 @@ function limitsOf(rng: Rng, { suspicionMs }: SeedPlan): Partial<Limits> {
     ...(isForgetful ? { rememberMs: 10_000, maxFutureMs: 9_000 } : {}),
     handlerMs: rng.pick([5_000, 300]),
     ...(hasSmallBatches ? { maxBatchBytes: 8 * KiB } : {}),
+    registryLostMs: rng.pick([15_000, 15_000, 2_000]),
   };
 }

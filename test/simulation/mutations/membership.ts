@@ -288,6 +288,18 @@ export const membershipMutations: readonly Mutation[] = [
     plan: { ...pair, faults: ["loseNats"], faultMs: 12_000 },
   },
   {
+    name: "a backup that could not take over is counted on",
+    rule: "9",
+    rules: { mustLeaveOut: () => false },
+    plan: { ...pair, faults: ["loseNatsOfBackup"], faultMs: 12_000, limits: { registryLostMs: 1_500 } },
+  },
+  {
+    name: "a joiner that does not reach NATS is taken in",
+    rule: "8",
+    rules: { mayBackUp: () => true },
+    plan: { ...pair, faults: ["joinWithoutNats"], faultMs: 12_000 },
+  },
+  {
     name: "a backup that keeps being dropped is taken in at once each time",
     rule: "9",
     rules: { mayRejoin: () => true },
