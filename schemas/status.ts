@@ -58,6 +58,9 @@ export const ServerStatus = z.object({
 });
 export type ServerStatus = z.infer<typeof ServerStatus>;
 
+/** What a server reads of a status or standing that came under its own name. */
+export const OwnName = z.object({ incarnation: z.string(), hot: z.boolean().optional(), role: Role.optional() });
+
 /** `status --json`: the service as a whole. */
 export interface ServiceStatus {
   readonly service: string;

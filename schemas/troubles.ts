@@ -20,6 +20,7 @@ export const troubleKinds = {
   "disk.empty": { says: "the data directory was empty, but the registry counts on what was in it", costs: "failover" },
   "backup.lost": { says: "no backup is in sync", costs: "failover" },
   "backup.missing": { says: "a configured backup is not in sync, another one is", costs: "nothing" },
+  "server.doubled": { says: "two servers speak under one name", costs: "failover" },
   "backup.unfit": { says: "a backup does not reach NATS or the registry: it could not take over", costs: "failover" },
   "registry.frozen": {
     says: "the registry lost its record or went back: no change of mode is possible",
@@ -51,7 +52,6 @@ export const troubleKinds = {
   // What no server can say of itself: `twinlog status` sees it from outside.
   "primary.missing": { says: "no server that speaks is the primary", costs: "service" },
   "server.silent": { says: "a configured server does not speak", costs: "failover" },
-  "server.doubled": { says: "two servers speak under one name", costs: "failover" },
 } as const satisfies Record<string, TroubleKind>;
 
 export type TroubleCode = keyof typeof troubleKinds;

@@ -12,6 +12,7 @@ import {
   ControlRequest,
   type ControlVerb,
   controlVerbs,
+  OwnName,
   type ServerEvent,
   type ServerStatus,
 } from "../../schemas/status.ts";
@@ -32,6 +33,9 @@ export interface OperatorParts {
   readonly troubles: Troubles;
   readonly process: { pid: number; version: string };
 }
+
+/** So many beats an answer is waited for before this server makes itself the primary. */
+const listenBeats = 2;
 
 export class OperatorActor {
   readonly #parts: OperatorParts;
@@ -58,8 +62,29 @@ export class OperatorActor {
         if (message.data.length === 0) this.#answer(message, { actor: actor.name, ...actor.report() });
       });
     }
+    listen(subjects.status(service, server), (message) => this.#onOwnName(message.data));
+    this.#askForNamesakes();
     this.#schedule();
     this.#announce();
+  }
+
+  /** Whoever else has this server's name answers at once, and says what it is again and again. */
+  #askForNamesakes(): void {
+    const { world, stage, settings, replica } = this.#parts;
+    const { service, server, limits } = settings;
+    const inbox = `_INBOX.${world.clock.randomId()}`;
+    this.#subscriptions.push(world.bus.subscribe(inbox, (message) => stage.input(() => this.#onOwnName(message.data))));
+    world.bus.publish(subjects.actor(service, server, "failover"), new Uint8Array(0), undefined, inbox);
+    replica().onNamesakesAsked(world.clock.nowMs() + listenBeats * limits.heartbeatMs);
+  }
+
+  /** Something that came under this server's name; its own is passed over. */
+  #onOwnName(data: Uint8Array): void {
+    const { world, replica } = this.#parts;
+    const said = OwnName.safeParse(readJson(data)).data;
+    if (said === undefined || said.incarnation === replica().self) return;
+    const hot = said.hot ?? said.role === "primary";
+    replica().onNamesake({ incarnation: said.incarnation, hot }, world.clock.nowMs());
   }
 
   /** $SRV.PING, INFO and STATS answer for this server. */
@@ -210,10 +235,14 @@ export class OperatorActor {
 
 /** What is not a command's body says nothing beside the verb. */
 function readRequest(data: Uint8Array): ControlRequest {
+  return ControlRequest.safeParse(readJson(data)).data ?? { despite: [] };
+}
+
+function readJson(data: Uint8Array): unknown {
   try {
-    return ControlRequest.parse(JSON.parse(Buffer.from(data).toString()));
+    return JSON.parse(Buffer.from(data).toString());
   } catch {
-    return { despite: [] };
+    return undefined;
   }
 }
 

@@ -4,7 +4,8 @@
  * 1. Of a pair, the server whose name sorts first dials, and dials again for as long as the link is started.
  * 2. The first frame each way says who speaks, for which service and in which version; nothing is delivered from, or
  *    sent to, a connection before that was checked.
- * 3. A peer has one connection at a time: a newer one replaces the older one, as down and then up.
+ * 3. A peer has one connection at a time: a newer one replaces the older one, as down and then up, unless it is another process
+ *    of that name while the first one speaks: two that claim one name do not take each other's place.
  * 4. A damaged frame ends its connection and is never delivered; what one connection did not deliver, no later one does.
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
@@ -34,10 +35,16 @@ export interface TcpLinkOptions {
   readonly maxFrameBytes: number;
   /** Past this many bytes that wait for a peer, `send` returns false. */
   readonly maxBufferedBytes: number;
+  /** A process that was heard within this time has its name to itself. */
+  readonly speaksWithinMs?: number;
   readonly clock: Clock;
   readonly log: Log;
 }
 
+const defaultSpeaksWithinMs = 500;
+/** One line about each reason for refusing a connection in this time, and so many reasons are remembered. */
+const refusalQuietMs = 60_000;
+const maxRefusals = 64;
 const redialMinMs = 20;
 const redialMaxMs = 200;
 /** How long a dial, the handshake of TLS and the greeting may take together. */
@@ -55,6 +62,8 @@ interface Peer {
   /** What its last greeting said. */
   life: string | null;
   maxFrameBytes: number;
+  /** When something came over its connection last. */
+  heardMs: number;
   redialMs: number;
 }
 
@@ -65,6 +74,8 @@ export class TcpLink implements Link {
   readonly #peers = new Map<string, Peer>();
   readonly #sockets = new Set<Socket>();
   readonly #timers = new Set<Timer>();
+  /** When each reason for a refusal was told last. */
+  readonly #refusals = new Map<string, number>();
   #secure: SecureContextOptions | null = null;
   #server: Server | null = null;
   #handlers: LinkHandlers | null = null;
@@ -84,6 +95,7 @@ export class TcpLink implements Link {
         told: null,
         life: null,
         maxFrameBytes: options.maxFrameBytes,
+        heardMs: 0,
         redialMs: redialMinMs,
       });
     }
@@ -238,7 +250,8 @@ export class TcpLink implements Link {
     this.#sockets.add(socket);
     let peer: Peer | null = null;
     const refuse = (reason: string) => {
-      log.warn({ peer: dialled?.address.name, from: socket.remoteAddress, reason }, "main link: connection refused");
+      if (this.#isToBeTold(reason))
+        log.warn({ peer: dialled?.address.name, from: socket.remoteAddress, reason }, "main link: connection refused");
       socket.destroy();
     };
     const reader = new FrameReader(maxGreetingBytes, (frame) => {
@@ -270,6 +283,7 @@ export class TcpLink implements Link {
     socket.on("data", (chunk) => {
       // A connection that was replaced may still have something to read.
       if (peer !== null && peer.socket !== socket) return;
+      if (peer !== null) peer.heardMs = this.#options.clock.nowMs();
       try {
         reader.push(chunk);
       } catch (error) {
@@ -290,6 +304,15 @@ export class TcpLink implements Link {
     });
   }
 
+  /** Who is refused dials again at once: each reason is told once in a while. */
+  #isToBeTold(reason: string): boolean {
+    const nowMs = this.#options.clock.nowMs();
+    const isNews = nowMs - (this.#refusals.get(reason) ?? Number.NEGATIVE_INFINITY) >= refusalQuietMs;
+    if (isNews && this.#refusals.size >= maxRefusals) this.#refusals.clear();
+    if (isNews) this.#refusals.set(reason, nowMs);
+    return isNews;
+  }
+
   #sendGreeting(socket: Socket, to: string): void {
     const { service, server, life, maxFrameBytes } = this.#options;
     socket.write(encodeFrame([greetingOf({ service, server, to, life, maxFrameBytes })]));
@@ -308,7 +331,14 @@ export class TcpLink implements Link {
     if (dialled === null && peer.dials) return `${greeting.server} dialled, though this server dials it`;
     if (socket instanceof TLSSocket && !certificateNames(socket.getPeerCertificate(), peer.address))
       return `the certificate does not name ${greeting.server}`;
+    if (this.#isTaken(peer, greeting.life)) return `another process named ${greeting.server} is connected, and speaks`;
     return { peer, greeting };
+  }
+
+  #isTaken({ socket, life, heardMs }: Peer, newLife: string | undefined): boolean {
+    if (socket === null || life === null || newLife === undefined || life === newLife) return false;
+    const { clock, speaksWithinMs = defaultSpeaksWithinMs } = this.#options;
+    return clock.nowMs() - heardMs < speaksWithinMs;
   }
 
   #up(peer: Peer, socket: Socket, { life, maxFrameBytes }: Greeting): void {
@@ -321,6 +351,7 @@ export class TcpLink implements Link {
     peer.told = "up";
     peer.life = life ?? null;
     peer.maxFrameBytes = Math.min(this.#options.maxFrameBytes, maxFrameBytes ?? this.#options.maxFrameBytes);
+    peer.heardMs = this.#options.clock.nowMs();
     peer.redialMs = redialMinMs;
     this.#handlers?.onUp(peer.address.name);
   }

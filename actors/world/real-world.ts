@@ -57,6 +57,7 @@ export async function openRealWorld(
     allowPlaintext: mainLink.allowPlaintext,
     maxFrameBytes: mainFrameBytes(limits),
     maxBufferedBytes,
+    speaksWithinMs: limits.suspicionMs,
     clock,
     log,
   });

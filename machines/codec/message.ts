@@ -17,6 +17,8 @@ export interface Heartbeat {
   incarnation: string;
   /** Starts of this server's process, counted on its disk: of two incarnations the newer has the higher one. */
   life: number;
+  /** Which disk it runs on. Older programs do not say it. */
+  disk?: string;
   beat: number;
   /** Its wall clock, ms since 1970; programs before tell none. */
   wallMs?: number;

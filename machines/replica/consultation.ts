@@ -5,6 +5,7 @@
  */
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { copyName, newestOfOthers } from "./copies.ts";
+import { type NamedView, whyNotBeside } from "./namesakes.ts";
 import { whyNoForce } from "./refusals.ts";
 import { consultTable, type Presence, type Verdict } from "./start-table.ts";
 import type { ReplicaView } from "./view.ts";
@@ -21,6 +22,9 @@ const nothingThere: Advice = {
   isNew: true,
   waitsFor: "",
 };
+
+/** Verdicts by which a server makes itself the primary. */
+const begins: ReadonlySet<Verdict["event"]> = new Set(["verdict.claim", "verdict.newHistory"]);
 
 export class Consultation {
   /** An operator accepted a loss (rule 18), though these copies, by name, are newer; null: he did not. */
@@ -61,7 +65,7 @@ export class Consultation {
   }
 
   /** Null: nothing can be judged now. */
-  advice(view: ReplicaView): Advice | null {
+  advice(view: NamedView): Advice | null {
     const { record, open, frozen, isMissing } = view.membership;
     if (open !== null || (view.state !== "consulting" && view.state !== "waiting" && view.state !== "refusing"))
       return null;
@@ -79,6 +83,7 @@ export class Consultation {
       return { event: "verdict.newHistory", why, isNew: true, waitsFor: "" };
     }
     const verdict = this.#consult(record, view);
+    if (view.namesakes.isListening(view.nowMs) && begins.has(verdict.event)) return null;
     // One that stops begins nothing more; but where the registry counts on its memory it must give that to its disk first.
     if (view.stopping && verdict.event !== "verdict.member") return null;
     const isNew = verdict.event !== this.#verdict?.event || verdict.why !== this.#verdict.why;
@@ -87,8 +92,10 @@ export class Consultation {
     return { ...verdict, isNew, waitsFor: waits ? verdict.why : "" };
   }
 
-  #consult(record: RegistryRecord, view: ReplicaView): Verdict {
+  #consult(record: RegistryRecord, view: NamedView): Verdict {
     const { own, options } = view;
+    const beside = whyNotBeside(view);
+    if (beside !== null) return { event: "verdict.refuse", why: beside };
     return consultTable({
       record,
       recovery: recoveryAdvice(record, view),
@@ -102,7 +109,8 @@ export class Consultation {
         memberEpoch: view.membership.memberEpoch,
         syncedEpoch: view.membership.syncedEpoch,
       },
-      present: this.#present(view),
+      present: this.#present(record, view),
+      doubled: [...view.peers].filter((peer) => view.peers.isDoubled(peer)).map(({ name }) => name),
       configured: options.servers,
       afterTotalLoss: options.afterTotalLoss,
       limits: view.limits,
@@ -110,14 +118,17 @@ export class Consultation {
     });
   }
 
-  #present(view: ReplicaView): Presence[] {
+  /** Of two of one name only one that the registry names is there, and for nothing but to be followed. */
+  #present(record: RegistryRecord, view: ReplicaView): Presence[] {
     const present: Presence[] = [];
     for (const peer of view.peers) {
       const { heartbeat } = peer;
       if (heartbeat === null || !view.peers.isPresent(peer.name)) continue;
-      const echo = heartbeat.heard[view.options.self.server];
-      const proven = echo?.incarnation === view.self && echo.beat > this.#beatAtRead;
       const { incarnation, hot, lastEpoch, last, history } = heartbeat;
+      const isDoubled = view.peers.isDoubled(peer);
+      if (isDoubled && !record.inSync.some((member) => member.incarnation === incarnation)) continue;
+      const echo = heartbeat.heard[view.options.self.server];
+      const proven = !isDoubled && echo?.incarnation === view.self && echo.beat > this.#beatAtRead;
       present.push({ server: peer.name, incarnation, hot, lastEpoch, last, history, proven });
     }
     return present;

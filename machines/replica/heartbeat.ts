@@ -1,9 +1,11 @@
 /**
  * What a server tells every other one, over both links, every `heartbeatMs` and at once when it matters. What always
- * holds: beats are counted, so that an echo proves when it was heard; the primary tells the record that it has won.
+ * holds: beats are counted, so that an echo proves when it was heard; the primary tells the record that it has won; a server that
+ * nobody counts on says nothing while another one speaks in its name.
  */
 import type { Heartbeat } from "../codec/message.ts";
 import { toldRemovals } from "./hold-off.ts";
+import { type Namesakes, namesakeOf } from "./namesakes.ts";
 import type { ReplicaView } from "./view.ts";
 
 /** Main is closed and NATS has not said yet that nobody listens: ask again after this time. */
@@ -12,6 +14,8 @@ const doubtMs = 2;
 export interface HeartbeatView extends ReplicaView {
   readonly life: number;
   readonly wallMs: number;
+  readonly disk: string;
+  readonly namesakes: Namesakes;
   readonly bus: { readonly connected: boolean };
 }
 
@@ -26,6 +30,7 @@ export class Heartbeats {
   }
 
   send(view: HeartbeatView): void {
+    if (!view.rules.mayGoOnBeside(view.membership.isNamed, namesakeOf(view) !== null)) return;
     this.beat += 1;
     const message = heartbeat(this.beat, view);
     for (const peer of view.peers) view.out.push({ type: "send", to: peer.name, link: "both", message, payload: [] });
@@ -45,6 +50,7 @@ function heartbeat(beat: number, view: HeartbeatView): Heartbeat {
     type: "heartbeat",
     incarnation: view.self,
     life: view.life,
+    disk: view.disk,
     beat,
     // 0: this server has not looked yet.
     ...(view.wallMs > 0 ? { wallMs: view.wallMs } : {}),

@@ -13,6 +13,7 @@ import { Intake } from "./intake.ts";
 import { Invariants } from "./invariants.ts";
 import { Leaving } from "./leaving.ts";
 import { Membership } from "./membership.ts";
+import { Namesakes } from "./namesakes.ts";
 import type { Outbox } from "./outbox.ts";
 import { OwnLog } from "./own-log.ts";
 import { Peers } from "./peers.ts";
@@ -35,6 +36,7 @@ export abstract class Parts {
   readonly serving: Serving;
   readonly follower: Follower;
   readonly leaving: Leaving;
+  readonly namesakes: Namesakes;
   readonly consultation: Consultation;
   readonly plans: Plans;
   readonly deaths: ToldDeaths;
@@ -56,6 +58,7 @@ export abstract class Parts {
       this.serving = start.serving.clone();
       this.follower = start.follower.clone();
       this.leaving = start.leaving.clone();
+      this.namesakes = start.namesakes.clone();
       this.consultation = start.consultation.clone();
       this.plans = start.plans.clone();
       this.deaths = start.deaths.clone();
@@ -79,6 +82,7 @@ export abstract class Parts {
     this.serving = new Serving();
     this.follower = new Follower();
     this.leaving = new Leaving();
+    this.namesakes = new Namesakes();
     this.consultation = new Consultation();
     this.plans = new Plans();
     this.deaths = new ToldDeaths();

@@ -20,6 +20,7 @@ import {
 import { type MirrorAction, type MirrorEvent, type MirrorSnapshot, mirrorStep, noMirror } from "../mirror.ts";
 import { hearRemovals, holdOffMs, noteRemoval, type Removals } from "./hold-off.ts";
 import type { Rules } from "./rules.ts";
+import { hearVoice, isDoubled, type Voice } from "./voices.ts";
 
 export type LinkName = "main" | "failsafe";
 
@@ -91,6 +92,19 @@ export interface Peer extends Removals {
   /** The incarnation that said it leaves: never added again. */
   leaving: string;
   fruitless: Fruitless | null;
+  /** Who speaks under its name. */
+  voices: readonly Voice[];
+}
+
+/** What a heartbeat is judged by besides itself. */
+interface Told {
+  /** Our newest beat that it heard over the main link, and over either. */
+  readonly mainBeat: number;
+  readonly echoed: number;
+  /** Our newest beat. */
+  readonly beat: number;
+  /** Whom the registry counts on. */
+  isNamed(incarnation: string): boolean;
 }
 
 export class Peers {
@@ -125,6 +139,7 @@ export class Peers {
           asked: { incarnation: "", number: 0 },
           leaving: "",
           fruitless: null,
+          voices: [],
           removedMs: Number.NEGATIVE_INFINITY,
           removals: 0,
         },
@@ -193,6 +208,8 @@ export class Peers {
   onLinkClosed(name: string, link: LinkName, nowMs: number): void {
     const peer = this.#byName.get(name);
     if (peer === undefined) return;
+    // That one of two is dead says nothing of the other.
+    if (link === "failsafe" && this.isDoubled(peer)) return;
     step(peer, { type: link === "main" ? "main.closed" : "failsafe.noResponders" });
     if (link === "main") peer.closedMs = nowMs;
   }
@@ -233,19 +250,20 @@ export class Peers {
     }
   }
 
-  /** A heartbeat of an older life than one already heard is a late message. False: nothing new. `echo`: our newest beat that it heard over the main link. */
-  onHeartbeat(name: string, link: LinkName, heartbeat: Heartbeat, echo: number, nowMs: number): boolean {
+  /** A heartbeat of an older life than one already heard is a late message. False: nothing new. */
+  onHeartbeat(name: string, link: LinkName, heartbeat: Heartbeat, told: Told, nowMs: number): boolean {
     const peer = this.#byName.get(name);
     if (peer === undefined) return false;
+    peer.voices = hearVoice(peer.voices, heartbeat, told.echoed, told.beat, nowMs);
     const before = peer.heartbeat;
     const isOther = before !== null && before.incarnation !== heartbeat.incarnation;
     // A server that lost its disk counts its lives anew: then the old incarnation's silence tells.
     const isOldSilent = nowMs - peer.heartbeatMs > this.#suspicionMs;
-    if (isOther && heartbeat.life <= before.life && !isOldSilent) return false;
+    if (isOther && !isOldSilent && !this.#isBelieved(heartbeat, before, told)) return false;
     if (before?.incarnation === heartbeat.incarnation && link === "main")
       peer.mainBeat = Math.max(peer.mainBeat, heartbeat.beat);
-    if (echo > peer.echoedBeat) {
-      peer.echoedBeat = echo;
+    if (told.mainBeat > peer.echoedBeat) {
+      peer.echoedBeat = told.mainBeat;
       peer.echoedMs = nowMs;
     }
     if (before !== null && heartbeat.incarnation === before.incarnation && heartbeat.beat <= before.beat) return false;
@@ -262,6 +280,19 @@ export class Peers {
         stepMirror(peer, { type: "session.ended" });
     }
     return true;
+  }
+
+  /** Rather than the other one, which is not silent: it is its successor, or, of two at once, the one that the registry counts on. */
+  #isBelieved(heartbeat: Heartbeat, before: Heartbeat, told: Told): boolean {
+    const { disk = "", life } = heartbeat;
+    const isSameDisk = disk === "" || (before.disk ?? "") === "" || disk === before.disk;
+    if (this.#rules.isRestart(isSameDisk, life > before.life)) return true;
+    return !isSameDisk && told.isNamed(heartbeat.incarnation) && !told.isNamed(before.incarnation);
+  }
+
+  /** Two processes say that they are this server. */
+  isDoubled(peer: Peer): boolean {
+    return !this.#rules.countsAsPresent(isDoubled(peer.voices, this.#suspicionMs, this.#lastTickMs));
   }
 
   /** Both the kernel (main link closed) and NATS (no responders) say that nobody is there: no need to wait (rule 9). */
@@ -346,6 +377,7 @@ export class Peers {
 
   /** A peer that keeps being removed waits longer each time before it is added again. */
   mayRejoin(peer: Peer, nowMs: number): boolean {
+    if (this.isDoubled(peer)) return false;
     const waitsMs = holdOffMs(peer, this.#suspicionMs);
     return waitsMs === 0 || this.#rules.mayRejoin(nowMs - peer.removedMs, waitsMs);
   }

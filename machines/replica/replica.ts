@@ -19,6 +19,7 @@ import type { IntakeView } from "./intake.ts";
 import { answerLeave, letOthersGo } from "./leaving.ts";
 import type { CasAnswer, Settlement } from "./membership.ts";
 import { judgeSession, keepUp, noteMembership, onConfirm, onFollow, onLogRead, pump } from "./mirroring.ts";
+import type { Namesake } from "./namesakes.ts";
 import type { Outbox, SavedEpochs } from "./outbox.ts";
 import type { ReplySink } from "./owed-replies.ts";
 import type { Parts } from "./parts.ts";
@@ -341,8 +342,14 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
 
   #onHeartbeat(peer: Peer, link: LinkName, message: Heartbeat): void {
     const echo = message.heard[this.options.self.server];
-    const mainBeat = echo?.incarnation === this.self ? echo.mainBeat : 0;
-    if (!this.peers.onHeartbeat(peer.name, link, message, mainBeat, this.nowMs)) return;
+    const isOfThis = echo?.incarnation === this.self;
+    const told = {
+      mainBeat: isOfThis ? echo.mainBeat : 0,
+      echoed: isOfThis ? echo.beat : 0,
+      beat: this.heartbeats.beat,
+      isNamed: (incarnation: string) => this.membership.isInSync(incarnation),
+    };
+    if (!this.peers.onHeartbeat(peer.name, link, message, told, this.nowMs)) return;
     if (message.wallMs !== undefined) this.clocks.onOther(peer.name, this.nowMs, message.wallMs);
     if (message.removals !== undefined)
       this.peers.onRemovals(peer.name, this.options.self.server, message.removals, this.nowMs);
@@ -462,6 +469,16 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
   /** What is wrong now, for operators. */
   troubles(): ReplicaTroubles {
     return troublesOf(this);
+  }
+
+  /** Another process says that it is this server. */
+  onNamesake(namesake: Namesake, nowMs: number): void {
+    this.#at(nowMs);
+    this.namesakes.onHeard(namesake, nowMs);
+  }
+  /** All who have this server's name were asked; until then they may answer. */
+  onNamesakesAsked(untilMs: number): void {
+    this.namesakes.onAsked(untilMs);
   }
 
   // --- operators --------------------------------------------------------------------------------------------------

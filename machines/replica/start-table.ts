@@ -52,6 +52,8 @@ export interface StartFacts {
   readonly schema: string;
   readonly disk: OwnDisk;
   readonly present: readonly Presence[];
+  /** Names that more than one process speaks under. */
+  readonly doubled: readonly string[];
   readonly configured: readonly string[];
   readonly afterTotalLoss: Settings["afterTotalLoss"];
   readonly limits: Limits;
@@ -108,6 +110,12 @@ export function consultTable(facts: StartFacts): Verdict {
   const absent = facts.configured.filter(
     (name) => name !== self.server && !proven.some(({ server }) => server === name),
   );
+  const twice = absent.find((name) => facts.doubled.includes(name));
+  if (twice !== undefined)
+    return verdict(
+      "verdict.wait",
+      `two servers named ${twice} speak, and it is not known which has what: stop one of both`,
+    );
   if (!rules.mayChooseLongest(proven.length + 1, facts.configured.length))
     return verdict(
       "verdict.wait",

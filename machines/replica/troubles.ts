@@ -6,12 +6,12 @@ import type { TroubleCode } from "../../schemas/troubles.ts";
 import type { ServiceClock } from "./clocks.ts";
 import { initialEpoch } from "./initial-record.ts";
 import { roomTo } from "./mirroring.ts";
+import { type NamedView, namesakeOf } from "./namesakes.ts";
 import { canTakeOver, type LinkName } from "./peers.ts";
 import { duration } from "./stamp-refusals.ts";
-import type { ReplicaView } from "./view.ts";
 
 /** The replica's fields that are read here. */
-export interface TroubledView extends ReplicaView {
+export interface TroubledView extends NamedView {
   readonly role: "primary" | "backup" | "none";
   readonly waitingFor: string;
   readonly intake: { readonly isPaused: boolean; stampTrouble(nowMs: number): string | null };
@@ -32,6 +32,7 @@ export function troublesOf(view: TroubledView): ReplicaTroubles {
     ["backup.unfit", whyBackupUnfit(view)],
     ["link.record", whyRecordDoesNotFit(view)],
     ["link.narrow", whyLinkIsNarrow(view)],
+    ["server.doubled", whyDoubled(view)],
     ["registry.frozen", view.membership.frozen || null],
     ["intake.paused", view.hot && view.intake.isPaused ? "an operator paused the intake: `twinlog resume`" : null],
     ["clock.apart", whyClockIsApart(view)],
@@ -63,6 +64,15 @@ function whyDiskIsEmpty({ role, life, options, membership }: TroubledView): stri
   const { server } = options.self;
   if (!record.inSync.some((member) => member.server === server)) return null;
   return `the data directory was empty at the start, but the registry counts on what ${server} had in it: is it the right one?`;
+}
+
+function whyDoubled(view: TroubledView): string | null {
+  const namesake = namesakeOf(view);
+  const { server } = view.options.self;
+  if (namesake !== null)
+    return `another server named ${server} speaks, the incarnation ${namesake.incarnation} (this is ${view.self}): stop the wrong one`;
+  const names = [...view.peers].filter((peer) => view.peers.isDoubled(peer)).map(({ name }) => name);
+  return names.length === 0 ? null : `two servers speak under one name: ${names.join(", ")}; stop the wrong one`;
 }
 
 function whyNoBackup(view: TroubledView): string | null {

@@ -44,6 +44,7 @@ const facts: StartFacts = {
   schema: "s",
   disk: { history: "h1", lastEpoch: 5, last: 9, hashAtBase: 44, memberEpoch: 5, syncedEpoch: 0 },
   present: [],
+  doubled: [],
   configured: ["alpha", "beta"],
   afterTotalLoss: "longest",
   limits,

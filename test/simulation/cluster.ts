@@ -35,6 +35,9 @@ interface SimServer {
 }
 
 const restartMs = 300;
+const retireMs = 250;
+/** The machine of another process in that name. */
+const strangerOf = (name: string) => `${name}-twin`;
 /** A start is over by then. */
 const plannedStartMs = 400;
 
@@ -46,6 +49,8 @@ export class Cluster {
   readonly #moments: Moments;
   readonly #oracle: Oracle;
   readonly #servers = new Map<string, SimServer>();
+  /** Processes that say that they are one of the servers, each on a machine of its own. */
+  readonly #strangers = new Map<string, { readonly process: SimProcess; readonly running: RunningServer | null }>();
   readonly lethal = new LethalRequest();
   #commander: SimNatsClient | null = null;
   onViolation: (of: string, text: string) => void = () => {};
@@ -152,6 +157,65 @@ export class Cluster {
     process.later(0, "start", () => {
       this.#watch(null, process, this.#launch(process, name));
     });
+  }
+
+  /**
+   * A process that says it is this server, on another machine with a disk of its own: an empty one, or a copy of the server's.
+   * Nobody starts it again. Returns the machine's name.
+   */
+  startStranger(name: string, hasCopy: boolean): string {
+    const host = strangerOf(name);
+    const { disk } = this.#sim.host(host);
+    if (hasCopy) disk.main = this.#sim.host(name).disk.main.copy();
+    else disk.wipe();
+    const process = this.#sim.startProcess(host);
+    this.#strangers.set(host, { process, running: null });
+    this.#tell(
+      host,
+      `starts as ${incarnationOf(process)}, in the name of ${name}, with ${hasCopy ? "a copy of its disk" : "an empty disk"}`,
+    );
+    process.later(0, "start", () => {
+      const running = this.#launch(process, name);
+      this.#strangers.set(host, { process, running });
+      this.#watch(null, process, running);
+    });
+    return host;
+  }
+
+  /** Of a stranger: its incarnation and its state, "" while it has none. */
+  stranger(name: string): { incarnation: string; state: string } {
+    const { process, running } = this.#strangers.get(strangerOf(name)) ?? {};
+    if (process?.isAlive !== true) return { incarnation: "", state: "" };
+    return { incarnation: running?.incarnation?.() ?? "", state: running?.state?.() ?? "" };
+  }
+
+  killStranger(name: string): void {
+    const { process } = this.#strangers.get(strangerOf(name)) ?? {};
+    if (process?.isAlive !== true) return;
+    this.#tell(strangerOf(name), "is killed");
+    process.kill("process");
+  }
+
+  /**
+   * Its operator ends it, again and again until it is gone: one that the registry has come to count on is stopped, and only while
+   * another server is in sync.
+   */
+  retireStranger(name: string): void {
+    const { process, running } = this.#strangers.get(strangerOf(name)) ?? {};
+    if (process?.isAlive !== true) return;
+    const inSync = this.record?.inSync ?? [];
+    const isNamed = [...inSync, ...this.#sim.registry.mayLand.flatMap((asked) => asked.inSync)].some(
+      ({ incarnation }) => isLifeOf(process, incarnation),
+    );
+    if (!isNamed) this.killStranger(name);
+    else if (inSync.length > 1 && running && process.state === "running")
+      process.later(0, "stop", () => {
+        running.stop().then(
+          () => this.#onEnd(null, process, "exit"),
+          (error: unknown) => process.onError(error),
+        );
+      });
+    this.#sim.scheduler.after(retireMs, null, "supervise", () => this.retireStranger(name));
   }
 
   kill(name: string, kind: KillKind): void {
@@ -284,7 +348,7 @@ export class Cluster {
       server: name,
       servers: this.names,
       incarnation: incarnationOf(process),
-      world: this.#sim.world(process),
+      world: this.#sim.world(process, name),
       process,
       recorder: this.#recorder,
       moments: this.#moments,
@@ -293,7 +357,7 @@ export class Cluster {
       onViolation: (of, text) => this.onViolation(of, text),
       version: this.#server(name).version,
       onState: (state) => {
-        if (process.isAlive) this.onState(name, state);
+        if (process.isAlive) this.onState(process.host, state);
       },
     });
   }

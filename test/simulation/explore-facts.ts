@@ -14,6 +14,7 @@
  * - since when a server stops: what follows from it comes after `stopMs`, which no three silences last;
  * - of two servers, to whom the role was offered and who did not take it: there is one heir to choose;
  * - since when a server is stopping: no scope lasts as long as it waits for an heir (`stopMs`);
+ * - who speaks under a peer's name, and under this server's own: no two processes have one name there;
  * - `quiet`: whoever looks at what is due does it twice there, so that a quiet session speaks whatever it was before;
  * - what is made anew before it is read again: who is left out and taken in (outside of the states that ask), the fence, the
  *   start table's last verdict (outside of the states that consult), what was inherited (on a server that is not hot);

@@ -129,6 +129,7 @@ export class FaultPlan {
       disk.failingWrites = 0;
       disk.slowness = 1;
       disk.losesSideRow = false;
+      cluster.retireStranger(name);
       cluster.spare(name);
       cluster.resume(name);
       cluster.rightVersion(name);

@@ -78,11 +78,23 @@ function slowIntegrator({ sim, rng, number, integrator, moments }: FaultContext)
   });
 }
 
+/** Somebody starts a second server in the name of one, on another machine with an empty disk, and finds out a while later. */
+function nameTwice({ cluster, rng, sim, moments, number }: FaultContext): void {
+  const name = rng.pick(cluster.names);
+  if (cluster.stranger(name).incarnation !== "") return;
+  moments.count("name used twice");
+  cluster.startStranger(name, false);
+  sim.scheduler.after(rng.between(300, 6_000), null, "fault", () =>
+    sim.story.within(number, () => cluster.retireStranger(name)),
+  );
+}
+
 export const operatedFaults: readonly FaultKind[] = [
   { name: "switchRoles", class: "within", meanGapMs: 1_500, run: switchRoles },
   { name: "pauseIntake", class: "within", meanGapMs: 3_000, run: pauseIntake },
   { name: "flush", class: "within", meanGapMs: 1_500, run: flush },
   { name: "otherVersion", class: "within", meanGapMs: 4_000, run: otherVersion },
   { name: "slowIntegrator", class: "within", meanGapMs: 3_000, run: slowIntegrator },
+  { name: "nameTwice", class: "within", meanGapMs: 5_000, run: nameTwice },
   { name: "recoverByForce", class: "beyond", meanGapMs: 2_000, run: recoverByForce },
 ];

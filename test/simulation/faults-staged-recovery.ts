@@ -60,7 +60,65 @@ function recoverBesidePrimary(context: FaultContext): void {
   });
 }
 
+/** A primary is alone; a second process in its name, on a copy of its disk, must neither take its place nor obey for it. */
+function takeName(context: FaultContext): void {
+  const { cluster, operator, suspicionMs } = context;
+  const now = roles(context, 14_000);
+  if (now === null) return;
+  const { primary, backup } = now;
+  cluster.takeAway(backup, "process");
+  onceWritten(
+    context,
+    ({ inSync }) => inSync.length === 1,
+    () =>
+      later(context, 500, () => {
+        cluster.startStranger(primary, true);
+        later(context, heardAfterMs(suspicionMs), () => {
+          const { incarnation } = cluster.stranger(primary);
+          if (incarnation === "") return;
+          if (cluster.record?.primary.incarnation === incarnation)
+            cluster.onViolation("rule 1", `${incarnation} takes the place of ${primary}, which serves`);
+          operator.command(
+            primary,
+            "flush",
+            (reply) => {
+              if (reply.ok && reply.incarnation !== incarnation)
+                cluster.onViolation("rule 1", `${reply.incarnation} obeys what was said to ${incarnation}`);
+            },
+            incarnation,
+          );
+          later(context, 300, () => cluster.retireStranger(primary));
+          later(context, 600, () => cluster.start(backup));
+        });
+      }),
+  );
+}
+
+/**
+ * All lose power, and a second process in the primary's name is there when they are back, with an empty disk: while both speak,
+ * nobody may take all configured servers for present, and begin a new history.
+ */
+function countStranger(context: FaultContext): void {
+  const { cluster, suspicionMs } = context;
+  const now = roles(context, 14_000);
+  if (now === null || cluster.record?.durability !== "memory") return;
+  const { primary, backup } = now;
+  const before = cluster.record.history;
+  cluster.takeAway(primary, "machine");
+  cluster.kill(backup, "machine");
+  cluster.startStranger(primary, false);
+  cluster.start(primary);
+  later(context, heardAfterMs(suspicionMs), () => {
+    const { history } = cluster.record ?? { history: before };
+    if (history !== before && cluster.stranger(primary).incarnation !== "" && cluster.isRunning(primary))
+      cluster.onViolation("start", `a new history begins while two servers speak as ${primary}`);
+    cluster.retireStranger(primary);
+  });
+}
+
 export const recoveryScenes: readonly FaultKind[] = [
   staged("recoverWrongOne", 1_000, recoverWrongOne),
   staged("recoverBesidePrimary", 1_000, recoverBesidePrimary),
+  staged("takeName", 1_000, takeName),
+  staged("countStranger", 1_000, countStranger),
 ];

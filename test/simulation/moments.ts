@@ -53,6 +53,7 @@ export const momentNames = [
   "operator: intake goes on",
   "operator: flushed",
   "operator: recovered by force",
+  "name used twice",
   "handler threw",
   "handler rejected",
   "handler never settled",

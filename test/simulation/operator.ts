@@ -42,12 +42,18 @@ export class Operator {
     await this.#bus.start(() => undefined);
   }
 
-  command(server: string, verb: ControlVerb, onAnswer: Asked["onAnswer"] = () => {}): void {
+  /** `incarnation`: the one that is meant, where it is not the one that is seen first. */
+  command(
+    server: string,
+    verb: ControlVerb,
+    onAnswer: Asked["onAnswer"] = () => {},
+    incarnation = this.seen(server),
+  ): void {
     if (verb === "pause") this.#hasPaused = true;
     this.#count += 1;
     const reply = `_INBOX.operator.${this.#count}`;
     this.#asked.set(reply, { server, verb, onAnswer });
-    const body = Buffer.from(JSON.stringify({ incarnation: this.seen(server) }));
+    const body = Buffer.from(JSON.stringify({ incarnation }));
     this.#bus.publish(subjects.control(this.#service, server, verb), body, undefined, reply);
   }
 
@@ -60,14 +66,15 @@ export class Operator {
 
   #onReply(message: BusMessage): void {
     const asked = this.#asked.get(message.subject);
-    this.#asked.delete(message.subject);
     if (asked === undefined || message.status !== undefined) return;
     const answer = JSON.parse(Buffer.from(message.data).toString()) as ControlReply;
     const { ok, message: text } = answer;
     asked.onAnswer(answer);
     const moment = obeyed[asked.verb];
-    if (ok) this.onObeyed(asked.server, asked.verb, text);
-    if (ok && moment !== undefined) this.#moments.count(moment);
+    if (!ok) return;
+    this.#asked.delete(message.subject);
+    this.onObeyed(asked.server, asked.verb, text);
+    if (moment !== undefined) this.#moments.count(moment);
   }
 }
 

@@ -49,7 +49,7 @@ function recordsOf(batch: LogBatch, onRecord: (bytes: number) => void): Committe
 const watched = ["uncommitted tail dropped", "inherited tail", "snapshot asked for", "mirror changed links"] as const;
 
 function observerOf(
-  { server, recorder, moments, oracle, process, onState, onViolation }: StartContext,
+  { recorder, moments, oracle, process, onState, onViolation }: StartContext,
   incarnation: () => string,
   maxRecordBytes: number,
   restarts: NonNullable<Mutation["restarts"]>,
@@ -58,7 +58,8 @@ function observerOf(
     if (bytes > maxRecordBytes)
       onViolation("rule 15", `a record of ${bytes} bytes, at most ${maxRecordBytes} are sent`);
   };
-  const of = () => ({ server, incarnation: incarnation() });
+  // One that speaks in another's name is told by its machine.
+  const of = () => ({ server: process.host, incarnation: incarnation() });
   return {
     onLife: (replica) => oracle.onLife(replica),
     onMade: (epoch, sequence) => recorder.record({ type: "made", ...of(), epoch, sequence }),

@@ -68,7 +68,7 @@ export class SimLinkFailsafe implements Link {
       this.#held = [
         this.#client.subscribe(this.#subject(this.#server), (message) => this.#onFrame(message)),
         this.#client.subscribe(subjects.deaths(this.#service, this.#server), ({ data }) => this.#onDeath(data)),
-        this.#client.subscribe(`_INBOX.failsafe.${this.#server}.*`, (message) => this.#onAnswer(message)),
+        this.#client.subscribe(`_INBOX.failsafe.${this.#process.name}.*`, (message) => this.#onAnswer(message)),
       ];
       this.#client.start((connected) => {
         if (!connected) for (const peer of this.#told.keys()) this.#tell(peer, "disconnected");
@@ -121,7 +121,7 @@ export class SimLinkFailsafe implements Link {
     const { broker } = this.#client;
     if (broker.network.isCut(`failsafe:${this.#server}`, `failsafe:${peer}`)) return;
     const headers = { from: this.#server };
-    const reply = `_INBOX.failsafe.${this.#server}.${peer}`;
+    const reply = `_INBOX.failsafe.${this.#process.name}.${peer}`;
     const subject = this.#subject(peer);
     // What was delayed on its way arrives also when its sender is dead by then (situation 18).
     if (this.#process.isAlive) this.#client.publish(subject, frame, { headers, reply });

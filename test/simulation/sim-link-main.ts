@@ -95,8 +95,11 @@ export class SimMainNetwork {
   }
 
   listen(link: SimLinkMain): void {
-    if (this.#listening.get(link.server)?.process.isAlive === true) throw new Error(`${link.way}: address in use`);
-    this.#listening.set(link.server, link);
+    // Another process of a name that is taken listens where nobody dials.
+    if (link.process.host === link.server) {
+      if (this.#listening.get(link.server)?.process.isAlive === true) throw new Error(`${link.way}: address in use`);
+      this.#listening.set(link.server, link);
+    }
     link.process.whenKilled((kind) => this.leave(link, kind));
   }
 
@@ -257,11 +260,18 @@ export class SimLinkMain implements Link {
         this.process.later(0, "link.main", () => this.#onRefused(peer));
         return;
       }
+      if (listener.hasOther(this)) return this.#dialLater(peer, dialMs);
       const connection = this.#net.connect(this, listener);
       if (connection === undefined) return this.#dialLater(peer, dialMs);
       // At the same time on both sides: no frame can come before the connection that it came by.
       for (const side of [listener, this]) side.process.later(0, "link.main", () => side.#onConnected(connection));
     });
+  }
+
+  /** Another process of that name is connected and speaks: the newer one is refused. */
+  hasOther({ server, process }: SimLinkMain): boolean {
+    const other = this.#connections.get(server)?.other(this).process;
+    return other !== undefined && other !== process && other.state === "running";
   }
 
   #onRefused(peer: string): void {

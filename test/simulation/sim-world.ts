@@ -110,21 +110,21 @@ export class SimWorld implements ProcessWatcher, RegistryWatcher {
     return new SimProcess(this.scheduler, hostName, host.lives, this);
   }
 
-  /** All that one process sees of the world. */
-  world(process: SimProcess): World {
+  /** All that one process sees of the world. `server`: as which it speaks, where that is not its host's. */
+  world(process: SimProcess, server = process.host): World {
     const host = this.host(process.host);
     const { service, servers, maxFrameBytes = usualFrameBytes } = this.options;
-    const peers = servers.filter((server) => server !== host.name);
+    const peers = servers.filter((name) => name !== server);
     const stream = (name: string) => this.rng.stream(`${name} ${process.name}`);
     const client = this.natsClient(process);
     const { failsafeFaults: faults, broker } = this;
     return {
       clock: new SimClock(process, stream("clock"), host.wall),
-      main: new SimLinkMain(process, host.name, peers, this.mainNetwork, stream("main"), maxFrameBytes),
+      main: new SimLinkMain(process, server, peers, this.mainNetwork, stream("main"), maxFrameBytes),
       failsafe: new SimLinkFailsafe({
         process,
         service,
-        server: host.name,
+        server,
         peers,
         client,
         faults,

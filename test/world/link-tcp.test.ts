@@ -203,6 +203,36 @@ test.serial("link-tcp: a newer connection of the same peer replaces the older on
   await beta.stop();
 });
 
+test.serial(
+  "link-tcp: another process of a name does not take the place of one that speaks, and does when that is silent",
+  async (t) => {
+    const { beta, proxy, until } = await tcpPair({ speaksWithinMs: 300 });
+    t.teardown(() => proxy.close());
+    const atBeta = listener();
+    await beta.start(atBeta.handlers);
+    const open = (life: string) => {
+      const socket = connect({ host, port: beta.port() });
+      socket.on("error", () => undefined);
+      socket.write(encodeFrame([greetingOf({ ...greeting, life })]));
+      return socket.resume();
+    };
+    const first = open("first");
+    await until(() => atBeta.events.length === 1, "the first to be up");
+    const stranger = open("stranger");
+    await until(() => stranger.destroyed, "the stranger to be refused");
+    first.write(encodeFrame([bytesOf("still here")]));
+    await until(() => atBeta.events.length === 2, "a frame of the first");
+    t.deepEqual(atBeta.events, ["up alpha", "frame alpha still here"]);
+    // The first one says nothing more: its machine may be gone.
+    await until(() => {
+      if (atBeta.events.length === 2) open("second");
+      return atBeta.events.length > 2;
+    }, "another life to take over");
+    t.deepEqual(atBeta.events.slice(2, 4), ["down alpha closed", "up alpha"]);
+    await beta.stop();
+  },
+);
+
 test.serial("link-tcp: a dead life's connection is closed at once, another life's is left alone", async (t) => {
   const { beta, proxy, until } = await tcpPair();
   t.teardown(() => proxy.close());

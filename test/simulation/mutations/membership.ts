@@ -190,6 +190,24 @@ export const membershipMutations: readonly Mutation[] = [
     plan: { ...totalLoss, faults: ["forceRecovery"] },
   },
   {
+    name: "a server that nobody counts on takes the place of another one of its name",
+    rule: "1",
+    rules: { mayGoOnBeside: () => true },
+    plan: { ...pair, faultClass: "beyond", faults: ["takeName"], faultMs: 20_000 },
+  },
+  {
+    name: "a command is obeyed by whoever has the name",
+    rule: "1",
+    rules: { isMeant: () => true },
+    plan: { ...pair, faultClass: "beyond", faults: ["takeName"], faultMs: 20_000 },
+  },
+  {
+    name: "a name that is heard twice counts as present, and whom nobody counts on goes on beside another of its name",
+    rule: "1",
+    rules: { mayGoOnBeside: () => true, countsAsPresent: () => true },
+    plan: { ...totalLoss, faults: ["countStranger"], faultMs: 20_000 },
+  },
+  {
     name: "an operator's force goes on from an older copy while a newer one is at hand",
     rule: "18",
     rules: { isNewerCopy: () => false },
