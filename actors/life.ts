@@ -263,7 +263,7 @@ export class Life {
         this.#saveEpoch(entry);
         return;
       case "saveHistory":
-        stage.watch(checkpoint.saveMeta({ history: entry.history }), ignore, ignore);
+        stage.watch(saveHistory(checkpoint, entry), ignore, ignore);
         return;
       case "truncate":
         stage.watch(checkpoint.truncate(entry.after), ignore, ignore);
@@ -400,6 +400,13 @@ export class Life {
   onDown(kind: LinkKind, peer: string, reason: Parameters<ReplicationActor["onDown"]>[2]): void {
     this.#input(() => this.#replication.onDown(kind, peer, reason));
   }
+}
+
+function saveHistory(
+  checkpoint: Checkpoint,
+  { history, ancestors }: Extract<Outbox, { type: "saveHistory" }>,
+): Promise<void> {
+  return checkpoint.saveMeta({ history, ancestors: [...ancestors] });
 }
 
 function ignore(): void {}

@@ -153,6 +153,7 @@ export class Loader {
       await checkpoint.create({
         ...identity,
         history: "",
+        ancestors: [],
         epoch: 0,
         memberEpoch: 0,
         syncedEpoch: 0,
@@ -177,6 +178,7 @@ export class Loader {
         disk,
         record: meta?.record ?? null,
         history: meta?.history ?? "",
+        ancestors: meta?.ancestors ?? [],
         epochSeen: meta?.epoch ?? 0,
         memberEpoch,
         syncedEpoch: meta?.syncedEpoch ?? 0,

@@ -61,7 +61,16 @@ function makeReplica({ service, server, servers, limits, confirm, afterTotalLoss
   const self = { server, incarnation: client };
   const requests = new RequestTable({ through: 0, resultNumber: 0 });
   const registry = { epochSeen: 0, memberEpoch: 0, syncedEpoch: 0, record: null };
-  const recovered = { life: 1, disk: "", history: "", ...registry, committed: 0, published: 0, oldestOnDisk: 1 };
+  const recovered = {
+    life: 1,
+    disk: "",
+    history: "",
+    ancestors: [],
+    ...registry,
+    committed: 0,
+    published: 0,
+    oldestOnDisk: 1,
+  };
   return new Replica(
     { self, service, servers: names, schema, limits, confirm, afterTotalLoss },
     { ...recovered, log: new MemoryLog(), requests },

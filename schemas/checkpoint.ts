@@ -24,6 +24,23 @@ const SavedFloors = z.object({
   commonMs: z.number(),
   clients: z.array(z.tuple([z.string(), z.number()])),
 });
+/**
+ * An earlier history whose log this one goes on with: its records are those above `start`, through `end`. Results are counted
+ * anew in each history, so that without this nobody could tell which numbers these records have.
+ */
+export const Ancestor = z.object({
+  history: z.string(),
+  /** The record with which it began; 0 for the first one, which has none. */
+  start: whole,
+  /** Where the log ended when the next history began. */
+  end: LogEnd,
+  /** Number of its last result. */
+  results: whole,
+});
+export type Ancestor = z.infer<typeof Ancestor>;
+
+/** Only the newest are remembered: the log of older ones is long gone. */
+export const maxAncestors = 32;
 
 /** What the server decides; it changes by `saveMeta` and with each flush. */
 const OwnerMeta = z.object({
@@ -32,6 +49,8 @@ const OwnerMeta = z.object({
   /** Digest of the application's name and schemas. */
   schema: z.string(),
   history: z.string(),
+  /** Of this history, the oldest first. Disks that older programs wrote have none. */
+  ancestors: z.array(Ancestor).max(maxAncestors).optional(),
   /** Highest epoch that this server ever accepted; never falls (invariant 8). */
   epoch: whole,
   /**

@@ -10,8 +10,10 @@
  *      Its data is a `ReplayEnd`. An answer without this message was cut off (the server lost NATS, or its role): ask again.
  *
  * What always holds: nothing above the commit point is answered (rule 5), so an answer may end at once with `next === from`;
- * and results of one answer are of one history: the one that was asked for, or the current one if none was. A server that
- * does not have the history that was asked for says UNKNOWN_HISTORY; `current` always names the one that goes on.
+ * and results of one answer are of one history: the one that was asked for, or the current one if none was. Of a history
+ * whose log the current one goes on with, the results can be had as long as that log is kept, and `last` is its true last
+ * number; `following` names the one after it. A server that knows nothing of the history that was asked for says
+ * UNKNOWN_HISTORY; `current` always names the one that goes on.
  */
 import { z } from "zod";
 
@@ -37,6 +39,8 @@ export const ReplayEnd = z.object({
   history: z.string(),
   /** The history that is going on now. */
   current: z.string(),
+  /** The one after `history`; not there where that is the current one. */
+  following: z.string().optional(),
   /** As in the header. */
   next: z.number().int().min(1),
   /** The lowest result number that can still be asked for. */

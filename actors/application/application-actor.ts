@@ -371,7 +371,8 @@ export class ApplicationActor implements Actor {
       history,
       committed,
       lastResult: () => replica.commitment.results,
-      start: replica.applied.requests.historyStart + 1,
+      start: replica.own.startOf(replica.applied.requests),
+      ancestors: replica.own.ancestors,
       batches: committedLog,
     };
     stage.watch(this.#replays.answer(message, world.bus, source), () => {});

@@ -1,12 +1,14 @@
 /**
  * Answers `<service>.replay`: results again, from a result number (rule 13; schemas/replay.ts has the protocol), in pieces
- * where the broker does not take one whole. Reads the log on disk and then in memory, never above the commit point. What always holds: results of one answer are dense and of
- * one history, and the last message says where to go on; an answer that NATS does not take whole, or whose server loses its
+ * where the broker does not take one whole. Reads the log on disk and then in memory, never above the commit point; of earlier
+ * histories as well, as long as their log is kept. What always holds: results of one answer are dense and of one history, and
+ * the last message says where to go on; an answer that NATS does not take whole, or whose server loses its
  * role, ends without that message; and no more answers than `maxReplaysAtOnce` are under way.
  */
 
 import { RecordReader, recordKinds } from "../../machines/codec/record.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
+import type { Ancestor } from "../../schemas/checkpoint.ts";
 import { ReplayRequest } from "../../schemas/envelope.ts";
 import { pieceHeaders } from "../../schemas/pieces.ts";
 import { maxReplayResults, maxReplaysAtOnce, type ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
@@ -21,8 +23,10 @@ export interface ReplaySource {
   readonly committed: number;
   /** Number of the newest committed result of this history. */
   lastResult(): number;
-  /** Where this history's log begins, or what is kept of it. */
+  /** The record before the first of this history. */
   readonly start: number;
+  /** The histories before it whose log it goes on with, the oldest first. */
+  readonly ancestors: readonly Ancestor[];
   /** Batches in order, from this sequence, or the oldest that is kept, through the commit point. */
   batches(from: number): AsyncIterable<LogBatch>;
 }
@@ -49,8 +53,33 @@ export class ReplayPlaces {
   }
 }
 
-function end(source: ReplaySource, part: { next: number; oldest: number; error?: ReplayEnd["error"] }): ReplayEnd {
-  return { history: source.history, current: source.history, last: source.lastResult(), ...part };
+/** One history's part of the log. */
+interface Part {
+  readonly history: string;
+  /** Its records are those above `start`, through `end`. */
+  readonly start: number;
+  readonly end: number;
+  last(): number;
+  /** The history that came after it. */
+  readonly following?: string;
+}
+
+function partOf({ history: current, start, ancestors, lastResult }: ReplaySource, history: string): Part | null {
+  if (history === current) return { history, start, end: Number.POSITIVE_INFINITY, last: lastResult };
+  const at = ancestors.findIndex((ancestor) => ancestor.history === history);
+  const ancestor = ancestors[at];
+  if (ancestor === undefined) return null;
+  const { start: above, end, results } = ancestor;
+  const following = ancestors[at + 1]?.history ?? current;
+  return { history, start: above, end: end.sequence, last: () => results, following };
+}
+
+function end(
+  { history: current }: ReplaySource,
+  { history, following, last }: Part,
+  told: { next: number; oldest: number; error?: ReplayEnd["error"] },
+): ReplayEnd {
+  return { history, current, ...(following === undefined ? {} : { following }), last: last(), ...told };
 }
 
 /** The answers of one server. */
@@ -91,17 +120,20 @@ export async function answerReplay(
     goesOn() &&
     bus.publish(message.reply, Buffer.from(JSON.stringify(told)), { [replayHeaders.end]: String(told.next) });
   const request = parse(message.data);
+  const present: Part = { history: source.history, start: source.start, end: 0, last: source.lastResult };
   if (request === null) {
     const error = { code: "INVALID_REQUEST", message: 'send {"from": <result number>}' } as const;
-    finish(end(source, { next: 1, oldest: 1, error }));
+    finish(end(source, present, { next: 1, oldest: 1, error }));
     return;
   }
   const { from, history = source.history, limit = maxReplayResults } = request;
-  if (history !== source.history) {
+  const part = partOf(source, history);
+  if (part === null) {
     const error = { code: "UNKNOWN_HISTORY", message: `the history that goes on here is ${source.history}` } as const;
-    finish(end(source, { next: from, oldest: 1, error }));
+    finish(end(source, present, { next: from, oldest: 1, error }));
     return;
   }
+  const known = part.last();
   const budget = Math.min(limit, maxReplayResults);
   const place = places.find(from, history);
   let next = from;
@@ -109,12 +141,13 @@ export async function answerReplay(
   let last = 0;
   let isFirst = true;
   const reader = new RecordReader(new Uint8Array(0));
-  for await (const batch of source.batches(place?.sequence ?? source.start)) {
+  for await (const batch of source.batches(place?.sequence ?? part.start + 1)) {
     if (!goesOn()) return;
+    if (batch.first > part.end) break;
     const bytes = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
     reader.over(bytes, 0);
     do {
-      if (reader.kind !== recordKinds.final) continue;
+      if (reader.kind !== recordKinds.final || reader.sequence > part.end) continue;
       // What a place pointed to may have been forgotten since.
       if (isFirst && (place === null || reader.resultNumber > from)) oldest = reader.resultNumber;
       isFirst = false;
@@ -127,9 +160,11 @@ export async function answerReplay(
     if (next - from >= budget) break;
   }
   if (last > 0) places.note(next, { history, sequence: last + 1, oldest });
+  // Nothing is left of it: what it had is told all the same.
+  if (isFirst && place === null) oldest = known + 1;
   const isForgotten = next === from && from < oldest;
   const error = { code: "FORGOTTEN", message: `results before ${oldest} are no longer remembered` } as const;
-  finish(end(source, { next, oldest: Math.max(oldest, 1), ...(isForgotten ? { error } : {}) }));
+  finish(end(source, part, { next, oldest: Math.max(oldest, 1), ...(isForgotten ? { error } : {}) }));
 }
 
 /** False: it was not sent, and the answer ends here. */

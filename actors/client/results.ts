@@ -301,7 +301,7 @@ class Reader {
     const isRead = end.history === history && end.next > end.last && this.#next > end.last;
     if (history !== undefined && history !== end.current && (isUnknown || isRead)) {
       this.#past.add(history);
-      this.#begin(end.current, 1, { history, last: this.#next - 1 });
+      this.#begin(end.following ?? end.current, 1, { history, last: this.#next - 1 });
       this.#isAsking = false;
       this.#askIn(0);
       return;

@@ -78,6 +78,16 @@ export interface ResultEvent extends At {
   readonly bytes: string;
 }
 
+/** An integrator has read a history to what it was told is its end, and goes on with another one. */
+export interface MovedOnEvent extends At {
+  readonly type: "movedOn";
+  readonly integrator: string;
+  readonly from: string;
+  /** The last result that it has of it. */
+  readonly last: number;
+  readonly to: string;
+}
+
 /** Records that became committed on a server, in order. */
 export interface CommitEvent extends OfServer {
   readonly type: "commit";
@@ -141,6 +151,7 @@ export type HistoryEvent =
   | QueryEvent
   | AnswerEvent
   | ResultEvent
+  | MovedOnEvent
   | CommitEvent
   | ForkEvent
   | MadeEvent

@@ -3,6 +3,7 @@
  * Only `mirror` and the chunks of a snapshot carry a payload. Links check the bytes (CRC-32); a message of another
  * version is a typed fault, never a guess. Positions are sequences; hashes are of the log up to there.
  */
+import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { Member, RegistryRecord } from "../../schemas/registry.ts";
 import type { EpochEnd } from "../log/memory-log.ts";
 
@@ -72,6 +73,8 @@ export interface Accept {
   sequence: number;
   /** Null where the primary has it on disk only: the first mirror shows it. */
   hash: number | null;
+  /** The histories before this one; not there where there are none. */
+  ancestors?: readonly Ancestor[];
 }
 
 export interface Decline {

@@ -102,7 +102,7 @@ export class Consultation {
       self: options.self,
       schema: options.schema,
       disk: {
-        history: own.history,
+        history: own.told,
         lastEpoch: own.log.lastEpoch,
         last: own.log.last,
         hashAtBase: own.hashAtBase(record),

@@ -89,7 +89,7 @@ export class Follower {
       from: view.self,
       to: incarnation,
       epoch: view.membership.epoch,
-      history: own.history,
+      history: own.told,
       schema: view.options.schema,
       last: own.log.last,
       committed: own.committed,
@@ -113,14 +113,15 @@ export class Follower {
     if (outcome !== "taken") return;
     following.heardMs = view.nowMs;
     if (own.log.last < last) own.onCut(out);
-    own.adopt(view.membership.record?.history ?? own.history, out);
+    const history = view.membership.record?.history ?? own.history;
+    own.adopt(history, message.ancestors ?? (history === own.history ? own.ancestors : []), out);
   }
 
   /** Both logs name a record alike and hold another one: this one is asked for nothing more (rule 7). */
   #onDifference(following: Following, view: FollowerView): void {
     view.why = `this log differs from ${following.primary.server}'s, which names the same records: takes a snapshot, and what only this one has is lost`;
     view.out.push({ type: "event", event: "log.differs", from: view.state, to: view.state, why: view.why });
-    view.own.history = "differs";
+    view.own.differs = true;
     this.#start(following.primary, view);
   }
 

@@ -62,7 +62,7 @@ function heartbeat(beat: number, view: HeartbeatView): Heartbeat {
     bus: view.bus.connected,
     registry: membership.isAnswered,
     epochSeen: membership.epochSeen,
-    history: own.history,
+    history: own.told,
     lastEpoch: own.log.lastEpoch,
     last: own.log.last,
     committed: own.committed,

@@ -113,11 +113,12 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
   }
   const start = peer.session.start;
   const hash = own.log.hashAt(start) ?? null;
+  const lineage = own.ancestors.length === 0 ? {} : { ancestors: own.ancestors };
   view.out.push({
     type: "send",
     to: peer.name,
     link: view.peers.linkTo(peer),
-    message: { type: "accept", ...answer, epoch: view.membership.epoch, sequence: start, hash },
+    message: { type: "accept", ...answer, epoch: view.membership.epoch, sequence: start, hash, ...lineage },
     payload: [],
   });
 }

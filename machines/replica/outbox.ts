@@ -2,6 +2,7 @@
  * What the replica wants done, in order. The server performs each entry and reports back through the replica's `on…`
  * methods; nothing here is done before it is read, and the order of entries is the order in which it must be done.
  */
+import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { ReadySignal } from "../../schemas/envelope.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { PeerMessage } from "../codec/message.ts";
@@ -24,8 +25,8 @@ export type Outbox =
   | { type: "write"; through: number }
   /** Persist the accepted epoch, those in which this server and its disk counted, and the record, synced, then `onEpochSaved`. */
   | ({ type: "saveEpoch" } & SavedEpochs)
-  /** Persist which history this server's log belongs to, synced, before anything that comes later. */
-  | { type: "saveHistory"; history: string }
+  /** Persist which history this server's log belongs to, and which were before it, synced, before anything that comes later. */
+  | { type: "saveHistory"; history: string; ancestors: readonly Ancestor[] }
   /** Then `onCasAnswer`. */
   | { type: "compareAndSet"; record: RegistryRecord; expectedRevision: number }
   /** Then `onRegistryRead`. */

@@ -2,10 +2,12 @@
  * The log that this server holds, the history it belongs to, and how far it has come: written, synced, committed,
  * published. What always holds: committed never falls; written and synced never pass the log's end.
  */
+import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { Position, RegistryRecord } from "../../schemas/registry.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
 import type { Outbox } from "./outbox.ts";
 import type { RequestTable } from "./requests.ts";
+import type { Rules } from "./rules.ts";
 import type { Recovered } from "./types.ts";
 
 interface LettingGo {
@@ -17,6 +19,10 @@ interface LettingGo {
 export class OwnLog {
   readonly log: MemoryLog;
   history: string;
+  /** The histories before it whose log this one goes on with, the oldest first. */
+  ancestors: readonly Ancestor[];
+  /** It names a record as the primary's log does, and holds another one: it is no part of this history, whatever it says. */
+  differs = false;
   committed: number;
   synced: number;
   written: number;
@@ -30,6 +36,7 @@ export class OwnLog {
   constructor(recovered: Recovered) {
     this.log = recovered.log;
     this.history = recovered.history;
+    this.ancestors = recovered.ancestors;
     this.committed = Math.max(recovered.committed, recovered.requests.through);
     this.synced = recovered.log.last;
     this.written = recovered.log.last;
@@ -37,6 +44,11 @@ export class OwnLog {
     // Where nothing is left to flush, no flush will say it.
     this.flushed = recovered.requests.through;
     this.oldestOnDisk = recovered.oldestOnDisk;
+  }
+
+  /** The history as others are told of it. */
+  get told(): string {
+    return this.differs ? "differs" : this.history;
   }
 
   clone(): OwnLog {
@@ -66,10 +78,32 @@ export class OwnLog {
     this.written = Math.min(this.written, this.log.last);
   }
 
-  /** The log belongs to this history from now on. */
-  adopt(history: string, out: Outbox[]): void {
-    if (history !== this.history) out.push({ type: "saveHistory", history });
+  /** The log belongs to this history from now on, which goes on with the log of these. */
+  adopt(history: string, ancestors: readonly Ancestor[], out: Outbox[]): void {
+    if (history !== this.history || ancestors.length !== this.ancestors.length)
+      out.push({ type: "saveHistory", history, ancestors });
     this.history = history;
+    this.ancestors = ancestors;
+    this.differs = false;
+  }
+
+  /** Those before a history that begins now, behind everything in this log; `requests` knows all of that. */
+  ancestorsOfNext(requests: RequestTable, rules: Rules): readonly Ancestor[] {
+    const { sequence, hash } = this.position;
+    const end = { sequence, hash, epoch: this.log.lastEpoch };
+    const ended = { history: this.history, start: this.startOf(requests), end, results: requests.resultNumber };
+    return rules.remembersHistories(this.ancestors, ended);
+  }
+
+  /** The record with which this history began, 0 where it is the first; the log on disk may no longer have it. */
+  startOf({ historyStart }: RequestTable): number {
+    const before = this.ancestors.at(-1);
+    return Math.max(historyStart, before === undefined ? 0 : before.end.sequence + 1);
+  }
+
+  /** A history began behind all of this log, and the record with which it begins was lost. */
+  get lacksItsStart(): boolean {
+    return this.ancestors.at(-1)?.end.sequence === this.log.last;
   }
 
   /** Tables are on disk through `applied`, records from `oldestOnDisk` on. */
@@ -92,7 +126,7 @@ export class OwnLog {
   /** Below what memory holds the log was checked when the disk was opened: it is dense and of this history. */
   hashAtBase(record: RegistryRecord): number | undefined {
     if (record.base.sequence < this.log.base.sequence)
-      return this.history === record.history ? record.base.hash : undefined;
+      return this.told === record.history ? record.base.hash : undefined;
     return this.log.hashAt(record.base.sequence);
   }
 }

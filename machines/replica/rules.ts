@@ -2,6 +2,7 @@
  * The rules of PROTOCOL.md that are a single decision, by name. The replica asks them and nothing else decides, so that
  * each has one place, and a simulation can break one at a time by passing another function. These are what ships.
  */
+import { type Ancestor, maxAncestors } from "../../schemas/checkpoint.ts";
 import type { Member, Position, RegistryRecord } from "../../schemas/registry.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { type Confirm, type Mirror, payloadFieldsBytes, sameMember } from "../codec/message.ts";
@@ -216,6 +217,10 @@ export const shippedRules = {
 
   /** Rule 13: the result from which a new primary publishes again. */
   publishFrom: (published: number): number => published + 1,
+
+  /** Rule 13: a new history remembers those whose log it goes on with. */
+  remembersHistories: (before: readonly Ancestor[], ended: Ancestor): readonly Ancestor[] =>
+    [...before, ended].slice(-maxAncestors),
 
   /** Rule 13: results are published after commit. */
   mayPublish: (_last: number, committed: number): number => committed,

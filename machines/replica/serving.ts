@@ -44,15 +44,16 @@ export class Serving {
   /** The application's state is whole: apply the tail, take requests, resume what was begun. */
   begin(view: ServingView): void {
     const { own, applied, membership, out } = view;
-    const history = membership.record?.history ?? own.history;
-    const isNewHistory = own.history !== history && own.log.last > 0;
-    own.adopt(history, out);
+    const history = membership.record?.history ?? own.told;
     applied.observe(own.log.last, own, view.rules);
+    const goesOn = own.told !== history && own.log.last > 0;
+    const isNewHistory = goesOn || own.lacksItsStart;
+    own.adopt(history, goesOn ? own.ancestorsOfNext(applied.requests, view.rules) : own.ancestors, out);
     out.push({ type: "apply", through: own.log.last });
     view.commitment.results = isNewHistory ? 0 : applied.requests.resultNumber;
     if (isNewHistory) appendHistory(view);
     // Results of an earlier history are never published, or published again, as this one's.
-    own.onPublished(applied.requests.historyStart);
+    own.onPublished(own.startOf(applied.requests));
     out.push({ type: "hot", epoch: membership.epoch, publishAfter: view.rules.publishFrom(own.published) - 1 });
     resume(view);
   }

@@ -35,7 +35,7 @@ export abstract class Standing extends Parts {
     return this.own.log;
   }
   get history(): string {
-    return this.own.history;
+    return this.own.told;
   }
   get committed(): number {
     return this.own.committed;

@@ -2,6 +2,7 @@
  * What a replica is made with and answered with: its options, what its disk gave, what the registry said. What always
  * holds: values only; nothing here knows the replica.
  */
+import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { Member, RegistryRecord } from "../../schemas/registry.ts";
 import type { Limits, Settings } from "../../schemas/settings.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
@@ -30,6 +31,8 @@ export interface Recovered {
   /** The newest registry record that an earlier life of this server saw. */
   readonly record: RegistryRecord | null;
   readonly history: string;
+  /** The histories before it whose log it goes on with, the oldest first. */
+  readonly ancestors: readonly Ancestor[];
   readonly epochSeen: number;
   /** The highest epoch in which the registry counted on this disk, or on this server's memory. */
   readonly memberEpoch: number;

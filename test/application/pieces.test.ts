@@ -95,7 +95,8 @@ test("a replay gives a result that the broker does not take whole in pieces, in 
     service: "s",
     history: "h",
     committed: 3,
-    start: 1,
+    start: 0,
+    ancestors: [],
     lastResult: () => 3,
     async *batches(from) {
       yield* log.batches(from, log.last);

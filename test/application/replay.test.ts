@@ -2,7 +2,7 @@
 import test from "ava";
 import { answerReplay, ReplayPlaces, type ReplaySource, Replays } from "../../actors/application/replay.ts";
 import type { Bus, BusMessage } from "../../actors/world/ports.ts";
-import { recordKinds } from "../../machines/codec/record.ts";
+import { type RecordKind, recordKinds } from "../../machines/codec/record.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
 import { maxReplaysAtOnce, ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
@@ -38,7 +38,16 @@ function logOf(results: number): MemoryLog {
   return log;
 }
 
-async function page(from: number, limit: number, places: ReplayPlaces, log: MemoryLog, asked: number[], oldest = 1) {
+async function page(
+  from: number,
+  limit: number,
+  places: ReplayPlaces,
+  log: MemoryLog,
+  asked: number[],
+  oldest = 1,
+  asks: { history?: string } = {},
+  more: Partial<ReplaySource> = {},
+) {
   const results: string[] = [];
   let end: ReplayEnd | null = null;
   const bus = {
@@ -57,11 +66,13 @@ async function page(from: number, limit: number, places: ReplayPlaces, log: Memo
     service: "s",
     history: "h",
     committed: log.last,
-    start: 1,
+    start: 0,
+    ancestors: [],
     lastResult: () => log.last,
     batches,
+    ...more,
   };
-  const data = Buffer.from(JSON.stringify({ from, limit }));
+  const data = Buffer.from(JSON.stringify({ from, limit, ...asks }));
   await answerReplay({ subject: "s.replay", data, reply: "inbox" } as BusMessage, bus, source, places, () => true);
   return { results, end: end as ReplayEnd | null };
 }
@@ -91,6 +102,58 @@ test("a place whose records were dropped since is FORGOTTEN, not silence", async
   t.deepEqual(results, []);
   t.is(end?.error?.code, "FORGOTTEN");
   t.is(end?.oldest, 12);
+});
+
+/** Two histories in one log: the first has results 1 to 9, the second begins with record 11 and has 1 to 9 as well. */
+function twoHistories(): { log: MemoryLog; ancestors: ReplaySource["ancestors"] } {
+  const log = logOf(9);
+  const { sequence, hash } = log.closed;
+  const record = (kind: RecordKind, number: number, id: string) => ({
+    kind,
+    ordinal: 0,
+    epoch: 2,
+    sequence: log.last + 1,
+    resultNumber: number,
+    stampMs: 0,
+    forgottenThrough: 0,
+    bodyHash: 0,
+    client: "c",
+    id,
+    key: "k",
+    name: number === 0 ? "h" : "",
+    effects: new Uint8Array(0),
+    reply: id,
+    body: "",
+  });
+  log.append(record(recordKinds.history, 0, ""));
+  for (let number = 1; number <= 9; number += 1) log.append(record(recordKinds.final, number, `new${number}`));
+  log.close();
+  return { log, ancestors: [{ history: "old", start: 0, end: { sequence, hash, epoch: 1 }, results: 9 }] };
+}
+
+async function pageOf(history: string | undefined, from: number, oldest = 1) {
+  const { log, ancestors } = twoHistories();
+  const more = { ancestors, start: 10, lastResult: () => 9 };
+  return await page(from, 100, new ReplayPlaces(), log, [], oldest, { ...(history && { history }) }, more);
+}
+
+test("results of an earlier history are given as long as its log is kept, with its last number and who came next (situation 63)", async (t) => {
+  const old = await pageOf("old", 4);
+  t.deepEqual(old.results, ["4", "5", "6", "7", "8", "9"]);
+  t.deepEqual(old.end, { history: "old", current: "h", following: "h", next: 10, oldest: 1, last: 9 });
+  const current = await pageOf(undefined, 1);
+  t.is(current.results.length, 9);
+  t.true(current.results.every((reply) => reply.startsWith("new")));
+  t.deepEqual(current.end, { history: "h", current: "h", next: 10, oldest: 1, last: 9 });
+  t.is((await pageOf("older", 1)).end?.error?.code, "UNKNOWN_HISTORY");
+});
+
+test("results of an earlier history whose log is no longer kept are FORGOTTEN, in part or all, never an end at 0 (situation 63)", async (t) => {
+  const part = await pageOf("old", 1, 7);
+  t.like(part.end, { next: 1, oldest: 7, last: 9, error: { code: "FORGOTTEN" } });
+  t.deepEqual((await pageOf("old", 7, 7)).results, ["7", "8", "9"]);
+  const all = await pageOf("old", 1, 12);
+  t.like(all.end, { next: 1, oldest: 10, last: 9, error: { code: "FORGOTTEN" } });
 });
 
 test("the places of another history are not used", async (t) => {
@@ -130,7 +193,8 @@ function heldSource(log: MemoryLog) {
     service: "s",
     history: "h",
     committed,
-    start: 1,
+    start: 0,
+    ancestors: [],
     lastResult: () => committed,
     batches,
   };

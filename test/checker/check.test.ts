@@ -438,6 +438,30 @@ test("a query of a new history knows what was acknowledged in it, from its first
   t.is(violations(asked(20, "q6", 0, 1)).length, 1, "without a new history");
 });
 
+test("a reader of an old history may not be told that it is over while the new one goes on with more of it, and what that is counts as its results", (t) => {
+  const told = (event: HistoryEvent, previousHash: number) => ({ ...event, previousHash }) as HistoryEvent;
+  const begins = { ...newHistory(3), hash: 9 };
+  const logs = [told(commit(0, [a]), 0), told(commit(20, [a, b, begins], "beta", "h2"), 0)];
+  const moved = (last: number): HistoryEvent => ({
+    type: "movedOn",
+    atMs: 30,
+    integrator: "i",
+    from: "h1",
+    last,
+    to: "h2",
+  });
+  const violations = (...events: HistoryEvent[]) =>
+    checkHistory([...logs, ...events], {
+      ...strict,
+      makeModel: undefined,
+      mayBeginHistory: true,
+      mustRecover: false,
+      resultsAreComplete: false,
+    }).violations.filter(({ of }) => of !== "checker");
+  t.regex(violations(moved(1))[0]?.text ?? "", /h1 ends at result 1, and h2 goes on with 2 of it/);
+  t.deepEqual(violations(result(25, a), result(26, b), moved(2)), []);
+});
+
 test("a history's records lie on one log", (t) => {
   const other = { ...final("x", 2, 1, { hash: 5 }), epoch: 1 };
   const next = final("y", 3, 1, { hash: 6 });

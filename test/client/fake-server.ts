@@ -20,6 +20,11 @@ export interface LogEntry {
   waiting: string[];
 }
 
+interface KeptLog {
+  readonly history: string;
+  readonly log: readonly LogEntry[];
+}
+
 function untimelyCode(issuedAt: number, { after, until }: StampRange): ErrorCode | undefined {
   if (issuedAt > until) return "INVALID_REQUEST";
   return issuedAt <= after ? "EXPIRED" : undefined;
@@ -47,6 +52,8 @@ export class FakeServer {
   readonly #bus: Bus;
   readonly #clock: Clock;
   readonly #byKey = new Map<string, LogEntry>();
+  /** Of earlier histories, the oldest first. */
+  readonly #kept: KeptLog[] = [];
   #subscriptions: Subscription[] = [];
 
   constructor(bus: Bus, clock: Clock, service = "exchange") {
@@ -104,6 +111,15 @@ export class FakeServer {
     this.#byKey.clear();
     this.committed = 0;
     this.history = history;
+    this.#kept.length = 0;
+  }
+
+  /** A new history goes on with the log, whose results can still be had. */
+  beginHistory(history: string): void {
+    this.die();
+    this.#kept.push({ history: this.history, log: this.log.splice(0) });
+    this.committed = 0;
+    this.history = history;
   }
 
   #onRequest(envelope: Envelope, subject: string, inbox: string): void {
@@ -158,11 +174,11 @@ export class FakeServer {
     }
   }
 
-  publishResult(number: number, to?: string): void {
-    const entry = this.log[number - 1];
+  publishResult(number: number, to?: string, { history, log }: KeptLog = this): void {
+    const entry = log[number - 1];
     if (entry === undefined) throw new Error("no such result");
     this.#bus.publish(to ?? entry.subject, entry.reply, {
-      [headers.history]: this.history,
+      [headers.history]: history,
       [headers.epoch]: String(entry.epoch),
       [headers.sequence]: String(entry.sequence),
       [headers.result]: String(number),
@@ -172,10 +188,14 @@ export class FakeServer {
 
   #onReplay(data: Uint8Array, inbox: string): void {
     const { from, history, limit } = ReplayRequest.parse(JSON.parse(Buffer.from(data).toString()));
-    const end = { history: this.history, current: this.history, oldest: this.oldest, last: this.committed };
+    const at = this.#kept.findIndex((kept) => kept.history === history);
+    const of = this.#kept[at] ?? { history: this.history, log: this.log.slice(0, this.committed) };
+    const following = at < 0 ? {} : { following: this.#kept[at + 1]?.history ?? this.history };
+    const last = of.log.length;
+    const end = { history: of.history, current: this.history, ...following, oldest: this.oldest, last };
     const sayEnd = (next: number, error?: object) =>
       this.#bus.publish(inbox, bytesOf({ ...end, next, error }), { [replayHeaders.end]: String(next) });
-    if (history !== undefined && history !== this.history) {
+    if (history !== undefined && history !== of.history) {
       sayEnd(from, { code: "UNKNOWN_HISTORY", message: "another history is the current one" });
       return;
     }
@@ -184,7 +204,7 @@ export class FakeServer {
       return;
     }
     let next = from;
-    for (; next <= this.committed && next < from + (limit ?? 1_000); next += 1) this.publishResult(next, inbox);
+    for (; next <= last && next < from + (limit ?? 1_000); next += 1) this.publishResult(next, inbox, of);
     sayEnd(next);
   }
 }

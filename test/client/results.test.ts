@@ -170,6 +170,32 @@ test("a history that is over is said to be over to whoever comes back for it", a
   t.deepEqual(numbers(seen.events), [1, 2]);
 });
 
+test("what is left of earlier histories is read to its true end, one after the other, before the current one (situation 63)", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  const { seen } = read({ history: "history-1", from: 3, limits: { pageResults: 2 } });
+  for (const history of ["history-2", "history-3"]) {
+    await request(client, clock, 5);
+    server.beginHistory(history);
+    server.start();
+  }
+  await request(client, clock, 2);
+  await clock.run(2_000);
+  const late = read({ history: "history-1", from: 3, limits: { pageResults: 2 } });
+  await clock.run(2_000);
+  for (const { events } of [seen, late.seen]) {
+    t.deepEqual(numbers(events), [...upTo(5, 3), ...upTo(5), ...upTo(2)]);
+    t.deepEqual(
+      events.flatMap((event) => (event.type === "history" ? [[event.history, event.next, event.previous?.last]] : [])),
+      [
+        ["history-1", 3, undefined],
+        ["history-2", 1, 5],
+        ["history-3", 1, 5],
+      ],
+    );
+  }
+});
+
 test("a stray result of another history changes nothing", async (t) => {
   const { clock, bus, server, client, read } = setup();
   server.start();

@@ -163,7 +163,19 @@ test("what is open in a log is copied: both go on writing", (t) => {
 /** Fields that a clone gets without being told: set by the constructor, or by copying all that is public. */
 const given: Record<string, readonly string[]> = {
   "applied.ts": ["requests"],
-  "own-log.ts": ["history", "committed", "synced", "written", "published", "oldestOnDisk", "flushed"],
+  // A clone takes over all that it has.
+  "own-log.ts": [
+    "history",
+    "ancestors",
+    "differs",
+    "committed",
+    "synced",
+    "written",
+    "published",
+    "oldestOnDisk",
+    "flushed",
+  ],
+  "told-deaths.ts": ["#told"],
   "plans.ts": [
     "leavingOut",
     "takingIn",

@@ -161,6 +161,7 @@ export class Stage {
       committed,
       published: 0,
       oldestOnDisk: 1,
+      ancestors: disk.ancestors,
     };
     server.replica = new Replica(options, recovered, this.nowMs);
     server.hasInput = true;
@@ -326,6 +327,7 @@ export class Stage {
         return;
       case "saveHistory":
         disk.history = entry.history;
+        disk.ancestors = entry.ancestors;
         return;
       case "compareAndSet": {
         this.#tell(`${name} asks for ${describeRecord(entry.record)}`);

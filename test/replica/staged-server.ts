@@ -5,6 +5,7 @@ import { MemoryLog } from "../../machines/log/memory-log.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { RunningRequest } from "../../machines/replica/requests.ts";
+import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 
 interface Disk {
@@ -15,6 +16,7 @@ interface Disk {
   epochSeen: number;
   memberEpoch: number;
   syncedEpoch: number;
+  ancestors: readonly Ancestor[];
   log: MemoryLog;
   committed: number;
   /** The tables have everything through here. */
@@ -30,6 +32,7 @@ export const emptyDisk = (name: string): Disk => ({
   epochSeen: 0,
   memberEpoch: 0,
   syncedEpoch: 0,
+  ancestors: [],
   log: new MemoryLog(),
   committed: 0,
   flushed: 0,

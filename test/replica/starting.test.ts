@@ -250,6 +250,55 @@ for (const order of [
   });
 }
 
+/** Both died, beta went on as a new history, and both are whole again. */
+function renewed(): Stage {
+  const stage = totalLoss();
+  for (const name of ["alpha", "beta"]) stage.start(name);
+  stage.tick(polls + 8);
+  return stage;
+}
+
+test("a new history remembers the one that it goes on with, its end and its last result, on the disk (situation 63)", (t) => {
+  const stage = renewed();
+  const { own } = stage.replica("beta");
+  const { last, lastEpoch } = stage.server("alpha").disk.log;
+  t.deepEqual(own.ancestors[0]?.end.epoch, lastEpoch);
+  t.like(own.ancestors, [{ history: "h1", start: 0, results: 2 }]);
+  t.is(own.ancestors[0]?.end.sequence, 2);
+  t.true(last <= 2);
+  t.deepEqual(stage.server("beta").disk.ancestors, own.ancestors);
+  t.is(stage.server("beta").disk.history, own.history);
+});
+
+test("who joins by the log alone is told of the histories before this one, and knows them when it takes over (situation 63)", (t) => {
+  const stage = renewed();
+  stage.kill("alpha");
+  // An empty disk.
+  stage.server("alpha").disk = new Server("alpha").disk;
+  stage.start("alpha");
+  stage.tick(polls + 8);
+  t.deepEqual(stage.states(), ["following.warm", "hot.normal"]);
+  const { ancestors } = stage.replica("beta").own;
+  t.is(ancestors.length, 1);
+  t.deepEqual(stage.server("alpha").disk.ancestors, ancestors);
+});
+
+test("a history whose first record was lost before it reached the disk begins with it once more: numbers start at 1 (situation 63)", (t) => {
+  const stage = renewed();
+  stage.kill("beta");
+  const { disk } = stage.server("beta");
+  t.is(disk.log.last, 3);
+  disk.log.truncate(2);
+  disk.committed = Math.min(disk.committed, 2);
+  stage.kill("alpha");
+  stage.start("beta");
+  stage.tick(polls + 8);
+  const { own, commitment } = stage.replica("beta");
+  t.is(own.log.last, 3);
+  t.is(own.ancestors.length, 1);
+  t.is(commitment.results, 0);
+});
+
 test("both died, and an operator is to decide: they wait; recover goes on with what that server has (rule 18)", (t) => {
   const stage = totalLoss("wait");
   for (const name of ["alpha", "beta"]) stage.start(name);

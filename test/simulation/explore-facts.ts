@@ -11,6 +11,7 @@
  *   the newest question to follow, which rises with those names: the next one is always a later one;
  * - when the registry was read last, a switch failed, NATS was lost or the main link closed or echoed, since when a peer reaches
  *   NATS and the registry, or does not, and the registry answers: none of it happens in the small world, or it is a choice there and asks no clock;
+ * - the histories before this one: none begins there;
  * - since when a server stops: what follows from it comes after `stopMs`, which no three silences last;
  * - of two servers, to whom the role was offered and who did not take it: there is one heir to choose;
  * - since when a server is stopping: no scope lasts as long as it waits for an heir (`stopMs`);
@@ -43,7 +44,7 @@ export function factsOf(replica: Replica, nowMs: number): unknown[] {
   return [
     [replica.self, replica.life, state, replica.alone, replica.stopping, replica.mustLook, replica.outbox],
     [own.log.base, own.log.last, own.log.closed, own.log.epochEnds],
-    [own.history, own.committed, own.synced, own.written, own.published, own.oldestOnDisk],
+    [own.history, own.differs, own.committed, own.synced, own.written, own.published, own.oldestOnDisk],
     [applied.isLoaded, requests.through, requests.resultNumber, requests.historyStart],
     [requests.done.count, requests.done.floors.saved, requests.forgetThrough, [...requests.begun.values()]],
     [membership.known, membership.open, membership.epochSeen, saved, memberEpoch, reading],

@@ -157,6 +157,7 @@ export class Turn {
       committed: 0,
       published: 0,
       oldestOnDisk: 1,
+      ancestors: [],
     };
     server.replica = new Replica(options, recovered, nowMs);
     this.take((replica) => {

@@ -31,7 +31,18 @@ export class Integrator {
 
   async #read(reader: ResultsReader): Promise<void> {
     for await (const event of reader) {
-      if (event.type !== "result") continue;
+      if (event.type === "history") {
+        const { history: to, previous } = event;
+        if (previous !== undefined)
+          this.#recorder.record({
+            type: "movedOn",
+            integrator: this.#name,
+            from: previous.history,
+            last: previous.last,
+            to,
+          });
+        continue;
+      }
       const { history, result: number, sequence, epoch } = event;
       this.last.set(history, number);
       this.#recorder.record({

@@ -1,6 +1,6 @@
 /** What clients and integrators are promised: order, duplicates, results, limits, resumed requests, requests that kill. */
 import { shippedRules } from "../../../machines/replica/rules.ts";
-import { brisk, type Mutation, pair, within } from "./mutation.ts";
+import { brisk, type Mutation, pair, totalLoss, within } from "./mutation.ts";
 import { replacingWhatDoesNotFit, sendingWhatDoesNotFit, takingStandInsForResults } from "./worlds.ts";
 
 export const requestMutations: readonly Mutation[] = [
@@ -52,6 +52,12 @@ export const requestMutations: readonly Mutation[] = [
     rule: "13",
     rules: { publishFrom: (published) => shippedRules.publishFrom(published) + 1_000 },
     plan: { ...pair, ...brisk, faults: ["listenAfterKill"] },
+  },
+  {
+    name: "a new history forgets those before it",
+    rule: "13",
+    rules: { remembersHistories: () => [] },
+    plan: { ...totalLoss, faults: ["killAll", "slowIntegrator"], faultMs: 15_000, flushMs: 20 },
   },
   {
     name: "results are published before they are committed",
