@@ -32,6 +32,9 @@ const lookAtStreamsMs = 60_000;
 /** Room for a record's headers and names in a message, as the application takes it. */
 const messageRoomBytes = 16 * 1024;
 
+/** What brokers say who refuse a log-in, and the library for them. */
+const refusedLogIn = /authoriz|authentic|credential|nkey/i;
+
 type ForbiddenCode = Extract<TroubleCode, `forbidden.${string}`>;
 
 interface Forbidden {
@@ -86,8 +89,10 @@ export class BrokerWatch {
 
   /** Another connection, maybe to another broker: its limits count, and it may have other streams. */
   onBus(connected: boolean): void {
-    if (!connected) return;
     const { settings, world, troubles } = this.#parts;
+    if (!connected) return;
+    troubles.set("nats.lost", null);
+    troubles.set("nats.refused", null);
     this.#lookedMs = Number.NEGATIVE_INFINITY;
     const takenBytes = world.bus.maxPayloadBytes();
     const { maxRecordBytes } = settings.limits;
@@ -100,6 +105,13 @@ export class BrokerWatch {
     const { kind, subject, reason } = fault;
     const nowMs = world.clock.nowMs();
     if (kind === "size") return;
+    if (kind === "lost") {
+      if (world.bus.connected()) return;
+      troubles.set("nats.lost", `no connection to NATS (${reason}): dials again`);
+      if (refusedLogIn.test(reason))
+        troubles.set("nats.refused", `NATS refuses this server's log-in (${reason}): see its user, password or token`);
+      return;
+    }
     if (kind === "cutOff") {
       this.#cutOffsMs = [...this.#cutOffsMs.filter((atMs) => nowMs - atMs < cutOffsWithinMs), nowMs].slice(-1_000);
       const times = this.#cutOffsMs.length;

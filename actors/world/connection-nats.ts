@@ -14,6 +14,7 @@
 import type { Socket } from "node:net";
 import type { Msg, NatsConnection, Subscription as NatsSubscription, Service, ServiceConfig } from "nats";
 import type { Settings } from "../../schemas/settings.ts";
+import { Backoff } from "./backoff.ts";
 import { type Dialled, dialNats, dialWithinMs, lineBytesTried, type Output } from "./dial-nats.ts";
 import { encodedHeaders, LineMessage } from "./message-nats.ts";
 import { type BrokerLimits, lineBytesOf, misfit, roomFor } from "./message-size.ts";
@@ -31,7 +32,8 @@ export interface NatsLineOptions {
   readonly maxBufferedBytes?: number;
 }
 
-const redialMs = 50;
+const redialMinMs = 50;
+const redialMaxMs = 1_000;
 /** How long a start waits for the first dial; the dial goes on behind it. */
 const readyWithinMs = 2_000;
 /** How long the last user waits for what was published to leave. */
@@ -87,9 +89,11 @@ export class NatsLine {
   #told: boolean | null = null;
   #wake: (() => void) | null = null;
   #lastReason = "";
+  readonly #backoff: Backoff;
 
   constructor(options: NatsLineOptions) {
     this.#options = options;
+    this.#backoff = new Backoff(options.clock, redialMinMs, redialMaxMs);
     this.#maxBufferedBytes = options.maxBufferedBytes ?? defaultMaxBufferedBytes;
   }
 
@@ -303,7 +307,9 @@ export class NatsLine {
       if (typeof dialled === "string") this.#lastReason = dialled;
       else await this.#serve(dialled);
       this.#tell(false);
-      if (this.#users > 0) await this.#pause(redialMs * (0.5 + clock.random()));
+      if (this.#users === 0) break;
+      this.#onFault({ kind: "lost", subject: "", reason: this.#lastReason });
+      await this.#pause(this.#backoff.next());
     }
     this.#running = null;
     this.#told = null;
@@ -312,7 +318,7 @@ export class NatsLine {
 
   /** From a new connection to its end. */
   async #serve({ connection, lineBytes }: Dialled): Promise<void> {
-    const { clock, log } = this.#options;
+    const { clock } = this.#options;
     const internals = (connection as unknown as Internals).protocol;
     if (this.#users > 0) {
       this.#connection = connection;
@@ -322,15 +328,13 @@ export class NatsLine {
       const confirmed = await this.#within(dialWithinMs, connection.flush());
       if (confirmed && !connection.isClosed() && this.#users > 0) {
         this.#internals = internals;
+        this.#backoff.onWorks();
         this.#tell(true);
         const socket = internals.transport?.socket;
         const pings = startPings(clock, {
           ping: () => connection.flush(),
           progress: socket === undefined ? () => 0 : progressOf(socket),
-          onSilence: () => {
-            log.warn({ broker: connection.getServer() }, "nats: the broker does not answer; dialling again");
-            socket?.destroy(new Error("the broker does not answer"));
-          },
+          onSilence: () => socket?.destroy(new Error("the broker does not answer")),
         });
         const reason = await connection.closed();
         const said = internals.lastError?.message ?? "";

@@ -24,6 +24,7 @@ import {
   noRespondersStatus,
   type Subscription,
 } from "./ports.ts";
+import { QuietLog } from "./quiet-log.ts";
 
 export interface NatsLinkOptions {
   readonly service: string;
@@ -52,9 +53,11 @@ export class NatsLink implements Link {
   #handlers: LinkHandlers | null = null;
   #inbox = "";
   #held: Subscription[] = [];
+  readonly #quiet: QuietLog;
 
   constructor(options: NatsLinkOptions) {
     this.#options = options;
+    this.#quiet = new QuietLog(options.clock, options.log);
     this.#name = Buffer.from(options.server);
     this.#headerBytes = fixedBytes + this.#name.length;
     for (const name of options.servers) if (name !== options.server) this.#told.set(name, null);
@@ -116,12 +119,12 @@ export class NatsLink implements Link {
     const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
     const frameAt = fixedBytes + (bytes[5] ?? 0);
     if (bytes.length < frameAt || crc32(bytes.subarray(4)) !== bytes.readUInt32LE(0)) {
-      this.#options.log.warn({ bytes: bytes.length }, "failsafe link: a damaged message was dropped");
+      this.#quiet.warn("damaged", { bytes: bytes.length }, "failsafe link: a damaged message was dropped");
       return;
     }
     const peer = bytes.toString("utf8", fixedBytes, frameAt);
     if (bytes[4] !== messageVersion || !this.#told.has(peer)) {
-      this.#options.log.warn({ peer, version: bytes[4] }, "failsafe link: a foreign message was dropped");
+      this.#quiet.warn("foreign", { peer, version: bytes[4] }, "failsafe link: a foreign message was dropped");
       return;
     }
     this.#tell(peer, "up");

@@ -10,10 +10,12 @@
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer, type SecureContextOptions, TLSSocket } from "node:tls";
+import { Backoff } from "./backoff.ts";
 import { byteLengthOf, encodeFrame, FrameError, FrameReader } from "./frames.ts";
 import { type Greeting, greetingOf, maxGreetingBytes, readGreeting } from "./greeting.ts";
 import { LinkError } from "./link-error.ts";
 import type { Clock, Link, LinkDownReason, LinkHandlers, Log, Timer } from "./ports.ts";
+import { QuietLog } from "./quiet-log.ts";
 import { certificateNames, readTlsFiles, refusePlaintextBeyondLoopback, type TlsFiles } from "./tcp-security.ts";
 
 export interface TcpAddress {
@@ -42,11 +44,8 @@ export interface TcpLinkOptions {
 }
 
 const defaultSpeaksWithinMs = 500;
-/** One line about each reason for refusing a connection in this time, and so many reasons are remembered. */
-const refusalQuietMs = 60_000;
-const maxRefusals = 64;
 const redialMinMs = 20;
-const redialMaxMs = 200;
+const redialMaxMs = 500;
 /** How long a dial, the handshake of TLS and the greeting may take together. */
 const greetWithinMs = 2_000;
 /** How long `stop` lets what is buffered leave. */
@@ -64,7 +63,7 @@ interface Peer {
   maxFrameBytes: number;
   /** When something came over its connection last. */
   heardMs: number;
-  redialMs: number;
+  readonly backoff: Backoff;
 }
 
 export class TcpLink implements Link {
@@ -75,13 +74,14 @@ export class TcpLink implements Link {
   readonly #sockets = new Set<Socket>();
   readonly #timers = new Set<Timer>();
   /** When each reason for a refusal was told last. */
-  readonly #refusals = new Map<string, number>();
   #secure: SecureContextOptions | null = null;
   #server: Server | null = null;
   #handlers: LinkHandlers | null = null;
+  readonly #quiet: QuietLog;
 
   constructor(options: TcpLinkOptions) {
     this.#options = options;
+    this.#quiet = new QuietLog(options.clock, options.log);
     const own = options.servers.find(({ name }) => name === options.server);
     if (own === undefined) throw new LinkError("BAD_ADDRESS", `${options.server} is not among the configured servers`);
     this.#own = own;
@@ -96,7 +96,7 @@ export class TcpLink implements Link {
         life: null,
         maxFrameBytes: options.maxFrameBytes,
         heardMs: 0,
-        redialMs: redialMinMs,
+        backoff: new Backoff(options.clock, redialMinMs, redialMaxMs),
       });
     }
   }
@@ -187,7 +187,11 @@ export class TcpLink implements Link {
             accept,
           );
     server.on("tlsClientError", (error: Error) =>
-      this.#options.log.warn({ error: error.message }, "main link: a connection failed its handshake"),
+      this.#quiet.warn(
+        `handshake ${error.message}`,
+        { error: error.message },
+        "main link: a connection failed its handshake",
+      ),
     );
     // Strangers may not use up the file descriptors: a few connections a peer are enough, old and new.
     server.maxConnections = 16 + 4 * this.#peers.size;
@@ -242,7 +246,7 @@ export class TcpLink implements Link {
 
   /** From a new socket to a greeted connection. `dialled`: whom we wanted; null for an accepted connection. */
   #greet(socket: Socket, dialled: Peer | null): void {
-    const { log, maxFrameBytes } = this.#options;
+    const { maxFrameBytes } = this.#options;
     if (this.#handlers === null) {
       socket.destroy();
       return;
@@ -250,8 +254,9 @@ export class TcpLink implements Link {
     this.#sockets.add(socket);
     let peer: Peer | null = null;
     const refuse = (reason: string) => {
-      if (this.#isToBeTold(reason))
-        log.warn({ peer: dialled?.address.name, from: socket.remoteAddress, reason }, "main link: connection refused");
+      const fields = { peer: dialled?.address.name, from: socket.remoteAddress, reason };
+      // Who is refused dials again.
+      this.#quiet.warn(reason, fields, "main link: connection refused");
       socket.destroy();
     };
     const reader = new FrameReader(maxGreetingBytes, (frame) => {
@@ -304,15 +309,6 @@ export class TcpLink implements Link {
     });
   }
 
-  /** Who is refused dials again at once: each reason is told once in a while. */
-  #isToBeTold(reason: string): boolean {
-    const nowMs = this.#options.clock.nowMs();
-    const isNews = nowMs - (this.#refusals.get(reason) ?? Number.NEGATIVE_INFINITY) >= refusalQuietMs;
-    if (isNews && this.#refusals.size >= maxRefusals) this.#refusals.clear();
-    if (isNews) this.#refusals.set(reason, nowMs);
-    return isNews;
-  }
-
   #sendGreeting(socket: Socket, to: string): void {
     const { service, server, life, maxFrameBytes } = this.#options;
     socket.write(encodeFrame([greetingOf({ service, server, to, life, maxFrameBytes })]));
@@ -352,7 +348,7 @@ export class TcpLink implements Link {
     peer.life = life ?? null;
     peer.maxFrameBytes = Math.min(this.#options.maxFrameBytes, maxFrameBytes ?? this.#options.maxFrameBytes);
     peer.heardMs = this.#options.clock.nowMs();
-    peer.redialMs = redialMinMs;
+    peer.backoff.onWorks();
     this.#handlers?.onUp(peer.address.name);
   }
 
@@ -366,8 +362,6 @@ export class TcpLink implements Link {
   #redial(peer: Peer, failure: string | undefined): void {
     if (this.#handlers === null) return;
     if (failure === "ECONNREFUSED") this.#down(peer, "refused");
-    const { clock } = this.#options;
-    this.#after(peer.redialMs * (0.5 + clock.random() / 2), () => this.#dial(peer));
-    peer.redialMs = Math.min(redialMaxMs, 2 * peer.redialMs);
+    this.#after(peer.backoff.next(), () => this.#dial(peer));
   }
 }

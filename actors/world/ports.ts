@@ -80,9 +80,10 @@ export type BusHeaders = Readonly<Record<string, string>>;
 /**
  * What the broker did not take from this process, on any of its connections. publish, subscribe: it forbids that subject.
  * size: a message larger, or a line of the protocol longer, than it takes; never sent. cutOff: it ended a connection, and said why.
+ * lost: there is no connection, and why; after each dial that failed.
  */
 export interface BusFault {
-  readonly kind: "publish" | "subscribe" | "size" | "cutOff";
+  readonly kind: "publish" | "subscribe" | "size" | "cutOff" | "lost";
   /** Empty where it is of no one subject. */
   readonly subject: string;
   /** For people. */

@@ -82,6 +82,8 @@ export class Membership {
   silentSinceMs: number | null = null;
   /** Since when all readings were answered; null: the last one was not, or there was none. */
   answeredSinceMs: number | null = null;
+  /** The registry's last error, for operators; "" while it answers. */
+  silentWhy = "";
 
   constructor(self: Member, rules: Rules, out: Outbox[], remembered: Remembered) {
     const { epochSeen, memberEpoch, syncedEpoch, record, isSynced } = remembered;
@@ -118,6 +120,7 @@ export class Membership {
     copy.isAnswered = this.isAnswered;
     copy.silentSinceMs = this.silentSinceMs;
     copy.answeredSinceMs = this.answeredSinceMs;
+    copy.silentWhy = this.silentWhy;
     copy.frozen = this.frozen;
     return copy;
   }
@@ -358,6 +361,7 @@ export class Membership {
     this.isAnswered = answer.outcome !== "unavailable";
     this.silentSinceMs = this.isAnswered ? null : (this.silentSinceMs ?? nowMs);
     this.answeredSinceMs = this.isAnswered ? (this.answeredSinceMs ?? nowMs) : null;
+    this.silentWhy = answer.outcome === "unavailable" ? answer.reason : "";
     if (answer.outcome === "unavailable") return null;
     this.isMissing = answer.outcome === "missing";
     this.#judge(answer.outcome === "missing" ? null : answer);

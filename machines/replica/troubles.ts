@@ -3,6 +3,7 @@
  * the replica stands, never kept, and every code that the replica answers for is in the answer: null where all is well.
  */
 import type { TroubleCode } from "../../schemas/troubles.ts";
+import { linkConclusion } from "../link.ts";
 import type { ServiceClock } from "./clocks.ts";
 import { initialEpoch } from "./initial-record.ts";
 import { roomTo } from "./mirroring.ts";
@@ -19,6 +20,7 @@ export interface TroubledView extends NamedView {
   readonly wallMs: number;
   /** Which life of its disk this is, from 1. */
   readonly life: number;
+  readonly bus: { readonly connected: boolean };
 }
 
 export type ReplicaTroubles = readonly (readonly [code: TroubleCode, message: string | null])[];
@@ -33,6 +35,9 @@ export function troublesOf(view: TroubledView): ReplicaTroubles {
     ["link.record", whyRecordDoesNotFit(view)],
     ["link.narrow", whyLinkIsNarrow(view)],
     ["server.doubled", whyDoubled(view)],
+    ["peer.silent", whoIsSilent(view)],
+    ["link.main", whatGoesOverNats(view)],
+    ["registry.silent", whyNoRegistry(view)],
     ["registry.frozen", view.membership.frozen || null],
     ["intake.paused", view.hot && view.intake.isPaused ? "an operator paused the intake: `twinlog resume`" : null],
     ["clock.apart", whyClockIsApart(view)],
@@ -103,6 +108,24 @@ function whyBackupUnfit(view: TroubledView): string | null {
   }
   if (unfit.length === 0) return null;
   return `${unfit.join(", ")} could not take over: look at its nats settings and at its log`;
+}
+
+/** Heard once, and on neither link any more. */
+function whoIsSilent({ peers }: TroubledView): string | null {
+  const silent = [...peers].filter((peer) => peer.heartbeat !== null && peers.isAway(peer));
+  return silent.length === 0 ? null : `not heard any more: ${silent.map(({ name }) => name).join(", ")}`;
+}
+
+function whatGoesOverNats({ peers }: TroubledView): string | null {
+  const names = [...peers].filter(({ links }) => linkConclusion(links) === "failsafe").map(({ name }) => name);
+  return names.length === 0 ? null : `the main link to ${names.join(", ")} is down: what goes there goes over NATS`;
+}
+
+/** One that has no connection to NATS says that instead. */
+function whyNoRegistry({ membership, bus, limits, nowMs }: TroubledView): string | null {
+  const { silentSinceMs, silentWhy } = membership;
+  if (silentSinceMs === null || !bus.connected || nowMs - silentSinceMs <= limits.registryTimeoutMs) return null;
+  return `the registry does not answer: ${silentWhy}`;
 }
 
 const named: Record<LinkName, string> = { main: "the main link", failsafe: "NATS" };

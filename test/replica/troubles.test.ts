@@ -21,6 +21,7 @@ test("a primary whose backup is lost says so until another is in sync, and what 
   stage.tellGone("beta");
   t.deepEqual(troublesOf(stage, "alpha"), {
     "backup.lost": "no backup is in sync (beta): a failover would not work",
+    "peer.silent": "not heard any more: beta",
   });
   stage.kill("alpha");
   stage.start("beta");
@@ -36,7 +37,10 @@ test("of three servers, one that is missing costs nothing while another is in sy
   const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"] });
   stage.kill("gamma");
   stage.tellGone("gamma");
-  t.deepEqual(troublesOf(stage, "alpha"), { "backup.missing": "not in sync: gamma" });
+  t.deepEqual(troublesOf(stage, "alpha"), {
+    "backup.missing": "not in sync: gamma",
+    "peer.silent": "not heard any more: gamma",
+  });
 });
 
 test("a registry that lost its record troubles every server that reads it", (t) => {
@@ -81,4 +85,27 @@ test("a server that finds an empty directory where the registry counts on what i
   stage.tick(5 * polls);
   t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
   t.deepEqual(troublesOf(stage, "beta"), {});
+});
+
+test("18. a peer that is lost, or heard over NATS alone, and a registry that is silent, are told, and are over when they are back", (t) => {
+  const stage = Stage.normal();
+  stage.cuts.add("alpha>beta main").add("beta>alpha main");
+  for (const [name, peer] of [
+    ["alpha", "beta"],
+    ["beta", "alpha"],
+  ] as const)
+    stage.replica(name).onLink(peer, "main", false, stage.nowMs);
+  stage.tick(2);
+  for (const name of ["alpha", "beta"]) t.deepEqual(Object.keys(troublesOf(stage, name)), ["link.main"]);
+  stage.unanswered.add("alpha");
+  stage.tick(polls + Math.ceil(limits.registryTimeoutMs / limits.heartbeatMs));
+  t.regex(troublesOf(stage, "alpha")["registry.silent"] ?? "", /the registry does not answer: timeout/);
+  t.is(troublesOf(stage, "beta")["registry.silent"], undefined);
+  stage.replica("alpha").onBus(false, stage.nowMs);
+  t.is(troublesOf(stage, "alpha")["registry.silent"], undefined, "it has no NATS, and that is said instead");
+  stage.replica("alpha").onBus(true, stage.nowMs);
+  stage.unanswered.clear();
+  stage.cuts.clear();
+  stage.tick(polls);
+  t.deepEqual([troublesOf(stage, "alpha"), troublesOf(stage, "beta")], [{}, {}]);
 });

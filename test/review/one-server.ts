@@ -9,7 +9,7 @@ import type { Link, LinkKind, Registry, World } from "../../actors/world/ports.t
 import { decodeMessage, encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
 import { initialRecord } from "../../machines/replica/initial-record.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
-import { Settings } from "../../schemas/settings.ts";
+import { mainFrameBytes, Settings } from "../../schemas/settings.ts";
 import { MemoryDisk, MemoryStore } from "../checkpoint/memory-store.ts";
 import { TestBus, TestClock } from "../client/world.ts";
 
@@ -49,6 +49,9 @@ export class OneServer {
   readonly life: Life;
   /** What was sent to peers, oldest first; the same message over both links stands there twice. */
   readonly sent: PeerMessage[] = [];
+  /** What was refused because it is larger than what both links take. */
+  readonly refused: PeerMessage[] = [];
+  maxFrameBytes: number;
   end: LifeEnd | null = null;
 
   constructor(options: {
@@ -82,6 +85,7 @@ export class OneServer {
       dataDirectory: "/nowhere",
       ...options.settings,
     });
+    this.maxFrameBytes = mainFrameBytes(settings.limits);
     this.life = new Life({
       troubles: new Troubles(world.clock, world.log),
       settings,
@@ -101,12 +105,15 @@ export class OneServer {
       kind,
       start: async () => {},
       stop: async () => {},
-      send: (_peer, [header]) => {
-        if (header !== undefined) this.sent.push(decodeMessage(header).message);
-        return true;
+      send: (_peer, [header, ...payload]) => {
+        if (header === undefined) return false;
+        const { message } = decodeMessage(header);
+        const isTaken = payload.reduce((sum, part) => sum + part.length, header.length) <= this.maxFrameBytes;
+        (isTaken ? this.sent : this.refused).push(message);
+        return isTaken;
       },
       bufferedBytes: () => 0,
-      maxFrameBytes: () => 16 * 1024 * 1024,
+      maxFrameBytes: () => this.maxFrameBytes,
     };
   }
 
