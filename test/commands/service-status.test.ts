@@ -157,6 +157,12 @@ test("a paused intake is no service, although a failover would work", (t) => {
   );
 });
 
+test("a primary that is alone by its mode has no backup, whoever speaks as one", (t) => {
+  const status = now({ ...alpha, mode: "primary-only", record: null }, beta);
+  t.false(status.failoverReady);
+  t.deepEqual(codesOf(status), ["alpha backup.lost"]);
+});
+
 test("a backup that the record does not count on makes nobody ready", (t) => {
   const alone = { ...record, inSync: record.inSync.slice(0, 1) };
   t.deepEqual(codesOf(now({ ...alpha, record: alone }, beta)), ["alpha backup.lost"]);

@@ -1,9 +1,9 @@
 /** Where a log's lines go when the place takes none: nothing is thrown, nothing waits, and what is lost is told later. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import { openPinoLog } from "../../actors/world/log-pino.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { until } from "../helpers/until.ts";
@@ -78,12 +78,17 @@ test("where it cannot be opened again, the old one is written on and says so", a
   t.regex(linesOf(readFileSync(join(folder, "moved"), "utf8"))[0]?.msg ?? "", /cannot be opened again: ENOENT/);
 });
 
-/** The log writer behind a pipe whose reader a test controls: it reads nothing until `read` is there, and ends on `gone`. */
-async function piped(t: Parameters<typeof temporaryDirectory>[0], lines: number) {
+/**
+ * The log writer behind a pipe, or on a terminal, whose reader a test controls: it reads nothing until `read` is there, and ends
+ * on `gone`.
+ */
+async function piped(t: ExecutionContext, lines: number, on: "pipe" | "terminal" = "pipe") {
   const folder = await temporaryDirectory(t);
   const file = (name: string) => join(folder, name);
   const reader = `while [ ! -e ${file("read")} ]; do [ -e ${file("gone")} ] && exit 0; sleep 0.02; done; cat > ${file("log")}`;
-  const script = `{ ${process.execPath} ${writer} ${lines} 2>&1 >${file("out")}; echo $? > ${file("status")}; } | { ${reader}; }`;
+  const direct = `${process.execPath} ${writer} ${lines} 2>&1 >${file("out")}; echo $? > ${file("status")}`;
+  const writing = on === "pipe" ? direct : `script -qec 'stty -echo; ${direct}' /dev/null`;
+  const script = `{ ${writing}; } | { ${reader}; }`;
   const child = spawn("sh", ["-c", script], { stdio: ["pipe", "ignore", "inherit"] });
   const ended = new Promise<void>((resolve) => child.on("exit", () => resolve()));
   t.teardown(async () => {
@@ -95,8 +100,8 @@ async function piped(t: Parameters<typeof temporaryDirectory>[0], lines: number)
   return { child, ended, file, out };
 }
 
-test("a reader that does not read holds nobody up, and learns what it has missed; no line is torn", async (t) => {
-  const { child, ended, file, out } = await piped(t, 2_000);
+async function unread(t: ExecutionContext, on: "pipe" | "terminal"): Promise<void> {
+  const { child, ended, file, out } = await piped(t, 2_000, on);
   await until(() => out()[0] === "2000 lossy", {
     withinMs,
     waitedFor: "the writer to be done with a pipe that is full",
@@ -115,6 +120,17 @@ test("a reader that does not read holds nobody up, and learns what it has missed
   const written = Number.parseInt(out().at(-1) ?? "", 10);
   t.is(lines.filter(({ at }) => at !== undefined).length + lost, written, "every line is there or counted");
   t.regex(lines.find((line) => line.lost !== undefined)?.msg ?? "", /EAGAIN/);
+}
+
+test("a reader that does not read holds nobody up, and learns what it has missed; no line is torn", (t) =>
+  unread(t, "pipe"));
+
+test("nor does a terminal that shows nothing (Ctrl-S)", async (t) => {
+  if (spawnSync("script", ["--version"]).status === 0) await unread(t, "terminal");
+  else {
+    t.log("NOT RUN: there is no `script` here, which makes terminals");
+    t.pass();
+  }
 });
 
 test("a pipe whose reader is gone costs lines, not the process", async (t) => {
