@@ -1,16 +1,18 @@
 /**
  * The primary's commit point as it advances, and what is made and not committed (rules 3, 5, 15; invariant 2). What always
  * holds: it advances only on a server that is hot, not fenced, whose accepted epoch is on the disk and that has not lost a
- * compare-and-set; what a batch says to forget is forgotten when that batch is committed, not before.
+ * compare-and-set; what records say to forget is forgotten when the first of them is committed, as on every other server.
  */
 import type { LogBatch } from "../log/batch.ts";
 import type { RequestTable } from "./requests.ts";
 import type { ReplicaView } from "./view.ts";
 
-/** The end of a batch that is not committed. */
+/** A turn's records, not all of which are committed: a follower may confirm them piece by piece. */
 interface OpenBatch {
+  readonly first: number;
   readonly last: number;
   readonly bytes: number;
+  /** What each of them says. */
   readonly forget: number;
   readonly results: number;
 }
@@ -55,7 +57,7 @@ export class Commitment {
     const { requests } = applied;
     const before = Math.max(this.#counted, inherited);
     const bytes = own.log.bytesAbove(before);
-    this.#open.push({ last, bytes, forget: requests.forgetThrough, results: requests.resultNumber });
+    this.#open.push({ first: before + 1, last, bytes, forget: requests.forgetThrough, results: requests.resultNumber });
     this.#openBytes += bytes;
     this.#counted = last;
     const maxAtOnce = 2 * (last - before) + 16;
@@ -75,6 +77,8 @@ export class Commitment {
       forget = batch?.forget ?? 0;
       this.results = batch?.results ?? 0;
     }
+    const [begun] = this.#open;
+    if (begun !== undefined && begun.first <= point) forget = begun.forget;
     const { requests } = view.applied;
     requests.onCommitted(point, view.rules);
     if (forget > 0) requests.forget(forget, view.rules);

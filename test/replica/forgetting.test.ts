@@ -1,0 +1,25 @@
+/** What the primary decides to forget is forgotten by all servers at the same record (rule 12, invariant 5). */
+import test from "ava";
+import { limits, Stage } from "./stage.ts";
+
+test("a turn that is confirmed in pieces: both servers have forgotten the same at each of them", (t) => {
+  const stage = Stage.normal({ replica: { limits: { ...limits, rememberReplies: 2 } } });
+  for (const id of ["1", "2", "3", "4"]) stage.do("alpha", id);
+  stage.tick(3);
+  const { alpha, beta } = { alpha: stage.replica("alpha"), beta: stage.replica("beta") };
+  t.is(alpha.applied.requests.forgotten, beta.applied.requests.forgotten);
+  const before = alpha.applied.requests.forgotten;
+  // One turn of several records; the follower's word of the last ones is late.
+  stage.cuts.add("beta>alpha");
+  for (const id of ["5", "6", "7"]) stage.ask("alpha", id);
+  stage.run();
+  const whole = stage.lastSent("beta", "confirm");
+  t.is(whole.sequence, 7);
+  t.is(alpha.committed, 4);
+  stage.forge("beta", "alpha", { ...whole, sequence: 5, hash: alpha.log.hashAt(5) ?? 0 });
+  t.is(alpha.committed, 5);
+  stage.tick(3);
+  t.is(beta.committed, 5, "the next mirror says how far it is committed");
+  t.true(alpha.applied.requests.forgotten > before);
+  t.is(alpha.applied.requests.forgotten, beta.applied.requests.forgotten);
+});
