@@ -33,9 +33,13 @@ export const troubleKinds = {
   "link.main": { says: "a main link is down: records go over NATS", costs: "nothing" },
   "link.record": { says: "a record is larger than the link to a backup takes", costs: "failover" },
   "link.narrow": { says: "a link takes smaller messages than a record may need", costs: "nothing" },
-  "forbidden.results": { says: "NATS forbids this server to publish results: they wait", costs: "service" },
+  "forbidden.results": { says: "NATS forbids this server to publish results: they wait", costs: "failover" },
   "forbidden.replies": { says: "NATS forbids this server to answer clients", costs: "service" },
-  "forbidden.requests": { says: "NATS forbids this server to hear requests, queries or replays", costs: "service" },
+  "forbidden.requests": { says: "NATS forbids this server to hear requests", costs: "service" },
+  "forbidden.reads": {
+    says: "NATS forbids this server to hear queries, or who asks for results again",
+    costs: "failover",
+  },
   "forbidden.servers": { says: "NATS forbids this server to speak with the others", costs: "failover" },
   "forbidden.registry": { says: "NATS forbids this server to use the registry", costs: "failover" },
   "forbidden.operators": {
@@ -44,8 +48,9 @@ export const troubleKinds = {
   },
   "broker.limits": { says: "the broker takes less than records may have", costs: "nothing" },
   "broker.omitted": { says: "replies or results are larger than the broker takes", costs: "nothing" },
+  "broker.narrow": { says: "what is said to operators is larger than the broker takes", costs: "nothing" },
   "broker.cutOff": { says: "the broker ends this server's connections again and again", costs: "failover" },
-  "stream.answers": { says: "a JetStream stream answers clients before the service does", costs: "service" },
+  "stream.answers": { says: "a JetStream stream answers clients before the service does", costs: "failover" },
   "application.rejection": {
     says: "promises of the application were rejected and nobody waited for them",
     costs: "nothing",

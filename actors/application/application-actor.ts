@@ -209,6 +209,9 @@ export class ApplicationActor implements Actor {
     const { world, settings } = this.#parts;
     const replay = this.#heard((message) => this.#onReplay(message));
     this.#subscriptions.push(world.bus.subscribe(subjects.replay(settings.service), replay));
+    // Nobody sends there: a server that is not hot finds out so whether NATS would let it hear requests.
+    for (const unused of [subjects.request(settings.service, "", ""), subjects.query(settings.service, "", "")])
+      this.#subscriptions.push(world.bus.subscribe(unused, () => undefined));
   }
 
   stop(): void {

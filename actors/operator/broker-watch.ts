@@ -52,9 +52,10 @@ function forbiddenCode(service: string, { kind, subject }: BusFault): ForbiddenC
     case "result":
       return "forbidden.results";
     case "request":
+      return "forbidden.requests";
     case "query":
     case "replay":
-      return "forbidden.requests";
+      return "forbidden.reads";
     case "server":
       return "forbidden.servers";
     case "status":
@@ -79,6 +80,7 @@ export class BrokerWatch {
   readonly #parts: BrokerWatchParts;
   readonly #forbidden = new Map<ForbiddenCode, Forbidden>();
   #cutOffsMs: number[] = [];
+  #narrowMs = Number.POSITIVE_INFINITY;
   #omitted = 0;
   #omittedMs = 0;
   #lookedMs = Number.NEGATIVE_INFINITY;
@@ -104,7 +106,10 @@ export class BrokerWatch {
     const { settings, world, troubles, delivery } = this.#parts;
     const { kind, subject, reason } = fault;
     const nowMs = world.clock.nowMs();
-    if (kind === "size") return;
+    if (kind === "size") {
+      this.#onMisfit(subject, reason, nowMs);
+      return;
+    }
     if (kind === "lost") {
       if (world.bus.connected()) return;
       troubles.set("nats.lost", `no connection to NATS (${reason}): dials again`);
@@ -129,6 +134,15 @@ export class BrokerWatch {
     );
   }
 
+  /** Results and replies are stood in for, and the link to a peer says itself what it takes: the rest is for operators. */
+  #onMisfit(subject: string, reason: string, nowMs: number): void {
+    const { settings, troubles } = this.#parts;
+    const kind = subjectKind(settings.service, subject);
+    if (kind === "" || kind === "result" || kind === "server") return;
+    this.#narrowMs = nowMs;
+    troubles.set("broker.narrow", `not sent on ${subject}: ${reason}`);
+  }
+
   onTick(): void {
     const { world, troubles, delivery } = this.#parts;
     const nowMs = world.clock.nowMs();
@@ -141,6 +155,7 @@ export class BrokerWatch {
       this.#forbidden.delete(code);
       troubles.set(code, null);
     }
+    if (nowMs - this.#narrowMs > overAfterMs) troubles.set("broker.narrow", null);
     this.#judgeOmitted(nowMs);
     const newest = this.#cutOffsMs.at(-1);
     if (newest !== undefined && nowMs - newest > cutOffsWithinMs) {

@@ -41,6 +41,8 @@ const lingerMs = 500;
 const defaultMaxBufferedBytes = 64 * 1024 * 1024;
 /** NATS's own defaults, until a broker has said otherwise. */
 const defaultLimits: BrokerLimits = { payloadBytes: 1024 * 1024, lineBytes: lineBytesTried[0] };
+/** Kinds of faults, by subject, that are told where nobody listens to them. */
+const maxToldFaults = 1_000;
 /** How often a subscription that the broker forbids is asked for again. */
 const askAgainMs = 5_000;
 
@@ -77,6 +79,7 @@ export class NatsLine {
   readonly #interests = new Set<Interest>();
   readonly #listeners = new Set<(connected: boolean) => void>();
   readonly #faultListeners = new Set<(fault: BusFault) => void>();
+  readonly #toldFaults = new Set<string>();
   readonly #buffer = new PublishBuffer();
   readonly #maxBufferedBytes: number;
   #users = 0;
@@ -282,7 +285,17 @@ export class NatsLine {
   }
 
   #onFault(fault: BusFault): void {
+    this.#tellOnce(fault);
     for (const listener of this.#faultListeners) listener(fault);
+  }
+
+  /** Whoever listens to faults tells them his own way: here each is told once. */
+  #tellOnce({ kind, subject, reason }: BusFault): void {
+    if (this.#faultListeners.size > 0 || this.#toldFaults.size >= maxToldFaults) return;
+    const what = `${kind} ${subject}`;
+    if (this.#toldFaults.has(what)) return;
+    this.#toldFaults.add(what);
+    this.#options.log.warn({ subject, kind }, `nats: ${reason}`);
   }
 
   /** The broker's errors, in their place among its answers. Those of subscriptions come to their own callbacks. */

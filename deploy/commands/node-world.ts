@@ -33,7 +33,7 @@ export function openNodeWorld(): CommandWorld {
   process.stderr.on("error", () => undefined);
   return {
     clock,
-    connect: (url, onState) => connectTo(url, onState, clock),
+    connect: (url, onState) => connectTo(url, onState, clock, err),
     out: async (text) => {
       if (!isReaderGone) await new Promise<void>((resolve) => process.stdout.write(text, () => resolve()));
       if (isReaderGone && desk.endsWithoutReader) throw new ReaderGone("nobody reads the output");
@@ -66,10 +66,18 @@ async function connectTo(
   url: string,
   onState: (connected: boolean) => void,
   clock: CommandWorld["clock"],
+  err: CommandWorld["err"],
 ): Promise<Bus> {
   const log: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
   const line = new NatsLine({ nats: { servers: [url] }, name: "twinlog command", clock, log });
   const bus = new NatsBus(line);
+  const told = new Set<string>();
+  bus.onFault(({ kind, subject, reason }) => {
+    if (kind === "lost") return;
+    const what = subject === "" ? reason : `NATS does not take it (${kind} on ${subject}): ${reason}`;
+    if (!told.has(`${kind} ${subject}`)) err(`twinlog: ${what}\n`);
+    told.add(`${kind} ${subject}`);
+  });
   await bus.start(onState);
   if (bus.connected()) return bus;
   await bus.stop();

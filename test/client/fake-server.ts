@@ -2,9 +2,11 @@
  * A service in a few lines, for tests of the client side: executes each request once, in the order that `after` asks for,
  * commits a little later, remembers replies, publishes results and replays them. A takeover keeps a prefix of its log.
  */
+import { publishInPieces, publishReply, standInFor } from "../../actors/application/pieces.ts";
 import type { Bus, Clock, Subscription } from "../../actors/world/ports.ts";
 import { Envelope, headers, QueryEnvelope, ReplayRequest, type StampRange } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
+import { pieceHeaders } from "../../schemas/pieces.ts";
 import { replayHeaders } from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { bytesOf } from "./world.ts";
@@ -127,7 +129,7 @@ export class FakeServer {
     const known = this.#byKey.get(key);
     if (known !== undefined) {
       if (known.sequence > this.committed) known.waiting.push(inbox);
-      else this.#bus.publish(inbox, this.repeat(known.reply), { [headers.duplicate]: "1" });
+      else publishReply(this.#bus, inbox, this.repeat(known.reply), { [headers.duplicate]: "1" });
       return;
     }
     const isOutOfOrder =
@@ -169,7 +171,7 @@ export class FakeServer {
     for (; this.committed < sequence; this.committed += 1) {
       const entry = this.log[this.committed];
       if (entry === undefined) throw new Error("commit beyond the log");
-      for (const inbox of entry.waiting) this.#bus.publish(inbox, entry.reply);
+      for (const inbox of entry.waiting) publishReply(this.#bus, inbox, entry.reply);
       if (!this.loseResults.has(entry.sequence)) this.publishResult(entry.sequence);
     }
   }
@@ -177,13 +179,20 @@ export class FakeServer {
   publishResult(number: number, to?: string, { history, log }: KeptLog = this): void {
     const entry = log[number - 1];
     if (entry === undefined) throw new Error("no such result");
-    this.#bus.publish(to ?? entry.subject, entry.reply, {
+    const { client, id, reply, subject } = entry;
+    const given = {
       [headers.history]: history,
       [headers.epoch]: String(entry.epoch),
       [headers.sequence]: String(entry.sequence),
-      [headers.result]: String(number),
-      ...(to === undefined ? {} : { [replayHeaders.subject]: entry.subject }),
-    });
+      ...(to === undefined ? {} : { [replayHeaders.subject]: subject }),
+    };
+    if (this.#bus.publish(to ?? subject, reply, { ...given, [headers.result]: String(number) })) return;
+    // As a server does whose broker takes less.
+    if (to !== undefined) publishInPieces(this.#bus, to, reply, { ...given, [pieceHeaders.of]: String(number) });
+    else {
+      const standIn = standInFor(client, id, reply.length, this.#bus.maxPayloadBytes());
+      this.#bus.publish(subject, standIn, { ...given, [headers.omitted]: String(number) });
+    }
   }
 
   #onReplay(data: Uint8Array, inbox: string): void {

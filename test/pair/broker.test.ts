@@ -127,6 +127,19 @@ test.serial("replies and requests that NATS forbids are told, and served when it
   await isOver(pair, primary, "forbidden.requests");
 });
 
+test.serial("a backup that NATS would not let hear requests says so before it has to (situation 60)", async (t) => {
+  const port = await freePort();
+  const pair = await startPair(t, {
+    nats: { port, extraConfig: permitted('subscribe: { deny: ["pair.request.>"] }') },
+    settings: (server) => ({ nats: { servers: [`nats://127.0.0.1:${port}`], ...(server === "beta" ? user : {}) } }),
+  });
+  await hasTrouble(pair, "beta", "forbidden.requests");
+  t.is(pair.status("beta")?.role, "backup");
+  t.deepEqual((await pair.newStatus("alpha")).troubles, []);
+  pair.nats.reload(free);
+  await isOver(pair, "beta", "forbidden.requests");
+});
+
 test.serial(
   "a stream over the requests is told, and the library is answered by the service all the same (situation 67)",
   async (t) => {
