@@ -14,6 +14,7 @@ import { Stage } from "./actor.ts";
 import { ApplicationActor } from "./application/application-actor.ts";
 import type { Application } from "./application/define.ts";
 import { schemaDigest } from "./application/define.ts";
+import { AsideWatch } from "./checkpoint/aside.ts";
 import { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { CheckpointActor } from "./checkpoint/checkpoint-actor.ts";
 import { FailoverActor } from "./failover/failover-actor.ts";
@@ -58,6 +59,7 @@ export class Life {
   readonly #failover: FailoverActor;
   readonly #operator: OperatorActor;
   readonly #broker: BrokerWatch;
+  readonly #aside: AsideWatch;
   #replica: Replica | null = null;
   #watcher: Watcher | null = null;
   #end: (end: LifeEnd) => void = () => {};
@@ -93,6 +95,8 @@ export class Life {
         onWritten: (sequence) => this.#input((replica) => replica.onWritten(sequence, world.clock.nowMs())),
         onFailure: (error) => this.#onDiskFailed(error),
       },
+      asideLimits: settings.limits,
+      rules,
     });
     const checkpoint = this.#checkpoint;
     this.#application = new ApplicationActor({
@@ -120,6 +124,7 @@ export class Life {
       checkpoint,
       storedLog: (from) => storedLog(world.store, from),
       flush: () => this.#flushes.flush(),
+      troubles: options.troubles,
       onAdopted: () => this.#finish({ reason: "restart" }),
     });
     this.#failover = new FailoverActor({ settings, world, stage, replica, onTick: () => this.#onTick() });
@@ -133,6 +138,7 @@ export class Life {
       rememberClients: settings.limits.rememberClients,
     });
     const delivery = () => this.#application.delivery;
+    this.#aside = new AsideWatch({ settings, world, stage, troubles: options.troubles });
     this.#broker = new BrokerWatch({ settings, world, stage, troubles: options.troubles, delivery });
     this.#operator = new OperatorActor({
       settings,
@@ -207,6 +213,7 @@ export class Life {
     this.#operator.start();
     this.#failover.onBus(world.bus.connected());
     this.#broker.onBus(world.bus.connected());
+    this.#aside.start();
     this.replica.start(world.clock.nowMs());
   }
 
@@ -220,6 +227,7 @@ export class Life {
     this.#application.onTick();
     this.#replication.onTick();
     this.#broker.onTick();
+    this.#aside.onTick();
     this.#operator.onTick();
   }
 

@@ -1,14 +1,15 @@
 /**
  * Looks at a stopped server's store. What always holds: the store itself is only read, never opened: a copy is opened in
  * a folder of its own and removed afterwards (opening a LevelDB database writes to it); every row, item and record is
- * proved on the way, as a server does at its start.
+ * proved on the way, as a server does at its start. A store that was set aside is looked at by its name.
  */
 import { constants, existsSync, rmSync } from "node:fs";
-import { cp, mkdtemp } from "node:fs/promises";
+import { cp, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { applicationParts, schemaDigest } from "../actors/application/define.ts";
-import { type Clock, type StoreEntry, StoreError } from "../actors/world/ports.ts";
+import { type AsideCopy, type Clock, type StoreEntry, StoreError } from "../actors/world/ports.ts";
+import { StoreDirectory } from "../actors/world/store-directory.ts";
 import { LevelStore } from "../actors/world/store-level.ts";
 import { DirectoryLock } from "../actors/world/store-lock.ts";
 import { KeyedHash } from "../machines/checkpoint/keyed-hash.ts";
@@ -36,6 +37,8 @@ export interface Inspection {
   readonly parts: ReadonlyMap<number, PartCount>;
   /** The last record on disk. */
   readonly end: LogEnd;
+  /** Earlier stores that were set aside beside it, the oldest first. */
+  readonly aside: readonly AsideCopy[];
 }
 
 /** Told of a part's name as well as of what is in it. */
@@ -47,22 +50,47 @@ export interface InspectVisitor {
   drained?(): Promise<void>;
 }
 
-/** `directory`: a server's data directory, or the store in it. Throws InspectError, RecoveryError and StoreError. */
-export async function inspect(directory: string, clock: Clock, visitor: InspectVisitor): Promise<Inspection> {
+/**
+ * `directory`: a server's data directory, or the store in it; `copy`: the name of one that was set aside there. Throws
+ * InspectError, RecoveryError and StoreError.
+ */
+export async function inspect(
+  directory: string,
+  clock: Clock,
+  visitor: InspectVisitor,
+  copy?: string,
+): Promise<Inspection> {
   const store = existsSync(join(directory, "store")) ? join(directory, "store") : directory;
   if (!existsSync(join(store, "active"))) throw new InspectError(`${directory} holds no server's store`);
-  const lock = await lockOf(store);
+  const aside = await new StoreDirectory(store).asideCopies();
+  if (copy !== undefined && !aside.some(({ name }) => name === copy))
+    throw new InspectError(
+      `${store} has no copy ${copy}: it has ${aside.map(({ name }) => name).join(", ") || "none"}`,
+    );
+  // What was set aside is nobody's: its server may run.
+  const lock = copy === undefined ? await lockOf(store) : null;
   const folder = await mkdtemp(join(tmpdir(), "twinlog-inspect-"));
   // Whoever reads the output may go away, and end this process with it.
   const remove = () => rmSync(folder, { recursive: true, force: true });
   process.once("exit", remove);
   try {
-    await cp(store, folder, { recursive: true, mode: constants.COPYFILE_FICLONE }).finally(() => lock?.release());
-    return await look(new LevelStore(folder, clock), clock, visitor);
+    await takeCopy(store, folder, copy).finally(() => lock?.release());
+    return { ...(await look(new LevelStore(folder, clock), clock, visitor)), aside };
   } finally {
     process.off("exit", remove);
     remove();
   }
+}
+
+async function takeCopy(store: string, folder: string, copy: string | undefined): Promise<void> {
+  const mode = constants.COPYFILE_FICLONE;
+  if (copy === undefined) {
+    const isAside = (path: string) => relative(store, path).startsWith("aside-");
+    await cp(store, folder, { recursive: true, mode, filter: (path) => !isAside(path) });
+    return;
+  }
+  await cp(join(store, copy), join(folder, "store-1"), { recursive: true, mode });
+  await writeFile(join(folder, "active"), "store-1\n");
 }
 
 /** Held while the store is copied. */
@@ -75,7 +103,7 @@ async function lockOf(store: string): Promise<DirectoryLock | null> {
   }
 }
 
-async function look(store: LevelStore, clock: Clock, visitor: InspectVisitor): Promise<Inspection> {
+async function look(store: LevelStore, clock: Clock, visitor: InspectVisitor): Promise<Omit<Inspection, "aside">> {
   await store.open();
   try {
     const found = await store.get(metaKey);

@@ -68,6 +68,9 @@ export const Limits = z.strictObject({
   registryLostMs: ms(15_000, 100, 3_600_000),
   /** How often a sole member moves the registry's `base` forward. */
   baseMs: ms(10_000, 100, 3_600_000),
+  /** Earlier stores that are set aside because the history that goes on does not hold all of them: in number, and in bytes. */
+  maxAsideCopies: count(8, 0, 1_000),
+  maxAsideBytes: count(16 * 1024 * MiB, 0, 1024 * 1024 * MiB),
   restartMs: ms(500, 10, 60_000),
   statusMs: ms(250, 20, 60_000),
   /** How long a planned switch lets handlers come to their end before the role is offered. */

@@ -58,6 +58,8 @@ export const troubleKinds = {
   "intake.paused": { says: "an operator paused the intake of requests", costs: "service" },
   "clock.apart": { says: "a server's clock is far from another's", costs: "nothing" },
   "stamps.refused": { says: "clients' requests are refused for their stamps: clocks are wrong", costs: "nothing" },
+  "store.aside": { says: "earlier stores of the server are set aside", costs: "nothing" },
+  "store.asideFull": { says: "the server does not join: no further store may be set aside", costs: "failover" },
   "log.lost": { says: "lines of the log cannot be written", costs: "nothing" },
   // What no server can say of itself: `twinlog status` sees it from outside.
   "primary.missing": { says: "no server that speaks is the primary", costs: "service" },

@@ -14,13 +14,16 @@ import {
   checkpointNext,
   checkpointStart,
 } from "../../machines/checkpoint/checkpoint-machine.ts";
+import { HeldCheck, type OldLog } from "../../machines/checkpoint/held.ts";
 import { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
 import { RowLedger } from "../../machines/checkpoint/row-ledger.ts";
 import type { Identity, Recovered, RecoveryVisitor } from "../../machines/checkpoint/scan.ts";
 import { SegmentIndex } from "../../machines/checkpoint/segments.ts";
 import type { LogBatch, LogSource } from "../../machines/log/batch.ts";
+import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 import type { CheckpointMeta, OwnerMeta } from "../../schemas/checkpoint.ts";
 import { type Clock, type Store, StoreError } from "../world/ports.ts";
+import { AsideFullError, type AsideLimits, whyNoRoom } from "./aside.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
 import { type FlushRequest, prepareFlush } from "./flush.ts";
 import { readSegments, recover, reloadTables } from "./recovery.ts";
@@ -34,6 +37,10 @@ export interface CheckpointOptions {
   /** Asked for records that are not on disk yet, and in a flush for those from `applied + 1` to the commit point. */
   readonly source: LogSource;
   readonly handlers: WriterHandlers;
+  /** Without them there is always room. */
+  readonly asideLimits?: AsideLimits;
+  /** Only for those who break a rule on purpose. */
+  readonly rules?: Pick<Rules, "isHeldBy">;
 }
 
 /** What a flush did. */
@@ -255,25 +262,42 @@ export class Checkpoint {
 
   /**
    * After the last chunk: proves what came, puts the server's own meta in and switches over. Then the agent is
-   * `adopted`, and `open` reads it. A SnapshotError or RecoveryError has dropped the snapshot; the store is as it was.
+   * `adopted`, and `open` reads it. `log`: the one that this server has, in memory; where the snapshot does not hold all of
+   * it, it goes to the disk as far as it goes, and the store is set aside; what that is called comes back. A SnapshotError,
+   * RecoveryError or AsideFullError has dropped the snapshot; the store is as it was.
    */
-  async adoptSnapshot(own: OwnMeta): Promise<void> {
-    await this.#receiving(async (receiver) => {
-      await receiver.verify(own);
+  async adoptSnapshot(own: OwnMeta, log: Omit<OldLog, "history">): Promise<string | null> {
+    return await this.#receiving(async (receiver) => {
+      const old = { ...log, history: this.meta?.history ?? "" };
+      const check = new HeldCheck(old);
+      const proved = await receiver.verify(own, check);
+      const { isHeldBy } = this.#options.rules ?? shippedRules;
+      const asideAs = isHeldBy(old, check.found(proved)) ? null : old.history || "none";
+      const full = asideAs === null ? null : await this.whyNoRoomAside();
       if (this.#receiver !== receiver) throw new CheckpointError("busy", "the snapshot was dropped");
+      if (full !== null) throw new AsideFullError(full);
+      if (asideAs !== null) this.#writer?.sync(old.end.sequence);
       this.#send("snapshot.verified");
-      const work = this.#adopt(receiver);
+      const work = this.#adopt(receiver, asideAs);
       this.#working = work.catch(() => undefined);
-      await work;
+      return await work;
     });
   }
 
-  async #adopt(receiver: SnapshotReceiver): Promise<void> {
+  async #adopt(receiver: SnapshotReceiver, asideAs: string | null): Promise<string | null> {
     await this.#writer?.drained();
-    await receiver.adopt(this.meta?.epoch ?? 0);
+    if (this.#failure !== null) throw this.#failure;
+    const name = await receiver.adopt(this.meta?.epoch ?? 0, asideAs);
     this.#receiver = null;
     this.#writer = null;
     this.#send("snapshot.adopted");
+    return name;
+  }
+
+  /** Null: this store could be set aside. */
+  async whyNoRoomAside(): Promise<string | null> {
+    const { store, asideLimits } = this.#options;
+    return asideLimits === undefined ? null : whyNoRoom(await store.usage(), asideLimits);
   }
 
   /** Gives a snapshot up, for instance because its sender is gone. Does nothing when there is none. */

@@ -6,7 +6,7 @@
  */
 import type { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
 import { metaKey, metaValue, readMeta } from "../../machines/checkpoint/layout.ts";
-import type { Identity } from "../../machines/checkpoint/scan.ts";
+import type { Identity, Recovered, RecoveryVisitor } from "../../machines/checkpoint/scan.ts";
 import { SnapshotDecoder, SnapshotEncoder, SnapshotError } from "../../machines/checkpoint/snapshot-codec.ts";
 import type { CheckpointMeta } from "../../schemas/checkpoint.ts";
 import type { SideStore, StoreEntry, StoreWrite } from "../world/ports.ts";
@@ -108,12 +108,14 @@ export class SnapshotReceiver {
     return this.#writing;
   }
 
-  /** Puts the server's own meta in, and reads all of it back. Throws RecoveryError, SnapshotError or StoreError. */
-  async verify(own: OwnMeta): Promise<void> {
+  /** Puts the server's own meta in, and reads all of it back, to the visitor. Throws RecoveryError, SnapshotError or StoreError. */
+  async verify(own: OwnMeta, visitor: RecoveryVisitor): Promise<Recovered> {
     if (!this.#isComplete) throw new RangeError("a snapshot was verified before its last chunk came");
     if (this.#meta === null) throw new SnapshotError("damaged", "the snapshot has no meta record");
     await this.#sign({ ...this.#meta, ...own, epoch: Math.max(this.#meta.epoch, own.epoch) });
-    await scanEntries(this.#side.image(), this.#identity, this.#hash, {});
+    const recovered = await scanEntries(this.#side.image(), this.#identity, this.#hash, visitor);
+    if (recovered === null) throw new SnapshotError("damaged", "the snapshot is empty");
+    return recovered;
   }
 
   async #sign(meta: CheckpointMeta): Promise<void> {
@@ -121,11 +123,14 @@ export class SnapshotReceiver {
     await this.#side.write([{ type: "put", key: metaKey, value: metaValue(meta) }]);
   }
 
-  /** `epochSaved`: what the old store knows by now; it may have risen while this was proved (invariant 8). */
-  async adopt(epochSaved: number): Promise<void> {
+  /**
+   * `epochSaved`: what the old store knows by now; it may have risen while this was proved (invariant 8). `asideAs`: the old
+   * store is set aside, not dropped; what it is called comes back.
+   */
+  async adopt(epochSaved: number, asideAs: string | null): Promise<string | null> {
     const meta = this.#meta;
     if (meta !== null && epochSaved > meta.epoch) await this.#sign({ ...meta, epoch: epochSaved });
-    await this.#side.adopt();
+    return await this.#side.adopt(asideAs);
   }
 
   async drop(): Promise<void> {

@@ -4,6 +4,7 @@ import type { Replica } from "../../machines/replica/replica.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Stage } from "../actor.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { Troubles } from "../operator/troubles.ts";
 import type { World } from "../world/ports.ts";
 
 export interface ReplicationParts {
@@ -16,6 +17,7 @@ export interface ReplicationParts {
   readonly storedLog: (from: number) => AsyncIterable<LogBatch>;
   /** The tables and the log on disk are level with the commit point when it resolves. */
   readonly flush: () => Promise<void>;
+  readonly troubles: Troubles;
   /** A snapshot was adopted: this life is over. */
   readonly onAdopted: () => void;
 }

@@ -12,6 +12,7 @@ import {
   type SnapshotAck,
   type SnapshotChunk,
 } from "../../machines/codec/message.ts";
+import { AsideFullError } from "../checkpoint/aside.ts";
 import type { SnapshotSender } from "../checkpoint/snapshot.ts";
 import type { ReplicationParts } from "./parts.ts";
 
@@ -56,6 +57,8 @@ export class SnapshotTransfer {
   #side: Promise<void> = Promise.resolve();
   /** How many in a row did not prove right. */
   #broken = 0;
+  /** This store would have to be set aside, and there was no room for it. */
+  #lacksRoom = false;
 
   constructor(parts: ReplicationParts, send: Send) {
     this.#parts = parts;
@@ -152,7 +155,7 @@ export class SnapshotTransfer {
   // --- the joiner's side ------------------------------------------------------------------------------------------
 
   receive(peer: string, session: string): void {
-    const { stage, checkpoint } = this.#parts;
+    const { stage, checkpoint, troubles } = this.#parts;
     // One that has come whole is taking its place: this life is over in a moment.
     if (checkpoint.state === "adopting" || checkpoint.state === "adopted") return;
     const receiving: Receiving = {
@@ -167,19 +170,30 @@ export class SnapshotTransfer {
     this.#receiving = receiving;
     const begin = async () => {
       await checkpoint.dropSnapshot();
-      if (this.#receiving === receiving) await checkpoint.beginSnapshot();
+      const why = this.#lacksRoom ? await checkpoint.whyNoRoomAside() : null;
+      if (this.#receiving === receiving && why === null) await checkpoint.beginSnapshot();
+      return why;
     };
-    stage.watch(this.#inTurn(begin), () => {
+    stage.watch(this.#inTurn(begin), (why) => {
       if (this.#receiving !== receiving) return;
+      if (why !== null) {
+        this.#onNoRoom(receiving, why);
+        return;
+      }
+      this.#lacksRoom = false;
+      troubles.set("store.asideFull", null);
       receiving.isReady = true;
       this.#ask(receiving);
     });
   }
 
   /** After the steps before it, whatever became of them: who asked for one is told of its error. */
-  #inTurn(step: () => Promise<void>): Promise<void> {
+  #inTurn<T>(step: () => Promise<T>): Promise<T> {
     const done = this.#side.then(step);
-    this.#side = done.catch(() => undefined);
+    this.#side = done.then(
+      () => undefined,
+      () => undefined,
+    );
     return done;
   }
 
@@ -226,10 +240,13 @@ export class SnapshotTransfer {
       syncedEpoch: 0,
       life,
     };
+    const { log: kept, committed } = replica().own;
+    const end = { ...kept.closed, epoch: kept.lastEpoch };
     stage.watch(
-      checkpoint.adoptSnapshot(own),
-      () => {
+      checkpoint.adoptSnapshot(own, { end, committed, committedHash: kept.hashAt(committed) }),
+      (asideAs) => {
         this.#broken = 0;
+        if (asideAs !== null) this.#tellAside(asideAs, end.sequence);
         this.#send(receiving.peer, { type: "snapshotAck", session: receiving.session, number: 0, done: true }, []);
         onAdopted();
       },
@@ -243,12 +260,35 @@ export class SnapshotTransfer {
    */
   #onBroken(receiving: Receiving, error: unknown): void {
     if (this.#receiving !== receiving) return;
+    if (error instanceof AsideFullError) {
+      this.#onNoRoom(receiving, error.message);
+      return;
+    }
     if (!(error instanceof SnapshotError || error instanceof RecoveryError)) throw error;
     const nextMs = Math.min(maxNextSnapshotMs, nextSnapshotMs * 2 ** this.#broken);
     this.#broken += 1;
     const { peer } = receiving;
     this.#parts.world.log.warn({ peer, error: error.message, times: this.#broken, nextMs }, "a snapshot was dropped");
     this.#giveUp(receiving, nextMs);
+  }
+
+  #tellAside(name: string, last: number): void {
+    const { world, settings } = this.#parts;
+    world.log.warn(
+      { copy: name, directory: settings.dataDirectory, last },
+      `this server's store was set aside as ${name}: the history that it joins may not hold all of its ${last} records`,
+    );
+  }
+
+  /** Nothing was changed, and nothing is asked for again before there is room: an operator makes it. */
+  #onNoRoom(receiving: Receiving, why: string): void {
+    const { troubles, settings } = this.#parts;
+    troubles.set(
+      "store.asideFull",
+      `this server does not join: its store holds records that the present history may not hold, and cannot be set aside; ${why}. Look at those in ${settings.dataDirectory} with \`twinlog inspect\`, and remove what nobody needs, or raise the limit`,
+    );
+    this.#lacksRoom = true;
+    this.#giveUp(receiving, maxNextSnapshotMs);
   }
 
   #giveUp(receiving: Receiving, nextMs = 0): void {
@@ -272,6 +312,11 @@ export class SnapshotTransfer {
   }
 
   onTick(): void {
+    // It came in by the log after all.
+    if (this.#lacksRoom && this.#parts.replica().membership.isNamed) {
+      this.#lacksRoom = false;
+      this.#parts.troubles.set("store.asideFull", null);
+    }
     const { stalledBackupMs, heartbeatMs } = this.#parts.settings.limits;
     const receiving = this.#receiving;
     if (receiving?.isReady === true && !receiving.isBusy) {

@@ -178,18 +178,37 @@ export interface Store {
   write(batch: readonly StoreWrite[], options: { sync: boolean }): Promise<void>;
   /** Everything as of the call, in key order, whatever is written meanwhile. */
   image(): AsyncIterable<StoreEntry>;
-  /** An empty store in a side directory; `adopt` makes it this store, atomically and durably, and drops the old one (rule 7). */
+  /** An empty store in a side directory; `adopt` makes it this store, atomically and durably (rule 7). */
   side(): Promise<SideStore>;
+  /** How much room this store takes, and the earlier ones that were set aside. */
+  usage(): Promise<StoreUsage>;
   /** The directory stays this process's, for its next life. */
   close(): Promise<void>;
   /** Closes, and lets other processes have the directory. */
   release(): Promise<void>;
 }
 
+/** An earlier store that was set aside, whole: something that the present one does not hold is in it. */
+export interface AsideCopy {
+  /** Its date, and what it was set aside as. */
+  readonly name: string;
+  readonly bytes: number;
+}
+
+export interface StoreUsage {
+  readonly bytes: number;
+  /** The oldest first. */
+  readonly aside: readonly AsideCopy[];
+}
+
 export interface SideStore {
   write(batch: readonly StoreWrite[]): Promise<void>;
   image(): AsyncIterable<StoreEntry>;
-  adopt(): Promise<void>;
+  /**
+   * `asideAs` null: the old content is dropped. Else it is set aside under this name and the date, whole and durably, before
+   * the new one counts; the copy's name comes back.
+   */
+  adopt(asideAs: string | null): Promise<string | null>;
   discard(): Promise<void>;
 }
 

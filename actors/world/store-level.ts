@@ -15,9 +15,10 @@ import {
   type StoreEntry,
   StoreError,
   type StoreRange,
+  type StoreUsage,
   type StoreWrite,
 } from "./ports.ts";
-import { makeDirectory, StoreDirectory } from "./store-directory.ts";
+import { bytesIn, makeDirectory, StoreDirectory } from "./store-directory.ts";
 import { DirectoryLock } from "./store-lock.ts";
 import { WriteQueue } from "./write-queue.ts";
 
@@ -154,13 +155,21 @@ export class LevelStore implements Store {
       await rm(path, { recursive: true, force: true });
       const database = await Database.open(path, this.#clock, { create: true });
       this.#side = new LevelSide(new Contents(database), {
-        adopt: (finish) => this.#adopt(contents, finish),
+        adopt: (finish, asideAs) => this.#adopt(contents, finish, asideAs),
         over: () => {
           this.#side = null;
         },
       });
       return this.#side;
     });
+  }
+
+  async usage(): Promise<StoreUsage> {
+    const contents = this.#needed();
+    return contents.guard(async () => ({
+      bytes: await bytesIn(contents.database.path),
+      aside: await this.#files.asideCopies(),
+    }));
   }
 
   async close(): Promise<void> {
@@ -187,23 +196,33 @@ export class LevelStore implements Store {
   }
 
   /** Between two writes: what is called later is written to the new database. */
-  #adopt(contents: Contents, finish: () => Promise<Database>): Promise<void> {
+  #adopt(contents: Contents, finish: () => Promise<Database>, asideAs: string | null): Promise<string | null> {
     const swap = async () => {
       contents.check();
       const adopted = await finish();
-      await this.#files.switchOver();
       const old = contents.database;
+      const name = asideAs === null ? null : await this.#setAside(old, asideAs);
+      await this.#files.switchOver();
       contents.moveTo(adopted);
+      if (name !== null) return name;
       await old.close();
       await rm(old.path, { recursive: true, force: true });
+      return null;
     };
     return contents.guard(() => contents.queue.step(swap));
+  }
+
+  /** Whole, and on the disk. */
+  async #setAside(old: Database, label: string): Promise<string> {
+    await old.syncAll();
+    await old.close();
+    return await this.#files.setAside(label, this.#clock.wallMs());
   }
 }
 
 interface Owner {
   /** `finish`: the last writes of the side store, on the disk. */
-  adopt(finish: () => Promise<Database>): Promise<void>;
+  adopt(finish: () => Promise<Database>, asideAs: string | null): Promise<string | null>;
   over(): void;
 }
 
@@ -227,7 +246,7 @@ class LevelSide implements SideStore {
     return this.#contents.image();
   }
 
-  async adopt(): Promise<void> {
+  async adopt(asideAs: string | null): Promise<string | null> {
     this.#check();
     const contents = this.#contents;
     this.#over = true;
@@ -238,7 +257,7 @@ class LevelSide implements SideStore {
       return contents.database;
     };
     try {
-      await this.#owner.adopt(finish);
+      return await this.#owner.adopt(finish, asideAs);
     } catch (error) {
       await contents.database.close().catch(() => undefined);
       throw error;

@@ -13,6 +13,7 @@ interface InspectFlags {
   records: boolean;
   rows: boolean;
   from: number;
+  copy?: string;
 }
 
 /** Output is handed over in pieces of about this many characters. */
@@ -25,6 +26,7 @@ export function inspectCommand(world: CommandWorld): Command {
     .option("--json", "the summary as JSON", false)
     .option("--records", "the log instead, a record a line", false)
     .option("--from <sequence>", "with --records: the first record wanted", wholeNumber("--from", 1), 1)
+    .option("--copy <name>", "an earlier store that was set aside there, by its name, instead of the present one")
     .option("--rows", "tables and queues instead, a row or an item a line", false)
     .addHelpText(
       "after",
@@ -37,7 +39,7 @@ export function inspectCommand(world: CommandWorld): Command {
         ...(flags.records ? { onBatch: (batch) => tellRecords(batch.bytes, flags.from, lines) } : {}),
         ...(flags.rows ? rowVisitor(lines) : {}),
       };
-      const inspection = await inspect(directory, world.clock, visitor);
+      const inspection = await inspect(directory, world.clock, visitor, flags.copy);
       await lines.end();
       if (flags.records || flags.rows) return;
       await world.out(flags.json ? `${JSON.stringify(summaryOf(inspection))}\n` : summaryText(inspection));
@@ -110,7 +112,7 @@ function json(bytes: Uint8Array): unknown {
   }
 }
 
-function summaryOf({ meta, application, parts, end }: Inspection): object {
+function summaryOf({ meta, application, parts, end, aside }: Inspection): object {
   const { service, server, schema, history, epoch, life, incarnation, committed, published } = meta;
   const log = { first: meta.firstRetained, last: end.sequence, epoch: end.epoch, hash: end.hash };
   const counts = [...parts].map(([part, { name, kind, count }]) => [name, { part, kind, count }] as const);
@@ -130,14 +132,20 @@ function summaryOf({ meta, application, parts, end }: Inspection): object {
     published,
     results: meta.resultNumber,
     parts: Object.fromEntries(counts),
+    ancestors: meta.ancestors ?? [],
+    aside,
   };
 }
 
-function summaryText({ meta, application, parts, end }: Inspection): string {
+function summaryText({ meta, application, parts, end, aside }: Inspection): string {
   const range = end.sequence < meta.firstRetained ? "no records" : `records ${meta.firstRetained} to ${end.sequence}`;
   const lines: [label: string, value: string][] = [
     ["server", `${meta.server} of ${meta.service}, application ${application ?? `unknown (schema ${meta.schema})`}`],
     ["history", meta.history],
+    ...(meta.ancestors ?? []).map(({ history, end: { sequence }, results }): [string, string] => [
+      "  before it",
+      `${history} through record ${sequence}, result ${results}`,
+    ]),
     ["epoch", `${meta.epoch} is the highest accepted; life ${meta.life}, incarnation ${meta.incarnation}`],
     ["log", `${range}, the last of epoch ${end.epoch}, hash ${end.hash.toString(16).padStart(8, "0")}`],
     ["committed", `through ${meta.committed} at least; results through ${meta.resultNumber}`],
@@ -146,6 +154,7 @@ function summaryText({ meta, application, parts, end }: Inspection): string {
       `  ${name}`,
       `${count} ${kind === "queue" ? "items" : "rows"}`,
     ]),
+    ...aside.map(({ name, bytes }): [string, string] => ["set aside", `${name} (${bytes} bytes)`]),
     ["sound", "yes: every row, item and record was checked"],
   ];
   return lines.map(([label, value]) => `${label.padEnd(14)}${value}\n`).join("");

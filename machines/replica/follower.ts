@@ -119,7 +119,7 @@ export class Follower {
 
   /** Both logs name a record alike and hold another one: this one is asked for nothing more (rule 7). */
   #onDifference(following: Following, view: FollowerView): void {
-    view.why = `this log differs from ${following.primary.server}'s, which names the same records: takes a snapshot, and what only this one has is lost`;
+    view.why = `this log differs from ${following.primary.server}'s, which names the same records: takes a snapshot, and what only this one has is set aside`;
     view.out.push({ type: "event", event: "log.differs", from: view.state, to: view.state, why: view.why });
     view.own.differs = true;
     this.#start(following.primary, view);

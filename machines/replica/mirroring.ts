@@ -77,8 +77,7 @@ export function onFollow(peer: Peer, message: Follow, nowMs: number, view: Mirro
     return;
   }
   if (peer.session?.id !== message.session) {
-    const isSameHistory = message.history === own.history || message.last === 0;
-    const agreed = isSameHistory
+    const agreed = view.rules.mayGoOnInPlace(message.history, own.history, message.last)
       ? agreedSequence(own.log.epochEnds, message.epochEnds, own.log.closed.sequence, message.last)
       : null;
     const mustSnapshot = agreed === null || agreed < message.committed || agreed + 1 < own.oldestOnDisk;

@@ -5,6 +5,7 @@
 import { type Ancestor, maxAncestors } from "../../schemas/checkpoint.ts";
 import type { Member, Position, RegistryRecord } from "../../schemas/registry.ts";
 import type { Settings } from "../../schemas/settings.ts";
+import { isHeldBy } from "../checkpoint/held.ts";
 import { type Confirm, type Mirror, payloadFieldsBytes, sameMember } from "../codec/message.ts";
 import type { LogBatch } from "../log/batch.ts";
 import { type Configuration, commitPoint, isAlone, otherMembers } from "../log/commit.ts";
@@ -103,6 +104,12 @@ export const shippedRules = {
 
   /** Rule 7: where a follower's log parts from the primary's: nothing above it is kept. */
   truncatesTo: (agreed: number, _last: number): number => agreed,
+
+  /** Rule 7: only the log of this history is cut where the two part; in another one's what is above may be acknowledged. */
+  mayGoOnInPlace: (theirs: string, mine: string, last: number): boolean => theirs === mine || last === 0,
+
+  /** Rules 7 and 18: a store that is not held whole by what takes its place is set aside. */
+  isHeldBy,
 
   /** Rule 7: a deposed server keeps its memory only where the newest record names its incarnation. */
   isNamed: (record: RegistryRecord, self: Member): boolean => record.inSync.some((member) => sameMember(member, self)),

@@ -48,16 +48,20 @@ test("a snapshot through two real stores", async (t) => {
   const source = from.checkpoint.sendSnapshot(1000);
   for (let chunk = await source.next(); chunk !== null; chunk = await source.next())
     await to.checkpoint.takeChunk(chunk);
-  await to.checkpoint.adoptSnapshot({
-    server: "beta",
-    incarnation: "b2",
-    disk: "d2",
-    previousEnd: null,
-    epoch: 1,
-    memberEpoch: 1,
-    syncedEpoch: 0,
-    life: 2,
-  });
+  const nothing = { end: { sequence: 0, hash: 0, epoch: 0 }, committed: 0, committedHash: 0 };
+  await to.checkpoint.adoptSnapshot(
+    {
+      server: "beta",
+      incarnation: "b2",
+      disk: "d2",
+      previousEnd: null,
+      epoch: 1,
+      memberEpoch: 1,
+      syncedEpoch: 0,
+      life: 2,
+    },
+    nothing,
+  );
   t.is((await to.checkpoint.open({}))?.end.hash, from.log.hash);
   await Promise.all([from.checkpoint.close(), to.checkpoint.close()]);
   await store.release();

@@ -9,6 +9,7 @@ import {
   type StoreEntry,
   StoreError,
   type StoreRange,
+  type StoreUsage,
   type StoreWrite,
 } from "../../actors/world/ports.ts";
 
@@ -30,6 +31,10 @@ function sorted(entries: Entries, from = "", to = "\u00ff\u00ff"): StoreEntry[] 
     .map(([, entry]) => entry);
 }
 
+function sizeOf(entries: readonly StoreEntry[]): number {
+  return entries.reduce((sum, [key, value]) => sum + key.length + value.length, 0);
+}
+
 export interface StoredBatch {
   readonly writes: readonly StoreWrite[];
   readonly sync: boolean;
@@ -40,6 +45,8 @@ export class MemoryDisk {
   readonly batches: StoredBatch[] = [];
   base: Entries = new Map();
   isOpen = false;
+  /** Earlier contents, by the names under which they were set aside. */
+  readonly aside: { readonly name: string; readonly entries: readonly StoreEntry[] }[] = [];
 
   /** The disk as it was when `count` batches were on it. */
   after(count: number): MemoryDisk {
@@ -149,14 +156,16 @@ export class MemoryStore implements Store {
         check();
         yield* sorted(new Map(entries));
       },
-      adopt: async () => {
+      adopt: async (asideAs) => {
         check();
         this.#check();
         isOpen = false;
         this.#hasSide = false;
+        if (asideAs !== null) this.disk.aside.push({ name: asideAs, entries: sorted(this.#entries) });
         this.#entries = entries;
         this.disk.base = new Map(entries);
         this.disk.batches.length = 0;
+        return asideAs;
       },
       discard: async () => {
         check();
@@ -164,6 +173,14 @@ export class MemoryStore implements Store {
         this.#hasSide = false;
         this.discarded += 1;
       },
+    };
+  }
+
+  async usage(): Promise<StoreUsage> {
+    this.#check();
+    return {
+      bytes: sizeOf(sorted(this.#entries)),
+      aside: this.disk.aside.map(({ name, entries }) => ({ name, bytes: sizeOf(entries) })),
     };
   }
 

@@ -1,11 +1,13 @@
 /** The joiner's side of a snapshot where its disk is slow: questions come before the steps for the last one are done. */
 import test, { type ExecutionContext } from "ava";
 import { Stage } from "../../actors/actor.ts";
+import { Troubles } from "../../actors/operator/troubles.ts";
 import type { ReplicationParts } from "../../actors/replication/parts.ts";
 import { SnapshotTransfer } from "../../actors/replication/snapshot-transfer.ts";
 import type { PeerMessage } from "../../machines/codec/message.ts";
 import { Limits } from "../../schemas/settings.ts";
 import { until } from "../helpers/until.ts";
+import { keptLog } from "../world/silent-log.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { clock, freshAgent, put, TestLog } from "./support.ts";
 
@@ -23,6 +25,7 @@ async function joiner(t: ExecutionContext) {
     world: { clock },
     stage,
     checkpoint: agent.checkpoint,
+    troubles: new Troubles(clock, keptLog()),
     replica: () => t.fail("nobody is asked"),
   };
   const transfer = new SnapshotTransfer(

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import test, { type ExecutionContext } from "ava";
+import { AsideFullError } from "../../actors/checkpoint/aside.ts";
 import type { Checkpoint } from "../../actors/checkpoint/checkpoint.ts";
 import { type OwnMeta, SnapshotSender } from "../../actors/checkpoint/snapshot.ts";
 import { type StoreEntry, StoreError } from "../../actors/world/ports.ts";
@@ -15,10 +16,12 @@ import {
 } from "../../machines/checkpoint/snapshot-codec.ts";
 import type { OwnerMeta } from "../../schemas/checkpoint.ts";
 import { until } from "../helpers/until.ts";
-import { MemoryStore } from "./memory-store.ts";
+import { MemoryDisk, MemoryStore } from "./memory-store.ts";
 import { agentOn, freshAgent, identity, owner, push, put, readBack, TestLog } from "./support.ts";
 
 const beta = { ...identity, server: "beta" };
+/** The log of a server that has none. */
+const nothing = { end: { sequence: 0, hash: 0, epoch: 0 }, committed: 0, committedHash: 0 };
 const own: OwnMeta = {
   server: "beta",
   incarnation: "b2",
@@ -43,6 +46,56 @@ async function sender(): Promise<{ store: MemoryStore; log: TestLog; checkpoint:
   await checkpoint.flush({ committed: 30, through: 40, retainFrom: 1 });
   return { store, log, checkpoint };
 }
+
+/** With this much room for stores that are set aside. */
+async function fullReceiver(asideLimits: { maxAsideCopies: number; maxAsideBytes: number }) {
+  const store = new MemoryStore();
+  const log = new TestLog();
+  const agent = agentOn(store, log, { identity: beta, asideLimits });
+  await agent.checkpoint.open({});
+  await agent.checkpoint.create({ ...owner, server: "beta", history: "other" });
+  log.append([[put("old", "state")], [put("old", "newer")]]);
+  await agent.checkpoint.flush({ committed: 1, retainFrom: 1 });
+  return { store, log, ...agent };
+}
+
+/** The log of that receiver: its second record is in memory alone. */
+const theirs = (log: TestLog) => ({
+  end: { sequence: 2, hash: log.hashAt(2), epoch: 1 },
+  committed: 1,
+  committedHash: log.hashAt(1),
+});
+
+test("a store that holds what the snapshot does not is set aside, with all of its log, before the snapshot counts (situation 52)", async (t) => {
+  const from = await sender();
+  const to = await fullReceiver({ maxAsideCopies: 1, maxAsideBytes: 1_000_000 });
+  await to.checkpoint.beginSnapshot();
+  for (const chunk of await chunksOf(from.checkpoint, 1_000)) await to.checkpoint.takeChunk(Buffer.from(chunk));
+  t.is(await to.checkpoint.adoptSnapshot(own, theirs(to.log)), "other");
+  t.is((await to.checkpoint.open({}))?.meta.history, "h1");
+  const [copy] = to.store.disk.aside;
+  const disk = new MemoryDisk();
+  for (const [key, value] of copy?.entries ?? [])
+    disk.batches.push({ writes: [{ type: "put", key, value }], sync: true });
+  const read = await readBack(new MemoryStore(disk), beta);
+  t.is(read?.recovered.meta.history, "other");
+  t.is(read?.recovered.end.sequence, 2, "the record that only memory had went to the disk first");
+});
+
+for (const [what, limits] of [
+  ["number", { maxAsideCopies: 0, maxAsideBytes: 1_000_000 }],
+  ["bytes", { maxAsideCopies: 9, maxAsideBytes: 10 }],
+] as const)
+  test(`where no further store may be set aside (${what}) the snapshot is refused in words, and nothing is deleted (situation 52)`, async (t) => {
+    const from = await sender();
+    const to = await fullReceiver(limits);
+    await to.checkpoint.beginSnapshot();
+    for (const chunk of await chunksOf(from.checkpoint, 1_000)) await to.checkpoint.takeChunk(Buffer.from(chunk));
+    const error = await t.throwsAsync(to.checkpoint.adoptSnapshot(own, theirs(to.log)), { instanceOf: AsideFullError });
+    t.regex(error?.message ?? "", /maxAside(Copies|Bytes) is \d+$/);
+    await isUnmoved(t, to);
+    t.is(await to.checkpoint.whyNoRoomAside(), error?.message ?? "");
+  });
 
 /** A receiver with a state of its own. */
 async function receiver(store = new MemoryStore(), more: Partial<OwnerMeta> = {}) {
@@ -88,7 +141,7 @@ test("a snapshot in chunks of any size makes the receiver's state the sender's, 
       t.is(to.checkpoint.nextChunk, at + 1);
       t.is(await to.checkpoint.takeChunk(Buffer.from(chunk)), at === chunks.length - 1 ? "complete" : "taken");
     }
-    await to.checkpoint.adoptSnapshot({ ...own, epoch });
+    await to.checkpoint.adoptSnapshot({ ...own, epoch }, nothing);
     t.is(to.checkpoint.state, "adopted");
     const recovered = await to.checkpoint.open({});
     t.like(recovered?.meta, { server: "beta", incarnation: "b2", epoch: Math.max(5, epoch), history: "h1" });
@@ -115,7 +168,7 @@ test("what the sender writes while it sends is not in the snapshot", async (t) =
     if (at === 1) await from.checkpoint.flush({ committed: 40, retainFrom: 41 });
     await to.checkpoint.takeChunk(chunk);
   }
-  await to.checkpoint.adoptSnapshot(own);
+  await to.checkpoint.adoptSnapshot(own, nothing);
   const read = await readBack(new MemoryStore(to.store.disk.after(99)), beta);
   t.deepEqual(read?.state, from.log.modelAt(30).plain());
   t.is(read?.recovered.meta.resultNumber, 30);
@@ -132,7 +185,7 @@ test("closing while a snapshot is adopted lets that end: the adopted store is th
     open = () => resolve();
   });
   const saved = to.checkpoint.saveMeta({ epoch: 6 });
-  const adopted = to.checkpoint.adoptSnapshot(own);
+  const adopted = to.checkpoint.adoptSnapshot(own, nothing);
   await until(() => to.checkpoint.state === "adopting", { withinMs: 10_000, everyMs: 1 });
   const closed = to.checkpoint.close();
   open();
@@ -153,7 +206,7 @@ test("an empty server takes a snapshot, and is empty again when it is given up",
   t.is(checkpoint.state, "fresh");
   await checkpoint.beginSnapshot();
   for (const chunk of await chunksOf(from.checkpoint, 4096)) await checkpoint.takeChunk(chunk);
-  await checkpoint.adoptSnapshot(own);
+  await checkpoint.adoptSnapshot(own, nothing);
   t.is((await checkpoint.open({}))?.end.sequence, 40);
 });
 
@@ -183,7 +236,7 @@ test("chunks may be repeated or come too early; neither changes anything", async
     await to.checkpoint.takeChunk(chunk);
     t.is(await to.checkpoint.takeChunk(chunk), "repeated");
   }
-  await to.checkpoint.adoptSnapshot(own);
+  await to.checkpoint.adoptSnapshot(own, nothing);
   t.is((await to.checkpoint.open({}))?.end.sequence, 40);
 });
 
@@ -198,7 +251,7 @@ test("any changed byte drops the snapshot, and the old store is as it was", asyn
       changed[at] = (changed[at] ?? 0) ^ 0x80;
       const run = async () => {
         for (const [index, whole] of chunks.entries()) await to.checkpoint.takeChunk(index === which ? changed : whole);
-        await to.checkpoint.adoptSnapshot(own);
+        await to.checkpoint.adoptSnapshot(own, nothing);
       };
       await t.throwsAsync(run(), { instanceOf: SnapshotError }, `byte ${at} of chunk ${which + 1}`);
       await isUnmoved(t, to);
@@ -286,7 +339,7 @@ test("a snapshot dropped while it is being adopted leaves the store as it was, a
   to.store.sideGate = new Promise((resolve) => {
     open = resolve;
   });
-  const adopting = to.checkpoint.adoptSnapshot(own);
+  const adopting = to.checkpoint.adoptSnapshot(own, nothing);
   const told = t.throwsAsync(adopting, { code: "busy" });
   await to.checkpoint.dropSnapshot();
   open();
@@ -305,7 +358,7 @@ test("meta that is being saved is in the old store before the new one takes its 
     open = resolve;
   });
   const saved = to.checkpoint.saveMeta({ resultNumber: 77, epoch: 9 });
-  const adopted = to.checkpoint.adoptSnapshot(own);
+  const adopted = to.checkpoint.adoptSnapshot(own, nothing);
   await until(() => to.checkpoint.state === "adopting", { withinMs: 10_000, everyMs: 1 });
   for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
   t.is(to.checkpoint.state, "adopting");
@@ -329,7 +382,7 @@ test("a sender whose store is damaged is found before the old store is given up"
   const chunks: Buffer[] = [];
   for await (const [key, value] of damaged.image()) chunks.push(...encoder.add(key, value));
   for (const chunk of [...chunks, ...encoder.finish()]) await to.checkpoint.takeChunk(chunk);
-  const error = await t.throwsAsync(to.checkpoint.adoptSnapshot(own), { instanceOf: RecoveryError });
+  const error = await t.throwsAsync(to.checkpoint.adoptSnapshot(own, nothing), { instanceOf: RecoveryError });
   t.is(error?.code, "damaged");
   await isUnmoved(t, to);
 });
@@ -340,7 +393,7 @@ test("a snapshot of another service's store is refused", async (t) => {
   const to = await receiver();
   await to.checkpoint.beginSnapshot();
   for (const chunk of await chunksOf(from.checkpoint, 4096)) await to.checkpoint.takeChunk(chunk);
-  await t.throwsAsync(to.checkpoint.adoptSnapshot(own), { instanceOf: RecoveryError, code: "service" });
+  await t.throwsAsync(to.checkpoint.adoptSnapshot(own, nothing), { instanceOf: RecoveryError, code: "service" });
   await isUnmoved(t, to);
 });
 
@@ -388,7 +441,7 @@ test("a snapshot that is asked for in the middle of a flush begins when that has
   t.is((await flushed).applied, 2);
   t.is(to.checkpoint.state, "receiving");
   for (const chunk of await chunksOf(from.checkpoint, 4096)) await to.checkpoint.takeChunk(chunk);
-  await to.checkpoint.adoptSnapshot(own);
+  await to.checkpoint.adoptSnapshot(own, nothing);
   t.is((await to.checkpoint.open({}))?.end.sequence, 40);
   t.is(to.failures.length, 0);
 });

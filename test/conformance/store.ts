@@ -351,7 +351,7 @@ export function storeConformance(name: string, makeRig: (t: ExecutionContext) =>
       t.is((await go(collect(side.image()))).length, 51);
       t.deepEqual(await go(collect(store.image())), ["both=old", "old=1"], "the store is untouched meanwhile");
       await go(store.write([put("old2", "1")], { sync: false }));
-      const adopted = side.adopt();
+      const adopted = side.adopt(null);
       const later = store.write([put("zlater", "1")], { sync: true });
       await go(Promise.all([adopted, later]));
       const expected = [
@@ -371,9 +371,42 @@ export function storeConformance(name: string, makeRig: (t: ExecutionContext) =>
     async (t, { store, go, restart }) => {
       const side = await go(store.side());
       for (let at = 0; at < 20; at += 1) await go(side.write([put(`n${String(at).padStart(2, "0")}`, "1")]));
-      await go(side.adopt());
+      await go(side.adopt(null));
       const current = await restart(store);
       t.is((await go(collect(current.image()))).length, 20);
+    },
+  );
+
+  withStore(
+    "a store that is set aside is kept whole, its unsynced writes included, over crashes and further adoptions",
+    async (t, { store, go, restart }) => {
+      t.deepEqual((await go(store.usage())).aside, []);
+      let current = store;
+      const names: string[] = [];
+      for (const [label, key] of [
+        ["h1", "a"],
+        ["h2", "b"],
+      ] as const) {
+        await go(current.write([put(key, "synced")], { sync: true }));
+        await go(current.write([put(`${key}2`, "not synced")], { sync: false }));
+        const side = await go(current.side());
+        await go(side.write([put("new", label)]));
+        const name = await go(side.adopt(label));
+        t.regex(name ?? "", new RegExp(`^aside-.*${label}`));
+        names.push(name ?? "");
+        t.deepEqual(await go(collect(current.image())), [`new=${label}`]);
+        current = await restart(current);
+        t.deepEqual(await go(collect(current.image())), [`new=${label}`]);
+      }
+      const { aside, bytes } = await go(current.usage());
+      t.deepEqual(
+        aside.map(({ name }) => name),
+        names,
+      );
+      t.true(bytes > 0 && aside.every((copy) => copy.bytes > 0));
+      const side = await go(current.side());
+      await go(side.adopt(null));
+      t.is((await go(current.usage())).aside.length, 2, "one that is dropped leaves them alone");
     },
   );
 
@@ -382,7 +415,7 @@ export function storeConformance(name: string, makeRig: (t: ExecutionContext) =>
     const side = await go(store.side());
     await go(side.write([put("b", "2")]));
     await go(side.discard());
-    for (const call of [() => side.write([put("c", "3")]), () => side.adopt()]) {
+    for (const call of [() => side.write([put("c", "3")]), () => side.adopt(null)]) {
       const error = await t.throwsAsync(go((async () => call())()), { instanceOf: StoreError });
       t.is((error as StoreError).code, "closed");
     }
@@ -390,7 +423,7 @@ export function storeConformance(name: string, makeRig: (t: ExecutionContext) =>
     const next = await go(store.side());
     t.deepEqual(await go(collect(next.image())), [], "the next one is empty");
     await go(next.write([put("c", "3")]));
-    await go(next.adopt());
+    await go(next.adopt(null));
     const third = await go(store.side());
     await go(third.discard());
     t.deepEqual(await go(collect((await restart(store)).image())), ["c=3"]);

@@ -1,9 +1,15 @@
 /** What is left of a history when a new one has begun: with real processes, LevelDB and NATS. */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { type HistoryEvent, type ResultEvent, readResults } from "../../actors/client/results.ts";
 import { NatsBus } from "../../actors/world/bus-nats.ts";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
 import { NatsLine } from "../../actors/world/connection-nats.ts";
+import { inspect } from "../../deploy/inspect.ts";
+import { ControlReply } from "../../schemas/status.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import { until } from "../helpers/until.ts";
 import { type Pair, startPair } from "../pair/pair.ts";
 import { keptLog } from "../world/silent-log.ts";
 
@@ -64,5 +70,87 @@ test.serial(
     await pair.server(next.primary).kill();
     t.is((await pair.normal()).primary, next.backup);
     t.deepEqual(briefly(await read(t, pair, old)), expected);
+  },
+);
+
+const directoryOf = (pair: Pair, name: string) => pair.settings.get(name)?.dataDirectory ?? "";
+
+/** Both stop, the one that held most first; the other comes back with an empty disk, and goes on by force while it is alone. */
+async function forcedOnEmptyDisk(t: ExecutionContext, limits: Record<string, number> = {}) {
+  const pair = await startPair(t, { limits });
+  const { primary, backup } = await pair.normal();
+  const { history: old } = await pair.registryRecord();
+  await ask(pair, 1, 30);
+  await pair.server(primary).stop();
+  await pair.server(backup).stop();
+  await rm(join(directoryOf(pair, backup), "store"), { recursive: true });
+  pair.server(backup).start();
+  const { incarnation } = await pair.waitFor(backup, ({ state }) => /^(waiting|refusing)/.test(state));
+  await until(async () => (await recover(pair, backup, incarnation)) || undefined, {
+    withinMs: 20_000,
+    waitedFor: "the recovery",
+  });
+  await pair.waitFor(backup, ({ state }) => state === "hot.alone");
+  await ask(pair, 31, 5);
+  pair.server(primary).start();
+  return { pair, old, emptied: backup, other: primary };
+}
+
+async function recover(pair: Pair, name: string, incarnation: string): Promise<boolean> {
+  const subject = subjects.control(pair.service, name, "recover");
+  const message = await pair.raw.request(subject, JSON.stringify({ incarnation }), { timeout: 5_000 });
+  return ControlReply.parse(message.json()).ok;
+}
+
+test.serial(
+  "an empty server was recovered by force: who joins it sets its own store aside, whole, and says so in status, log and inspect (situation 52)",
+  async (t) => {
+    const { pair, old, emptied, other } = await forcedOnEmptyDisk(t);
+    await pair.normal();
+    const status = await pair.waitFor(other, ({ troubles }) => troubles.some(({ code }) => code === "store.aside"));
+    const told = status.troubles.find(({ code }) => code === "store.aside")?.message ?? "";
+    t.regex(told, /1 earlier store is set aside/);
+    t.true(
+      pair.server(other).lines.some((line) => /was set aside as aside-/.test(line)),
+      "the log says it",
+    );
+    // Also from who takes over, and over a restart: nothing touches it.
+    await pair.server(emptied).kill();
+    await pair.waitFor(other, ({ state }) => state === "hot.alone");
+    const name = /aside-\S+-store-\d+/.exec(told)?.[0] ?? "";
+    const clock = openNodeClock();
+    let last = 0;
+    const onBatch = (batch: { last: number }) => {
+      last = batch.last;
+    };
+    const copy = await inspect(directoryOf(pair, other), clock, { onBatch }, name);
+    t.is(copy.meta.history, old);
+    t.is(last, 30, "every record that was acknowledged");
+    await pair.server(other).stop();
+    const present = await inspect(directoryOf(pair, other), clock, {});
+    t.not(present.meta.history, old);
+    t.deepEqual(
+      present.aside.map((each) => each.name),
+      [name],
+    );
+  },
+);
+
+test.serial(
+  "where no further store may be set aside a joiner refuses in words, and keeps its own (situation 52)",
+  async (t) => {
+    const { pair, old, other } = await forcedOnEmptyDisk(t, { maxAsideCopies: 0 });
+    const status = await pair.waitFor(other, ({ troubles }) => troubles.some(({ code }) => code === "store.asideFull"));
+    const told = status.troubles.find(({ code }) => code === "store.asideFull")?.message ?? "";
+    t.regex(told, /does not join.*maxAsideCopies is 0.*remove what nobody needs, or raise the limit/);
+    await pair.server(other).stop();
+    let last = 0;
+    const onBatch = (batch: { last: number }) => {
+      last = batch.last;
+    };
+    const kept = await inspect(directoryOf(pair, other), openNodeClock(), { onBatch });
+    t.is(kept.meta.history, old);
+    t.is(last, 30);
+    t.deepEqual(kept.aside, []);
   },
 );

@@ -49,6 +49,13 @@ const plans: Partial<Record<Moment, Partial<SeedPlan>>> = {
   "compare-and-set landed late": { ...within, faults: ["registry", "kill"] },
   "compare-and-set answer lost": { ...within, faults: ["registry", "kill"] },
   "new history": { faultClass: "beyond", faultMs: aimedFaultMs, faults: ["killAll"] },
+  "store set aside": {
+    faultClass: "beyond",
+    confirm: "memory",
+    servers: serverNames.slice(0, 2),
+    faults: ["forceOlderCopy"],
+    flushMs: 20,
+  },
   "operator: recovered by force": { faultClass: "beyond", faultMs: aimedFaultMs, faults: ["recoverByForce"] },
   "clean stop of all": { stopsAtEnd: true },
   "clean stop while one joins": { ...within, faults: ["flap"], stopsAtEnd: true },

@@ -31,6 +31,32 @@ function recoverWhileWaiting(context: FaultContext, name: string): void {
   later(context, 300, () => recoverWhileWaiting(context, name));
 }
 
+/**
+ * The same with a copy that is older by some flushes, and the newer one comes back soon: what it holds alone may not be deleted
+ * (rules 7 and 18).
+ */
+function forceOlderCopy(context: FaultContext): void {
+  const { cluster, rng, sim } = context;
+  const now = roles(context, 8_000);
+  if (now === null || cluster.record?.durability !== "memory") return;
+  const [lost, kept] = rng.shuffle([now.primary, now.backup]) as [string, string];
+  const { disk } = sim.host(kept);
+  // What it was given last is not on its disk, or its disk is behind.
+  if (rng.chance(0.5)) disk.slowness = 2_000;
+  later(context, rng.between(300, 900), () => {
+    cluster.takeAway(lost, "process");
+    cluster.kill(kept, "machine");
+    disk.slowness = 1;
+    once(
+      context,
+      6_000,
+      () => cluster.state(kept) === "waiting",
+      () => later(context, 100, () => recoverWhileWaiting(context, kept)),
+    );
+    later(context, 3_000, () => cluster.start(lost));
+  });
+}
+
 /** The registry is deleted, and the primary restarts with a disk that lacks what the backup has in memory. */
 function restartWithoutRegistry(context: FaultContext): void {
   const { sim, cluster } = context;
@@ -275,6 +301,7 @@ function loseRow(context: FaultContext): void {
 
 export const lossScenes: readonly FaultKind[] = [
   staged("forceRecovery", 1_000, forceRecovery),
+  staged("forceOlderCopy", 1_000, forceOlderCopy),
   staged("restartWithoutRegistry", 800, restartWithoutRegistry),
   staged("restartAfterRollBack", 800, restartAfterRollBack),
   staged("loseAllButStale", 800, loseAllButStale),

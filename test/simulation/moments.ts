@@ -76,6 +76,7 @@ export const momentNames = [
   "alone on disk",
   "joined",
   "new history",
+  "store set aside",
   "three failures in a chain",
   "both links cut",
   "server stopped on purpose",

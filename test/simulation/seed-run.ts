@@ -7,12 +7,14 @@
 
 import { Recorder } from "../../deploy/drill/recorder.ts";
 import { type CheckReport, checkHistory } from "../../machines/checker/check.ts";
+import { readCommittedLogs } from "../../machines/checker/committed-log.ts";
 import type { Violation } from "../../machines/checker/history.ts";
 import { Limits } from "../../schemas/settings.ts";
 import { Announcements } from "./announcements.ts";
 import { clientMoments } from "./client-moments.ts";
 import { Cluster } from "./cluster.ts";
 import { FaultPlan, type Occurrence } from "./fault-plan.ts";
+import { deletedRecords } from "./kept-records.ts";
 import { Moments } from "./moments.ts";
 import { Oracle } from "./oracle.ts";
 import { Participants } from "./participants.ts";
@@ -257,6 +259,15 @@ class SeedRun {
     this.#errors.push({ of, text, atMs: this.#sim.nowMs });
   }
 
+  /** A disk that a fault put in another's place holds what it holds. */
+  #deletions(): Violation[] {
+    const { events } = this.#recorder;
+    if (events.some(({ type }) => type === "disk")) return [];
+    const disks = new Map(this.#cluster.names.map((name) => [name, this.#sim.host(name).disk]));
+    for (const { aside } of disks.values()) this.#moments.count("store set aside", aside.length);
+    return deletedRecords(disks, readCommittedLogs(events));
+  }
+
   #countPlan(): void {
     const { servers, workload } = this.#plan;
     const moment = serverCounts[servers.length - 2];
@@ -277,7 +288,7 @@ class SeedRun {
     this.#moments.count("request refused", check.refused);
     this.#countPlan();
     const { scheduler } = this.#sim;
-    const violations = [...this.#errors, ...this.#announcements.violations(), ...found];
+    const violations = [...this.#errors, ...this.#announcements.violations(), ...found, ...this.#deletions()];
     const lines = this.#storyLines(violations);
     return {
       seed: this.#plan.seed,

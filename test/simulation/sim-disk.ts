@@ -5,8 +5,8 @@
  * What always holds: batches are whole, in order, and only a suffix of the unsynced ones is lost by a crash (a torn
  * last batch counts as lost), unless a fault damages what was synced.
  */
-import type { StoreEntry, StoreWrite } from "../../actors/world/ports.ts";
-import { spaces } from "../../machines/checkpoint/layout.ts";
+import type { StoreEntry, StoreUsage, StoreWrite } from "../../actors/world/ports.ts";
+import { metaKey, readMeta, readSegment, spaces } from "../../machines/checkpoint/layout.ts";
 import type { Rng } from "./rng.ts";
 import type { KillKind, SimProcess } from "./sim-process.ts";
 
@@ -34,6 +34,8 @@ export class SimDirectory {
   #sorted: string[] | null = [];
   /** What was synced is not what is there any more; a copy of it is no better. */
   isHarmed = false;
+  /** What was cut off its log by whoever wrote to it. */
+  readonly cut: StoreEntry[] = [];
   /** After a failed sync nobody knows what the disk holds: the next end of a process loses as a power loss does. */
   isLossy = false;
 
@@ -45,14 +47,31 @@ export class SimDirectory {
     return this.#live.size;
   }
 
+  get bytes(): number {
+    return [...this.#live.values()].reduce((sum, [key, value]) => sum + key.length + value.length, 0);
+  }
+
   get(key: Uint8Array): Uint8Array | undefined {
     return this.#live.get(keyText(key))?.[1];
   }
 
   write(batch: Batch): void {
+    this.#noteCuts(batch);
     this.#unsynced.push(batch);
     applyTo(this.#live, batch);
     this.#sorted = null;
+  }
+
+  /** Segments of the log that a batch drops or replaces, but for those that are dropped for their age. */
+  #noteCuts(batch: Batch): void {
+    for (const { key, type } of batch) {
+      if (key[0] !== spaces.segment) continue;
+      const entry = this.#live.get(keyText(key));
+      if (entry === undefined) continue;
+      const meta = this.#live.get(keyText(metaKey))?.[1];
+      const applied = meta === undefined ? 0 : readMeta(meta).applied.sequence;
+      if (type === "put" || readSegment(...entry).last > applied) this.cut.push(entry);
+    }
   }
 
   sync(): void {
@@ -156,6 +175,9 @@ export type Damage = "middle" | "truncated" | "flipped";
 export class SimDisk {
   main = new SimDirectory();
   side: SimDirectory | null = null;
+  /** Earlier contents that were set aside, the oldest first, and those that were dropped when others took their place. */
+  readonly aside: { readonly name: string; readonly directory: SimDirectory }[] = [];
+  readonly dropped: SimDirectory[] = [];
   /** Another disk is in its place, an older copy of it, or less than was on it: told whoever keeps account of it. */
   onOther: () => void = () => {};
   lockedBy: SimProcess | null = null;
@@ -176,6 +198,28 @@ export class SimDisk {
 
   constructor(rng: Rng) {
     this.#rng = rng;
+  }
+
+  /** The side directory counts from now on. */
+  adopt(adopted: SimDirectory, asideAs: string | null): string | null {
+    const old = this.main;
+    this.main = adopted;
+    this.side = null;
+    if (asideAs === null) {
+      this.dropped.push(old);
+      return null;
+    }
+    old.sync();
+    const name = `aside-${this.aside.length + 1}-${asideAs}`;
+    this.aside.push({ name, directory: old });
+    return name;
+  }
+
+  get usage(): StoreUsage {
+    return {
+      bytes: this.main.bytes,
+      aside: this.aside.map(({ name, directory }) => ({ name, bytes: directory.bytes })),
+    };
   }
 
   /** Directories of a process that ended. */
@@ -205,6 +249,8 @@ export class SimDisk {
   /** Fault: the disk is lost and replaced by an empty one. */
   wipe(): void {
     this.put(new SimDirectory());
+    this.aside.length = 0;
+    this.dropped.length = 0;
   }
 
   loseRow(): boolean {

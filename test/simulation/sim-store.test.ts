@@ -114,7 +114,7 @@ test("a side store is adopted whole or not at all", async (t) => {
     await settle(side.write([put("new1")]));
     await settle(side.write([put("new2")]));
     first.process.plan = { what: "side.adopt", when, countdown: 1, kind: "machine", fault: 1 };
-    side.adopt().catch(() => {});
+    side.adopt(null).catch(() => {});
     await scheduler.run(scheduler.nowMs + 10);
     t.is(first.process.state, "dead");
     const second = begin();
@@ -187,7 +187,7 @@ test("a copy of a harmed disk is harmed as well, and an empty disk or a snapshot
   disk.restoreCopy();
   t.true(disk.main.isHarmed, "what refuses it is right");
   const side = await settle(store.side());
-  await settle(side.adopt());
+  await settle(side.adopt(null));
   t.false(disk.main.isHarmed);
 });
 

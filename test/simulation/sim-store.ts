@@ -11,6 +11,7 @@ import {
   type StoreEntry,
   StoreError,
   type StoreRange,
+  type StoreUsage,
   type StoreWrite,
 } from "../../actors/world/ports.ts";
 import { spaces } from "../../machines/checkpoint/layout.ts";
@@ -121,13 +122,12 @@ export class SimStore implements Store {
           "side.image",
           this.#io("side.image", readMs, () => current().range()),
         ),
-      adopt: () =>
+      adopt: (asideAs) =>
         this.#io("side.adopt", 2 * syncMs, () => {
           const adopted = current();
           adopted.sync();
-          this.#disk.main = adopted;
-          this.#disk.side = null;
           this.#hasSide = false;
+          return this.#disk.adopt(adopted, asideAs);
         }),
       discard: () =>
         this.#io("side.discard", writeMs, () => {
@@ -135,6 +135,15 @@ export class SimStore implements Store {
           this.#hasSide = false;
         }),
     };
+  }
+
+  usage(): Promise<StoreUsage> {
+    return this.#process.promise((settle) =>
+      settle(this.#takes(readMs), () => {
+        this.#check();
+        return this.#disk.usage;
+      }),
+    );
   }
 
   #lossyOf(batch: readonly StoreWrite[]): readonly StoreWrite[] {

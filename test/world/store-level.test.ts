@@ -273,7 +273,7 @@ test("store-level: a crash between the switch to a side store and the end of the
     const side = await store.side();
     await side.write([put("new", "1")]);
     cpSync(join(directory, "store-1"), join(directory, "kept"), { recursive: true });
-    await side.adopt();
+    await side.adopt(null);
   });
   cpSync(join(directory, "kept"), join(directory, "store-1"), { recursive: true });
   rmSync(join(directory, "kept"), { recursive: true });
@@ -282,6 +282,49 @@ test("store-level: a crash between the switch to a side store and the end of the
     t.truthy(await store.get(bytesOf("new")));
   });
   t.deepEqual(readdirSync(directory).toSorted(), ["active", "locked", "store-2"]);
+});
+
+test("store-level: a store that was set aside is opened by its name, with all that was written to it", async (t) => {
+  const directory = await temporaryDirectory(t);
+  let name = "";
+  await withStore(directory, async (store) => {
+    await store.write([put("old", "1")], { sync: true });
+    await store.write([put("unsynced", "1")], { sync: false });
+    const side = await store.side();
+    await side.write([put("new", "1")]);
+    name = (await side.adopt("alpha.h1/odd name")) ?? "";
+    t.regex(name, /^aside-\d{8}T\d{6}Z-alpha\.h1_odd_name-store-1$/);
+  });
+  // As whoever looks at it does.
+  const copy = await temporaryDirectory(t);
+  cpSync(join(directory, name), join(copy, "store-1"), { recursive: true });
+  writeFileSync(join(copy, "active"), "store-1\n");
+  await withStore(copy, async (store) => {
+    t.truthy(await store.get(bytesOf("old")));
+    t.truthy(await store.get(bytesOf("unsynced")));
+    t.is(await store.get(bytesOf("new")), undefined);
+  });
+  await withStore(directory, async (store) => t.truthy(await store.get(bytesOf("new"))));
+  t.true(existsSync(join(directory, name)), "no opening touches it");
+});
+
+test("store-level: a crash after a store was set aside, and before the new one counts, brings it back", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await withStore(directory, async (store) => {
+    await store.write([put("old", "1")], { sync: true });
+    const side = await store.side();
+    await side.write([put("new", "1")]);
+    await side.adopt("h1");
+    await store.write([put("later", "1")], { sync: true });
+  });
+  // The last step of the adoption has not come to the disk.
+  writeFileSync(join(directory, "active"), "store-1\n");
+  await withStore(directory, async (store) => {
+    t.truthy(await store.get(bytesOf("old")));
+    t.is(await store.get(bytesOf("new")), undefined);
+    t.deepEqual((await store.usage()).aside, []);
+  });
+  t.deepEqual(readdirSync(directory).toSorted(), ["active", "locked", "store-1"], "the side store is gone");
 });
 
 test("store-level: a synced write after unsynced ones that began new log files finds all of them", async (t) => {

@@ -7,6 +7,9 @@ import { believingTheSecondTry, inTwoWrites, refusingAtTheDoor, withoutProof, wi
 /** A primary that was left behind, and can hear clients before it can hear of its successor. */
 const stale = { ...pair, faults: ["staleReader"], faultMs: 12_000, clients: 4, registryTimeoutMs: 200 } as const;
 
+/** An operator goes on with one of two copies, and the other comes back (rule 18). */
+const forced = { ...pair, faultClass: "beyond", faults: ["forceOlderCopy"], flushMs: 20 } as const;
+
 /** A stored reply, with another epoch in it. */
 function inThisEpoch(reply: Uint8Array, epoch: number): Uint8Array {
   return Buffer.from(
@@ -102,6 +105,19 @@ export const logMutations: readonly Mutation[] = [
     rule: "7",
     world: withoutProof,
     plan: { ...pair, faults: ["damagedSnapshot"], retainedBytes: 0, flushMs: 20, rememberReplies: 20, faultMs: 10_000 },
+  },
+  {
+    name: "a snapshot's adoption deletes the store that was there, whatever it held",
+    rule: "7",
+    rules: { isHeldBy: () => true },
+    plan: forced,
+  },
+  {
+    name: "the log of another history is cut where the two part",
+    rule: "7",
+    rules: { mayGoOnInPlace: () => true },
+    // The log is on the disk before its commit point is.
+    plan: { ...forced, confirm: "written", flushMs: 2_000 },
   },
   {
     name: "who is deposed says that it did nothing of what it was asked",

@@ -26,6 +26,7 @@ function withStore(world: World, change: (store: Store) => Partial<Store>): Worl
     image: () => store.image(),
     write: (batch, options) => store.write(batch, options),
     side: () => store.side(),
+    usage: () => store.usage(),
     close: () => store.close(),
     release: () => store.release(),
   };
@@ -69,7 +70,7 @@ export function withoutSideDirectory(world: World): World {
       return {
         write: (batch) => store.write(batch, { sync: true }),
         image: () => store.image(),
-        adopt: () => Promise.resolve(),
+        adopt: () => Promise.resolve(null),
         discard: () => Promise.resolve(),
       };
     },
@@ -126,7 +127,7 @@ export function withoutProof(world: World): World {
           for await (const _ of side.image());
           yield* [...sent].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, entry]) => entry);
         },
-        adopt: () => side.adopt(),
+        adopt: (asideAs) => side.adopt(asideAs),
         discard: () => side.discard(),
       };
     },
