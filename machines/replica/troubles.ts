@@ -138,9 +138,9 @@ function whyRecordDoesNotFit(view: TroubledView): string | null {
     const bytes = tooLarge?.bytes ?? (peer.session === null ? (peer.fruitless?.bytes ?? 0) : 0);
     const link = view.peers.linkTo(peer);
     const room = roomTo(peer, link, view);
-    if (bytes <= room) continue;
+    if (bytes === 0 || bytes <= room) continue;
     const helps = link === "failsafe" ? "bring the main link back, or raise max_payload" : "raise its maxBatchBytes";
-    return `${peer.name} cannot be sent a record of ${bytes} bytes: ${named[link]} takes ${room} now; ${helps}`;
+    return `${peer.name} cannot be sent a record of ${bytes} bytes: ${named[link]} takes ${Math.max(0, room)} now; ${helps}`;
   }
   return null;
 }
@@ -152,7 +152,7 @@ function whyLinkIsNarrow(view: TroubledView): string | null {
     for (const link of ["main", "failsafe"] as const) {
       const room = roomTo(peer, link, view);
       if (room < maxRecordBytes)
-        return `${named[link]} takes ${room} bytes of records to ${peer.name}, one may have ${maxRecordBytes} (maxRecordBytes)`;
+        return `${named[link]} takes ${Math.max(0, room)} bytes of records to ${peer.name}, one may have ${maxRecordBytes} (maxRecordBytes)`;
     }
   }
   return null;

@@ -138,6 +138,70 @@ test("7. it goes on where it was when the main link is back in time", (t) => {
   t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
 });
 
+test("7. it goes on where it was when the broker takes more again", (t) => {
+  const stage = limited({}, 3 * KiB);
+  cutMain(stage);
+  large(stage, "l", 3 * KiB);
+  burst(stage, 20);
+  stage.tick(3);
+  for (const from of ["alpha", "beta"]) limitAll(stage, from, 1024 * KiB);
+  stage.tick();
+  t.is(stage.replica("alpha").committed, 21);
+  t.deepEqual([stage.states(), stage.refused], [["hot.normal", "following.warm"], []]);
+});
+
+test("7. limits that change at every turn of a session cost time alone, and nothing is sent that does not fit", (t) => {
+  const stage = limited();
+  cutMain(stage);
+  for (let round = 1; round <= 40; round += 1) {
+    for (const from of ["alpha", "beta"]) limitAll(stage, from, (2 + ((round * 7) % 11)) * KiB);
+    burst(stage, 1 + ((round * 13) % 60));
+    if (round % 5 === 0) stage.tick();
+    if (round % 9 === 0) healMain(stage);
+    if (round % 9 === 4 && stage.cuts.size === 0) cutMain(stage);
+  }
+  stage.tick(3);
+  t.is(stage.replica("alpha").committed, stage.replica("alpha").log.last);
+  t.is(stage.replica("beta").log.last, stage.replica("alpha").log.last);
+  t.deepEqual([stage.states(), stage.refused], [["hot.normal", "following.warm"], []]);
+});
+
+test("7. a backup that takes the role over while records are cut sends on as its own link takes them", (t) => {
+  const stage = limited({ servers: ["alpha", "beta", "gamma"] }, 3 * KiB);
+  for (const [from, to] of [
+    ["beta", "gamma"],
+    ["gamma", "beta"],
+  ] as const) {
+    stage.cuts.add(`${from}>${to} main`);
+    stage.replica(from).onLink(to, "main", false, stage.nowMs);
+  }
+  burst(stage, 300);
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.tick(10);
+  const hot = ["beta", "gamma"].find((name) => stage.replica(name).hot) ?? "";
+  t.not(hot, "");
+  const before = stage.replica(hot).log.last;
+  for (let n = 1; n <= 300; n += 1) stage.ask(hot, `late ${n}`);
+  stage.run();
+  stage.tick(3);
+  t.is(stage.replica(hot).committed, before + 300);
+  t.is(stage.replica(hot === "beta" ? "gamma" : "beta").log.last, before + 300);
+  t.deepEqual(stage.refused, []);
+});
+
+test("7. a broker that takes not even a message without records is a link that is lost, and says so in whole numbers", (t) => {
+  const stage = limited();
+  cutMain(stage);
+  for (const from of ["alpha", "beta"]) limitAll(stage, from, 380);
+  burst(stage, 5);
+  stage.tick(2);
+  t.regex(troubleOf(stage, "link.record") ?? "", /NATS takes 0 now/);
+  stage.tick(Math.ceil((limits.stalledBackupMs + limits.suspicionMs) / limits.heartbeatMs) + 3);
+  t.is(stage.replica("alpha").state, "hot.alone");
+  t.is(stage.replica("alpha").committed, 5);
+});
+
 test("7. one that is to be added and cannot be sent a record is sent a snapshot, and no sooner than it must", (t) => {
   const stage = limited({}, 3 * KiB);
   cutMain(stage);

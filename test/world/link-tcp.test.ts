@@ -19,7 +19,7 @@ const MiB = 1024 * 1024;
 const maxBufferedBytes = 8 * MiB;
 
 /** alpha dials beta through the proxy; both listen on ports that the system chose. */
-async function tcpPair(change: Partial<TcpLinkOptions> = {}) {
+async function tcpPair(change: Partial<TcpLinkOptions> = {}, ofBeta: Partial<TcpLinkOptions> = {}) {
   const rig = realRig();
   const log = keptLog();
   const common = {
@@ -33,6 +33,7 @@ async function tcpPair(change: Partial<TcpLinkOptions> = {}) {
   };
   const beta = new TcpLink({
     ...common,
+    ...ofBeta,
     server: "beta",
     servers: [
       { name: "alpha", host, port: 1 },
@@ -312,3 +313,21 @@ test.serial("link-tcp: without TLS it does not leave this machine unless it is t
   await t.notThrowsAsync(allowed.start(listener().handlers));
   await allowed.stop();
 });
+
+test.serial(
+  "link-tcp: of two that run with other limits the smaller one counts, both ways, and nobody is cut off",
+  async (t) => {
+    const { alpha, beta, proxy, until } = await tcpPair({}, { maxFrameBytes: MiB });
+    t.teardown(() => proxy.close());
+    const [atAlpha, atBeta] = [listener(), listener()];
+    t.is(alpha.maxFrameBytes("beta"), 4 * MiB, "until it is known");
+    await Promise.all([alpha.start(atAlpha.handlers), beta.start(atBeta.handlers)]);
+    await until(() => atAlpha.events.length === 1 && atBeta.events.length === 1, "both ends to be up");
+    t.deepEqual([alpha.maxFrameBytes("beta"), beta.maxFrameBytes("alpha")], [MiB, MiB]);
+    t.false(alpha.send("beta", [new Uint8Array(MiB + 1)]), "beta would end the connection");
+    t.true(alpha.send("beta", [bytesOf("after it")]));
+    await until(() => atBeta.events.includes("frame alpha after it"), "the next frame");
+    t.deepEqual(atAlpha.events, ["up beta"]);
+    await Promise.all([alpha.stop(), beta.stop()]);
+  },
+);
