@@ -24,7 +24,8 @@ export const recordVersion = 1;
 export const recordKinds = { transaction: 1, final: 2, attempt: 3, history: 4 } as const;
 export type RecordKind = (typeof recordKinds)[keyof typeof recordKinds];
 
-const headerBytes = 72;
+/** What a record has before its client, id, key, name, effects, reply and body. */
+export const recordHeaderBytes = 72;
 const noBytes: Uint8Array = new Uint8Array(0);
 
 export interface RecordFields {
@@ -61,12 +62,12 @@ function write(target: Buffer, at: number, part: Uint8Array | string): number {
 export function recordBound(fields: RecordFields): number {
   const texts = fields.client.length + fields.id.length + fields.key.length + fields.name.length;
   const factor = (part: Uint8Array | string) => (typeof part === "string" ? 3 * part.length : part.length);
-  return headerBytes + 3 * texts + fields.effects.length + factor(fields.reply) + factor(fields.body);
+  return recordHeaderBytes + 3 * texts + fields.effects.length + factor(fields.reply) + factor(fields.body);
 }
 
 /** Writes the record at `at` and returns its end. The target must have `recordBound` bytes left. */
 export function encodeRecord(target: Buffer, at: number, fields: RecordFields): number {
-  let end = at + headerBytes;
+  let end = at + recordHeaderBytes;
   const client = write(target, end, fields.client);
   end += client;
   const id = write(target, end, fields.id);
@@ -137,12 +138,12 @@ export class RecordReader {
   at(at: number): boolean {
     const bytes = this.#bytes;
     if (at === bytes.length) return false;
-    if (at + headerBytes > bytes.length) throw new RecordError("a record is cut off");
+    if (at + recordHeaderBytes > bytes.length) throw new RecordError("a record is cut off");
     const end = at + 4 + bytes.readUInt32LE(at);
     if (bytes[at + 4] !== recordVersion)
       throw new RecordError(`a record of version ${bytes[at + 4]}; this program knows ${recordVersion}`);
     this.#start = at;
-    this.#clientAt = at + headerBytes;
+    this.#clientAt = at + recordHeaderBytes;
     this.#idAt = this.#clientAt + bytes.readUInt16LE(at + 12);
     this.#keyAt = this.#idAt + bytes.readUInt16LE(at + 14);
     this.#nameAt = this.#keyAt + bytes.readUInt16LE(at + 16);

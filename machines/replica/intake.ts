@@ -11,7 +11,7 @@ import { arrivalStamp, recordKinds, requestKey } from "../codec/record.ts";
 import { type MemoryLog, maxLogBytes } from "../log/memory-log.ts";
 import { OwedReplies, type ReplySink } from "./owed-replies.ts";
 import type { Peers } from "./peers.ts";
-import { appendRecord } from "./request-records.ts";
+import { appendRecord, attemptBytes } from "./request-records.ts";
 import type { RunningRequest } from "./requests.ts";
 import type { Rules } from "./rules.ts";
 import { type StampRefusal, Stamps, type StampView } from "./stamps.ts";
@@ -50,6 +50,11 @@ const noBytes = new Uint8Array(0);
 /** JSON of a refusal. `executed: false` speaks of the copy that was refused (rule 5). */
 export function refusal(client: string, id: string, code: ErrorCode, message: string, stamps?: StampRange): Uint8Array {
   return Buffer.from(JSON.stringify({ client, id, ok: false, error: { code, message, executed: false, stamps } }));
+}
+
+/** A record with the body fits what a record may have (rule 15). */
+function fitsAttempt(request: RunningRequest, { rules, limits }: IntakeView): boolean {
+  return attemptBytes(request) <= rules.recordRoom(limits.maxRecordBytes, Number.POSITIVE_INFINITY);
 }
 
 export class Intake {
@@ -166,6 +171,11 @@ export class Intake {
     };
     const isEarly = view.nowMs - view.serving.hotSinceMs < view.limits.cautionMs;
     const isSuspect = rules.needsAttempt(arrival.resend || isEarly || begun !== undefined);
+    // What was on record once is so again; a body may take more in a record than it took on the wire.
+    if (isSuspect && begun === undefined && !fitsAttempt(request, view)) {
+      this.refuse(arrival, "TOO_LARGE", "its body, written out, does not fit in a record", view);
+      return null;
+    }
     return this.begin(request, begun?.attempts ?? 0, isSuspect, view);
   }
 

@@ -3,7 +3,7 @@
  * always holds: a record has the epoch of its making and the next sequence, and the table of requests sees it at once; the
  * first record of a request carries its body, so that another server can resume it.
  */
-import { recordKinds, requestKey } from "../codec/record.ts";
+import { recordHeaderBytes, recordKinds, requestKey } from "../codec/record.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
 import type { CompletedTransaction, RequestTable, RunningRequest } from "./requests.ts";
 
@@ -47,6 +47,11 @@ export function appendRecord(
   });
   requests.observeOwn(log.arena, start, isFinal ? request : null);
   return sequence;
+}
+
+/** What a record of its attempt takes: its body as another server will read it. */
+export function attemptBytes({ client, id, key, body }: RunningRequest): number {
+  return recordHeaderBytes + Buffer.byteLength(`${client}${id}${key}`) + Buffer.byteLength(JSON.stringify(body));
 }
 
 /** A request that an earlier server began (rule 16). */

@@ -277,6 +277,20 @@ test("7. what one turn makes counts as unconfirmed at once: past the bound it is
   t.true(stage.replies().some((line) => line.endsWith("BUSY")));
 });
 
+test("7. a body that is larger in a record than on the wire costs its sender an answer, and not the backup its place", (t) => {
+  const stage = limited();
+  // 4 bytes each on the wire, 21 in a record.
+  const body = { numbers: Array.from({ length: 1_000 }, () => 1e20) };
+  stage.do("alpha", "n", { body, resend: true });
+  stage.tick();
+  t.deepEqual(stage.replies(), ["n: TOO_LARGE"]);
+  t.is(stage.replica("alpha").log.last, 0);
+  stage.do("alpha", "n", { body });
+  t.deepEqual(stage.replies(), ["n: ok at 1"], "whose handler needs no attempt on record");
+  stage.do("alpha", "n", { body, resend: true });
+  t.deepEqual(stage.replies(), ["n: ok at 1 again"]);
+});
+
 test("a question to follow fits the link too: older epochs are left out of it, and the newest are told", (t) => {
   const stage = new Stage();
   for (const { disk } of stage.servers.values()) {

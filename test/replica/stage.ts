@@ -48,6 +48,7 @@ export interface Ask {
   readonly issuedAtMs?: number;
   readonly after?: string;
   readonly resend?: boolean;
+  readonly body?: unknown;
   /** Default: a subject named for client and id. */
   readonly replyTo?: string;
   /** The handler has not come to its end when the turn is over: `Server.finish` ends it. */
@@ -442,6 +443,7 @@ export class Stage {
       after,
       resend = false,
       isSlow = false,
+      body = { id },
       replyTo = `${client}/${id}`,
     } = ask;
     const arrival = {
@@ -452,7 +454,7 @@ export class Stage {
       issuedAtMs,
       after,
       resend,
-      body: { id },
+      body,
       replyTo,
     };
     const request = replica.intake.onRequest(arrival, this.wallOf(name), replica);
