@@ -180,7 +180,7 @@ export function pieceOfHeaders(reader: RecordReader, history: string): BusHeader
 }
 
 /** A stream that takes it for the result would take the result for a repeat. */
-function standInHeaders(reader: RecordReader, history: string): BusHeaders {
+export function standInHeaders(reader: RecordReader, history: string): BusHeaders {
   const number = String(reader.resultNumber);
   const messageId = `${history}-${number}-omitted`;
   return { ...pieceOfHeaders(reader, history), [headers.omitted]: number, [headers.messageId]: messageId };

@@ -95,8 +95,9 @@ export class SimBroker {
   /** Fault: the broker drops a connection of this host that has so many bytes to read. */
   readonly maxUnread = new Map<string, number>();
   readonly #onJoined = new Set<() => void>();
-  /** What it takes. Fault: it comes back with less. */
-  limits = usualLimits;
+  #limits = usualLimits;
+  /** Told of what it takes from now on. */
+  onLimits: ((limits: BrokerLimits) => void) | null = null;
   /** Fault: a permission that is lacking for a time. */
   readonly forbidden = new Set<Forbidden>();
   onForbidden: ((kind: Forbidden["kind"], subject: string) => void) | null = null;
@@ -135,6 +136,15 @@ export class SimBroker {
       this.drop(connection);
       connection.client.onConnectionClosed(connection);
     }
+  }
+
+  /** What it takes. Fault: it comes back with less. */
+  get limits(): BrokerLimits {
+    return this.#limits;
+  }
+  set limits(limits: BrokerLimits) {
+    this.#limits = limits;
+    this.onLimits?.(limits);
   }
 
   restart(): void {

@@ -34,6 +34,7 @@ function watchBroker({
     if (kind === "subscribe") moments.count("subscription forbidden");
     else moments.count(subjectKind(service, subject) === "result" ? "result forbidden" : "reply or status forbidden");
   };
+  broker.onLimits = (limits) => oracle.published.onLimits(limits, service);
   broker.onTaken = (_, message) => {
     const { subject, headers: given } = message;
     if (given === undefined) return;
