@@ -35,6 +35,7 @@ export type LifecycleEvent =
   | { type: "primary.lost.alone" }
   | { type: "primary.returned" }
   | { type: "handover.offered" }
+  | { type: "handover.unsettled" }
   | { type: "backup.lost.alone" }
   | { type: "backup.lost.others" }
   | { type: "backup.returned" }
@@ -167,14 +168,14 @@ export const lifecycleMachine = setup({
       entry: "follow",
       exit: "unfollow",
       initial: "joining",
-      on: { "record.primaryChanged": { target: "following", reenter: true }, "exit.allowed": "stopped" },
+      on: { "record.primaryChanged": { target: "following", reenter: true } },
       states: {
         joining: {
           on: {
             "record.named": "warm",
             "primary.lost.alone": "#server.consulting",
             "primary.lost.others": "#server.consulting",
-            "leave.unanswered": "#server.leaving",
+            ...exits,
           },
         },
         warm: {
@@ -182,6 +183,20 @@ export const lifecycleMachine = setup({
             "primary.lost.alone": "#server.candidate.syncing",
             "primary.lost.others": "#server.candidate.electing",
             "handover.offered": "#server.receiving",
+            "record.dropped": "joining",
+            "exit.allowed": "#server.stopped",
+          },
+        },
+        /**
+         * It asked for the role, and the registry has not settled that in time: its primary goes on. Both configurations have
+         * the same members, so what it confirms counts in both; and where it is told late that it won, it has all of that.
+         */
+        unsettled: {
+          tags: ["asking"],
+          on: {
+            "cas.won.normal": "#server.hot.normal",
+            "cas.won.unchanged": "warm",
+            "record.named": "warm",
             "record.dropped": "joining",
           },
         },
@@ -206,7 +221,7 @@ export const lifecycleMachine = setup({
     receiving: {
       tags: ["fenced", "asking"],
       entry: "proposeRoles",
-      on: { "cas.won.normal": "#server.hot.normal", ...lost },
+      on: { "cas.won.normal": "#server.hot.normal", "handover.unsettled": "#server.following.unsettled", ...lost },
     },
     hot: {
       tags: ["hot"],

@@ -22,6 +22,7 @@ export const troubleKinds = {
   "backup.missing": { says: "a configured backup is not in sync, another one is", costs: "nothing" },
   "server.doubled": { says: "two servers speak under one name", costs: "failover" },
   "backup.unfit": { says: "a backup does not reach NATS or the registry: it could not take over", costs: "failover" },
+  "registry.refuses": { says: "the registry answers and takes no change of mode", costs: "failover" },
   "registry.frozen": {
     says: "the registry lost its record or went back: no change of mode is possible",
     costs: "failover",

@@ -9,6 +9,7 @@ import type { Replica } from "../../machines/replica/replica.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Actor, Stage } from "../actor.ts";
 import type { Timer, World } from "../world/ports.ts";
+import { StopNotice } from "./stop-notice.ts";
 
 export interface FailoverParts {
   readonly settings: Settings;
@@ -25,11 +26,13 @@ export class FailoverActor implements Actor {
   #tick: Timer | null = null;
   #wake: Timer | null = null;
   #wakeAtMs = Number.POSITIVE_INFINITY;
+  readonly #stopNotice: StopNotice;
   #reads = 0;
   #writes = 0;
 
   constructor(parts: FailoverParts) {
     this.#parts = parts;
+    this.#stopNotice = new StopNotice(parts.world.log);
   }
 
   start(): void {
@@ -52,7 +55,9 @@ export class FailoverActor implements Actor {
 
   #onTick(): void {
     const { clock } = this.#parts.world;
-    this.#parts.replica().onTick(clock.nowMs(), clock.wallMs());
+    const replica = this.#parts.replica();
+    replica.onTick(clock.nowMs(), clock.wallMs());
+    this.#stopNotice.onTick(replica, clock.nowMs());
   }
 
   wake(afterMs: number): void {

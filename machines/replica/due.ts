@@ -1,7 +1,7 @@
 /**
  * What is due: from the facts that hold now to the lifecycle event that they call for (rules 2, 8, 9, 10; claims 15-19).
  * Pure. What always holds: at most one event is due at a time; while a compare-and-set is open, or the registry went
- * backwards, nothing is due but the exit of a server that nothing names.
+ * backwards, nothing is due but the exit of a server that nothing names, and the end of a switch that takes too long.
  */
 import type { Member, RegistryRecord } from "../../schemas/registry.ts";
 import { isMirrorComplete, isMirrorStalled } from "../mirror.ts";
@@ -28,6 +28,7 @@ export function whatIsDue(view: DueView): Due | null {
       event: "exit.allowed",
       why: "stops: nothing names this server, or it is alone and everything is on its disk",
     };
+  if (view.state === "receiving") return unsettledHandover(view);
   const { record, open, frozen } = view.membership;
   if (record === null || open !== null || frozen !== "") return null;
   return leavesAlone(record, view) ?? changeOfOthers(record, view) ?? newMember(view) ?? newBase(record, view);
@@ -195,11 +196,19 @@ export function joinerDue(peer: Peer, view: DueView): Due | null {
   return { event: "joiner.ready", why: `${peer.name} holds everything`, takingIn: joiner };
 }
 
+/** On the heir: the primary opens its intake again soon, and needs somebody who confirms. */
+function unsettledHandover({ plans, rules, limits, nowMs, membership }: DueView): Due | null {
+  if (!rules.isHandoverLate(nowMs - plans.takenMs, 2 * limits.suspicionMs)) return null;
+  const why = membership.writeFault || membership.silentWhy || "no answer";
+  return { event: "handover.unsettled", why: `the registry has not settled who is the primary: ${why}` };
+}
+
 /**
- * The joiner that this server asks to take in is gone, or leaves: a record that counts on it would endanger what one that is
- * alone has on its disk.
+ * What is asked for is not wanted any more: the role, where that took too long; or a joiner that is gone, or leaves: a record
+ * that counts on it would endanger what one that is alone has on its disk.
  */
-export function isAddedInVain({ state, plans, peers, rules }: DueView): boolean {
+export function isAskedInVain({ state, plans, peers, rules }: DueView): boolean {
+  if (state === "following.unsettled") return true;
   const joiner = plans.takingIn;
   if (state !== "hot.adding" || joiner === null) return false;
   return rules.isInVain(peers.isLost(joiner) || peers.get(joiner.server)?.leaving === joiner.incarnation);

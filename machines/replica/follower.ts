@@ -175,7 +175,7 @@ export class Follower {
     const { following } = this;
     const { own, membership } = view;
     if (following === null || !following.verified || !following.owesConfirm) return;
-    if (!view.rules.mayConfirm(view.fenced, membership.open !== null) || !membership.isEpochSaved) return;
+    if (!view.rules.mayConfirm(view.fenced, membership.leavesOut) || !membership.isEpochSaved) return;
     if (view.stopping && !membership.isNamed) return;
     view.leaving.onConfirmed(membership.epoch);
     const sequence = this.#confirmable(view);

@@ -5,9 +5,10 @@
  * that wrote the newest record again is not named by anything older, and by nobody who has read that.
  */
 import type { RegistryRecord } from "../../schemas/registry.ts";
-import { heirOf, heirsOf } from "./handover.ts";
+import { heirOf } from "./handover.ts";
 import { type Peer, stepMirror } from "./peers.ts";
 import type { Plans } from "./plans.ts";
+import { whatKeepsOther, whatKeepsPrimary } from "./stop-waits.ts";
 import type { ReplicaView } from "./view.ts";
 
 /** Where a server is no member. */
@@ -71,9 +72,9 @@ export class Leaving {
 
   /** For operators: what a stopping server waits for, "" where it is its own work. */
   waitsFor(view: LeavingView & StopView): string {
+    if (!view.stopping) return "";
     if (view.hot) return whatKeepsPrimary(view);
-    const primary = this.#primary(view);
-    return primary === undefined ? "" : `${primary.name} to let this server go`;
+    return whatKeepsOther(view, this.#primary(view)?.name ?? "");
   }
 
   mayExit(view: LeavingView): boolean {
@@ -117,19 +118,6 @@ export function mustStopAlone(record: RegistryRecord, view: StopView): boolean {
   if (!view.stopping || view.state === "hot.switching" || nowMs - plans.stopSinceMs <= limits.stopMs) return false;
   const heir = heirOf(record, "bus", view);
   return heir === null || (plans.switchFailedMs >= plans.stopSinceMs && plans.refused.includes(heir.name));
-}
-
-/** A second signal ends it at once. */
-function whatKeepsPrimary(view: StopView): string {
-  const { record, isAnswered, frozen } = view.membership;
-  if (!view.stopping || !view.hot || record === null) return "";
-  const others = record.inSync.filter(({ incarnation }) => incarnation !== view.self).map(({ server }) => server);
-  if (others.length === 0) return "";
-  const names = others.join(", ");
-  if (!isAnswered || frozen !== "")
-    return `the registry, which names this server and ${names}; killed now, it loses nothing that ${names} has`;
-  if (heirsOf(record, "bus", view).length > 0) return `${names} to take the role over`;
-  return `${names} to reach NATS and take the role over; after ${view.limits.stopMs} ms it stops alone, with everything on its disk`;
 }
 
 /** The primary's answer: a server that leaves may go when neither the record nor an open compare-and-set names it. */

@@ -76,6 +76,8 @@ export class Membership {
   /** The registry had no record when it was read last. */
   isMissing = false;
   frozen = "";
+  /** Why the last try of what is open came to nothing; "" where nothing is open, or no try did. */
+  writeFault = "";
   /** The last reading was answered, be it by "missing". */
   isAnswered = false;
   /** When the first of the readings failed that have failed one after another since; null: the last one was answered. */
@@ -122,6 +124,7 @@ export class Membership {
     copy.answeredSinceMs = this.answeredSinceMs;
     copy.silentWhy = this.silentWhy;
     copy.frozen = this.frozen;
+    copy.writeFault = this.writeFault;
     return copy;
   }
   /** What decides how this goes on and is not told otherwise, as values. */
@@ -177,11 +180,24 @@ export class Membership {
   get hasLeft(): boolean {
     return this.#known?.record.left?.includes(this.#self.incarnation) ?? false;
   }
+  /** A compare-and-set is open that would leave a member out: what is confirmed meanwhile might count for nothing (rule 2). */
+  get leavesOut(): boolean {
+    const kept = this.#open?.record.inSync;
+    if (kept === undefined) return false;
+    return !this.#known?.record.inSync.every((member) => kept.some((other) => sameMember(member, other)));
+  }
   get isPrimary(): boolean {
     return this.#known !== null && this.#rules.isSameMember(this.#known.record.primary, this.#self);
   }
   get wasLost(): boolean {
     return this.#open?.status === "lost";
+  }
+  /**
+   * Reading goes on from here at once: what is lost is lost to somebody. What stays unknown is tried again with the ticks: a
+   * registry that refuses each try answers as quickly as it is asked.
+   */
+  get mustReadAtOnce(): boolean {
+    return this.wasLost || (this.mustRead && this.#open?.writeIds.length === 1);
   }
   /** Only reading the registry goes on from here. */
   get mustRead(): boolean {
@@ -292,6 +308,7 @@ export class Membership {
   onCasAnswer(writeId: string, answer: CasAnswer): Settlement {
     const open = this.#open;
     if (open === null || !open.writeIds.includes(writeId)) return null;
+    if (answer.outcome === "unknown") this.writeFault = answer.reason;
     const isLatest = open.writeIds.at(-1) === writeId;
     if (answer.outcome === "won") {
       const record = open.again.find((again) => again.writeId === writeId) ?? { ...open.record, writeId };
@@ -344,6 +361,7 @@ export class Membership {
     const isMine = this.#open?.writeIds.includes(found.record.writeId) ?? false;
     const isRewritten = this.#known !== null && isWrittenAgain(found, this.#known);
     this.#open = null;
+    this.writeFault = "";
     this.#isOutrun = true;
     this.#known = found;
     const { epoch } = found.record;

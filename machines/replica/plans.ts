@@ -29,6 +29,8 @@ export class Plans {
   /** Why a switch was asked for, "" if none was; and when the role was first offered. */
   switchWhy = "";
   switchSinceMs = 0;
+  /** When this server asked for the role that it was offered. */
+  takenMs = 0;
   /** What whoever takes it over must have: without that, the switch would end nothing. */
   switchNeeds: HeirNeeds = "session";
   /** To whom it was offered last. */

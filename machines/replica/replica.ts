@@ -12,7 +12,7 @@ import type { Limits } from "../../schemas/settings.ts";
 import type { Handover, Heartbeat, PeerMessage } from "../codec/message.ts";
 import type { LifecycleAction } from "../lifecycle.ts";
 import type { LogBatch } from "../log/batch.ts";
-import { type DueView, isAddedInVain, joinerDue, whatIsDue } from "./due.ts";
+import { type DueView, isAskedInVain, joinerDue, whatIsDue } from "./due.ts";
 import type { FollowerView } from "./follower.ts";
 import { mayTake, offerRole } from "./handover.ts";
 import type { IntakeView } from "./intake.ts";
@@ -360,6 +360,7 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     const { following } = this.follower;
     if (!mayTake(offer, following, this)) return;
     this.own.committed = offer.sequence;
+    this.plans.takenMs = this.nowMs;
     this.applied.follow(this.own, this.rules, this.outbox);
     this.lifecycle.dispatch("handover.offered", `${following?.primary.server} hands the role over`);
   }
@@ -397,7 +398,7 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
   onRegistryRead(answer: RegistryAnswer, nowMs: number): void {
     this.#at(nowMs);
     const before = this.membership.frozen;
-    const settlement = this.membership.onRead(answer, nowMs, isAddedInVain(this));
+    const settlement = this.membership.onRead(answer, nowMs, isAskedInVain(this));
     if (answer.outcome === "unavailable") {
       const isIdle = !this.hot && this.follower.following === null;
       if (isIdle) this.waitingFor = `cannot read the registry: ${answer.reason}`;
@@ -413,7 +414,7 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
   onCasAnswer(writeId: string, answer: CasAnswer, nowMs: number): void {
     this.#at(nowMs);
     this.#onSettlement(this.membership.onCasAnswer(writeId, answer));
-    if (this.membership.mustRead) this.membership.read(nowMs);
+    if (this.membership.mustReadAtOnce) this.membership.read(nowMs);
   }
 
   #onSettlement(settlement: Settlement): void {

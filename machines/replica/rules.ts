@@ -263,6 +263,8 @@ export const shippedRules = {
     mode: "normal",
     durability: "memory",
   }),
+  /** Planned switch: a role that is not settled in time is not waited for: the primary that offered it goes on. */
+  isHandoverLate: (sinceMs: number, limitMs: number): boolean => sinceMs > limitMs,
   /** Planned switch: everything is committed when the role is offered, and who takes it holds all of it. */
   mayOffer: (committed: number, last: number): boolean => committed >= last,
   holdsOffer: (offer: Position, last: number, hash: number | undefined): boolean =>

@@ -38,6 +38,7 @@ export function troublesOf(view: TroubledView): ReplicaTroubles {
     ["peer.silent", whoIsSilent(view)],
     ["link.main", whatGoesOverNats(view)],
     ["registry.silent", whyNoRegistry(view)],
+    ["registry.refuses", whyRegistryRefuses(view)],
     ["registry.frozen", view.membership.frozen || null],
     ["intake.paused", view.hot && view.intake.isPaused ? "an operator paused the intake: `twinlog resume`" : null],
     ["clock.apart", whyClockIsApart(view)],
@@ -126,6 +127,13 @@ function whyNoRegistry({ membership, bus, limits, nowMs }: TroubledView): string
   const { silentSinceMs, silentWhy } = membership;
   if (silentSinceMs === null || !bus.connected || nowMs - silentSinceMs <= limits.registryTimeoutMs) return null;
   return `the registry does not answer: ${silentWhy}`;
+}
+
+/** What is asked of it is asked again and again; meanwhile the mode stays as it is. */
+function whyRegistryRefuses({ membership, state }: TroubledView): string | null {
+  const { writeFault, silentWhy, open } = membership;
+  if (open === null || writeFault === "" || silentWhy !== "") return null;
+  return `the registry takes no change of mode from this server (${state}): ${writeFault}`;
 }
 
 const named: Record<LinkName, string> = { main: "the main link", failsafe: "NATS" };

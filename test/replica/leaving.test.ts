@@ -149,3 +149,44 @@ for (const lands of [false, true])
     t.deepEqual(namesOf(stage), ["alpha.1"]);
     t.is(stage.server("beta").replica, null);
   });
+
+test("the registry went back and NATS is gone: both that stop say for what they wait, and what it costs to end them now (situation 66)", (t) => {
+  const stage = Stage.normal();
+  const { registry } = stage;
+  if (registry === null) throw new Error("there is a record");
+  stage.registry = { record: { ...registry.record, epoch: 1, writeId: "old" }, revision: 1 };
+  stage.tick(polls);
+  for (const name of ["alpha", "beta"]) {
+    stage.unanswered.add(name);
+    stage.replica(name).onBus(false, stage.nowMs);
+  }
+  stage.tick(polls);
+  for (const name of ["alpha", "beta"]) stage.stop(name);
+  stage.tick((2 * limits.stopMs) / limits.heartbeatMs);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"], "the protocol lets neither go");
+  t.regex(
+    stage.replica("alpha").waitingFor,
+    /the registry \(timeout\), which names this server and beta; killed now, it loses nothing that beta has/,
+  );
+  t.regex(
+    stage.replica("beta").waitingFor,
+    /the registry \(timeout\), which counts on this server; killed now, only alpha has what was acknowledged last/,
+  );
+});
+
+test("the registry went back and NATS is gone: one that is alone, with everything on its disk, exits (situation 66)", (t) => {
+  const stage = new Stage();
+  stage.start("alpha");
+  stage.tick(2);
+  stage.do("alpha", "1");
+  const registry = stage.registry;
+  if (registry === null) throw new Error("there is a record");
+  stage.registry = { record: { ...registry.record, epoch: 1, writeId: "old" }, revision: 1 };
+  stage.tick(polls);
+  stage.unanswered.add("alpha");
+  stage.replica("alpha").onBus(false, stage.nowMs);
+  stage.tick(polls);
+  stage.stop("alpha");
+  stage.tick();
+  t.is(stage.server("alpha").replica, null);
+});

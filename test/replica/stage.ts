@@ -79,6 +79,8 @@ export class Stage {
   readonly refused: PeerMessage[] = [];
   /** Servers that the registry does not answer, though NATS is there. */
   readonly unanswered = new Set<string>();
+  /** The registry is read, and takes no record. */
+  isFull = false;
   /** Every message that was sent, whether or not it arrived. */
   readonly sent: { from: string; to: string; link: LinkName; message: PeerMessage }[] = [];
   readonly #options: StageOptions;
@@ -385,6 +387,7 @@ export class Stage {
 
   /** What the registry makes of it; the sender is not told. */
   compareAndSet(entry: Extract<Outbox, { type: "compareAndSet" }>): CasAnswer {
+    if (this.isFull) return { outcome: "unknown", reason: "insufficient storage resources available (10047)" };
     if (this.registry === null || this.registry.revision !== entry.expectedRevision) return { outcome: "lost" };
     this.registry = { record: entry.record, revision: entry.expectedRevision + 1 };
     return { outcome: "won", revision: this.registry.revision };

@@ -229,7 +229,7 @@ test("a primary stops while the registry answers nobody: it waits, and says for 
   stage.tick((2 * limits.stopMs) / limits.heartbeatMs);
   t.regex(
     stage.replica("alpha").waitingFor,
-    /the registry, which names this server and beta; killed now, it loses nothing/,
+    /the registry \(timeout\), which names this server and beta; killed now, it loses nothing/,
   );
   stage.unanswered.clear();
   stage.unhold("alpha", "compareAndSet");

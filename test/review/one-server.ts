@@ -52,6 +52,7 @@ export class OneServer {
   /** What was refused because it is larger than what both links take. */
   readonly refused: PeerMessage[] = [];
   maxFrameBytes: number;
+  readonly warnings: string[] = [];
   end: LifeEnd | null = null;
 
   constructor(options: {
@@ -66,6 +67,7 @@ export class OneServer {
     this.store = new MemoryStore(options.disk ?? new MemoryDisk());
     this.registry = options.registry ?? new MemoryRegistry("alpha");
     const say = () => {};
+    const warn = (_: unknown, line: string) => this.warnings.push(line);
     const world: World = {
       clock: this.clock,
       bus: this.bus,
@@ -73,7 +75,7 @@ export class OneServer {
       store: this.store,
       main: this.#link("main"),
       failsafe: this.#link("failsafe"),
-      log: { debug: say, info: say, warn: say, error: say },
+      log: { debug: say, info: say, warn, error: say },
     };
     const settings = Settings.parse({
       service,

@@ -37,6 +37,7 @@ const plans: Partial<Record<Moment, Partial<SeedPlan>>> = {
   "broker crashed": { ...within, faults: ["crashBroker"] },
   "broker takes less": { ...within, faults: ["narrowBroker"] },
   "burst of requests": { ...within, faults: ["burst"] },
+  "registry full": { ...within, faults: ["fillRegistry"] },
   "JetStream away": { ...within, faults: ["jetStream"] },
   "wall clock jumped": { ...within, faults: ["jumpClock"] },
   "NATS split in two": { ...within, faults: ["splitNats"], servers: serverNames.slice(0, 3) },

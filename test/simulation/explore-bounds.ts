@@ -20,6 +20,8 @@ export interface Bounds {
   readonly timeouts: number;
   /** Planned switches that are asked for. */
   readonly switches: number;
+  /** Switches that take too long for one of the two: it is as before, and the other one may not know. */
+  readonly lates: number;
   /** Servers that are told to stop. */
   readonly stops: number;
   /** Disks that fail. */
@@ -44,6 +46,7 @@ const counted: readonly Counted[] = [
   "silences",
   "timeouts",
   "switches",
+  "lates",
   "stops",
   "diskFailures",
   "starts",
@@ -59,6 +62,7 @@ export const noBounds: Omit<Bounds, "servers"> = {
   silences: 0,
   timeouts: 0,
   switches: 0,
+  lates: 0,
   stops: 0,
   diskFailures: 0,
   starts: 0,

@@ -253,8 +253,8 @@ function checkStopped(stopped: readonly string[], servers: readonly ServerState[
   }
 }
 
-/** Rule 2 twice over: a server that is fenced, or asks for a configuration, has no session in which it could confirm. */
+/** Rule 2 twice over: a server that is fenced, or asks to leave a member out, has no session in which it could confirm. */
 function checkFence({ self, fenced, membership, follower }: Replica): void {
-  const isBound = fenced || membership.open !== null;
+  const isBound = fenced || membership.leavesOut;
   assert(!isBound || follower.following === null, `rule 2: ${self} follows while it is fenced or asks`);
 }

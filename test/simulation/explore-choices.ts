@@ -88,6 +88,7 @@ function addFaults(choices: string[], world: ChoiceView): void {
       choices.push(`crash ${name}`);
       if (server.unsynced > 0) choices.push(`crash ${name} late`);
     }
+    if (world.isLeft("lates") && /^(hot.switching|receiving)$/.test(replica.state)) choices.push(`late ${name}`);
     if (world.isLeft("diskFailures")) choices.push(`fail ${name}`);
   }
   if (world.isLeft("timeouts"))

@@ -63,6 +63,7 @@ export function factsOf(replica: Replica, nowMs: number): unknown[] {
     (replica.fenced || isAsking) && plans.fence,
     state === "hot.alone" && age(plans.baseMs, limits.baseMs < longMs ? shortMs : 0),
     [plans.switchWhy, state === "hot.switching" && [age(plans.switchSinceMs, longMs), plans.switchNeeds]],
+    state === "receiving" && age(plans.takenMs, longMs),
     [...peers].length > 1 && [plans.refused, state === "hot.switching" && plans.heir],
   ];
 }

@@ -58,6 +58,7 @@ export const scopes: readonly ExploredScope[] = [
   scope("a crash, a query, a request that comes again", { requests: 1, crashes: 1, queries: 1, resends: 1 }, true),
   scope("a silence, an answer that does not come in time", { requests: 1, silences: 1, timeouts: 1 }, true),
   scope("a planned switch, a query", { requests: 1, switches: 1, queries: 1 }, true),
+  scope("a planned switch that takes too long", { requests: 1, switches: 1, lates: 2 }, true),
   scope("a server joins", { after: joining }, true),
   scope("a server comes back with a record that was never committed", { after: forked }, true),
   scope(
@@ -102,6 +103,14 @@ export const scopes: readonly ExploredScope[] = [
     switches: 1,
     silences: 1,
     timeouts: 1,
+  }),
+  scope("a planned switch that takes too long, a crash", { requests: 1, switches: 1, lates: 2, crashes: 1 }),
+  scope("a planned switch that takes too long, an answer that does not come in time, a query", {
+    requests: 1,
+    switches: 1,
+    lates: 2,
+    timeouts: 1,
+    queries: 1,
   }),
   scope("both are told to stop", { requests: 1, stops: 2 }),
   scope("a server joins, a crash, a silence, an answer that does not come in time", {

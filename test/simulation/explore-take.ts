@@ -71,6 +71,10 @@ const takes: Readonly<Record<string, Take>> = {
     world.spend("switches");
     world.turn(server, "switch", (turn) => turn.take((replica, nowMs) => void replica.onSwitch(nowMs)));
   },
+  late(world, server) {
+    world.spend("lates");
+    world.turn(server, "late", (turn) => turn.late());
+  },
   silence(world, server, other) {
     world.spend("silences");
     world.silence(server, other);

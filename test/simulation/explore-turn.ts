@@ -189,6 +189,15 @@ export class Turn {
     this.take((replica, nowMs) => replica.onTick(nowMs, 0));
   }
 
+  /** A switch has taken too long for this one, by its own clock. */
+  late(): void {
+    this.take((replica, nowMs) => {
+      replica.plans.switchSinceMs = Number.NEGATIVE_INFINITY;
+      replica.plans.takenMs = Number.NEGATIVE_INFINITY;
+      replica.onTick(nowMs, 0);
+    });
+  }
+
   /** `heard`: what comes in all the same. */
   silence(heard: readonly Sent[]): void {
     this.server.nowMs += silenceMs;

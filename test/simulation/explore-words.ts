@@ -69,6 +69,8 @@ function words(choice: string, world: SmallWorld): string {
       return `a ${what} comes to ${which}`;
     case "switch":
       return `an operator asks ${which} to hand its role over`;
+    case "late":
+      return `for ${which} the switch takes too long`;
     case "stop":
       return `${which} is told to stop`;
     case "silence":

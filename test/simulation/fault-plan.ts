@@ -120,6 +120,7 @@ export class FaultPlan {
     this.#context.integrator.resume();
     this.#context.operator.resumeAll();
     sim.registry.isAvailable = true;
+    sim.registry.isFull = false;
     if (sim.registry.restore()) sim.tell(brokerHost, "the registry's operator puts its newest record back");
     for (const name of cluster.names) {
       const { disk, wall } = sim.host(name);

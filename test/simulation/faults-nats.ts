@@ -112,11 +112,24 @@ function forbid(context: FaultContext): void {
   });
 }
 
+/** JetStream's storage is full for a while: the registry is read and takes no record (situation 62). */
+function fillRegistry(context: FaultContext): void {
+  const { sim, rng, moments } = context;
+  const forMs = outageMs(context) * rng.pick([1, 3]);
+  moments.count("registry full");
+  sim.tell(brokerHost, `has no room for records of the registry for ${forMs.toFixed(0)} ms`);
+  sim.registry.isFull = true;
+  later(context, forMs, () => {
+    sim.registry.isFull = false;
+  });
+}
+
 export const natsFaults: readonly FaultKind[] = [
   { name: "shrinkBroker", class: "within", meanGapMs: 3_000, run: shrinkBroker },
   { name: "forbid", class: "within", meanGapMs: 2_500, run: forbid },
   { name: "splitNats", class: "within", meanGapMs: 2_500, run: splitNats },
   { name: "burst", class: "within", meanGapMs: 4_000, run: burst },
   { name: "narrowBroker", class: "within", meanGapMs: 4_000, run: narrowBroker },
+  { name: "fillRegistry", class: "within", meanGapMs: 2_500, run: fillRegistry },
   { name: "staleReads", class: "within", meanGapMs: 2_000, run: staleReads },
 ];

@@ -245,6 +245,27 @@ function switchOver(context: FaultContext): void {
   }
 }
 
+/** An operator asks for a switch while the registry takes no record: somebody serves again soon (situation 62). */
+function switchWhileFull(context: FaultContext): void {
+  const { cluster, sim, suspicionMs } = context;
+  const now = roles(context, 14 * suspicionMs);
+  if (now === null) return;
+  sim.tell(brokerHost, "has no room for records of the registry");
+  sim.registry.isFull = true;
+  cluster.command(now.primary, "switch");
+  later(context, 8 * suspicionMs, () => {
+    const [primary, backup] = [cluster.state(now.primary), cluster.state(now.backup)];
+    if (primary === "hot.switching" || backup === "receiving")
+      cluster.onViolation(
+        "planned switch",
+        `the switch can not be settled, and nobody serves: ${now.primary} is ${primary}, ${now.backup} is ${backup}`,
+      );
+  });
+  later(context, 12 * suspicionMs, () => {
+    sim.registry.isFull = false;
+  });
+}
+
 /** A client's clock is a day ahead for a while (rule 12). */
 function futureClient(context: FaultContext): void {
   const { sim, rng } = context;
@@ -335,6 +356,7 @@ export const linkScenes: readonly FaultKind[] = [
   staged("loseMain", 400, loseMain),
   staged("loseNatsForAll", 400, loseNatsForAll),
   staged("killAndLook", 400, killAndLook),
+  staged("switchWhileFull", 400, switchWhileFull),
   staged("switchUnderLoad", 400, switchUnderLoad),
   staged("futureClient", 500, futureClient),
 ];

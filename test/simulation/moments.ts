@@ -36,6 +36,7 @@ export const momentNames = [
   "broker crashed",
   "burst of requests",
   "JetStream away",
+  "registry full",
   "broker takes less",
   "result stood in for",
   "reply stood in for",

@@ -50,6 +50,8 @@ export class SimRegistryState {
   current: RegistryVersion | null = null;
   /** Fault: core NATS is up and JetStream is not (situation 30). */
   isAvailable = true;
+  /** It answers, and has no room for another record. */
+  isFull = false;
   /** Compare-and-sets on their way. */
   readonly underWay = new Set<AskedFor>();
   /** Fault: a leader that was replaced answers reads with what it had (situation 12). */
@@ -155,6 +157,7 @@ export class SimRegistry implements Registry {
     return this.#call<RegistryWrite>(
       "registry.cas",
       (late) => {
+        if (this.#state.isFull) return { outcome: "unknown", reason: "insufficient storage resources available" };
         if (this.#state.current?.revision !== expectedRevision) return { outcome: "lost" };
         return this.#written(copy, late);
       },

@@ -256,6 +256,12 @@ export const membershipMutations: readonly Mutation[] = [
     plan: { ...pair, faults: ["switchUnderLoad"], clients: 4, isWide: true },
   },
   {
+    name: "a role that the registry does not settle is waited for",
+    rule: "planned switch",
+    rules: { isHandoverLate: () => false },
+    plan: { ...pair, faults: ["switchWhileFull"], faultMs: 12_000 },
+  },
+  {
     name: "the one that takes the role names itself alone",
     rule: "planned switch",
     rules: {
