@@ -29,7 +29,7 @@ export function publishReply(bus: Bus, to: string, bytes: Uint8Array, given?: Bu
 /** Stands in for so many bytes of a reply: who reads it as one is told that it is done, and that this is not the reply. */
 export function standInFor(client: string, id: string, bytes: number, takenBytes: number): Uint8Array {
   const code: ErrorCode = "REPLY_OMITTED";
-  const message = `it has ${bytes} bytes, the broker takes ${takenBytes}: it comes in pieces`;
+  const message = `${bytes} bytes, and the broker takes ${takenBytes}: in pieces`;
   return Buffer.from(JSON.stringify({ client, id, ok: false, error: { code, message, executed: true } }));
 }
 

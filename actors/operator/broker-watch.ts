@@ -173,7 +173,7 @@ export class BrokerWatch {
       this.#omittedMs = nowMs;
       troubles.set(
         "broker.omitted",
-        `the broker takes ${world.bus.maxPayloadBytes()} bytes: ${omittedResults} results are left out of the stream (replay has them), ${omittedReplies} replies went in pieces`,
+        `${omittedResults} results were larger than the broker takes and are left out of the stream (replay has them), ${omittedReplies} replies went in pieces: it takes messages of ${world.bus.maxPayloadBytes()} bytes (max_payload), and subjects within its max_control_line`,
       );
     } else if (nowMs - this.#omittedMs > omittedShownMs) troubles.set("broker.omitted", null);
     this.#omitted = omitted;

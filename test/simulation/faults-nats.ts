@@ -69,7 +69,8 @@ function narrowBroker(context: FaultContext): void {
   later(context, forMs + rng.between(0, suspicionMs), () => broker.widen());
 }
 
-const payloads = [230, 300, 350, 380, 1_000];
+/** With the least, not even what stands in for a result is taken. */
+const payloads = [230, 350, 350, 400, 1_000];
 const lines = [usualLimits.lineBytes, usualLimits.lineBytes, 100, 85];
 
 /** The broker comes back taking less than what is stored needs, and later as much as before (rules 13 and 15). */
