@@ -55,6 +55,9 @@ export interface RawClientOptions {
 }
 
 const lateByMs = 15_000;
+/** Of the request that waits longest: from then on all that wait are sent again more seldom. */
+const manyCopies = 30;
+const patience = 10;
 
 export class RawClient {
   readonly #options: RawClientOptions;
@@ -100,8 +103,9 @@ export class RawClient {
     this.#make(0);
   }
 
+  /** Not on top of one that is still unanswered: each of its requests is sent again and again. */
   burst(requests: number): void {
-    if (this.#isStopping) return;
+    if (this.#isStopping || this.#unanswered.length >= requests) return;
     for (let made = 0; made < requests; made += 1) this.#make(0);
   }
 
@@ -117,8 +121,10 @@ export class RawClient {
 
   #lookLater(): void {
     const { clock, rng, style } = this.#options;
-    clock.after(style.resendMs * rng.between(0.3, 1), () => {
-      this.#sendAgain(style.resendMs);
+    const isPatient = (this.#unanswered[0]?.copies ?? 0) >= manyCopies;
+    const againMs = style.resendMs * (isPatient ? patience : 1);
+    clock.after(againMs * rng.between(0.3, 1), () => {
+      this.#sendAgain(againMs);
       this.#lookLater();
     });
   }
