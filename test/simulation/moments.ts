@@ -54,6 +54,7 @@ export const momentNames = [
   "operator: intake goes on",
   "operator: flushed",
   "operator: recovered by force",
+  "status: a failover would work",
   "name used twice",
   "handler threw",
   "handler rejected",

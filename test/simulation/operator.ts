@@ -3,7 +3,8 @@
  * whoever was told to pause is told to go on when the faults are over, again and again until the primary has heard it.
  */
 import type { Bus, BusMessage, Clock } from "../../actors/world/ports.ts";
-import type { ControlReply, ControlVerb } from "../../schemas/status.ts";
+import { StatusGathering } from "../../deploy/commands/service-status.ts";
+import { type ControlReply, type ControlVerb, ServerStatus, type ServiceStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import type { Moment, Moments } from "./moments.ts";
 
@@ -55,6 +56,18 @@ export class Operator {
     this.#asked.set(reply, { server, verb, onAnswer });
     const body = Buffer.from(JSON.stringify({ incarnation }));
     this.#bus.publish(subjects.control(this.#service, server, verb), body, undefined, reply);
+  }
+
+  /** Listens to what the servers say of themselves, as `twinlog status` does, until it is asked what follows from it. */
+  gather(): () => ServiceStatus {
+    const gathering = new StatusGathering();
+    const subscription = this.#bus.subscribe(subjects.statuses(this.#service), ({ data }) =>
+      gathering.onStatus(ServerStatus.parse(JSON.parse(Buffer.from(data).toString())), this.#clock.nowMs()),
+    );
+    return () => {
+      subscription.stop();
+      return gathering.conclude(this.#service, this.#clock.nowMs());
+    };
   }
 
   /** Intake goes on wherever it was paused. A server that is no primary refuses: the next one to be it may be the paused one. */

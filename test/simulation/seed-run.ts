@@ -72,6 +72,9 @@ const quietMs = 1_500;
 /** A reader of results whose questions were in vain asks again after as much as 20 s. */
 const resultsWithinMs = 30_000;
 const lookEveryMs = 250;
+/** How long an operator listens, and until when what he hears must be that all is well: some troubles are shown for a minute. */
+const listenMs = 1_000;
+const wellWithinMs = 75_000;
 
 class SeedRun {
   readonly #plan: SeedPlan;
@@ -195,6 +198,25 @@ class SeedRun {
     await scheduler.run(scheduler.nowMs + quietMs);
     const endMs = scheduler.nowMs + (this.#isWithin ? resultsWithinMs : quietMs);
     while (!this.#hasAllResults(others) && scheduler.nowMs < endMs) await scheduler.run(scheduler.nowMs + lookEveryMs);
+    await this.#hearStatus(others);
+  }
+
+  /** Operators of a service that is whole hear that a failover would work, and nothing against it. */
+  async #hearStatus({ operator }: Participants): Promise<void> {
+    const { scheduler } = this.#sim;
+    const endMs = scheduler.nowMs + wellWithinMs;
+    for (;;) {
+      const conclude = operator.gather();
+      await scheduler.run(scheduler.nowMs + listenMs);
+      const { serving, failoverReady, reasons } = conclude();
+      if (!this.#mustRecover || !this.#cluster.isWhole()) return;
+      if (serving && failoverReady && reasons.length === 0) break;
+      if (scheduler.nowMs < endMs) continue;
+      const said = reasons.map(({ server, code, message }) => `${server} ${code}: ${message}`);
+      this.#fail("status", `all is well, and operators are told that it is not: ${said.join("; ")}`);
+      return;
+    }
+    this.#moments.count("status: a failover would work");
   }
 
   /** The integrator has the last result of the newest history. */
