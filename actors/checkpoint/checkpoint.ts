@@ -266,13 +266,15 @@ export class Checkpoint {
    * it, it goes to the disk as far as it goes, and the store is set aside; what that is called comes back. A SnapshotError,
    * RecoveryError or AsideFullError has dropped the snapshot; the store is as it was.
    */
-  async adoptSnapshot(own: OwnMeta, log: Omit<OldLog, "history">): Promise<string | null> {
+  async adoptSnapshot(own: OwnMeta, log: Omit<OldLog, "history"> & { differs: boolean }): Promise<string | null> {
     return await this.#receiving(async (receiver) => {
-      const old = { ...log, history: this.meta?.history ?? "" };
+      const { history = "" } = this.meta ?? {};
+      // One that differs is no part of the history whose name it has, whatever it holds.
+      const old = { ...log, history: log.differs ? "" : history };
       const check = new HeldCheck(old);
       const proved = await receiver.verify(own, check);
       const { isHeldBy } = this.#options.rules ?? shippedRules;
-      const asideAs = isHeldBy(old, check.found(proved)) ? null : old.history || "none";
+      const asideAs = isHeldBy(old, check.found(proved)) ? null : history || "none";
       const full = asideAs === null ? null : await this.whyNoRoomAside();
       if (this.#receiver !== receiver) throw new CheckpointError("busy", "the snapshot was dropped");
       if (full !== null) throw new AsideFullError(full);

@@ -240,10 +240,11 @@ export class SnapshotTransfer {
       syncedEpoch: 0,
       life,
     };
-    const { log: kept, committed } = replica().own;
+    const { log: kept, committed, differs } = replica().own;
     const end = { ...kept.closed, epoch: kept.lastEpoch };
+    const log = { end, committed, committedHash: kept.hashAt(committed), differs };
     stage.watch(
-      checkpoint.adoptSnapshot(own, { end, committed, committedHash: kept.hashAt(committed) }),
+      checkpoint.adoptSnapshot(own, log),
       (asideAs) => {
         this.#broken = 0;
         if (asideAs !== null) this.#tellAside(asideAs, end.sequence);

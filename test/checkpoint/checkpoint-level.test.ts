@@ -48,7 +48,7 @@ test("a snapshot through two real stores", async (t) => {
   const source = from.checkpoint.sendSnapshot(1000);
   for (let chunk = await source.next(); chunk !== null; chunk = await source.next())
     await to.checkpoint.takeChunk(chunk);
-  const nothing = { end: { sequence: 0, hash: 0, epoch: 0 }, committed: 0, committedHash: 0 };
+  const nothing = { end: { sequence: 0, hash: 0, epoch: 0 }, committed: 0, committedHash: 0, differs: false };
   await to.checkpoint.adoptSnapshot(
     {
       server: "beta",

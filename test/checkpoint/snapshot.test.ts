@@ -21,7 +21,7 @@ import { agentOn, freshAgent, identity, owner, push, put, readBack, TestLog } fr
 
 const beta = { ...identity, server: "beta" };
 /** The log of a server that has none. */
-const nothing = { end: { sequence: 0, hash: 0, epoch: 0 }, committed: 0, committedHash: 0 };
+const nothing = { end: { sequence: 0, hash: 0, epoch: 0 }, committed: 0, committedHash: 0, differs: false };
 const own: OwnMeta = {
   server: "beta",
   incarnation: "b2",
@@ -64,6 +64,7 @@ const theirs = (log: TestLog) => ({
   end: { sequence: 2, hash: log.hashAt(2), epoch: 1 },
   committed: 1,
   committedHash: log.hashAt(1),
+  differs: false,
 });
 
 test("a store that holds what the snapshot does not is set aside, with all of its log, before the snapshot counts (situation 52)", async (t) => {
@@ -80,6 +81,18 @@ test("a store that holds what the snapshot does not is set aside, with all of it
   const read = await readBack(new MemoryStore(disk), beta);
   t.is(read?.recovered.meta.history, "other");
   t.is(read?.recovered.end.sequence, 2, "the record that only memory had went to the disk first");
+});
+
+test("a log that differs from the one that it should be a part of is set aside, whatever its history is called (rule 7)", async (t) => {
+  const from = await sender();
+  for (const differs of [false, true]) {
+    const to = await receiver(new MemoryStore(), { history: "h1" });
+    await to.checkpoint.beginSnapshot();
+    for (const chunk of await chunksOf(from.checkpoint, 1_000)) await to.checkpoint.takeChunk(Buffer.from(chunk));
+    const log = { end: { sequence: 1, hash: 1, epoch: 1 }, committed: 0, committedHash: 0, differs };
+    t.is(await to.checkpoint.adoptSnapshot(own, log), differs ? "h1" : null);
+    t.is(to.store.disk.aside.length, differs ? 1 : 0);
+  }
 });
 
 for (const [what, limits] of [

@@ -65,7 +65,17 @@ export function planOf(seed: number, fixed: Partial<SeedPlan> = {}): SeedPlan {
     afterTotalLoss: "longest",
   };
   const more = rng.stream("limits");
-  return { ...plan, misbehaving: more.pick([0, 0, 0, 5, 30]), limits: limitsOf(more, plan), ...fixed };
+  return {
+    ...plan,
+    misbehaving: more.pick([0, 0, 0, 5, 30]),
+    limits: { ...limitsOf(more, plan), ...asideOf(more, { ...plan, ...fixed }) },
+    ...fixed,
+  };
+}
+
+/** Where new histories begin, some seeds have no room for what they do not hold: who would have to set it aside stays out. */
+function asideOf(rng: Rng, { faultClass }: SeedPlan): Partial<Limits> {
+  return faultClass === "beyond" ? { maxAsideCopies: rng.stream("aside").pick([8, 8, 0]) } : {};
 }
 
 /** One time in three a limit is so small that it is reached. */
