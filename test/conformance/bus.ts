@@ -196,6 +196,39 @@ export function busConformance(name: string, makeRig: (t: ExecutionContext) => P
     },
   );
 
+  withBroker(
+    "what has room is taken, to the byte; what has none is not sent, and is told",
+    async (t, { rig, open }) => {
+      const [a, b] = [await open(), await open()];
+      const subject = `${rig.prefix}.room`;
+      const ear = listen(b.bus, subject);
+      const faults: string[] = [];
+      const listening = a.bus.onFault((fault) => faults.push(`${fault.kind} ${fault.subject}`));
+      await rig.until(() => {
+        a.bus.publish(subject, bytesOf("first"));
+        return ear.heard.length > 0;
+      }, "the first message");
+      const given = { Name: "value" };
+      const reply = `${rig.prefix}.answers`;
+      const room = a.bus.room(subject, given, reply);
+      t.true(room > 0 && room < a.bus.maxPayloadBytes());
+      t.true(a.bus.publish(subject, new Uint8Array(room), given, reply));
+      await rig.until(() => ear.messages.at(-1)?.data.length === room, "the largest message");
+      t.deepEqual(faults, []);
+      t.false(a.bus.publish(subject, new Uint8Array(room + 1), given, reply));
+      const long = `${rig.prefix}.${"x".repeat(5_000)}`;
+      t.true(a.bus.room(long) < 0);
+      t.false(a.bus.publish(long, bytesOf("1")));
+      t.true(a.bus.room(subject, undefined, long) < 0);
+      t.false(a.bus.publish(subject, bytesOf("1"), undefined, long));
+      t.deepEqual(faults, [`size ${subject}`, `size ${long}`, `size ${subject}`]);
+      listening.stop();
+      t.false(a.bus.publish(long, bytesOf("1")));
+      t.is(faults.length, 3, "who listens no more is told no more");
+      t.true(await rig.settle(a.bus.flush()), "the connection stays");
+    },
+  );
+
   withBroker("headers and reply subject arrive; without them there are none", async (t, { rig, open, settled }) => {
     const [a, b] = [await open(), await open()];
     const subject = `${rig.prefix}.headers`;
