@@ -34,5 +34,7 @@ export const RegistryRecord = z.object({
    * that was asked for before can land, and nobody takes it in on this record (clean stop).
    */
   left: z.array(z.string()).optional(),
+  /** An operator put this record back where the registry had lost it: the epoch of the one whose configuration it has. */
+  restoredFrom: z.number().int().nonnegative().optional(),
 });
 export type RegistryRecord = z.infer<typeof RegistryRecord>;

@@ -25,6 +25,8 @@ export const Standing = z.object({
   frozen: z.string(),
   /** The newest registry record that it knows of, from this life or an earlier one. */
   record: RegistryRecord.nullable(),
+  /** Under which revision it knows that record in this life; 0 where it does not. */
+  revision: whole.default(0),
   /** Its copy of the log: history, then epoch, sequence and hash of its last record. */
   history: z.string(),
   lastEpoch: whole,

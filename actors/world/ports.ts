@@ -121,7 +121,8 @@ export interface Bus {
 
 export type RegistryRead =
   | { outcome: "found"; record: RegistryRecord; revision: number }
-  | { outcome: "missing" }
+  /** `revision`: that of a deletion, where the key was deleted. */
+  | { outcome: "missing"; revision?: number }
   | { outcome: "unavailable"; reason: string };
 
 /** Lost is only a clear refusal of the first and only try; whatever may have landed, or may still land, is unknown (rule 3). */

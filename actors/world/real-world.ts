@@ -11,7 +11,7 @@ import { NatsLine } from "./connection-nats.ts";
 import { NatsLink } from "./link-nats.ts";
 import { TcpLink } from "./link-tcp.ts";
 import { type LogLevel, openPinoLog } from "./log-pino.ts";
-import type { Log, Registry, World } from "./ports.ts";
+import type { Bus, Log, Registry, World } from "./ports.ts";
 import { JetStreamRegistry } from "./registry-jetstream.ts";
 import { LevelStore } from "./store-level.ts";
 
@@ -26,6 +26,22 @@ export async function openRegistry(settings: Settings): Promise<{ registry: Regi
   const { bucket, replicas } = registry;
   const opened = new JetStreamRegistry({ service, bucket, replicas, timeoutMs: limits.registryTimeoutMs, line });
   return { registry: opened, close: () => line.release() };
+}
+
+/** A connection to speak with the servers of a service, for `init`; it is up, or an error says why not. */
+export async function openBus({ service, nats }: Settings): Promise<Bus> {
+  const clock = openNodeClock();
+  const line = new NatsLine({
+    nats,
+    name: `twinlog ${service} init`,
+    clock,
+    log: openPinoLog({ service }, { level: "error" }),
+  });
+  const bus = new NatsBus(line);
+  await bus.start(() => undefined);
+  if (bus.connected()) return bus;
+  await bus.stop();
+  throw new Error(`cannot reach NATS at ${nats.servers.join(", ")} (${line.lastReason})`);
 }
 
 export interface RealWorld extends World {

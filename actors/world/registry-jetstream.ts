@@ -117,7 +117,7 @@ export class JetStreamRegistry implements Registry {
     const { hdrs, data, seq } = answer.message;
     // A deletion is a message with a header of the key-value class.
     if (hdrs !== undefined && /^KV-Operation:\s*(DEL|PURGE)\s*$/im.test(fromBase64(hdrs)))
-      return { outcome: "missing" };
+      return { outcome: "missing", revision: seq };
     const record = parseRecord(fromBase64(data ?? ""));
     if (typeof record === "string") return { outcome: "unavailable", reason: `revision ${seq} is damaged: ${record}` };
     if (record.service !== this.#options.service)

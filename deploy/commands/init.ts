@@ -1,40 +1,138 @@
 /**
- * `twinlog init --config FILE`: creates the bucket and the service's first registry record, and nothing else ever does. The
- * server of the configuration becomes the sole member, of an empty log; the others join it.
+ * `twinlog init --config FILE`: creates the bucket and the service's first registry record, and nothing else ever does; with
+ * `--restore` it puts back a record that the registry has lost. What always holds: it asks the servers first; where they have seen a
+ * record nothing is created, and what is restored is above all that they have seen.
  */
 import { Command } from "commander";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
-import { openRegistry } from "../../actors/world/real-world.ts";
+import type { Registry, RegistryRead } from "../../actors/world/ports.ts";
+import { openBus, openRegistry } from "../../actors/world/real-world.ts";
 import { initialRecord } from "../../machines/replica/initial-record.ts";
+import { restoration, whyNotFirst } from "../../machines/replica/restoration.ts";
+import { shippedRules } from "../../machines/replica/rules.ts";
+import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { Settings } from "../../schemas/settings.ts";
+import type { Standing } from "../../schemas/standing.ts";
 import { readSettings } from "../settings-file.ts";
+import { askStandings, silentOf } from "./standings.ts";
 import { CommandError, type CommandWorld } from "./world.ts";
+
+interface InitFlags {
+  config: string;
+  ifMissing: boolean;
+  restore: boolean;
+  acceptLoss: boolean;
+}
+
+const clock = openNodeClock();
 
 export function initCommand(world: CommandWorld): Command {
   return new Command("init")
     .description("create a service's registry record, once, before its servers are started for the first time")
     .requiredOption("--config <file>", "settings of the server that begins as primary, JSON")
     .option("--if-missing", "nothing to do, and no error, where the record is there already", false)
-    .addHelpText("after", "\nExamples:\n  $ twinlog init --config alpha.json\n")
-    .action(async ({ config, ifMissing }: { config: string; ifMissing: boolean }) => {
-      const settings = await readSettings(config);
+    .option(
+      "--restore",
+      "put back a record that NATS has lost, or has an older copy of: every configured server is asked",
+      false,
+    )
+    .option("--accept-loss", "with --restore: yes, what servers that do not answer may have is lost", false)
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ twinlog init --config alpha.json\n  $ twinlog init --config alpha.json --restore\n",
+    )
+    .action(async (flags: InitFlags) => {
+      const settings = await readSettings(flags.config);
       const { registry, close } = await openRegistry(settings);
       try {
-        const history = openNodeClock().randomId();
-        const answer = await registry.create(initialRecord(settings.service, settings.server, history));
-        if (answer.outcome === "lost" && ifMissing) {
-          await world.out(`service ${settings.service} has its registry record already\n`);
-          return;
-        }
-        if (answer.outcome === "lost")
-          throw new CommandError(`the service ${settings.service} has a registry record already: start its servers`);
-        if (answer.outcome === "unknown")
-          throw new CommandError(
-            `NATS at ${settings.nats.servers.join(", ")} did not answer: ${answer.reason}; try again`,
-          );
-        await world.out(`service ${settings.service} created; ${settings.server} begins as its primary\n`);
+        const found = await registry.read();
+        if (found.outcome === "unavailable") throw silence(settings, found.reason);
+        if (flags.restore) await restore(world, settings, registry, found, flags.acceptLoss);
+        else await create(world, settings, registry, found, flags.ifMissing);
         for (const warning of await registry.warnings()) world.err(`warning: ${warning}\n`);
       } finally {
         await close();
       }
     });
 }
+
+async function create(
+  world: CommandWorld,
+  settings: Settings,
+  registry: Registry,
+  found: RegistryRead,
+  ifMissing: boolean,
+): Promise<void> {
+  const { service, server } = settings;
+  if (found.outcome === "missing") {
+    const refusal = whyNotFirst(await standingsOf(settings));
+    if (refusal !== null) throw new CommandError(refusal);
+    const answer = await registry.create(initialRecord(service, server, clock.randomId()));
+    if (answer.outcome === "unknown") throw silence(settings, answer.reason);
+    if (answer.outcome === "won") {
+      await world.out(`service ${service} created; ${server} begins as its primary\n`);
+      return;
+    }
+  }
+  if (!ifMissing) throw new CommandError(`the service ${service} has a registry record already: start its servers`);
+  await world.out(`service ${service} has its registry record already\n`);
+}
+
+async function restore(
+  world: CommandWorld,
+  settings: Settings,
+  registry: Registry,
+  found: Exclude<RegistryRead, { outcome: "unavailable" }>,
+  acceptsLoss: boolean,
+): Promise<void> {
+  const standings = await standingsOf(settings);
+  const made = restoration({
+    service: settings.service,
+    standings,
+    silent: silentOf(standings, namesOf(settings)),
+    present: found.outcome === "found" ? found.record : null,
+    acceptsLoss,
+    writeId: `restore.${clock.randomId()}`,
+    history: clock.randomId(),
+    rules: shippedRules,
+  });
+  if (made.outcome === "refused") throw new CommandError(made.says);
+  if (made.outcome === "write") await write(settings, registry, found.revision, made.record, made.taken);
+  await world.out(`service ${settings.service}: ${made.says}\n`);
+}
+
+/**
+ * Over what was read, and over nothing else; and not under a revision that a server knows from before, on which a question of it
+ * may still land: then once more, under the next one.
+ */
+async function write(
+  settings: Settings,
+  registry: Registry,
+  revision: number | undefined,
+  record: RegistryRecord,
+  taken: readonly number[],
+): Promise<void> {
+  let answer = revision === undefined ? await registry.create(record) : await registry.compareAndSet(record, revision);
+  const isWritten = answer.outcome === "won";
+  while (answer.outcome === "won" && taken.includes(answer.revision))
+    answer = await registry.compareAndSet(record, answer.revision);
+  // Whoever was quicker with the next revision has read this one, and gone on from there.
+  if (isWritten || answer.outcome === "won") return;
+  if (answer.outcome === "lost")
+    throw new CommandError("somebody else wrote the registry's record meanwhile: look again");
+  throw silence(settings, answer.reason);
+}
+
+async function standingsOf(settings: Settings): Promise<Standing[]> {
+  const bus = await openBus(settings);
+  try {
+    return await askStandings(bus, clock, settings.service, namesOf(settings));
+  } finally {
+    await bus.stop();
+  }
+}
+
+const namesOf = ({ servers }: Settings): string[] => servers.map(({ name }) => name);
+
+const silence = ({ nats }: Settings, reason: string): CommandError =>
+  new CommandError(`NATS at ${nats.servers.join(", ")} did not answer: ${reason}; try again`);

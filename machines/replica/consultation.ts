@@ -69,7 +69,9 @@ export class Consultation {
     const { record, open, frozen, isMissing } = view.membership;
     if (open !== null || (view.state !== "consulting" && view.state !== "waiting" && view.state !== "refusing"))
       return null;
-    if (record === null) return isMissing && frozen === "" ? nothingThere : null;
+    if (record === null && isMissing && frozen === "") return nothingThere;
+    if (record === null)
+      return frozen === "" ? null : { event: "verdict.refuse", why: frozen, isNew: true, waitsFor: "" };
     if (frozen !== "" && !this.isForced) return { event: "verdict.refuse", why: frozen, isNew: true, waitsFor: "" };
     if (this.#accepted !== null && !view.stopping) {
       const refusal = whyNoForce(view, this.#accepted);

@@ -35,6 +35,7 @@ export function standingOf(view: CopyView): Standing {
     memberEpoch,
     frozen,
     record: newest,
+    revision: membership.known?.revision ?? 0,
     history: own.history,
     lastEpoch: own.log.lastEpoch,
     last: own.position.sequence,

@@ -68,7 +68,7 @@ function lostPrimary(record: RegistryRecord, view: DueView): Due | null {
   return {
     event: others.length === lost.length ? "primary.lost.alone" : "primary.lost.others",
     why: `${primary.server} is lost: ${reasonOf(primary, view)}`,
-    leavingOut: [primary, ...lost],
+    leavingOut: [primary, ...lost].filter(({ incarnation }) => incarnation !== view.self),
   };
 }
 

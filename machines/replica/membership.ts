@@ -255,7 +255,7 @@ export class Membership {
   propose(change: Partial<RegistryRecord>): void {
     const { record, revision } = this.#base();
     // Who let itself go did so in the old epoch: in a new one only a new confirm makes a member (rule 8).
-    const { left: _, ...kept } = record;
+    const { left: _, restoredFrom: __, ...kept } = record;
     const epoch = Math.max(record.epoch, this.#epochSeen) + 1;
     this.#ask({ ...kept, ...change, epoch, previousWriteId: record.writeId }, revision);
   }
@@ -325,7 +325,8 @@ export class Membership {
   onFound(found: KnownRecord): Settlement {
     const open = this.#open;
     if (open !== null) {
-      if (this.#rules.isSettled(found.revision, open.expectedRevision)) return this.#settle(found);
+      if (this.#rules.isSettled(found.revision, open.expectedRevision) || isRestoredAbove(found, open))
+        return this.#settle(found);
       return null;
     }
     if (this.#known !== null && !isNewer(found, this.#known)) return null;
@@ -358,7 +359,7 @@ export class Membership {
   }
 
   #settle(found: KnownRecord): Settlement {
-    const isMine = this.#open?.writeIds.includes(found.record.writeId) ?? false;
+    const isMine = this.#open !== null && isOf(this.#open, found.record);
     const isRewritten = this.#known !== null && isWrittenAgain(found, this.#known);
     this.#open = null;
     this.writeFault = "";
@@ -398,19 +399,33 @@ export class Membership {
    */
   #judge(found: KnownRecord | null): void {
     const epoch = found?.record.epoch ?? 0;
-    if (found === null)
-      this.frozen = this.#epochSeen > 0 ? "the registry's record is gone; restore it, or recover by force" : "";
+    if (found === null) this.frozen = this.#epochSeen > 0 ? `the registry's record is gone; ${restoreIt}` : "";
     else if (this.#rules.wentBack(epoch, this.#seenWhenAsked))
-      this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${this.#seenWhenAsked}; restore it, or recover by force`;
+      this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${this.#seenWhenAsked}; ${restoreIt}`;
     else if (this.#known !== null && !this.#isOutrun && isOtherOfEpoch(found, this.#known))
       this.frozen = `the registry has another record of epoch ${epoch} than this server: it went back, and ${found.record.primary.server} went on from there; stop one of both, or recover by force`;
     else this.frozen = "";
   }
 }
 
+const restoreIt = "restore it with `twinlog init --restore`";
+
 /** Two records of one epoch: the registry went back and was written again, as far as here. What is newer than both ends it. */
 function isOtherOfEpoch({ record, revision }: KnownRecord, known: KnownRecord): boolean {
   return record.epoch === known.record.epoch && record.writeId !== known.record.writeId && revision <= known.revision;
+}
+
+/** One of its tries; or that, put back by an operator after the registry had lost it. */
+function isOf({ writeIds }: OpenCas, { writeId, previousWriteId, restoredFrom }: RegistryRecord): boolean {
+  return writeIds.includes(writeId) || (restoredFrom !== undefined && writeIds.includes(previousWriteId));
+}
+
+/**
+ * An operator put the registry back after what is asked for here was sent: its revisions are counted anew, and its epoch says what
+ * they cannot. Should the question land there still, its own epoch is below, and the registry went back.
+ */
+function isRestoredAbove({ record }: KnownRecord, open: OpenCas): boolean {
+  return record.restoredFrom !== undefined && record.epoch > open.record.epoch;
 }
 
 /** The configuration that is known, under another writeId: somebody let itself go (see `leave`). */

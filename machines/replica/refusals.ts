@@ -35,7 +35,12 @@ export function whyNoRecovery(view: NamedView, despite: readonly string[]): stri
   const { state, membership } = view;
   if (state !== "waiting" && state !== "refusing")
     return `this server is not waiting or refusing, its state is ${state}`;
-  if (membership.known === null) return "there is no registry record: create it with `twinlog init`, then recover";
+  if (membership.known === null) {
+    const isLost = membership.epochSeen > 0;
+    return isLost
+      ? "the registry's record is gone: put it back with `twinlog init --restore`; that may be all that is needed"
+      : "there is no registry record: create it with `twinlog init`, then recover";
+  }
   return whyNoForce(view, despite);
 }
 

@@ -156,10 +156,13 @@ export const shippedRules = {
 
   /**
    * The start table: a sole member's disk must hold the base. And it must be the disk with which this server asked to be
-   * alone, which says that the epoch before counted on it: the base may be old, and 0 where little was ever written.
+   * alone, which says that the epoch before counted on it: the base may be old, and 0 where little was ever written. A record
+   * that was put back speaks of the epoch that it had before.
    */
   holdsBase: (record: RegistryRecord, last: number, hashAtBase: number | undefined, memberEpoch: number): boolean =>
-    last >= record.base.sequence && hashAtBase === record.base.hash && memberEpoch >= record.epoch - 1,
+    last >= record.base.sequence &&
+    hashAtBase === record.base.hash &&
+    memberEpoch >= (record.restoredFrom ?? record.epoch) - 1,
 
   /** The start table: after a total loss, only when every configured server is present can the longest log be chosen. */
   mayChooseLongest: (present: number, configured: number): boolean => present === configured,
@@ -189,13 +192,18 @@ export const shippedRules = {
    * it is of this history, and counted in this epoch with all that it had confirmed. The confirm level of now proves nothing of then.
    */
   keepsHistory: (record: RegistryRecord, disk: { history: string; syncedEpoch: number }, isForced: boolean): boolean =>
-    !isForced && disk.history === record.history && disk.syncedEpoch >= record.epoch,
+    !isForced && disk.history === record.history && disk.syncedEpoch >= (record.restoredFrom ?? record.epoch),
 
   /** The registry's section: a server remembers the highest epoch that it has seen, across restarts. */
   epochAtStart: (saved: number): number => saved,
 
   /** The registry's section: one that went backwards freezes mode changes. */
   wentBack: (epoch: number, epochSeen: number): boolean => epoch < epochSeen,
+
+  /** The registry's section: an operator restores it only when every configured server was asked, or accepts what the silent have. */
+  mayRestore: (silent: number, acceptsLoss: boolean): boolean => silent === 0 || acceptsLoss,
+  /** The registry's section: it is restored above every epoch that was seen, and above one that may have landed unseen. */
+  restoredEpoch: (seen: number): number => seen + 2,
 
   /** Rule 11. */
   mayRunAfter: (predecessorIsKnown: boolean): boolean => predecessorIsKnown,

@@ -29,7 +29,8 @@ export function meaningOf(
   }
   if (settlement === "won") return [{ event: "cas.won.unchanged", why: "nothing that was asked for before can land" }];
   const why = `epoch ${record.epoch}: ${record.primary.server} is the primary`;
-  if (view.hot && settlement === "rewritten") {
+  // Nobody else makes it the primary: an operator put back what this server had won, or asked for (restoration.ts).
+  if (view.hot && (settlement === "rewritten" || isPrimary)) {
     const event = record.inSync.length === 1 ? "cas.void.alone" : "cas.void.normal";
     return [{ event, why: `epoch ${record.epoch} was written again: what this server asked for is void` }];
   }

@@ -16,6 +16,7 @@ const standing = (server: string, changes: Partial<Standing> = {}): Standing => 
   memberEpoch: 5,
   frozen: "",
   record: null,
+  revision: 0,
   history: "h1",
   lastEpoch: 5,
   last: 10,

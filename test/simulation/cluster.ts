@@ -5,6 +5,7 @@
 import type { BusMessage } from "../../actors/world/ports.ts";
 import type { Recorder } from "../../deploy/drill/recorder.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { Standing } from "../../schemas/standing.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { LethalRequest } from "./lethal-request.ts";
 import type { Moments } from "./moments.ts";
@@ -18,6 +19,7 @@ import {
   type StartServer,
   type Version,
 } from "./running-server.ts";
+import { brokerHost } from "./sim-broker.ts";
 import type { SimNatsClient } from "./sim-nats-client.ts";
 import type { CrashPlan, KillKind, SimProcess } from "./sim-process.ts";
 import type { SimWorld } from "./sim-world.ts";
@@ -98,6 +100,14 @@ export class Cluster {
   /** Of its lifecycle; "" while it has none. */
   state(name: string): string {
     return this.#server(name).running?.state?.() ?? "";
+  }
+
+  /** What those say who can be asked. */
+  standings(): Standing[] {
+    return [...this.#servers.values()].flatMap(({ name, running }) => {
+      const isAnswering = this.isRunning(name) && !this.#sim.network.isCutEitherWay(name, brokerHost);
+      return (isAnswering ? running?.standing?.() : null) ?? [];
+    });
   }
 
   /** Of its present life; "" while it has none. */

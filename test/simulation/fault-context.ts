@@ -6,6 +6,7 @@ import type { AimedCrash } from "./boundaries.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Moments } from "./moments.ts";
 import type { Operator } from "./operator.ts";
+import type { RegistryOperator } from "./registry-operator.ts";
 import type { Rng } from "./rng.ts";
 import type { SimProcess } from "./sim-process.ts";
 import type { SimWorld } from "./sim-world.ts";
@@ -21,6 +22,7 @@ export interface FaultContext {
   readonly cluster: Cluster;
   readonly moments: Moments;
   readonly operator: Operator;
+  readonly registryOperator: RegistryOperator;
   readonly integrator: SimProcess;
   /** A client sends so many requests at once. */
   readonly burst: (requests: number) => void;

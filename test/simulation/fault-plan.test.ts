@@ -1,11 +1,13 @@
 /** Occurrences of faults have numbers and randomness of their own: leaving some out leaves the others as they were. */
 import test from "ava";
 import { Recorder } from "../../deploy/drill/recorder.ts";
+import { shippedRules } from "../../machines/replica/rules.ts";
 import { Cluster } from "./cluster.ts";
 import { FaultPlan } from "./fault-plan.ts";
 import { Moments } from "./moments.ts";
 import { Operator } from "./operator.ts";
 import { Oracle } from "./oracle.ts";
+import { RegistryOperator } from "./registry-operator.ts";
 import { SimWorld } from "./sim-world.ts";
 
 function planFor(options: { only?: readonly number[]; forMs?: number; kinds?: readonly string[] }) {
@@ -24,6 +26,7 @@ function planFor(options: { only?: readonly number[]; forMs?: number; kinds?: re
     cluster,
     moments,
     operator,
+    registryOperator: new RegistryOperator(sim, cluster, moments, shippedRules),
     burst: () => {},
     integrator: sim.startProcess("integrator"),
     rng: sim.rng.stream("faults"),

@@ -121,7 +121,10 @@ export class FaultPlan {
     this.#context.operator.resumeAll();
     sim.registry.isAvailable = true;
     sim.registry.isFull = false;
-    if (sim.registry.restore()) sim.tell(brokerHost, "the registry's operator puts its newest record back");
+    // What was kept of it is put back, or nothing was kept and the servers are asked.
+    const isAsked = sim.registry.isLost && this.#context.rng.stream("registry").chance(0.5);
+    if (isAsked) this.#context.registryOperator.keepRestoring();
+    else if (sim.registry.restore()) sim.tell(brokerHost, "the registry's operator puts its newest record back");
     for (const name of cluster.names) {
       const { disk, wall } = sim.host(name);
       wall.offsetMs = 0;

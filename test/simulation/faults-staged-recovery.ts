@@ -3,7 +3,7 @@
  * by a server whose disk is gone may be lost; what is judged is that nobody goes on with less than what is at hand.
  */
 import { type FaultContext, type FaultKind, later } from "./fault-context.ts";
-import { onceWritten, roles, staged } from "./scenes.ts";
+import { allLinks, onceWritten, roles, staged, toNats } from "./scenes.ts";
 
 /** By then a server has heard of all that are there. */
 const heardAfterMs = (suspicionMs: number) => 4 * suspicionMs + 1_500;
@@ -116,9 +116,36 @@ function countStranger(context: FaultContext): void {
   });
 }
 
+/**
+ * The backup takes over while the primary is cut off, and goes away with what it acknowledged; the registry is lost. The primary
+ * alone may not say what is put back: it has not seen the takeover.
+ */
+function restoreWithoutOne(context: FaultContext): void {
+  const { cluster, registryOperator, sim } = context;
+  const now = roles(context, 14_000);
+  if (now === null) return;
+  const { primary, backup } = now;
+  const ways = [...allLinks(primary, context), ...toNats(primary)];
+  for (const [from, to] of ways) sim.network.cut(from, to);
+  onceWritten(
+    context,
+    ({ inSync }) => inSync.length === 1,
+    () =>
+      later(context, 1_000, () => {
+        cluster.takeAway(backup, "process");
+        sim.tell("nats", "the registry's bucket is deleted");
+        sim.registry.remove();
+        for (const [from, to] of ways) sim.network.heal(from, to);
+        later(context, 1_500, () => registryOperator.restore());
+        later(context, 4_000, () => cluster.start(backup));
+      }),
+  );
+}
+
 export const recoveryScenes: readonly FaultKind[] = [
   staged("recoverWrongOne", 1_000, recoverWrongOne),
   staged("recoverBesidePrimary", 1_000, recoverBesidePrimary),
   staged("takeName", 1_000, takeName),
   staged("countStranger", 1_000, countStranger),
+  staged("restoreWithoutOne", 1_000, restoreWithoutOne),
 ];

@@ -2,6 +2,7 @@
  * Kinds of faults that stand alone, each with its mending. Within the promise, what may cost a server's memory or disk
  * happens only while every in-sync member lives; beyond it, at any time. Each tells what it does, for the story.
  */
+import { initialRecord } from "../../machines/replica/initial-record.ts";
 import {
   anyServer,
   cut,
@@ -231,6 +232,20 @@ function deleteRegistry({ sim, moments }: FaultContext): void {
   sim.registry.remove();
 }
 
+/** The store of JetStream is lost, and somebody creates the service once more (situation 54). */
+function createAgain({ sim, cluster, moments, number }: FaultContext): void {
+  moments.count("registry deleted");
+  sim.registry.remove();
+  sim.tell("operator", "creates the service once more, in a registry that has lost it");
+  const record = initialRecord(sim.options.service, cluster.names[0] ?? "", `again${number}`);
+  sim.onRegistryWritten(sim.registry.write(record), "operator", false);
+}
+
+/** In the middle of it all, an operator looks whether the registry must be put back. */
+function restoreRegistry({ registryOperator }: FaultContext): void {
+  registryOperator.restore();
+}
+
 function killAll(context: FaultContext): void {
   const { cluster, moments, rng } = context;
   for (const name of rng.shuffle([...cluster.names]))
@@ -262,6 +277,8 @@ export const faultKinds: readonly FaultKind[] = [
   { name: "jumpClock", class: "within", meanGapMs: 5_000, run: jumpClock },
   { name: "rollBackRegistry", class: "registry", meanGapMs: 3_000, run: rollBackRegistry },
   { name: "deleteRegistry", class: "registry", meanGapMs: 20_000, run: deleteRegistry },
+  { name: "createAgain", class: "registry", meanGapMs: 12_000, run: createAgain },
+  { name: "restoreRegistry", class: "registry", meanGapMs: 1_500, run: restoreRegistry },
   { name: "killAll", class: "beyond", meanGapMs: 5_000, run: killAll },
   ...combinedFaults,
   ...stagedFaults,

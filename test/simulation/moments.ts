@@ -69,6 +69,7 @@ export const momentNames = [
   "request poisoned",
   "registry rolled back",
   "registry deleted",
+  "registry restored",
   "compare-and-set landed late",
   "compare-and-set answer lost",
   "compare-and-set won",

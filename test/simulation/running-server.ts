@@ -5,6 +5,7 @@
 import type { World } from "../../actors/world/ports.ts";
 import type { Recorder } from "../../deploy/drill/recorder.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { Standing } from "../../schemas/standing.ts";
 import type { LethalRequest } from "./lethal-request.ts";
 import type { Moments } from "./moments.ts";
 import type { Oracle } from "./oracle.ts";
@@ -22,6 +23,8 @@ export interface RunningServer {
   committed?(): number;
   state?(): string;
   incarnation?(): string;
+  /** Null while it has not begun. */
+  standing?(): Standing | null;
   /** The record that it has asked the registry for and not settled: it asks again. */
   asks?(): RegistryRecord | null;
 }

@@ -1,9 +1,11 @@
 /** The simulator's own test: a server that does everything wrong is found out, with a story; a quiet world is not. */
 import test from "ava";
+import { shippedRules } from "../../machines/replica/rules.ts";
 import { runSeed, type SeedOptions } from "./seed-run.ts";
 import { startToy } from "./toy-server.ts";
 
 const toy: SeedOptions = {
+  rules: shippedRules,
   makeStart: (_, workload) => startToy(workload),
   init: (sim, plan) => {
     const members = plan.servers.map((server) => ({ server, incarnation: `${server}-1` }));

@@ -9,6 +9,7 @@ import { Recorder } from "../../deploy/drill/recorder.ts";
 import { type CheckReport, checkHistory } from "../../machines/checker/check.ts";
 import { readCommittedLogs } from "../../machines/checker/committed-log.ts";
 import type { Violation } from "../../machines/checker/history.ts";
+import type { Rules } from "../../machines/replica/rules.ts";
 import { Limits } from "../../schemas/settings.ts";
 import { Announcements } from "./announcements.ts";
 import { clientMoments } from "./client-moments.ts";
@@ -18,6 +19,7 @@ import { deletedRecords } from "./kept-records.ts";
 import { Moments } from "./moments.ts";
 import { Oracle } from "./oracle.ts";
 import { Participants } from "./participants.ts";
+import { RegistryOperator } from "./registry-operator.ts";
 import { requestStory } from "./request-story.ts";
 import type { Rng } from "./rng.ts";
 import { incarnationOf, type StartServer } from "./running-server.ts";
@@ -34,6 +36,8 @@ export type MakeStart = (plan: SeedPlan, workload: Workload) => StartServer;
 export type InitRegistry = (sim: SimWorld, plan: SeedPlan, workload: Workload) => void;
 
 export interface SeedOptions {
+  /** By which an operator restores the registry. */
+  readonly rules: Rules;
   readonly makeStart: MakeStart;
   readonly init: InitRegistry;
   /** Fixed parts of the plan. */
@@ -85,6 +89,7 @@ class SeedRun {
   readonly #cluster: Cluster;
   readonly #workload: Workload;
   readonly #rng: Rng;
+  readonly #rules: Rules;
   readonly #errors: Violation[] = [];
   readonly #announcements = new Announcements();
   #others: Participants | null = null;
@@ -95,6 +100,7 @@ class SeedRun {
 
   constructor(plan: SeedPlan, options: SeedOptions) {
     this.#plan = plan;
+    this.#rules = options.rules;
     this.#workload = workloads[plan.workload];
     const { maxBatchBytes } = Limits.parse(plan.limits);
     this.#sim = new SimWorld({
@@ -166,6 +172,7 @@ class SeedRun {
       cluster: this.#cluster,
       moments: this.#moments,
       operator: others.operator,
+      registryOperator: new RegistryOperator(this.#sim, this.#cluster, this.#moments, this.#rules),
       burst: (requests) => others.burst(requests),
       integrator: others.integratorProcess,
       rng: this.#sim.rng.stream("faults"),

@@ -9,6 +9,7 @@ import { RecoveryError } from "../../machines/checkpoint/scan.ts";
 import { decodeMessage } from "../../machines/codec/message.ts";
 import { chainHash, RecordReader, recordKinds } from "../../machines/codec/record.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
+import { standingOf } from "../../machines/replica/copies.ts";
 import { initialRecord } from "../../machines/replica/initial-record.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
@@ -225,6 +226,10 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
       state: () => replica()?.state ?? "",
       asks: () => replica()?.membership.open?.record ?? null,
       incarnation: () => incarnation,
+      standing: () => {
+        const begun = replica();
+        return begun === null ? null : standingOf(begun);
+      },
       ended: handle.ended.then((end) => {
         if (end.reason === "exit") return "exit";
         world.log.error({}, end.error.message);
@@ -251,6 +256,7 @@ export async function runShipped(seed: number, task: SeedTask): Promise<SeedRepo
   const mutation = mutations.find(({ name }) => name === task.mutation);
   if (task.mutation !== undefined && mutation === undefined) throw new Error(`no mutation is called ${task.mutation}`);
   const options: SeedOptions = {
+    rules: { ...shippedRules, ...(task.isControl === true ? {} : mutation?.rules) },
     makeStart: (plan, workload) => makeStart(plan, workload, task.isControl === true ? undefined : mutation),
     init: (sim, plan) => {
       sim.registry.write(initialRecord("sim", plan.servers[0] ?? "alpha", `h${plan.seed}`));

@@ -96,6 +96,12 @@ export class SimRegistryState {
   remove(): void {
     this.current = null;
     this.versions.length = 0;
+    this.#lastRevision = 0;
+  }
+
+  /** Its record is gone, or there is an older one. */
+  get isLost(): boolean {
+    return this.current !== this.#newest;
   }
 
   /** Its operator puts the newest record back, if it is gone or an older one is there. */

@@ -128,6 +128,18 @@ export const membershipMutations: readonly Mutation[] = [
     plan: { ...pair, faultClass: "registry", faults: ["restartWithoutRegistry"] },
   },
   {
+    name: "a registry that was lost is put back without asking a server that is silent",
+    rule: "registry",
+    rules: { mayRestore: () => true },
+    plan: { ...pair, faultClass: "registry", faults: ["restoreWithoutOne"], faultMs: 15_000 },
+  },
+  {
+    name: "a registry that was lost is put back below what servers have seen",
+    rule: "registry",
+    rules: { restoredEpoch: () => 1 },
+    plan: { ...pair, faultClass: "registry", faults: ["createAgain"], faultMs: 15_000 },
+  },
+  {
     name: "the base of one that is alone never moves",
     rule: "registry",
     rules: { mustRebase: () => false },

@@ -1,0 +1,87 @@
+/** JetStream's store is lost while both servers run (situation 54): what `init` refuses, what status says, and how it is put back. */
+import { execFile } from "node:child_process";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import test from "ava";
+import { until } from "../helpers/until.ts";
+import { type Pair, startPair } from "../pair/pair.ts";
+import { Proof } from "./proof.ts";
+
+const program = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));
+const withinMs = 30_000;
+
+interface Ran {
+  readonly status: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+function twinlog(...words: string[]): Promise<Ran> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [program, ...words], (error, out, err) =>
+      resolve({ status: Number(error?.code ?? 0), out, err }),
+    );
+  });
+}
+
+const statusOf = (pair: Pair) =>
+  twinlog("status", "--json", "--service", pair.service, "--nats", pair.nats.url).then(({ status, out }) => ({
+    status,
+    ...(JSON.parse(out) as { failoverReady: boolean; reasons: { code: string }[] }),
+  }));
+
+test.serial(
+  "the registry is lost: init refuses to make another, status says so, and --restore lets the pair go on",
+  async (t) => {
+    const pair = await startPair(t);
+    const proof = await Proof.begin(t, pair);
+    const { primary, backup } = await pair.normal();
+    const config = pair.server(primary).configFile;
+    const before = await pair.registryRecord();
+    t.like(await statusOf(pair), { status: 0, failoverReady: true });
+    t.regex((await twinlog("init", "--config", config, "--restore")).out, /nobody has seen a newer one/);
+    const manager = await pair.raw.jetstreamManager();
+    await proof.gap("the registry is lost, and put back", async () => {
+      await manager.streams.delete("KV_twinlog");
+      await until(async () => (await statusOf(pair)).reasons.some(({ code }) => code === "registry.frozen"), {
+        withinMs,
+        everyMs: 200,
+        waitedFor: "status to say so",
+      });
+      t.like(await statusOf(pair), { status: 3, failoverReady: false });
+      for (const words of [[], ["--if-missing"]]) {
+        const refused = await twinlog("init", "--config", config, ...words);
+        t.is(refused.status, 1);
+        t.regex(
+          refused.err,
+          /servers of this service have seen one: .*It was lost: put it back with `twinlog init --restore`/,
+        );
+      }
+      await pair.server(backup).stop();
+      const silent = await twinlog("init", "--config", config, "--restore");
+      t.is(silent.status, 1);
+      t.regex(silent.err, new RegExp(`${backup} does not answer, and may have seen more`));
+      pair.server(backup).start();
+      await until(async () => (await twinlog("init", "--config", config, "--restore")).status === 0, {
+        withinMs,
+        everyMs: 200,
+        waitedFor: "both to be asked",
+      });
+      await pair.normal();
+    });
+    const after = await pair.registryRecord();
+    t.true(after.epoch > before.epoch + 1);
+    t.is(after.history, before.history);
+    await pair.server(primary).kill();
+    await pair.waitFor(backup, ({ role }) => role === "primary");
+    await proof.answers(50);
+    pair.server(primary).start();
+    await pair.normal();
+    await until(async () => (await statusOf(pair)).failoverReady, {
+      withinMs,
+      everyMs: 200,
+      waitedFor: "a failover to work",
+    });
+    await proof.prove();
+  },
+);

@@ -1,0 +1,264 @@
+/** A registry that was lost, or is an older copy, and what an operator puts back (the registry record; situations 8 and 54). */
+import test from "ava";
+import { standingOf } from "../../machines/replica/copies.ts";
+import { initialRecord } from "../../machines/replica/initial-record.ts";
+import {
+  type Restoration,
+  type RestorationFacts,
+  restoration,
+  whyNotFirst,
+} from "../../machines/replica/restoration.ts";
+import { shippedRules } from "../../machines/replica/rules.ts";
+import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { Standing } from "../../schemas/standing.ts";
+import { limits, Stage } from "./stage.ts";
+
+const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
+const heard = Math.ceil(limits.suspicionMs / limits.heartbeatMs) + 2;
+
+function standingsOf(stage: Stage): Standing[] {
+  return [...stage.servers.values()].flatMap(({ replica }) => (replica === null ? [] : [standingOf(replica)]));
+}
+
+function judge(stage: Stage, changes: Partial<RestorationFacts> = {}): Restoration {
+  const standings = standingsOf(stage);
+  return restoration({
+    service: "stage",
+    standings,
+    silent: [...stage.servers.keys()].filter((name) => !standings.some(({ server }) => server === name)),
+    present: stage.registry?.record ?? null,
+    acceptsLoss: false,
+    writeId: "restore.1",
+    history: "h9",
+    rules: shippedRules,
+    ...changes,
+  });
+}
+
+/** Puts the record in a new bucket, whose revisions begin anew, under the first one that no server knows. */
+function restore(stage: Stage, changes: Partial<RestorationFacts> = {}): RegistryRecord {
+  const made = judge(stage, changes);
+  if (made.outcome !== "write") throw new Error(made.says);
+  let revision = 1;
+  while (made.taken.includes(revision)) revision += 1;
+  stage.registry = { record: made.record, revision };
+  return made.record;
+}
+
+test("init creates nothing where servers of the service have seen a record: it was lost (situation 54)", (t) => {
+  const stage = Stage.normal();
+  t.regex(
+    whyNotFirst(standingsOf(stage)) ?? "",
+    /alpha \(epoch 3\), beta \(epoch 3\)\. It was lost: put it back with `twinlog init --restore`/,
+  );
+  const fresh = new Stage();
+  fresh.registry = null;
+  fresh.start("alpha");
+  t.is(whyNotFirst(standingsOf(fresh)), null);
+  t.is(whyNotFirst([]), null);
+});
+
+for (const [what, present] of [
+  ["is gone", null],
+  ["was made anew", { record: initialRecord("stage", "alpha", "h2"), revision: 1 }],
+] as const)
+  test(`a registry that ${what} is restored above all that was seen, and the pair goes on as it was (situation 54)`, (t) => {
+    const stage = Stage.normal();
+    stage.do("alpha", "1");
+    stage.registry = present;
+    stage.tick(polls);
+    t.regex(
+      stage
+        .replica("alpha")
+        .troubles()
+        .find(([code]) => code === "registry.frozen")?.[1] ?? "",
+      /init --restore/,
+    );
+    const record = restore(stage);
+    t.is(record.epoch, 5);
+    stage.take();
+    stage.tick(polls);
+    t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+    t.deepEqual(stage.take(), [], "nobody moves");
+    t.is(stage.replica("alpha").membership.frozen, "");
+    t.is(stage.replica("beta").membership.epoch, 5);
+    stage.do("alpha", "2");
+    t.deepEqual(stage.replies(), ["1: ok at 1", "2: ok at 2"]);
+    stage.kill("alpha");
+    stage.tellGone("alpha");
+    stage.tick(polls);
+    t.is(stage.replica("beta").state, "hot.alone", "and the next failover works");
+    stage.do("beta", "2");
+    t.deepEqual(stage.replies(), ["2: ok at 2 again"]);
+    t.is(stage.record.epoch, 6);
+    t.is(stage.record.restoredFrom, undefined);
+  });
+
+test("a question that was open when the registry was lost is void, and asked again above (rule 3, situation 54)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.kill("beta");
+  stage.server("alpha").held.add("compareAndSet");
+  stage.tellGone("beta");
+  stage.tick(2);
+  t.is(stage.replica("alpha").state, "hot.fencing.asking");
+  stage.registry = null;
+  const lost = stage.heldCas("alpha");
+  stage.answerCas("alpha", lost.record.writeId, { outcome: "unknown", reason: "timeout" });
+  stage.tick(polls);
+  t.is(judge(stage).outcome, "refused", "beta is silent");
+  stage.start("beta");
+  stage.tick(heard);
+  restore(stage);
+  stage.server("alpha").held.clear();
+  stage.tick(polls + heard);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  t.true(stage.record.epoch > 5);
+  stage.do("alpha", "2");
+  t.deepEqual(stage.replies(), ["1: ok at 1", "2: ok at 2"]);
+});
+
+test("the sole member that was stopped, and the registry lost: its disk is the right one still, by what it remembers (situation 54)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.server("alpha").disk.log = stage.replica("alpha").log.clone();
+  stage.stop("alpha");
+  stage.tick(10);
+  stage.do("beta", "2");
+  stage.stop("beta");
+  stage.tick(10);
+  stage.registry = null;
+  for (const name of ["alpha", "beta"]) stage.start(name);
+  stage.tick(heard);
+  t.deepEqual(stage.states(), ["refusing", "refusing"]);
+  t.is(standingsOf(stage)[1]?.record?.primary.server, "beta", "alpha knows an older one");
+  restore(stage);
+  stage.tick(polls + heard);
+  t.deepEqual(stage.states(), ["following.warm", "hot.normal"]);
+  t.is(stage.record.history, "h1");
+  stage.do("beta", "2");
+  t.deepEqual(stage.replies().slice(-1), ["2: ok at 2 again"]);
+});
+
+test("both died in memory and the registry is lost: the longest log goes on as a new history, as it would have (situations 23, 54)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.server("beta").disk.log = stage.replica("beta").log.clone();
+  for (const name of ["alpha", "beta"]) stage.kill(name);
+  stage.registry = null;
+  for (const name of ["alpha", "beta"]) stage.start(name);
+  stage.tick(heard);
+  restore(stage);
+  stage.tick(polls + heard);
+  t.is(stage.record.primary.server, "beta");
+  t.not(stage.record.history, "h1");
+});
+
+test("nothing is restored while a server is silent, or a name is used twice, or there is no need (situation 54)", (t) => {
+  const stage = Stage.normal();
+  t.like(judge(stage), { outcome: "unneeded" });
+  stage.registry = null;
+  stage.tick(polls);
+  const [alpha] = standingsOf(stage);
+  if (alpha === undefined) throw new Error("no alpha");
+  t.regex(judge(stage, { standings: [alpha], silent: ["beta"] }).says, /beta does not answer, and may have seen more/);
+  t.regex(judge(stage, { standings: [alpha, { ...alpha, incarnation: "x" }] }).says, /two servers named alpha answer/);
+  t.regex(judge(stage, { standings: [] }).says, /no server answers/);
+  t.regex(judge(stage, { standings: [{ ...alpha, epochSeen: 9 }] }).says, /knows the record of epoch 9/);
+});
+
+test("what a silent server may have is given up only where that is accepted: far above, and as a new history (situation 54)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.kill("alpha");
+  stage.registry = null;
+  stage.tick(polls);
+  t.is(judge(stage).outcome, "refused");
+  const record = restore(stage, { acceptsLoss: true });
+  t.true(record.epoch > 1_000);
+  t.is(record.history, "h9");
+  stage.tick(polls);
+  stage.start("beta");
+  stage.tick(polls);
+  t.is(stage.replica("beta").state, "hot.alone");
+  stage.start("alpha");
+  stage.tick(polls + heard);
+  t.is(stage.record.history, "h9");
+  t.is(stage.replica("beta").state.startsWith("hot"), true);
+  // One that is alone has everything: who is silent was not counted on.
+  const alone = new Stage();
+  alone.start("alpha");
+  alone.tick(polls);
+  alone.registry = null;
+  alone.tick(polls);
+  t.is(restore(alone, { acceptsLoss: true }).history, "h1");
+  alone.tick(polls);
+  t.is(alone.replica("alpha").state, "hot.alone");
+});
+
+test("a primary that did not see what was put back before goes on as the primary that the record names (rule 7, situation 54)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.unanswered.add("alpha");
+  stage.cuts.add("beta>alpha failsafe");
+  stage.registry = null;
+  stage.tick(polls);
+  const first = restore(stage);
+  stage.tick(1);
+  const { record: _told, revision: _revision, ...heartbeat } = stage.lastSent("beta", "heartbeat");
+  t.is(heartbeat.epochSeen, 3, "beta has not looked yet either");
+  stage.registry = { record: restoredAgain(first), revision: 1 };
+  stage.unanswered.clear();
+  stage.cuts.clear();
+  stage.take();
+  stage.tick(polls);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  t.false(
+    stage.take().some((line) => line.includes("asks for")),
+    "and asks for nothing",
+  );
+  stage.do("alpha", "2");
+  t.deepEqual(stage.replies(), ["1: ok at 1", "2: ok at 2"]);
+});
+
+/** By what a server that saw the first one says. */
+function restoredAgain(first: RegistryRecord): RegistryRecord {
+  const standing = {
+    ...standingOf(Stage.normal().replica("alpha")),
+    epochSeen: first.epoch,
+    record: first,
+    frozen: "gone",
+  };
+  const made = judge(new Stage(), { standings: [standing], silent: [], present: null, writeId: "restore.2" });
+  if (made.outcome !== "write") throw new Error(made.says);
+  return made.record;
+}
+
+test("a claim that was won unseen before the registry was lost is the claimer's when it is put back (rule 3, situation 54)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.server("beta").held.add("compareAndSet");
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.tick(2);
+  t.is(stage.replica("beta").state, "candidate.asking");
+  const won = stage.heldCas("beta");
+  stage.compareAndSet(won);
+  stage.answerCas("beta", won.record.writeId, { outcome: "unknown", reason: "timeout" });
+  // Somebody else saw it: that server says so when it is asked.
+  stage.server("beta").held.clear();
+  stage.registry = { record: restoredAgain(won.record), revision: 1 };
+  stage.tick(polls);
+  t.is(stage.replica("beta").state, "hot.alone");
+  stage.do("beta", "1");
+  t.deepEqual(stage.replies().slice(-1), ["1: ok at 1 again"]);
+});
+
+test("what is put back is not written under a revision that a server knows: a late question cannot land on it (situations 4, 54)", (t) => {
+  const stage = Stage.normal();
+  const revision = stage.registry?.revision ?? 0;
+  stage.registry = null;
+  stage.tick(polls);
+  const made = judge(stage);
+  t.true(made.outcome === "write" && made.taken.includes(revision));
+});
