@@ -4,7 +4,7 @@ import { Stage } from "../../actors/actor.ts";
 import { Troubles } from "../../actors/operator/troubles.ts";
 import type { ReplicationParts } from "../../actors/replication/parts.ts";
 import { SnapshotTransfer } from "../../actors/replication/snapshot-transfer.ts";
-import type { PeerMessage } from "../../machines/codec/message.ts";
+import { encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
 import { Limits } from "../../schemas/settings.ts";
 import { until } from "../helpers/until.ts";
 import { keptLog } from "../world/silent-log.ts";
@@ -71,4 +71,55 @@ test("a second question for a snapshot waits until the side directory of the fir
   t.deepEqual(asksFor(sent), ["s2 1"]);
   t.is(store.discarded, 1);
   t.deepEqual(errors, []);
+});
+
+test("7. a snapshot whose chunks the link does not take any more begins anew, in chunks that it takes", async (t) => {
+  const store = new MemoryStore();
+  const log = new TestLog();
+  const { checkpoint } = await freshAgent(store, log);
+  log.append([[put("k", "v".repeat(200_000))]]);
+  await checkpoint.flush({ committed: 1, retainFrom: 1 });
+  let frameBytes = 64 * 1024;
+  const sent: { session: string; number: number; bytes: number }[] = [];
+  const link = { maxFrameBytes: () => frameBytes };
+  const stage = new Stage(clock, { onTurnEnd: () => undefined, onError: (error) => void t.fail(error.message) });
+  const parts = {
+    settings: { limits: Limits.parse({}) },
+    world: { clock, log: keptLog(), main: { maxFrameBytes: () => 0 }, failsafe: link },
+    stage,
+    checkpoint,
+    flush: () => Promise.resolve(),
+    replica: () => ({ peers: { linkOf: () => "failsafe" } }),
+  };
+  const transfer = new SnapshotTransfer(parts as unknown as ReplicationParts, (_to, message, payload) => {
+    if (message.type !== "snapshotChunk") return;
+    const bytes = encodeMessage(message).length + (payload[0]?.length ?? 0);
+    sent.push({ session: message.session, number: message.number, bytes });
+  });
+  /** Asks until an answer comes, as a receiver does. */
+  const chunk = async (session: string, number: number) => {
+    const before = sent.length;
+    const ask = () =>
+      transfer.onMessage("beta", { type: "snapshotAck", session, number, done: false }, new Uint8Array(0));
+    await until(
+      () => {
+        ask();
+        return sent.length > before;
+      },
+      { withinMs: 2_000 },
+    );
+    return sent[before];
+  };
+  transfer.send("beta", "s1");
+  t.like(await chunk("s1", 1), { session: "s1", number: 1 });
+  t.true((sent[0]?.bytes ?? 0) > 32 * 1024);
+  frameBytes = 4 * 1024;
+  transfer.onMessage("beta", { type: "snapshotAck", session: "s1", number: 2, done: false }, new Uint8Array(0));
+  await until(() => transfer.progress === "none", { withinMs: 2_000 });
+  transfer.send("beta", "s2");
+  for (let number = 1; number <= 20; number += 1) t.like(await chunk("s2", number), { session: "s2", number });
+  t.true(
+    sent.every(({ session, bytes }) => session === "s1" || bytes <= frameBytes),
+    "none that does not fit",
+  );
 });
