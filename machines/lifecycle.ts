@@ -41,6 +41,7 @@ export type LifecycleEvent =
   | { type: "backup.returned" }
   | { type: "joiner.ready" }
   | { type: "base.due" }
+  | { type: "pause.due" }
   | { type: "switch.requested" }
   | { type: "switch.failed" }
   | { type: "leave.unanswered" }
@@ -57,6 +58,7 @@ export type LifecycleAction =
   | "proposeRemoval"
   | "proposeAddition"
   | "proposeBase"
+  | "proposePause"
   | "leave"
   | "follow"
   | "unfollow"
@@ -107,6 +109,7 @@ export const lifecycleMachine = setup({
     proposeRemoval: say,
     proposeAddition: say,
     proposeBase: say,
+    proposePause: say,
     leave: say,
     follow: say,
     unfollow: say,
@@ -236,6 +239,7 @@ export const lifecycleMachine = setup({
             "backup.lost.others": "removing",
             "joiner.ready": "adding",
             "switch.requested": "switching",
+            "pause.due": "pausing",
           },
         },
         adding: { tags: ["asking"], entry: "proposeAddition", on: { "cas.won.normal": "normal", ...voids } },
@@ -259,11 +263,24 @@ export const lifecycleMachine = setup({
             },
           },
         },
-        alone: { on: { "joiner.ready": "adding", "base.due": "rebasing", "exit.allowed": "#server.stopped" } },
+        alone: {
+          on: {
+            "joiner.ready": "adding",
+            "base.due": "rebasing",
+            "pause.due": "pausing",
+            "exit.allowed": "#server.stopped",
+          },
+        },
         rebasing: {
           tags: ["asking"],
           entry: "proposeBase",
           on: { "cas.won.alone": "alone", "cas.void.alone": "alone" },
+        },
+        /** The same configuration, with an operator's word about the intake. */
+        pausing: {
+          tags: ["asking"],
+          entry: "proposePause",
+          on: { "cas.won.alone": "alone", "cas.won.normal": "normal", ...voids },
         },
         switching: {
           tags: ["held"],

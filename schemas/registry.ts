@@ -36,5 +36,7 @@ export const RegistryRecord = z.object({
   left: z.array(z.string()).optional(),
   /** An operator put this record back where the registry had lost it: the epoch of the one whose configuration it has. */
   restoredFrom: z.number().int().nonnegative().optional(),
+  /** An operator paused the intake: since when (wall clock of the primary then, ms since 1970), and for how long; no `forMs`: until it is resumed. */
+  pause: z.object({ sinceMs: z.number(), forMs: z.number().positive().optional() }).optional(),
 });
 export type RegistryRecord = z.infer<typeof RegistryRecord>;

@@ -104,10 +104,12 @@ export type ControlVerb = (typeof controlVerbs)[number];
 
 /**
  * What a command says beside its verb. `incarnation`: the one that is meant, as its asker saw it; `recover` names it always, and
- * any command where two servers have one name. `despite`: copies, as `recover` names them, that are newer and set aside.
+ * any command where two servers have one name. `forMs`: how long a `pause` lasts. `despite`: copies, as `recover` names them, that are newer and set aside.
  */
 export const ControlRequest = z.object({
   incarnation: z.string().optional(),
+  /** `pause`: it ends by itself after so long. */
+  forMs: z.number().int().positive().optional(),
   despite: z.array(z.string()).default([]),
 });
 export type ControlRequest = z.infer<typeof ControlRequest>;

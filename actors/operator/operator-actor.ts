@@ -207,7 +207,7 @@ export class OperatorActor {
     else answer({ ok: false, message: notMeant });
   }
 
-  #obey(verb: ControlVerb, { despite }: ControlRequest, answer: (reply: ControlReply) => void): void {
+  #obey(verb: ControlVerb, { despite, forMs }: ControlRequest, answer: (reply: ControlReply) => void): void {
     const { world, stage, flush } = this.#parts;
     const replica = this.#parts.replica();
     const nowMs = world.clock.nowMs();
@@ -224,7 +224,9 @@ export class OperatorActor {
         return;
       case "pause":
       case "resume":
-        answer(told(replica.onPause(verb === "pause"), verb === "pause" ? "intake is paused" : "intake goes on"));
+        answer(
+          told(replica.onPause(verb === "pause", forMs), verb === "pause" ? "intake is paused" : "intake goes on"),
+        );
         return;
       case "flush":
         stage.watch(flush(), () => answer({ ok: true, message: "everything committed is on the disk" }));

@@ -17,6 +17,7 @@ import { CommandError, type CommandWorld, type CommonOptions, serviceCommand, wh
 interface ControlFlags extends CommonOptions {
   server?: string;
   timeout: number;
+  for?: number;
 }
 
 /** `recover` is force, and a command of its own (recover.ts). */
@@ -38,8 +39,24 @@ interface Meant {
   readonly incarnation?: string;
 }
 
+const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** "90s", "10m", "2h": in ms. */
+function lasting(text: string): number {
+  const [, number = "", unit = ""] = /^(\d+)(ms|s|m|h)$/.exec(text) ?? [];
+  const forMs = Number(number) * (unitsMs[unit] ?? 0);
+  if (forMs <= 0 || !Number.isSafeInteger(forMs))
+    throw new CommandError(`--for ${text}: give a time like 90s, 10m or 2h`);
+  return forMs;
+}
+
 export function controlCommand(world: CommandWorld, verb: MildVerb): Command {
-  return serviceCommand(world, verb, summaries[verb], [`twinlog ${verb}`, `twinlog ${verb} --server alpha`])
+  const examples = [`twinlog ${verb}`, `twinlog ${verb} --server alpha`];
+  if (verb === "pause") examples.push("twinlog pause --for 10m");
+  const command = serviceCommand(world, verb, summaries[verb], examples);
+  if (verb === "pause")
+    command.option("--for <time>", "until then, and not until it is resumed: 90s, 10m, 2h", lasting);
+  return command
     .option("--server <name>", verb === "flush" ? "this server only" : "this server, not whichever is primary")
     .option("--timeout <ms>", "how long to wait for the answer", wholeNumber("--timeout", 1), 15_000)
     .action(async (flags: ControlFlags) => {
@@ -51,7 +68,8 @@ export function controlCommand(world: CommandWorld, verb: MildVerb): Command {
           server === undefined
             ? chosen(verb, await gatherStatus(bus, clock, service, gatherMs, world.stopped), nats)
             : [named(server, await askStandings(bus, clock, service, [server]))];
-        for (const { name, ...body } of servers) {
+        for (const { name, ...meant } of servers) {
+          const body = flags.for === undefined ? meant : { ...meant, forMs: flags.for };
           const hot = verb === "switch" ? whenHot(bus, clock, service, verb, name) : undefined;
           try {
             await world.out(`${name}: ${await sendControl(bus, clock, { service, name, verb, timeout }, body)}\n`);

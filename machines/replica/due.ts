@@ -9,6 +9,7 @@ import type { Following } from "./following.ts";
 import { heirOf, heirsOf } from "./handover.ts";
 import { type Leaving, type LeavingView, mustStopAlone } from "./leaving.ts";
 import { holdsEverything, type MirrorView } from "./mirroring.ts";
+import type { Pausing } from "./pausing.ts";
 import { canTakeOver, type Peer } from "./peers.ts";
 import type { Due, HeirNeeds, Plans } from "./plans.ts";
 
@@ -18,6 +19,8 @@ export interface DueView extends LeavingView, MirrorView {
   readonly follower: { readonly following: Following | null };
   readonly bus: { readonly connected: boolean; readonly lostMs: number };
   readonly plans: Plans;
+  readonly pausing: Pausing;
+  readonly wallMs: number;
   readonly serving: { readonly hotSinceMs: number };
 }
 
@@ -31,7 +34,13 @@ export function whatIsDue(view: DueView): Due | null {
   if (view.state === "receiving") return unsettledHandover(view);
   const { record, open, frozen } = view.membership;
   if (record === null || open !== null || frozen !== "") return null;
-  return leavesAlone(record, view) ?? changeOfOthers(record, view) ?? newMember(view) ?? newBase(record, view);
+  return (
+    leavesAlone(record, view) ??
+    changeOfOthers(record, view) ??
+    newMember(view) ??
+    newPause(view) ??
+    newBase(record, view)
+  );
 }
 
 function changeOfOthers(record: RegistryRecord, view: DueView): Due | null {
@@ -212,6 +221,12 @@ export function isAskedInVain({ state, plans, peers, rules }: DueView): boolean 
   const joiner = plans.takingIn;
   if (state !== "hot.adding" || joiner === null) return false;
   return rules.isInVain(peers.isLost(joiner) || peers.get(joiner.server)?.leaving === joiner.incarnation);
+}
+
+function newPause(view: DueView): Due | null {
+  if (view.stopping || (view.state !== "hot.alone" && view.state !== "hot.normal")) return null;
+  const why = view.pausing.why(view);
+  return why === null ? null : { event: "pause.due", why };
 }
 
 function newBase(record: RegistryRecord, view: DueView): Due | null {

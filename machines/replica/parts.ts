@@ -16,6 +16,7 @@ import { Membership } from "./membership.ts";
 import { Namesakes } from "./namesakes.ts";
 import type { Outbox } from "./outbox.ts";
 import { OwnLog } from "./own-log.ts";
+import { Pausing } from "./pausing.ts";
 import { Peers } from "./peers.ts";
 import { Plans } from "./plans.ts";
 import { shippedRules } from "./rules.ts";
@@ -39,6 +40,7 @@ export abstract class Parts {
   readonly namesakes: Namesakes;
   readonly consultation: Consultation;
   readonly plans: Plans;
+  readonly pausing: Pausing;
   readonly deaths: ToldDeaths;
   readonly invariants: Invariants;
   readonly heartbeats: Heartbeats;
@@ -61,6 +63,7 @@ export abstract class Parts {
       this.namesakes = start.namesakes.clone();
       this.consultation = start.consultation.clone();
       this.plans = start.plans.clone();
+      this.pausing = start.pausing.clone();
       this.deaths = start.deaths.clone();
       this.invariants = start.invariants.clone();
       this.heartbeats = start.heartbeats.clone();
@@ -85,6 +88,7 @@ export abstract class Parts {
     this.namesakes = new Namesakes();
     this.consultation = new Consultation();
     this.plans = new Plans();
+    this.pausing = new Pausing();
     this.deaths = new ToldDeaths();
     this.invariants = new Invariants();
     this.heartbeats = new Heartbeats();

@@ -4,12 +4,13 @@
  */
 import type { Member, Position, RegistryRecord } from "../../schemas/registry.ts";
 import type { LifecycleAction } from "../lifecycle.ts";
+import type { Pausing, PausingView } from "./pausing.ts";
 import type { Plans } from "./plans.ts";
-import type { ReplicaView } from "./view.ts";
 
 export type Proposal = Extract<LifecycleAction, `propose${string}`>;
 
-export interface ProposalView extends ReplicaView {
+export interface ProposalView extends PausingView {
+  readonly pausing: Pausing;
   readonly plans: Plans;
   readonly consultation: { readonly isForced: boolean };
   newId(kind: string): string;
@@ -38,6 +39,8 @@ export function proposed(proposal: Proposal, view: ProposalView): Partial<Regist
       const stay = (record?.inSync ?? []).filter((member) => member.server !== joiner.server);
       return { inSync: [...stay, joiner], mode: "normal", durability: "memory" };
     }
+    case "proposePause":
+      return { pause: view.pausing.current(view) ?? undefined };
     case "proposeBase":
       return { base: { sequence: own.synced, hash: own.log.hashAt(own.synced) ?? own.position.hash } };
   }

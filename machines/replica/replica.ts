@@ -143,6 +143,7 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
       case "proposeRemoval":
       case "proposeAddition":
       case "proposeBase":
+      case "proposePause":
         if (action === "proposeBase") this.plans.baseMs = this.nowMs;
         if (action === "proposeRemoval" || action === "proposeTakeover")
           this.peers.noteRemovals(this.plans.leavingOut, action === "proposeTakeover", this.nowMs);
@@ -188,6 +189,7 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
 
   #becomeCold(): void {
     this.log.close();
+    this.pausing.onCold();
     this.intake.clear();
     this.commitment.clear();
     for (const peer of this.peers) stepMirror(peer, { type: "session.ended" });
@@ -411,6 +413,11 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     this.#consult();
   }
 
+  /** Whether requests are taken, as far as operators have a say. */
+  #judgePause(): void {
+    this.intake.isPaused = this.hot && this.pausing.current(this) !== null;
+  }
+
   onCasAnswer(writeId: string, answer: CasAnswer, nowMs: number): void {
     this.#at(nowMs);
     this.#onSettlement(this.membership.onCasAnswer(writeId, answer));
@@ -422,12 +429,14 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     if (settlement === null || record === null) return;
     this.consultation.onSettled();
     this.plans.epochSinceMs = this.nowMs;
+    this.pausing.onRecord(record, this.nowMs);
     this.consultation.onRecord(this.heartbeats.beat);
     this.#judgeAlone();
     for (const peer of this.peers) noteMembership(peer, this);
     for (const { event, why } of meaningOf(settlement, record, this.follower.following, this))
       this.lifecycle.dispatch(event, why);
     this.follower.owesConfirm();
+    this.#judgePause();
     if (this.hot) this.heartbeats.send(this);
   }
 
@@ -457,6 +466,7 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     this.heartbeats.send(this);
     if (this.hot && this.rules.mayCommit(this.fenced)) for (const peer of this.peers) keepUp(peer, nowMs, this);
     this.follower.onTick(this);
+    this.#judgePause();
     this.#consult();
     this.#leave();
     this.#look();
@@ -504,9 +514,13 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
   }
 
   /** Null when it is done; else why not. */
-  onPause(paused: boolean): string | null {
+  onPause(paused: boolean, forMs?: number): string | null {
     const refusal = whyNotPrimary(this);
-    if (refusal === null) this.intake.isPaused = paused;
+    if (refusal !== null) return refusal;
+    const until = forMs === undefined ? {} : { forMs };
+    this.pausing.want(paused ? { sinceMs: this.wallMs, ...until } : null);
+    this.#judgePause();
+    this.#mustLook = true;
     return refusal;
   }
 

@@ -8,6 +8,7 @@ import type { ServiceClock } from "./clocks.ts";
 import { initialEpoch } from "./initial-record.ts";
 import { roomTo } from "./mirroring.ts";
 import { type NamedView, namesakeOf } from "./namesakes.ts";
+import type { Pausing } from "./pausing.ts";
 import { canTakeOver, type LinkName } from "./peers.ts";
 import { duration } from "./stamp-refusals.ts";
 
@@ -16,6 +17,7 @@ export interface TroubledView extends NamedView {
   readonly role: "primary" | "backup" | "none";
   readonly waitingFor: string;
   readonly intake: { readonly isPaused: boolean; stampTrouble(nowMs: number): string | null };
+  readonly pausing: Pausing;
   readonly clocks: ServiceClock;
   readonly wallMs: number;
   /** Which life of its disk this is, from 1. */
@@ -40,7 +42,7 @@ export function troublesOf(view: TroubledView): ReplicaTroubles {
     ["registry.silent", whyNoRegistry(view)],
     ["registry.refuses", whyRegistryRefuses(view)],
     ["registry.frozen", view.membership.frozen || null],
-    ["intake.paused", view.hot && view.intake.isPaused ? "an operator paused the intake: `twinlog resume`" : null],
+    ["intake.paused", whyPaused(view)],
     ["clock.apart", whyClockIsApart(view)],
     ["stamps.refused", view.hot ? view.intake.stampTrouble(view.nowMs) : null],
   ];
@@ -127,6 +129,15 @@ function whyNoRegistry({ membership, bus, limits, nowMs }: TroubledView): string
   const { silentSinceMs, silentWhy } = membership;
   if (silentSinceMs === null || !bus.connected || nowMs - silentSinceMs <= limits.registryTimeoutMs) return null;
   return `the registry does not answer: ${silentWhy}`;
+}
+
+function whyPaused(view: TroubledView): string | null {
+  const pause = view.hot && view.intake.isPaused ? view.pausing.current(view) : null;
+  if (pause === null) return null;
+  const { sinceMs, forMs } = pause;
+  const until = forMs === undefined ? "" : ` for ${duration(Math.max(0, sinceMs + forMs - view.wallMs))} more`;
+  const unwritten = view.pausing.why(view) === null ? "" : "; the registry does not have that yet";
+  return `an operator paused the intake${until}: \`twinlog resume\`${unwritten}`;
 }
 
 /** What is asked of it is asked again and again; meanwhile the mode stays as it is. */

@@ -182,6 +182,7 @@ const given: Record<string, readonly string[]> = {
     "fence",
     "switchWhy",
     "switchSinceMs",
+    "takenMs",
     "switchNeeds",
     "heir",
     "refused",
