@@ -4,7 +4,7 @@ import { scenesToKeep, seedsToKeep } from "./seeds.ts";
 import { runShipped } from "./shipped.ts";
 
 for (const { seed, once } of seedsToKeep) {
-  test(`seed ${seed} shows no violation (once: ${once})`, async (t) => {
+  test.serial(`seed ${seed} shows no violation (once: ${once})`, async (t) => {
     t.timeout(120_000);
     const report = await runShipped(seed, { faults: undefined, mutation: undefined });
     t.deepEqual(report.violations, [], report.story);
@@ -13,7 +13,7 @@ for (const { seed, once } of seedsToKeep) {
 }
 
 for (const { fault, seeds, once } of scenesToKeep)
-  test(`${fault} shows no violation (once: ${once})`, async (t) => {
+  test.serial(`${fault} shows no violation (once: ${once})`, async (t) => {
     t.timeout(120_000);
     for (const seed of seeds) {
       const report = await runShipped(seed, { faults: [fault], mutation: undefined });
