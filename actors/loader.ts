@@ -36,7 +36,7 @@ export interface LoaderParts {
 /** Collects one reading of the store. */
 class Reading implements RecoveryVisitor {
   readonly state: ApplicationState;
-  requests = new RequestTable({ through: 0, resultNumber: 0 });
+  requests: RequestTable;
   log = new MemoryLog();
   epochEnds: EpochEnd[] = [];
   #meta: CheckpointMeta | null = null;
@@ -53,6 +53,7 @@ class Reading implements RecoveryVisitor {
     this.state = state;
     this.isAsFlushed = parts.rules.isAsFlushed;
     this.#parts = parts;
+    this.requests = new RequestTable({ through: 0, resultNumber: 0, rememberClients: parts.rememberClients });
   }
 
   onMeta(meta: CheckpointMeta): void {

@@ -59,7 +59,7 @@ function parseSomething(application: Application, { service, limits }: Settings)
 function makeReplica({ service, server, servers, limits, confirm, afterTotalLoss }: Settings, schema: string): Replica {
   const names = servers.map(({ name }) => name);
   const self = { server, incarnation: client };
-  const requests = new RequestTable({ through: 0, resultNumber: 0 });
+  const requests = new RequestTable({ through: 0, resultNumber: 0, rememberClients: limits.rememberClients });
   const registry = { epochSeen: 0, memberEpoch: 0, syncedEpoch: 0, record: null };
   const recovered = {
     life: 1,

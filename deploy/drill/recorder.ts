@@ -45,6 +45,7 @@ interface SentEnvelope {
   id: string;
   body: unknown;
   after?: string;
+  issuedAt?: number;
 }
 
 /** Nobody listens: this copy certainly reached no server. */
@@ -114,7 +115,7 @@ export class RecordingBus implements Bus {
   }
 
   #onSent(data: Uint8Array, reply: string, isRequest: boolean): void {
-    const { client, id, body, after } = JSON.parse(Buffer.from(data).toString()) as SentEnvelope;
+    const { client, id, body, after, issuedAt } = JSON.parse(Buffer.from(data).toString()) as SentEnvelope;
     if (!isRequest) {
       this.#sent.set(reply, { client, id, copy: 0 });
       this.#recorder.record({ type: "query", client, id, body });
@@ -124,7 +125,9 @@ export class RecordingBus implements Bus {
     const copy = (this.#recorder.copies.get(key) ?? 0) + 1;
     this.#recorder.copies.set(key, copy);
     this.#sent.set(reply, { client, id, copy });
-    this.#recorder.record({ type: "invoke", client, id, copy, body, ...(after === undefined ? {} : { after }) });
+    const order = after === undefined ? {} : { after };
+    const stamp = issuedAt === undefined ? {} : { issuedAt };
+    this.#recorder.record({ type: "invoke", client, id, copy, body, ...order, ...stamp });
   }
 
   /** Null: a piece that is not the last. */

@@ -8,6 +8,7 @@ import { checkQueries, checkReplay } from "./replay.ts";
 import { checkOrder, checkRequests, parseReply, type RequestStory, readRequests, storyKey } from "./requests.ts";
 import { checkResults } from "./results.ts";
 import { checkServers } from "./servers.ts";
+import { checkStamps, type StampFacts } from "./stamps.ts";
 
 export interface CheckOptions {
   /** A fresh one for each check; without it, replies are not compared with a model. */
@@ -20,6 +21,8 @@ export interface CheckOptions {
   readonly isSparse?: boolean;
   /** Integrators have asked for all that they missed. */
   readonly resultsAreComplete: boolean;
+  /** Without it, stamps are not judged. */
+  readonly stamps?: StampFacts | undefined;
 }
 
 export interface CheckReport {
@@ -46,6 +49,7 @@ export function checkHistory(events: readonly HistoryEvent[], options: CheckOpti
     ...logs.violations,
     ...fromReplies,
     ...(hasLog ? checkRequests(stories, logs, isNewHistory && options.mayBeginHistory) : []),
+    ...(hasLog && options.stamps !== undefined ? checkStamps(events, stories, logs, options.stamps) : []),
     ...checkServers(events),
     ...checkResults(events, logs, { complete: options.resultsAreComplete }),
   ];

@@ -41,6 +41,7 @@ export interface InvokeEvent extends At {
   readonly copy: number;
   readonly body: unknown;
   readonly after?: string;
+  readonly issuedAt?: number;
 }
 
 /** An answer to one copy: the reply's bytes as they came. */

@@ -65,19 +65,23 @@ export class RequestTable {
   #expected: { readonly sequence: number; readonly through: number }[] = [];
   readonly #reader = new RecordReader(new Uint8Array(0));
 
+  /** `rememberClients`: how many clients have a floor of their own, the same from a disk's first record on. */
   constructor(
-    start: { through: number; resultNumber: number; floors?: SavedFloors; rememberClients?: number },
-    done: DuplicateTable = new DuplicateTable(new ClientFloors(start.floors, start.rememberClients)),
+    start: { through: number; resultNumber: number } & (
+      | { done: DuplicateTable }
+      | { floors?: SavedFloors; rememberClients: number }
+    ),
   ) {
-    this.done = done;
+    this.done =
+      "done" in start ? start.done : new DuplicateTable(new ClientFloors(start.floors, start.rememberClients));
     this.#begun = new Map();
     this.#resultNumber = start.resultNumber;
     this.#through = start.through;
   }
 
   clone(): RequestTable {
-    const start = { through: this.#through, resultNumber: this.#resultNumber };
-    const copy = new RequestTable(start, this.done.clone());
+    const [through, resultNumber] = [this.#through, this.#resultNumber];
+    const copy = new RequestTable({ through, resultNumber, done: this.done.clone() });
     copy.#begun = new Map(this.#begun);
     copy.#historyStart = this.#historyStart;
     copy.#forgetThrough = this.#forgetThrough;

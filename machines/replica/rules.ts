@@ -225,6 +225,8 @@ export const shippedRules = {
   forgetsThrough: (carried: number, _sequence: number): number => carried,
   /** Rule 12: fewer clients' stamps run ahead of the clock than floors are kept when the others are dropped. */
   maxAhead: (rememberClients: number): number => Math.floor(rememberClients / 2),
+  /** Rule 12: the future begins after the latest clock that the primary has heard of, not after its own. */
+  futureAfter: (latestMs: number, _ownMs: number): number => latestMs,
   isFromFuture: (issuedAtMs: number | undefined, latestMs: number): boolean =>
     issuedAtMs !== undefined && issuedAtMs > latestMs,
   isExpired: (issuedAtMs: number | undefined, floorMs: number): boolean =>

@@ -113,6 +113,6 @@ export class Stamps {
   }
 }
 
-function latest(wallMs: number, { clocks, nowMs }: StampView): number {
-  return clocks.latestMs(nowMs, wallMs);
+function latest(wallMs: number, { clocks, nowMs, rules }: StampView): number {
+  return rules.futureAfter(clocks.latestMs(nowMs, wallMs), wallMs);
 }

@@ -105,6 +105,10 @@ export class Stage {
     return stage;
   }
 
+  get #rememberClients(): number {
+    return (this.#options.replica?.limits ?? limits).rememberClients;
+  }
+
   /** A server's wall clock. */
   wallOf(name: string): number {
     return this.wallMs + (this.wallOffsets.get(name) ?? 0);
@@ -160,7 +164,7 @@ export class Stage {
       memberEpoch,
       syncedEpoch,
       log: disk.log.clone(),
-      requests: new RequestTable({ through: flushed, resultNumber: 0 }),
+      requests: new RequestTable({ through: flushed, resultNumber: 0, rememberClients: this.#rememberClients }),
       committed,
       published: 0,
       oldestOnDisk: 1,
@@ -343,7 +347,10 @@ export class Stage {
         return;
       case "reload":
         this.#tell(`${name} reloads`);
-        replica.onReloaded(new RequestTable({ through: 0, resultNumber: 0 }), this.nowMs);
+        replica.onReloaded(
+          new RequestTable({ through: 0, resultNumber: 0, rememberClients: this.#rememberClients }),
+          this.nowMs,
+        );
         return;
       case "truncate":
         this.#tell(`${name} truncates to ${entry.after}`);

@@ -243,7 +243,7 @@ test("a state built again has all that it lacks in memory, also when a flush end
   const { committed } = alpha.up;
   t.true(committed > 0);
   // The flush was under way when the disk was read for the new state, and ends before that has applied the rest.
-  alpha.up.onReloaded(new RequestTable({ through: 0, resultNumber: 0 }), stage.nowMs);
+  alpha.up.onReloaded(new RequestTable({ through: 0, resultNumber: 0, rememberClients: 9 }), stage.nowMs);
   alpha.up.onFlushed(committed, 1);
   alpha.up.onPublished(committed);
   t.deepEqual(alpha.up.outbox.at(-1), { type: "apply", through: committed });

@@ -286,5 +286,5 @@ function speaker({ self, epoch, log }: Replica): Speaker {
 }
 
 function emptyTable(): RequestTable {
-  return new RequestTable({ through: 0, resultNumber: 0 });
+  return new RequestTable({ through: 0, resultNumber: 0, rememberClients: 9 });
 }

@@ -24,6 +24,8 @@ export interface FaultContext {
   readonly operator: Operator;
   readonly registryOperator: RegistryOperator;
   readonly integrator: SimProcess;
+  /** Names of the clients' hosts. */
+  readonly clients: readonly string[];
   /** A client sends so many requests at once. */
   readonly burst: (requests: number) => void;
   /** Of this occurrence alone: leaving another one out changes nothing here. */

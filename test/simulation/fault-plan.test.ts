@@ -29,6 +29,7 @@ function planFor(options: { only?: readonly number[]; forMs?: number; kinds?: re
     registryOperator: new RegistryOperator(sim, cluster, moments, shippedRules),
     burst: () => {},
     integrator: sim.startProcess("integrator"),
+    clients: [],
     rng: sim.rng.stream("faults"),
     faultClass: "within",
     suspicionMs: 200,

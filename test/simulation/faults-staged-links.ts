@@ -277,6 +277,20 @@ function futureClient(context: FaultContext): void {
   });
 }
 
+/** The primary's clock is a day slow for a while; it has heard of one that is not (rule 12, situation 43). */
+function slowPrimary(context: FaultContext): void {
+  const { sim } = context;
+  const now = roles(context, 2_000);
+  if (now === null) return;
+  const { wall } = sim.host(now.primary);
+  sim.tell(now.primary, "its clock is a day behind for a while");
+  context.moments.count("wall clock jumped");
+  wall.offsetMs = -86_400_000;
+  later(context, 1_500, () => {
+    wall.offsetMs = 0;
+  });
+}
+
 /** The main link breaks for long and NATS lives: the pair goes on over that, and nobody is dropped (rule 9). */
 function loseMain(context: FaultContext): void {
   const { sim, cluster, suspicionMs } = context;
@@ -359,4 +373,5 @@ export const linkScenes: readonly FaultKind[] = [
   staged("switchWhileFull", 400, switchWhileFull),
   staged("switchUnderLoad", 400, switchUnderLoad),
   staged("futureClient", 500, futureClient),
+  staged("slowPrimary", 500, slowPrimary),
 ];

@@ -218,6 +218,17 @@ function jumpClock(context: FaultContext): void {
   context.sim.tell(name, `its wall clock jumps to ${(wall.offsetMs / 3_600_000).toFixed(1)} hours off`);
 }
 
+/** A client's clock is off from now on, by hours or by little, or right again; its monotonic clock knows nothing of it. */
+function jumpClients({ sim, rng, moments, clients }: FaultContext): void {
+  const dayMs = 86_400_000;
+  const name = rng.pick(clients);
+  const offsets = [0, rng.between(-dayMs, dayMs), rng.between(-600_000, 600_000), rng.between(-20_000, 20_000)];
+  const offsetMs = rng.pick(offsets);
+  moments.count("client's clock jumped");
+  sim.host(name).wall.offsetMs = offsetMs;
+  sim.tell(name, `its wall clock jumps to ${(offsetMs / 1_000).toFixed(1)} s off`);
+}
+
 function rollBackRegistry({ sim, rng, moments }: FaultContext): void {
   const steps = rng.int(1, 2);
   if (sim.registry.versions.length <= steps) return;
@@ -275,6 +286,7 @@ export const faultKinds: readonly FaultKind[] = [
   { name: "saveCopies", class: "within", meanGapMs: 2_000, run: saveCopies },
   { name: "startTwice", class: "within", meanGapMs: 5_000, run: startTwice },
   { name: "jumpClock", class: "within", meanGapMs: 5_000, run: jumpClock },
+  { name: "jumpClients", class: "within", meanGapMs: 1_000, run: jumpClients },
   { name: "rollBackRegistry", class: "registry", meanGapMs: 3_000, run: rollBackRegistry },
   { name: "deleteRegistry", class: "registry", meanGapMs: 20_000, run: deleteRegistry },
   { name: "createAgain", class: "registry", meanGapMs: 12_000, run: createAgain },

@@ -45,6 +45,7 @@ export const momentNames = [
   "reply or status forbidden",
   "subscription forbidden",
   "wall clock jumped",
+  "client's clock jumped",
   "NATS split in two",
   "stale registry read",
   "integrator slow",

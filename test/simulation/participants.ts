@@ -18,6 +18,8 @@ import type { Workload } from "./workloads.ts";
 export class Participants {
   /** Those who have not gone away. */
   readonly clients: (RawClient | LibraryClient)[] = [];
+  /** Of all, with those that went away. */
+  readonly names: string[] = [];
   readonly integrator: Integrator;
   readonly integratorProcess: SimProcess;
   readonly operator: Operator;
@@ -74,6 +76,7 @@ export class Participants {
       };
       const client = number % 2 === 0 ? new LibraryClient(options) : new RawClient(options);
       this.clients.push(client);
+      this.names.push(name);
       world.process.later(0, "start", () => {
         client.start().catch((error: unknown) => world.process.onError(error));
       });

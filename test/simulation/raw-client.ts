@@ -38,7 +38,8 @@ interface Request {
   readonly body: unknown;
   /** The one that must run first; not named any more once it has its last answer, as the library does. */
   readonly after: Request | undefined;
-  readonly issuedAt: number;
+  /** Without, it is promised only for as long as it is remembered. */
+  readonly issuedAt: number | undefined;
   copies: number;
   sentAtMs: number;
   isAnswered: boolean;
@@ -100,7 +101,8 @@ export class RawClient {
 
   /** One more request, whatever the limits say, that no server has a reason to refuse: to see that the system serves. */
   ask(): void {
-    this.#make(0);
+    // Its clock may have been fast: what it stamped then is its own floor.
+    this.#make(0, false);
   }
 
   /** Not on top of one that is still unanswered: each of its requests is sent again and again. */
@@ -129,7 +131,7 @@ export class RawClient {
     });
   }
 
-  #make(largeChance: number): void {
+  #make(largeChance: number, isStamped = true): void {
     const { rng, style, workload, clock, name } = this.#options;
     this.#made += 1;
     const id = `${name}-${this.#made}`;
@@ -137,7 +139,7 @@ export class RawClient {
       id,
       body: rng.chance(largeChance) ? workload.largeBody(style.largeBytes) : workload.body(rng, id),
       after: style.ordered ? this.#previous : undefined,
-      issuedAt: clock.wallMs(),
+      issuedAt: isStamped && style.stamps ? clock.wallMs() : undefined,
       copies: 0,
       sentAtMs: 0,
       isAnswered: false,
@@ -149,7 +151,7 @@ export class RawClient {
   }
 
   #send(request: Request, body: unknown): void {
-    const { service, name, bus, clock, workload, style } = this.#options;
+    const { service, name, bus, clock, workload } = this.#options;
     request.copies += 1;
     this.#replies += 1;
     const reply = `_INBOX.${name}.${this.#replies}`;
@@ -159,7 +161,7 @@ export class RawClient {
       id: request.id,
       body: body ?? null,
       ...(request.after === undefined || request.after.isAnswered ? {} : { after: request.after.id }),
-      ...(style.stamps ? { issuedAt: request.issuedAt } : {}),
+      ...(request.issuedAt === undefined ? {} : { issuedAt: request.issuedAt }),
       ...(request.copies > 1 ? { resend: true } : {}),
     };
     request.sentAtMs = clock.nowMs();
@@ -199,7 +201,7 @@ export class RawClient {
   #afterAnswer(request: Request): void {
     const { clock, rng, style, workload } = this.#options;
     // Without stamps a copy may come after the reply was forgotten, and then nothing is promised.
-    const waitMs = style.stamps ? rng.between(0, lateByMs) : rng.between(0, 50);
+    const waitMs = request.issuedAt !== undefined ? rng.between(0, lateByMs) : rng.between(0, 50);
     if (rng.chance(style.lateChance)) clock.after(waitMs, () => this.#send(request, request.body));
     if (rng.chance(style.reuseChance))
       clock.after(rng.between(0, 100), () => this.#send(request, workload.otherBody(request.body)));

@@ -95,5 +95,7 @@ function limitsOf(rng: Rng, { suspicionMs }: SeedPlan): Partial<Limits> {
     handlerMs: rng.pick([5_000, 300]),
     ...(hasSmallBatches ? { maxBatchBytes: 8 * KiB } : {}),
     registryLostMs: rng.pick([15_000, 15_000, 2_000]),
+    // Fewer floors than clients: the common one is lifted.
+    ...(rng.stream("clients").chance(1 / 3) ? { rememberClients: 2, skewMs: 0 } : {}),
   };
 }

@@ -9,6 +9,7 @@ import { Recorder } from "../../deploy/drill/recorder.ts";
 import { type CheckReport, checkHistory } from "../../machines/checker/check.ts";
 import { readCommittedLogs } from "../../machines/checker/committed-log.ts";
 import type { Violation } from "../../machines/checker/history.ts";
+import type { StampFacts } from "../../machines/checker/stamps.ts";
 import type { Rules } from "../../machines/replica/rules.ts";
 import { Limits } from "../../schemas/settings.ts";
 import { Announcements } from "./announcements.ts";
@@ -24,6 +25,7 @@ import { requestStory } from "./request-story.ts";
 import type { Rng } from "./rng.ts";
 import { incarnationOf, type StartServer } from "./running-server.ts";
 import { planOf, type SeedPlan } from "./seed-plan.ts";
+import { wallOriginMs } from "./sim-clock.ts";
 import { lanProfile } from "./sim-network.ts";
 import { SimWorld } from "./sim-world.ts";
 import { type StoryLine, shortStory } from "./story.ts";
@@ -175,6 +177,7 @@ class SeedRun {
       registryOperator: new RegistryOperator(this.#sim, this.#cluster, this.#moments, this.#rules),
       burst: (requests) => others.burst(requests),
       integrator: others.integratorProcess,
+      clients: others.names,
       rng: this.#sim.rng.stream("faults"),
       faultClass,
       suspicionMs,
@@ -311,6 +314,7 @@ class SeedRun {
       makeModel: this.#workload.makeModel,
       mayBeginHistory: !isWithin && this.#plan.afterTotalLoss === "longest",
       mustRecover: this.#mustRecover,
+      stamps: this.#stampFacts(),
       resultsAreComplete: isWithin && this.#others?.integrator.forgotten === 0,
     });
     this.#moments.count("duplicate answered", check.duplicates);
@@ -335,6 +339,15 @@ class SeedRun {
       lines,
       history: violations.length > 0 ? this.#recorder.lines() : "",
     };
+  }
+
+  #stampFacts(): StampFacts {
+    const { rememberClients, skewMs, maxFutureMs } = Limits.parse(this.#plan.limits);
+    const serversAreRight = !this.#moments.counts.has("wall clock jumped");
+    // The primary began with a clock that was right, and has heard of others that are.
+    const isRightOneKnown = this.#faults?.chosen.every((name) => name === "slowPrimary") === true;
+    const wallMs = (atMs: number) => wallOriginMs + atMs;
+    return { wallMs, rememberClients, skewMs, maxFutureMs, serversAreRight, isRightOneKnown };
   }
 
   #storyLines(violations: readonly Violation[]): readonly StoryLine[] {

@@ -11,7 +11,8 @@ export interface WallClock {
   offsetMs: number;
 }
 
-const wallOriginMs = 1_764_000_000_000;
+/** What a wall clock that is right shows when a run begins. */
+export const wallOriginMs = 1_764_000_000_000;
 const maxDrift = 2e-4;
 const maxLatenessMs = 0.8;
 const maxTurnMs = 0.12;

@@ -3,6 +3,9 @@ import { shippedRules } from "../../../machines/replica/rules.ts";
 import { brisk, type Mutation, pair, totalLoss, within } from "./mutation.ts";
 import { replacingWhatDoesNotFit, sendingWhatDoesNotFit, takingStandInsForResults } from "./worlds.ts";
 
+/** More clients than have floors of their own. */
+const crowded = { rememberReplies: 20, clients: 6, limits: { rememberClients: 2, skewMs: 0 } } as const;
+
 export const requestMutations: readonly Mutation[] = [
   {
     name: "requests run before the one that they name",
@@ -46,6 +49,34 @@ export const requestMutations: readonly Mutation[] = [
     rule: "12",
     rules: { isFromFuture: () => false },
     plan: { ...within, faults: ["futureClient"], rememberReplies: 20, clients: 3 },
+  },
+  {
+    name: "one client's stamp is everybody's floor",
+    rule: "12",
+    rules: { floorFor: (_ownMs, _commonMs, highestMs) => highestMs },
+    plan: { ...within, faults: ["jumpClients"], rememberReplies: 20, clients: 3 },
+  },
+  {
+    name: "a floor is dropped and the common one is not lifted",
+    rule: "12",
+    rules: { commonAfter: (commonMs) => commonMs },
+    plan: {
+      ...within,
+      ...crowded,
+      faults: ["brokerLoss", "cutNats", "kill"],
+    },
+  },
+  {
+    name: "any number of clients may be ahead of the clock",
+    rule: "12",
+    rules: { maxAhead: () => Number.POSITIVE_INFINITY },
+    plan: { ...within, ...crowded, faults: ["jumpClients"] },
+  },
+  {
+    name: "stamps are judged by the primary's own clock",
+    rule: "12",
+    rules: { futureAfter: (_latestMs, ownMs) => ownMs },
+    plan: { ...pair, faults: ["slowPrimary"], clients: 3 },
   },
   {
     name: "a new primary takes results for published that may be missing",
