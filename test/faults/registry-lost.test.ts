@@ -30,6 +30,10 @@ const statusOf = (pair: Pair) =>
     ...(JSON.parse(out) as { failoverReady: boolean; reasons: { code: string }[] }),
   }));
 
+/** On a machine that is busy a server may miss its beats, and is not believed for a moment. */
+const readySoon = (pair: Pair) =>
+  until(async () => (await statusOf(pair)).failoverReady, { withinMs, everyMs: 200, waitedFor: "a failover to work" });
+
 test.serial(
   "the registry is lost: init refuses to make another, status says so, and --restore lets the pair go on",
   async (t) => {
@@ -38,7 +42,7 @@ test.serial(
     const { primary, backup } = await pair.normal();
     const config = pair.server(primary).configFile;
     const before = await pair.registryRecord();
-    t.like(await statusOf(pair), { status: 0, failoverReady: true });
+    await readySoon(pair);
     t.regex((await twinlog("init", "--config", config, "--restore")).out, /nobody has seen a newer one/);
     const manager = await pair.raw.jetstreamManager();
     await proof.gap("the registry is lost, and put back", async () => {
@@ -77,11 +81,7 @@ test.serial(
     await proof.answers(50);
     pair.server(primary).start();
     await pair.normal();
-    await until(async () => (await statusOf(pair)).failoverReady, {
-      withinMs,
-      everyMs: 200,
-      waitedFor: "a failover to work",
-    });
+    await readySoon(pair);
     await proof.prove();
   },
 );
