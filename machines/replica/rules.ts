@@ -167,6 +167,12 @@ export const shippedRules = {
   /** The start table: after a total loss, only when every configured server is present can the longest log be chosen. */
   mayChooseLongest: (present: number, configured: number): boolean => present === configured,
 
+  /**
+   * The start table: a server that was in sync is known to have restarted only by its disk, which is of the record's history. An
+   * empty one in its name may be another process, beside the one that the registry counts on and that is cut off.
+   */
+  provesRestart: (told: string, history: string): boolean => told === history,
+
   /** The start table, after a total loss: the highest (epoch of its last record, sequence) goes on. */
   isBetter: (other: LogEnd, own: LogEnd): boolean =>
     other.lastEpoch > own.lastEpoch ||

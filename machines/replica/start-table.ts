@@ -121,6 +121,12 @@ export function consultTable(facts: StartFacts): Verdict {
       "verdict.wait",
       `all in-sync servers restarted; waits for ${absent.join(", ")}, which may hold more; start it, or ${recovery}`,
     );
+  const strange = strangersOf(facts, proven);
+  if (strange.length > 0)
+    return verdict(
+      "verdict.wait",
+      `${strange.join(", ")} came without the disk that was in sync, so it is not known whether the process with that name has ended: end it if it has not, then ${recovery}`,
+    );
   if (!rules.mayGoOn(facts.afterTotalLoss))
     return verdict(
       "verdict.wait",
@@ -136,4 +142,15 @@ export function consultTable(facts: StartFacts): Verdict {
       ? "all in-sync servers died together and this one's disk has everything that was acknowledged"
       : "all in-sync servers died together and this one has the longest log: records since the last flush may be missing",
   );
+}
+
+/** In-sync servers in whose name one is here that does not prove that they restarted. */
+function strangersOf({ record, self, disk, rules }: StartFacts, proven: readonly Presence[]): string[] {
+  const told = new Map([
+    [self.server, disk.history],
+    ...proven.map(({ server, history }) => [server, history] as const),
+  ]);
+  return record.inSync
+    .map(({ server }) => server)
+    .filter((server) => !rules.provesRestart(told.get(server) ?? record.history, record.history));
 }

@@ -52,6 +52,7 @@ test("the adding that lands late all the same is won, and the joiner removed aga
     t.is(answer.outcome, "won");
     if (isHeard) stage.answerCas("alpha", first.record.writeId, answer);
     else stage.answerCas("alpha", second.record.writeId, stage.compareAndSet(second));
+    stage.tick(2);
     t.deepEqual(stage.record.inSync.length, 2);
     t.deepEqual(stage.replies(), [], "the registry counts on one that is dead");
     t.is(alpha.state, "hot.fencing.asking", isHeard ? "the late answer says so" : "the registry says so");

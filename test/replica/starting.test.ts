@@ -179,6 +179,25 @@ const rows: readonly [what: string, change: Partial<StartFacts>, verdict: string
     "newHistory",
   ],
   [
+    "all restarted, one that was in sync has an empty disk: another process in its name may have that",
+    { record: pair, present: [restarted("beta", { lastEpoch: 0, last: 0, history: "" })] },
+    "wait",
+  ],
+  [
+    "all restarted, this one has an empty disk",
+    { record: pair, disk: emptyDisk, present: [restarted("beta")] },
+    "wait",
+  ],
+  [
+    "all restarted, one that was not in sync has an empty disk",
+    {
+      record: pair,
+      configured: ["alpha", "beta", "gamma"],
+      present: [restarted("beta", { last: 8 }), restarted("gamma", { lastEpoch: 0, last: 0, history: "" })],
+    },
+    "newHistory",
+  ],
+  [
     "all restarted, the third has the longest log",
     {
       record: pair,

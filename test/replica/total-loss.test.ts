@@ -1,6 +1,6 @@
 /**
- * After a total loss at confirm level `synced`: the old history goes on only where a disk proves that it has all that was
- * acknowledged (modes and start).
+ * After a total loss: the old history goes on only where a disk proves that it has all that was acknowledged, and nobody goes on by
+ * himself where a disk that was in sync is not there (modes and start).
  */
 import test from "ava";
 import { limits, Stage } from "./stage.ts";
@@ -36,46 +36,64 @@ function syncedLoss(servers = ["alpha", "beta"]): Stage {
 const loseDisk = (stage: Stage, name: string) => {
   stage.server(name).disk = { ...new Server(name).disk, life: 1 };
 };
+const copyOf = (stage: Stage, name: string) => {
+  const { disk } = stage.server(name);
+  return { ...disk, log: disk.log.clone() };
+};
+function recover(stage: Stage, name: string): void {
+  const refusal = stage.replica(name).onRecover([], stage.nowMs);
+  if (refusal !== null) throw new Error(refusal);
+  stage.server(name).hasInput = true;
+  stage.run();
+}
 
-test("at confirm level synced disks that were lost with their servers do not go on under the old history's name (modes and start)", (t) => {
+test("disks that were lost with their servers do not go on by themselves, at no confirm level: an operator decides (situation 131)", (t) => {
   const stage = syncedLoss();
   for (const name of ["alpha", "beta"]) loseDisk(stage, name);
   for (const name of ["alpha", "beta"]) stage.start(name);
   stage.tick(polls + 8);
-  t.is(stage.replica("alpha").state.split(".")[0], "hot");
+  t.deepEqual(stage.states(), ["waiting", "waiting"]);
+  t.regex(stage.replica("alpha").waitingFor, /alpha, beta came without the disk that was in sync/);
+  recover(stage, "alpha");
+  stage.tick(polls);
+  t.is(stage.record.primary.server, "alpha");
   t.not(stage.record.history, "h1", "records that were acknowledged are gone, and it says so");
 });
 
-test("at confirm level synced an empty disk that had asked to go on, and died, goes on as a new history the next time too", (t) => {
+test("a server that was told to go on with an empty disk, and died, does not take that for the right one the next time (situation 128)", (t) => {
   const stage = syncedLoss();
   for (const name of ["alpha", "beta"]) loseDisk(stage, name);
-  const alpha = stage.server("alpha");
-  alpha.held.add("compareAndSet");
   for (const name of ["alpha", "beta"]) stage.start(name);
   stage.tick(polls + 8);
+  const alpha = stage.server("alpha");
+  alpha.held.add("compareAndSet");
+  recover(stage, "alpha");
+  stage.tick(polls);
   t.is(stage.replica("alpha").state, "renewing.asking");
-  t.is(alpha.disk.memberEpoch, stage.record.epoch, "its disk vouches for what an operator, or the table, lets it lack");
+  t.is(alpha.disk.memberEpoch, stage.record.epoch, "its disk vouches for what an operator lets it lack");
   stage.kill("alpha");
   alpha.waiting.length = 0;
   alpha.held.clear();
   stage.start("alpha");
   stage.tick(polls + 8);
-  t.is(stage.record.primary.server, "alpha");
-  t.not(stage.record.history, "h1");
+  t.is(stage.replica("alpha").state, "waiting");
+  t.is(stage.record.history, "h1", "and nobody has written into it");
 });
 
-test("at confirm level synced an old disk of the same history, the longest that is left, begins a new one (modes and start)", (t) => {
-  const stage = Stage.normal({ servers: ["alpha", "beta", "gamma"], replica: { confirm: "synced" } });
+test("at confirm level synced old copies of the disks begin a new history (modes and start, situation 128)", (t) => {
+  const servers = ["alpha", "beta", "gamma"];
+  const stage = Stage.normal({ servers, replica: { confirm: "synced" } });
   stage.do("alpha", "1");
+  const copies = new Map(servers.map((name) => [name, copyOf(stage, name)] as const));
   stage.kill("gamma");
   stage.tick(polls);
   stage.do("alpha", "2");
   t.deepEqual(stage.replies(), ["1: ok at 1", "2: ok at 2"]);
   for (const name of ["alpha", "beta"]) stage.kill(name);
-  for (const name of ["alpha", "beta"]) loseDisk(stage, name);
-  for (const name of ["alpha", "beta", "gamma"]) stage.start(name);
+  for (const [name, copy] of copies) stage.server(name).disk = { ...copy, life: 7 };
+  for (const name of servers) stage.start(name);
   stage.tick(polls + 8);
-  t.is(stage.record.primary.server, "gamma");
+  t.is(stage.replica(stage.record.primary.server).state.split(".")[0], "hot");
   t.not(stage.record.history, "h1");
 });
 
@@ -89,4 +107,27 @@ test("what was acknowledged from memory is not on the disk because servers now c
   for (const name of ["alpha", "beta"]) stage.start(name);
   stage.tick(polls + 8);
   t.not(stage.record.history, "h1");
+});
+
+test("one that was in sync and is cut off is not dead because another process with an empty disk has its name (situation 131)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1"], "from the memory of both");
+  const beta = stage.server("beta");
+  // The process that the registry counts on lives and hears nobody; what speaks as beta has another disk.
+  const living = { replica: beta.up, disk: beta.disk };
+  loseDisk(stage, "beta");
+  beta.replica = null;
+  stage.start("beta");
+  stage.kill("alpha");
+  stage.start("alpha");
+  stage.tick(polls + 8);
+  t.is(stage.replica("alpha").state, "waiting", "its disk does not have what was acknowledged");
+  t.regex(stage.replica("alpha").waitingFor, /^beta came without the disk that was in sync/);
+  stage.kill("beta");
+  Object.assign(beta, living);
+  stage.tick(polls + 8);
+  t.deepEqual(stage.states()[1]?.split(".")[0], "hot", "it is back, and takes over with all that was acknowledged");
+  stage.do("beta", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 1 again"]);
 });

@@ -83,6 +83,10 @@ test("a server that finds an empty directory where the registry counts on what i
   );
   stage.start("alpha");
   stage.tick(5 * polls);
+  t.deepEqual(stage.states(), ["waiting", "waiting"], "the disk that was in sync is not there: an operator decides");
+  t.is(stage.replica("alpha").onRecover([], stage.nowMs), null);
+  stage.server("alpha").hasInput = true;
+  stage.tick(5 * polls);
   t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
   t.deepEqual(troublesOf(stage, "beta"), {});
 });

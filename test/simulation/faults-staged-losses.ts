@@ -5,7 +5,7 @@
 
 import { headers } from "../../schemas/envelope.ts";
 import { cut, type FaultContext, type FaultKind, later, mayCrash, mayHarm } from "./fault-context.ts";
-import { allLinks, losePower, once, onceWritten, others, roles, staged, toNats } from "./scenes.ts";
+import { allLinks, losePower, once, onceWritten, others, roles, staged, toNats, type Way } from "./scenes.ts";
 import { brokerHost } from "./sim-broker.ts";
 
 /** Beyond the promise: both die at once, one does not come back, and an operator goes on with the other (rule 18). */
@@ -87,18 +87,53 @@ function loseAllButStale(context: FaultContext): void {
     sim.tell("world", "everybody else loses power at once");
     for (const name of others(now.backup, cluster.names)) cluster.kill(name, "machine");
     cluster.start(now.backup);
+    onceWritten(
+      context,
+      () => true,
+      () => {
+        if (cluster.record?.primary.server === now.backup)
+          cluster.onViolation("start", `${now.backup} goes on, which was away for seconds, and all others are here`);
+      },
+    );
   });
 }
 
-/** Beyond the promise: all die at once, and their disks are gone with them (the start table's last rows). */
-function loseAllDisks(context: FaultContext): void {
-  const { sim, cluster } = context;
-  if (roles(context, 4_000) === null) return;
-  sim.tell("world", "everybody loses power at once, and every disk is lost");
-  for (const name of cluster.names) {
-    cluster.kill(name, "machine");
-    sim.host(name).disk.wipe();
-  }
+/** Beyond the promise: all die at once, and what is put in place of their disks is from before a backup restarted. */
+function ageAllDisks(context: FaultContext): void {
+  const { sim, cluster, rng } = context;
+  const now = roles(context, 8_000);
+  if (now === null) return;
+  const copies = cluster.names.map((name) => [name, sim.host(name).disk.main.copy()] as const);
+  cluster.kill(now.backup, "process");
+  later(context, rng.between(2_500, 4_000), () => {
+    if (!cluster.isWhole()) return;
+    sim.tell("world", "everybody loses power at once, and old copies of all disks are put in place");
+    for (const [name, copy] of copies) {
+      cluster.kill(name, "machine");
+      sim.host(name).disk.put(copy);
+    }
+  });
+}
+
+/**
+ * The backup is cut off from everybody, another process with an empty disk says its name, and the primary dies: what the backup
+ * has in its memory is all that there is (rule 1, situation 131).
+ */
+function strangerForMember(context: FaultContext): void {
+  const { sim, cluster, suspicionMs } = context;
+  const now = roles(context, 30 * suspicionMs);
+  if (now === null || cluster.record?.durability !== "memory" || !mayCrash(context, now.primary)) return;
+  const { primary, backup } = now;
+  sim.tell(backup, "is cut off from everybody");
+  // Its process alone: over NATS the other one is heard.
+  const main: Way[] = [
+    [`main:${primary}`, `main:${backup}`],
+    [`main:${backup}`, `main:${primary}`],
+  ];
+  cut(context, [...main, ...toNats(backup)], 20 * suspicionMs);
+  cluster.startStranger(backup, false);
+  later(context, 5, () => cluster.kill(primary, "machine"));
+  later(context, 18 * suspicionMs, () => cluster.retireStranger(backup));
 }
 
 /** The sole member dies while the other is back and has not joined yet. */
@@ -305,7 +340,8 @@ export const lossScenes: readonly FaultKind[] = [
   staged("restartWithoutRegistry", 800, restartWithoutRegistry),
   staged("restartAfterRollBack", 800, restartAfterRollBack),
   staged("loseAllButStale", 800, loseAllButStale),
-  staged("loseAllDisks", 1_000, loseAllDisks),
+  staged("ageAllDisks", 1_000, ageAllDisks),
+  staged("strangerForMember", 1_000, strangerForMember),
   staged("loseSoleMember", 500, loseSoleMember),
   staged("loseSlowSoleMember", 400, loseSlowSoleMember),
   staged("listenAfterKill", 400, listenAfterKill),

@@ -193,7 +193,13 @@ export const membershipMutations: readonly Mutation[] = [
     name: "the confirm level of now says that no disk was lost",
     rule: "start",
     rules: { keepsHistory: (_record, _disk, isForced) => !isForced },
-    plan: { ...totalLoss, confirm: "synced", faults: ["loseAllDisks"] },
+    plan: { ...totalLoss, confirm: "synced", faults: ["ageAllDisks"] },
+  },
+  {
+    name: "an empty disk in the name of one that was in sync proves that it restarted",
+    rule: "start",
+    rules: { provesRestart: () => true },
+    plan: { ...pair, faults: ["strangerForMember"], heartbeatMs: 30, suspicionMs: 150, faultMs: 9_000 },
   },
   {
     name: "an operator's force goes on with the old history",
