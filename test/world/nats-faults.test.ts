@@ -345,7 +345,7 @@ test.serial(
     }
     for (const remove of [() => bucket.delete("exchange"), () => bucket.purge("exchange")]) {
       await remove();
-      t.deepEqual(await registry.read(), { outcome: "missing" });
+      t.like(await registry.read(), { outcome: "missing" });
       t.deepEqual(await registry.create(record), { outcome: "lost" }, "something was there: a person has to look");
     }
     await connection.close();
