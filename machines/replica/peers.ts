@@ -286,7 +286,9 @@ export class Peers {
   #isBelieved(heartbeat: Heartbeat, before: Heartbeat, told: Told): boolean {
     const { disk = "", life } = heartbeat;
     const isSameDisk = disk === "" || (before.disk ?? "") === "" || disk === before.disk;
-    if (this.#rules.isRestart(isSameDisk, life > before.life)) return true;
+    // A restart is a higher life on the same disk; on another disk it is another server, until the first is silent. To take it
+    // for a restart would cost a takeover, and no data: the registry decides who goes on.
+    if (isSameDisk && life > before.life) return true;
     return !isSameDisk && told.isNamed(heartbeat.incarnation) && !told.isNamed(before.incarnation);
   }
 

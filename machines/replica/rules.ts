@@ -184,8 +184,6 @@ export const shippedRules = {
   mayGoOnBeside: (isNamed: boolean, isNamesakeHeard: boolean): boolean => isNamed || !isNamesakeHeard,
   /** Rule 1: a name that is heard from two processes at once counts as present in no decision. */
   countsAsPresent: (isDoubled: boolean): boolean => !isDoubled,
-  /** Rule 1: a restart is a higher life on the same disk; on another disk it is another server, until the first is silent. */
-  isRestart: (isSameDisk: boolean, isHigherLife: boolean): boolean => isSameDisk && isHigherLife,
   /** Rule 1: a command is obeyed by the incarnation that its asker saw, and by no other that has its name. */
   isMeant: (meant: string, self: string): boolean => meant === self,
   /** Rule 18: force does not go on from an older copy of the log while a newer one is at hand. */
