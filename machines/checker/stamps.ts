@@ -51,10 +51,47 @@ export function checkStamps(
       fail(event.atMs, `${who}, and its clock is right, as the primary has heard`);
   }
   if (facts.serversAreRight)
-    for (const { client, atMs, issuedAt } of done.values())
-      if (issuedAt > facts.wallMs(atMs) + facts.maxFutureMs + toleranceMs)
-        fail(atMs, `${client} stamped ${Math.round(issuedAt - facts.wallMs(atMs))} ms ahead, and it was done`);
+    for (const { atMs, client, aheadMs } of takenTooEarly(stories, logs, facts))
+      fail(atMs, `${client} stamped ${Math.round(aheadMs)} ms ahead, and it was done`);
   return violations;
+}
+
+interface TooEarly {
+  readonly atMs: number;
+  readonly client: string;
+  /** At the last moment at which it can have been taken. */
+  readonly aheadMs: number;
+}
+
+/**
+ * In each history, what was done though every copy that can have been taken was stamped too far in the future. A copy is judged when a
+ * server takes it, not when it is sent: later ones carry the same stamp and need not be too early any more, and one that was sent
+ * may lie unread. By its first record one was taken.
+ */
+function* takenTooEarly(
+  stories: Map<string, RequestStory>,
+  { histories }: CommittedLogs,
+  facts: StampFacts,
+): Generator<TooEarly> {
+  for (const { records, firstAtMs } of histories) {
+    const takenByMs = new Map<string, number>();
+    for (const [sequence, { kind, client, id }] of records) {
+      const atMs = firstAtMs.get(sequence);
+      if (kind === "history" || atMs === undefined) continue;
+      const key = storyKey(client, id);
+      takenByMs.set(key, Math.min(takenByMs.get(key) ?? atMs, atMs));
+    }
+    for (const [key, atMs] of takenByMs) {
+      const story = stories.get(key);
+      const latestMs = facts.wallMs(atMs) + facts.maxFutureMs + toleranceMs;
+      const candidates = [...(story?.copies.values() ?? [])].filter(
+        (copy) => copy.atMs <= atMs && story?.refused.has(copy.copy) !== true,
+      );
+      const lowest = Math.min(...candidates.map(({ issuedAt = 0 }) => issuedAt));
+      if (candidates.length > 0 && lowest > latestMs)
+        yield { atMs, client: candidates[0]?.client ?? "", aheadMs: lowest - facts.wallMs(atMs) };
+    }
+  }
 }
 
 /**
