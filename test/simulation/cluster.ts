@@ -221,11 +221,25 @@ export class Cluster {
     else if (inSync.length > 1 && running && process.state === "running")
       process.later(0, "stop", () => {
         running.stop().then(
-          () => this.#onEnd(null, process, "exit"),
+          () => {
+            this.#onEnd(null, process, "exit");
+            this.#bringDisk(name, process);
+          },
           (error: unknown) => process.onError(error),
         );
       });
     this.#sim.scheduler.after(retireMs, null, "supervise", () => this.retireStranger(name));
+  }
+
+  /** A stranger that was alone when it ended has the only right disk: its operator brings that to the server of this name. */
+  #bringDisk(name: string, stranger: SimProcess): void {
+    const { record } = this;
+    const [sole] = record?.inSync ?? [];
+    if (record?.durability !== "disk" || sole === undefined || !isLifeOf(stranger, sole.incarnation)) return;
+    this.kill(name, "process");
+    this.#tell(name, "is given the disk of the one that had its name, and was alone");
+    this.#sim.host(name).disk.put(this.#sim.host(strangerOf(name)).disk.main.copy());
+    this.start(name);
   }
 
   kill(name: string, kind: KillKind): void {

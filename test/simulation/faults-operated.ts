@@ -42,12 +42,15 @@ function recoverWhoWaits(context: FaultContext, looks: number): void {
   else if (looks > 1) later(context, lookEveryMs, () => recoverWhoWaits(context, looks - 1));
 }
 
-/** A server that does not know yet who is there says so, and is asked again. */
+/** A server that does not know yet who is there says so, and is asked again: once, though two of one name may both say so. */
 function recoverOne(context: FaultContext, name: string, looks: number): void {
   const { operator, sim } = context;
   sim.tell("operator", `tells ${name} to go on alone, whatever is lost`);
+  let isAnswered = false;
   operator.command(name, "recover", ({ ok }) => {
-    if (!ok && looks > 1) later(context, 2 * lookEveryMs, () => recoverWhoWaits(context, looks - 1));
+    const isFirst = !isAnswered;
+    isAnswered = true;
+    if (!ok && isFirst && looks > 1) later(context, 2 * lookEveryMs, () => recoverWhoWaits(context, looks - 1));
   });
 }
 
