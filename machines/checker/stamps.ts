@@ -125,7 +125,8 @@ function isExplained(client: string, stampMs: number, atMs: number, done: readon
     if (one.issuedAt < stampMs) continue;
     if (one.client === client) return true;
     others.add(one.client);
-    isAnyRight ||= one.issuedAt <= facts.wallMs(one.atMs) + facts.skewMs + toleranceMs;
+    // A floor may be dropped when the clock has passed it, however far ahead it lay once.
+    isAnyRight ||= one.issuedAt <= facts.wallMs(atMs) + facts.skewMs + toleranceMs;
   }
   // When floors are dropped, as many are left, and one was dropped with the highest; those ahead are fewer.
   return isAnyRight && others.size > Math.floor((facts.rememberClients + 1) / 2);

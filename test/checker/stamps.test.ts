@@ -22,12 +22,12 @@ function sent(atMs: number, client: string, id: string, issuedAt: number): Histo
   return { type: "invoke", atMs, client, id, copy: 1, body: {}, issuedAt };
 }
 
-function done(client: string, id: string): HistoryEvent {
-  const reply = JSON.stringify({ client, id, ok: true, result: {}, sequence: 1, epoch: 1 });
+function done(client: string, id: string, sequence = 1): HistoryEvent {
+  const reply = JSON.stringify({ client, id, ok: true, result: {}, sequence, epoch: 1 });
   const record = {
-    sequence: 1,
+    sequence,
     epoch: 1,
-    hash: 1,
+    hash: sequence,
     kind: "final",
     client,
     id,
@@ -60,6 +60,13 @@ test("a client that is told EXPIRED for another's stamp, or for one earlier than
     judge([sent(10, "c", "a", 5_000), done("c", "a"), sent(60, "c", "b", 5_001), told("c", "b", "EXPIRED")]).length,
     1,
   );
+});
+
+test("others' stamps may become the common floor once the clock has passed them, and not before", (t) => {
+  const others = ["d", "e", "f"].flatMap((client, at) => [sent(10, client, "a", 5_000), done(client, "a", at + 1)]);
+  t.is(judge([...others, sent(60, "c", "b", 60), told("c", "b", "EXPIRED")]).length, 1);
+  const later = { ...told("c", "b", "EXPIRED"), atMs: 6_000 };
+  t.deepEqual(judge([...others, sent(5_900, "c", "b", 4_900), later]), []);
 });
 
 test("a client whose clock is right and that is told that it is not is found; one whose clock is fast is not", (t) => {
