@@ -277,7 +277,7 @@ export function judgeSession(peer: Peer, nowMs: number, view: MirrorView): void 
   const isOwed = session.sent > session.confirmed || session.tooLarge !== null;
   const isStalled = isOwed && view.rules.isStalled(nowMs - session.progressMs, stalledBackupMs);
   stepMirror(peer, { type: isStalled ? "progress.stopped" : "progress.made" });
-  if (isStalled && view.rules.isStalled(nowMs - session.progressMs, patience * stalledBackupMs))
+  if (isStalled && view.rules.mayBeginAnew(nowMs - session.progressMs, patience * stalledBackupMs))
     beginAnew(peer, session, view);
 }
 

@@ -144,6 +144,8 @@ export const shippedRules = {
 
   /** Rule 10: a backup that is heard and makes no progress for this long is removed. */
   isStalled: (sinceProgressMs: number, limitMs: number): boolean => sinceProgressMs > limitMs,
+  /** Rule 15: a session of one that is no member, and that comes no further for this long, begins anew. */
+  mayBeginAnew: (sinceProgressMs: number, limitMs: number): boolean => sinceProgressMs > limitMs,
 
   /** The start table: only the sole member itself goes on from its disk; the others wait for it. */
   isOwnDisk: (sole: string, self: string): boolean => sole === self,

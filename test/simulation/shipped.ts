@@ -143,6 +143,8 @@ function troubled(
   plan: SeedPlan,
   right: Application,
   toldWhenHot: () => readonly string[],
+  /** What was begun is forgotten as well: then it is no longer known how often it was tried. */
+  hasForgotten: () => boolean,
 ): Application {
   const misbehaving = misbehave(right, plan.misbehaving, (moment) => moments.count(moment));
   return {
@@ -151,7 +153,7 @@ function troubled(
     handle: (body, request) => {
       const name = `${request.client} ${request.id}`;
       const first = lethal.firstOfTwo(name);
-      if (first !== undefined && toldWhenHot().includes(first))
+      if (first !== undefined && toldWhenHot().includes(first) && !hasForgotten())
         onViolation("rule 17", `${server} runs ${name}, which ended two servers, and it was told`);
       return lethal.runs(server, process.name, name) ? new Promise(() => undefined) : misbehaving(body, request);
     },
@@ -195,7 +197,13 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
       isHot = state.startsWith("hot");
       context.onState(state);
     };
-    const application = troubled(context, plan, workload.application, () => toldWhenHot);
+    const application = troubled(
+      context,
+      plan,
+      workload.application,
+      () => toldWhenHot,
+      () => (replica()?.applied.requests.forgotten ?? 0) > 0,
+    );
     let lives = 0;
     let incarnation = incarnationOf(process);
     const handle = startServer({

@@ -43,9 +43,9 @@ export const logMutations: readonly Mutation[] = [
     scope: { servers: pair.servers, after: restarting },
   },
   {
-    name: "nothing is sent again that was sent",
+    name: "nothing is sent again that was sent, and no session begins anew",
     rule: "4",
-    rules: { resendsFrom: (_confirmed, _start, sent) => sent },
+    rules: { resendsFrom: (_confirmed, _start, sent) => sent, mayBeginAnew: () => false },
     plan: { ...within, faults: ["flap", "cutMain", "failsafe"] },
   },
   { name: "replies leave above the commit point", rule: "5", rules: { mayAnswer: () => true } },
