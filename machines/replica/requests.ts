@@ -176,8 +176,9 @@ export class RequestTable {
   }
   /** A record that is not committed says so: the next own record says it too, and it is done once that one is committed. */
   expectForget(sequence: number, through: number): void {
-    if (through <= this.#forgetThrough) return;
-    this.#forgetThrough = through;
+    // What this server chose when it was the primary before, and no record carried, was forgotten by nobody.
+    if (through <= (this.#expected.at(-1)?.through ?? this.#forgotten)) return;
+    this.#forgetThrough = Math.max(this.#forgetThrough, through);
     this.#expected.push({ sequence, through });
   }
   /** Inherited records are committed through here. */

@@ -1,5 +1,6 @@
 /** What the primary decides to forget is forgotten by all servers at the same record (rule 12, invariant 5). */
 import test from "ava";
+import { shippedRules } from "../../machines/replica/rules.ts";
 import { limits, Stage } from "./stage.ts";
 
 test("a turn that is confirmed in pieces: both servers have forgotten the same at each of them", (t) => {
@@ -22,4 +23,17 @@ test("a turn that is confirmed in pieces: both servers have forgotten the same a
   t.is(beta.committed, 5, "the next mirror says how far it is committed");
   t.true(alpha.applied.requests.forgotten > before);
   t.is(alpha.applied.requests.forgotten, beta.applied.requests.forgotten);
+});
+
+test("what a server chose to forget as an earlier primary, and no record carried, hides nothing that it inherits when it is one again", (t) => {
+  const stage = Stage.normal({ replica: { limits: { ...limits, rememberReplies: 2 } } });
+  for (const id of ["1", "2", "3", "4"]) stage.do("alpha", id);
+  const { requests } = stage.replica("alpha").applied;
+  const chosen = requests.forgetThrough;
+  t.true(chosen > requests.forgotten, "chosen, and carried by no record yet");
+  // The next primary chose the same, in a record that this one inherits uncommitted.
+  requests.expectForget(5, chosen);
+  t.true(requests.forgotten < chosen);
+  requests.onCommitted(5, shippedRules);
+  t.is(requests.forgotten, chosen);
 });
