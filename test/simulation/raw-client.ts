@@ -58,7 +58,7 @@ export interface RawClientOptions {
 const lateByMs = 15_000;
 /** Of the request that waits longest: from then on all that wait are sent again more seldom. */
 const manyCopies = 30;
-const patience = 10;
+const patience = 4;
 
 export class RawClient {
   readonly #options: RawClientOptions;
