@@ -56,7 +56,7 @@ export interface RawClientOptions {
 }
 
 const lateByMs = 15_000;
-/** Of the request that waits longest: from then on all that wait are sent again more seldom. */
+/** Of the request that waits longest: from then on all that wait are sent again more seldom, unless answers come. */
 const manyCopies = 30;
 const patience = 4;
 
@@ -70,6 +70,9 @@ export class RawClient {
   #replies = 0;
   #previous: Request | undefined;
   #isStopping = false;
+  /** Answers since all that waited was last sent again, and in the round before. */
+  #answers = 0;
+  #answersBefore = 0;
 
   constructor(options: RawClientOptions) {
     this.#options = options;
@@ -123,7 +126,7 @@ export class RawClient {
 
   #lookLater(): void {
     const { clock, rng, style } = this.#options;
-    const isPatient = (this.#unanswered[0]?.copies ?? 0) >= manyCopies;
+    const isPatient = (this.#unanswered[0]?.copies ?? 0) >= manyCopies && this.#answersBefore === 0;
     const againMs = style.resendMs * (isPatient ? patience : 1);
     clock.after(againMs * rng.between(0.3, 1), () => {
       this.#sendAgain(againMs);
@@ -179,6 +182,8 @@ export class RawClient {
     const now = clock.nowMs();
     const isLate = (request: Request) => now - request.sentAtMs >= olderThanMs;
     if (!this.#unanswered.some(isLate)) return;
+    this.#answersBefore = this.#answers;
+    this.#answers = 0;
     for (const request of this.#unanswered) if (style.ordered || isLate(request)) this.#send(request, request.body);
   }
 
@@ -194,6 +199,7 @@ export class RawClient {
     };
     if (!reply.ok && reply.error !== undefined && errorCodes[reply.error.code].retry) return;
     request.isAnswered = true;
+    this.#answers += 1;
     this.#unanswered.splice(this.#unanswered.indexOf(request), 1);
     this.#afterAnswer(request);
   }
