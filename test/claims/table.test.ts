@@ -1,4 +1,4 @@
-/** The claims are complete: each has one test, and a row in ARCHITECTURE.md that names that test's file and code that is there. */
+/** The claims are complete: each has one test, and a row in test/README.md that names that test's file and code that is there. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -24,8 +24,8 @@ test("every claim has exactly one test, whose title is a literal that starts wit
   );
 });
 
-test("ARCHITECTURE.md names for every claim its test's file and code that is there", (t) => {
-  const text = readFileSync(join(root, "ARCHITECTURE.md"), "utf8");
+test("test/README.md names for every claim its test's file and code that is there", (t) => {
+  const text = readFileSync(join(root, "test", "README.md"), "utf8");
   for (const claim of claims) {
     const [, testCell = "", codeCell = ""] =
       new RegExp(`^\\| ${claim} \\| [^|]+ \\| \`([^|\`]+)\` \\| ([^|]+) \\|$`, "m").exec(text) ?? [];

@@ -1,11 +1,8 @@
 /**
- * Charts show what decides: every transition once, those without an event too; and ARCHITECTURE.md's are up to date.
+ * Charts show what decides: every transition once, those without an event too.
  */
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import test from "ava";
 import { setup, stateIn } from "xstate";
-import { withCharts } from "../../deploy/architecture.ts";
 import { chartCommand } from "../../deploy/commands/chart.ts";
 import { type ChartEdge, type ChartState, chartMermaid, chartText, readChart } from "../../machines/chart.ts";
 import { machines } from "../../machines/charts.ts";
@@ -123,19 +120,6 @@ for (const [name, { machine }] of Object.entries(machines)) {
 test("the link's conclusions, which have no event, are drawn", (t) => {
   const source = chartMermaid(machines.link?.machine ?? door);
   t.true(source.includes("s_peer_main --> s_peer_failsafe : always [isFailsafeOnly]"));
-});
-
-test("ARCHITECTURE.md shows the machines as they are: `npm run charts` writes them anew", (t) => {
-  const document = readFileSync(fileURLToPath(new URL("../../../ARCHITECTURE.md", import.meta.url)), "utf8");
-  t.true(withCharts(document) === document, "the charts in ARCHITECTURE.md are stale: run `npm run charts`");
-});
-
-test("what is written by hand stays, stale charts go, and marks that are missing are an error", (t) => {
-  const document = readFileSync(fileURLToPath(new URL("../../../ARCHITECTURE.md", import.meta.url)), "utf8");
-  const stale = document.replaceAll(/s_consulting/g, "s_elsewhere");
-  t.not(stale, document);
-  t.is(withCharts(`before\n${stale}after\n`), `before\n${document}after\n`);
-  t.throws(() => withCharts("no marks"), { message: /ARCHITECTURE\.md must hold/ });
 });
 
 test("the command prints one machine, or all with their names", async (t) => {

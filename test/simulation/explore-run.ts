@@ -1,7 +1,6 @@
 /**
- * `npm run simulate -- --explore`: every scope, one after another, a table of what was explored, and a line of totals; the
- * table in ARCHITECTURE.md is this one. What always holds: a scope that did not end in its time says so, and counts as a
- * failure as a violation does.
+ * `npm run simulate -- --explore`: every scope, one after another, a table of what was explored, and a line of
+ * totals. What always holds: a scope that did not end in its time says so, and counts as a failure as a violation does.
  */
 import { type Exploration, explore } from "./explore.ts";
 import { type ExploredScope, scopes } from "./explore-scopes.ts";

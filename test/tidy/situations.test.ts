@@ -1,5 +1,5 @@
 /**
- * The table of situations in ARCHITECTURE.md is whole and true: each of machines/PROTOCOL.md has a row; a test that it names (as
+ * The table of situations in test/README.md is whole and true: each of machines/PROTOCOL.md has a row; a test that it names (as
  * `room/file: part of its title`) is there, and so is a fault or a moment of the simulation that stands in backquotes.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -19,7 +19,7 @@ interface Row {
 }
 
 function readRows(): Row[] {
-  const [, section = ""] = /^## Situations$([\s\S]*?)^## /m.exec(read("ARCHITECTURE.md")) ?? [];
+  const [, section = ""] = /^## Situations$([\s\S]*?)^## /m.exec(read("test", "README.md")) ?? [];
   return [...section.matchAll(/^\| (\d+) [^|]+ \| ([^|]*) \| ?([^|]*) \|$/gm)].map((found) => ({
     situation: Number(found[1]),
     simulated: found[2] ?? "",

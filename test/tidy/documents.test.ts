@@ -1,0 +1,69 @@
+/**
+ * The documents are true where a machine can tell: generated parts are as the code is, links lead somewhere, files that are named
+ * are there, and every room of the tests is told.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import test from "ava";
+import { generated, withParts } from "./generated.ts";
+import { deadLinks, missingFiles } from "./links.ts";
+import { listFiles } from "./sources.ts";
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+const read = (path: string) => readFileSync(join(root, path), "utf8");
+const paths = listFiles(root);
+const documents = paths.filter((path) => path.endsWith(".md"));
+
+for (const path of Object.keys(generated)) {
+  test(`${path} is as the code is: \`npm run documents\` writes it anew`, (t) => {
+    t.true(withParts(path, read(path)) === read(path), `${path} is stale: run \`npm run documents\``);
+  });
+}
+
+test("what is written by hand stays, stale parts go, and marks that are missing are an error", (t) => {
+  const path = "machines/CHARTS.md";
+  const document = read(path);
+  const stale = document.replaceAll(/s_consulting/g, "s_elsewhere");
+  t.not(stale, document);
+  t.is(withParts(path, `before\n${stale}after\n`), `before\n${document}after\n`);
+  t.throws(() => withParts(path, "no marks"), { message: /CHARTS\.md must hold/ });
+});
+
+test("every relative link leads to a file, and to a heading where it names one", (t) => {
+  const target = (path: string) => {
+    if (!existsSync(join(root, path))) return undefined;
+    return path.endsWith(".md") ? read(path) : "";
+  };
+  t.deepEqual(
+    documents.flatMap((path) => deadLinks(path, read(path), target)),
+    [],
+  );
+});
+
+test("every source file and document that a document names is there", (t) => {
+  t.deepEqual(
+    documents.filter((path) => path !== "CHANGELOG.md").flatMap((path) => missingFiles(path, read(path), paths)),
+    [],
+  );
+});
+
+test("test/README.md has a row for every room of the tests, and no other", (t) => {
+  const [, table = ""] = /^\| room [^\n]+\n([\s\S]*?)\n\n/m.exec(read("test/README.md")) ?? [];
+  const rooms = readdirSync(join(root, "test"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  t.deepEqual(
+    [...table.matchAll(/^\| `(\w+)\/` /gm)].map(([, name = ""]) => name).sort(),
+    rooms.map(({ name }) => name).sort(),
+  );
+});
+
+test("links and names: what leads nowhere is found", (t) => {
+  const there = (path: string) => (path === "b/c.md" ? "# Two words, and `code`\n" : undefined);
+  t.deepEqual(deadLinks("b/a.md", "[x](c.md#two-words-and-code) [y](https://example.org) [z](../b/c.md)", there), []);
+  t.is(deadLinks("b/a.md", "[x](d.md) [y](c.md#three) [z](#here)\n", there).length, 3);
+  t.deepEqual(missingFiles("a.md", "`b/c.ts`, `c.ts`, `npm run x`\n```\n`z.ts`\n```\n", ["a/b/c.ts"]), []);
+  t.deepEqual(missingFiles("a.md", "`x/c.ts` and `d.md`", ["a/b/c.ts"]), [
+    "a.md: x/c.ts is not here",
+    "a.md: d.md is not here",
+  ]);
+});

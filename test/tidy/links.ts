@@ -1,0 +1,39 @@
+/**
+ * What documents point at: where a link leads nowhere, and where a file is named that is not in the repository.
+ */
+import { posix } from "node:path";
+
+/** Text and not code: what stands between fences is not looked at. */
+const withoutFences = (text: string): string => text.replace(/^```[\s\S]*?^```/gm, "");
+
+/** As a heading's address is made: lower case, no marks, words joined by dashes. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, "")
+    .trim()
+    .replaceAll(" ", "-");
+
+export const anchorsOf = (text: string): string[] =>
+  [...withoutFences(text).matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) => anchorOf(heading));
+
+/** One sentence for each relative link of a document that leads nowhere. `read` is undefined for what is not there. */
+export function deadLinks(path: string, text: string, read: (path: string) => string | undefined): string[] {
+  return [...withoutFences(text).matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, link = ""]) => {
+    if (/^[a-z]+:/.test(link)) return [];
+    const [file = "", anchor] = link.split("#");
+    const target = file === "" ? path : posix.join(posix.dirname(path), file);
+    const there = target === path ? text : read(target);
+    if (there === undefined) return [`${path}: the link ${link} leads nowhere`];
+    return anchor === undefined || anchorsOf(there).includes(anchor)
+      ? []
+      : [`${path}: ${target} has no heading #${anchor}`];
+  });
+}
+
+/** One sentence for each source file or document that stands in backquotes and is not here; the end of its path is enough. */
+export function missingFiles(path: string, text: string, paths: readonly string[]): string[] {
+  return [...withoutFences(text).matchAll(/`([\w./-]+\.(?:ts|mjs|md))`/g)].flatMap(([, named = ""]) =>
+    paths.some((each) => each === named || each.endsWith(`/${named}`)) ? [] : [`${path}: ${named} is not here`],
+  );
+}
