@@ -21,7 +21,7 @@ import type { CommitEvent, CommittedRecord, SequentialModel } from "../../machin
 import { until } from "../helpers/until.ts";
 import { orderFlow } from "../models/flows.ts";
 import type { Pair } from "../pair/pair.ts";
-import { workloads } from "../simulation/workloads.ts";
+import { workloads } from "../simulation/service/workloads.ts";
 import { keptLog } from "../world/silent-log.ts";
 import { readDiskLog } from "./disk-log.ts";
 import { askAgain, askQueries, openRecordedClient, type RecordedClientOptions } from "./recorded-client.ts";

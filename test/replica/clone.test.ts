@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import test from "ava";
 import type { Replica } from "../../machines/replica/replica.ts";
-import { factsOf } from "../simulation/explore-facts.ts";
+import { factsOf } from "../simulation/explore/facts.ts";
 import { Stage } from "./stage.ts";
 
 /** What a replica did with an input, and where it stands then. The names of what it makes are the same too. */

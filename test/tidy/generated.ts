@@ -5,8 +5,8 @@
  */
 import { chartMermaid } from "../../machines/chart.ts";
 import { machines } from "../../machines/charts.ts";
-import { scopes } from "../simulation/explore-scopes.ts";
-import { mutations } from "../simulation/mutations.ts";
+import { scopes } from "../simulation/explore/scopes.ts";
+import { mutations } from "../simulation/mutations/mutations.ts";
 
 /** For each document its parts: name and text. */
 export const generated: Record<string, Record<string, () => string>> = {

@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
-import { momentNames } from "../simulation/moments.ts";
+import { momentNames } from "../simulation/judge/moments.ts";
 import { numbersOf } from "./protocol.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -43,11 +43,11 @@ const isPartOf = (part: string, title: string) =>
 
 /** Names of faults and moments, as the simulation has them. */
 function simulatedNames(): Set<string> {
-  const folder = join(root, "test", "simulation");
-  const faults = readdirSync(folder)
-    .filter((file) => /^faults.*\.ts$/.test(file))
+  const folder = ["test", "simulation", "faults"];
+  const faults = readdirSync(join(root, ...folder))
+    .filter((file) => !file.endsWith(".test.ts"))
     .flatMap((file) =>
-      [...read("test", "simulation", file).matchAll(/\b(?:name: |staged\()"(\w+)"/g)].map((found) => found[1] ?? ""),
+      [...read(...folder, file).matchAll(/\b(?:name: |staged\()"(\w+)"/g)].map((found) => found[1] ?? ""),
     );
   return new Set<string>([...faults, ...momentNames]);
 }

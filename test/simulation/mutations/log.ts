@@ -1,6 +1,6 @@
 /** What is in the log and on the disk, and what leaves: mirrors, confirms, commits, tables, snapshots, disk errors. */
 import { chainHash } from "../../../machines/codec/record.ts";
-import { restarting } from "../explore-scopes.ts";
+import { restarting } from "../explore/scopes.ts";
 import { brisk, deposals, type Mutation, pair, three, within } from "./mutation.ts";
 import { believingTheSecondTry, inTwoWrites, refusingAtTheDoor, withoutProof, withoutSideDirectory } from "./worlds.ts";
 

@@ -1,5 +1,5 @@
 /** Who may speak for the service: incarnations, fences, configurations, the registry, the start table, stops and switches. */
-import { confirming, inheriting, rebasing } from "../explore-scopes.ts";
+import { confirming, inheriting, rebasing } from "../explore/scopes.ts";
 import { deposals, type Mutation, pair, races, three, totalLoss, within } from "./mutation.ts";
 import { firstWhereNothingIs, takingOneLinkForBoth, takingSilenceForLoss, withoutTheKernelsWord } from "./worlds.ts";
 

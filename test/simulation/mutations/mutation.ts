@@ -1,8 +1,8 @@
 /** What a mutation is: a rule of PROTOCOL.md, broken by name where the simulator composes a server. */
 import type { World } from "../../../actors/world/ports.ts";
 import type { Rules } from "../../../machines/replica/rules.ts";
-import type { Bounds } from "../explore-bounds.ts";
-import type { SeedPlan } from "../seed-plan.ts";
+import type { Bounds } from "../explore/bounds.ts";
+import type { SeedPlan } from "../service/seed-plan.ts";
 
 export interface Mutation {
   readonly name: string;

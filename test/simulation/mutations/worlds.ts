@@ -15,7 +15,7 @@ import { everything, metaKey } from "../../../machines/checkpoint/layout.ts";
 import { initialRecord } from "../../../machines/replica/initial-record.ts";
 import { refusal } from "../../../machines/replica/intake.ts";
 import { headers } from "../../../schemas/envelope.ts";
-import { SimBus } from "../sim-bus.ts";
+import { SimBus } from "../world/sim-bus.ts";
 
 function withStore(world: World, change: (store: Store) => Partial<Store>): World {
   const { store } = world;

@@ -1,0 +1,151 @@
+/**
+ * Scenes of force (rule 18): an operator who recovers the wrong server, by mistake. Beyond the promise, for what was acknowledged
+ * by a server whose disk is gone may be lost; what is judged is that nobody goes on with less than what is at hand.
+ */
+import { type FaultContext, type FaultKind, later } from "./context.ts";
+import { allLinks, onceWritten, roles, staged, toNats } from "./scenes.ts";
+
+/** By then a server has heard of all that are there. */
+const heardAfterMs = (suspicionMs: number) => 4 * suspicionMs + 1_500;
+
+/** A recovery that no server may begin. */
+function recoverWrongly(context: FaultContext, name: string, why: string): void {
+  const { cluster, operator, sim } = context;
+  if (!/^(waiting|refusing)/.test(cluster.state(name))) return;
+  sim.tell("operator", `tells ${name} to go on by force, ${why}`);
+  operator.command(name, "recover", ({ ok }) => {
+    if (ok) cluster.onViolation("rule 18", `${name} goes on by force, ${why}`);
+  });
+}
+
+/**
+ * The backup is gone, then the one that is alone, whose disk is lost; both are back. The empty one is told to go on, which it
+ * must not: the other one has what was acknowledged while both were there.
+ */
+function recoverWrongOne(context: FaultContext): void {
+  const { cluster, operator, sim, suspicionMs } = context;
+  const now = roles(context, 14_000);
+  if (now === null) return;
+  const { primary, backup } = now;
+  cluster.takeAway(backup, "process");
+  onceWritten(
+    context,
+    ({ inSync }) => inSync.length === 1,
+    () =>
+      later(context, 1_000, () => {
+        cluster.takeAway(primary, "process");
+        sim.tell(primary, "its disk is lost");
+        sim.host(primary).disk.wipe();
+        for (const name of [primary, backup]) cluster.start(name);
+        later(context, heardAfterMs(suspicionMs), () => {
+          recoverWrongly(context, primary, `with an empty disk, while ${backup} has records`);
+          later(context, 500, () => operator.command(backup, "recover"));
+        });
+      }),
+  );
+}
+
+/** A server that refuses, because it is of another version, is told to go on while the primary serves. */
+function recoverBesidePrimary(context: FaultContext): void {
+  const { cluster, sim, suspicionMs } = context;
+  const now = roles(context, 14_000);
+  if (now === null) return;
+  const { primary, backup } = now;
+  cluster.replace(backup, "other");
+  // A disk that another version wrote is refused before anything else is.
+  sim.host(backup).disk.wipe();
+  later(context, heardAfterMs(suspicionMs), () => {
+    if (cluster.state(primary) === "hot.alone") recoverWrongly(context, backup, `while ${primary} serves`);
+    later(context, 1_500, () => cluster.rightVersion(backup));
+  });
+}
+
+/** A primary is alone; a second process in its name, on a copy of its disk, must neither take its place nor obey for it. */
+function takeName(context: FaultContext): void {
+  const { cluster, operator, suspicionMs } = context;
+  const now = roles(context, 14_000);
+  if (now === null) return;
+  const { primary, backup } = now;
+  cluster.takeAway(backup, "process");
+  onceWritten(
+    context,
+    ({ inSync }) => inSync.length === 1,
+    () =>
+      later(context, 500, () => {
+        cluster.startStranger(primary, true);
+        later(context, heardAfterMs(suspicionMs), () => {
+          const { incarnation } = cluster.stranger(primary);
+          if (incarnation === "") return;
+          if (cluster.record?.primary.incarnation === incarnation)
+            cluster.onViolation("rule 1", `${incarnation} takes the place of ${primary}, which serves`);
+          operator.command(
+            primary,
+            "flush",
+            (reply) => {
+              if (reply.ok && reply.incarnation !== incarnation)
+                cluster.onViolation("rule 1", `${reply.incarnation} obeys what was said to ${incarnation}`);
+            },
+            incarnation,
+          );
+          later(context, 300, () => cluster.retireStranger(primary));
+          later(context, 600, () => cluster.start(backup));
+        });
+      }),
+  );
+}
+
+/**
+ * All lose power, and a second process in the primary's name is there when they are back, with an empty disk: while both speak,
+ * nobody may take all configured servers for present, and begin a new history.
+ */
+function countStranger(context: FaultContext): void {
+  const { cluster, suspicionMs } = context;
+  const now = roles(context, 14_000);
+  if (now === null || cluster.record?.durability !== "memory") return;
+  const { primary, backup } = now;
+  const before = cluster.record.history;
+  cluster.takeAway(primary, "machine");
+  cluster.kill(backup, "machine");
+  cluster.startStranger(primary, false);
+  cluster.start(primary);
+  later(context, heardAfterMs(suspicionMs), () => {
+    const { history } = cluster.record ?? { history: before };
+    if (history !== before && cluster.stranger(primary).incarnation !== "" && cluster.isRunning(primary))
+      cluster.onViolation("start", `a new history begins while two servers speak as ${primary}`);
+    cluster.retireStranger(primary);
+  });
+}
+
+/**
+ * The backup takes over while the primary is cut off, and goes away with what it acknowledged; the registry is lost. The primary
+ * alone may not say what is put back: it has not seen the takeover.
+ */
+function restoreWithoutOne(context: FaultContext): void {
+  const { cluster, registryOperator, sim } = context;
+  const now = roles(context, 14_000);
+  if (now === null) return;
+  const { primary, backup } = now;
+  const ways = [...allLinks(primary, context), ...toNats(primary)];
+  for (const [from, to] of ways) sim.network.cut(from, to);
+  onceWritten(
+    context,
+    ({ inSync }) => inSync.length === 1,
+    () =>
+      later(context, 1_000, () => {
+        cluster.takeAway(backup, "process");
+        sim.tell("nats", "the registry's bucket is deleted");
+        sim.registry.remove();
+        for (const [from, to] of ways) sim.network.heal(from, to);
+        later(context, 1_500, () => registryOperator.restore());
+        later(context, 4_000, () => cluster.start(backup));
+      }),
+  );
+}
+
+export const recoveryScenes: readonly FaultKind[] = [
+  staged("recoverWrongOne", 1_000, recoverWrongOne),
+  staged("recoverBesidePrimary", 1_000, recoverBesidePrimary),
+  staged("takeName", 1_000, takeName),
+  staged("countStranger", 1_000, countStranger),
+  staged("restoreWithoutOne", 1_000, restoreWithoutOne),
+];

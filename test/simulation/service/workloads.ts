@@ -1,0 +1,125 @@
+/**
+ * What simulated clients ask for, one workload an application: bodies that meet each other often (few accounts, few
+ * symbols), queries, and the plain model against which the log is replayed.
+ */
+import type { Application } from "../../../actors/application/define.ts";
+import { exchange } from "../../../actors/applications/exchange/exchange.ts";
+import { ledger } from "../../../actors/applications/ledger/ledger.ts";
+import type { CommittedRecord, SequentialModel } from "../../../machines/checker/history.ts";
+import { type OrderBody, PlainBook } from "../../models/plain-book.ts";
+import { type LedgerBody, PlainLedger, type PlainLedgerResult } from "../../models/plain-ledger.ts";
+import type { Rng } from "../world/rng.ts";
+
+export interface Workload {
+  readonly application: Application;
+  body(rng: Rng, number: string): unknown;
+  /** As `body`, and surely another one. */
+  otherBody(body: unknown): unknown;
+  /** A body of more than so many bytes. */
+  largeBody(bytes: number): unknown;
+  key(body: unknown): string;
+  query(rng: Rng): unknown;
+  makeModel(): SequentialModel;
+}
+
+const symbols = ["AAA", "BBB"] as const;
+const middle = 1_000;
+
+function order(rng: Rng, number: string): OrderBody {
+  const symbol = rng.pick(symbols);
+  const known = `o${rng.int(1, 40)}`;
+  const kind = rng.next();
+  if (kind < 0.15) return { type: "cancel", symbol, order: known };
+  const price = middle + rng.int(-5, 5);
+  const quantity = rng.int(1, 12);
+  if (kind < 0.25) return { type: "replace", symbol, order: known, price, quantity };
+  const side = rng.chance(0.5) ? "buy" : "sell";
+  const name = rng.chance(0.7) ? known : number;
+  if (kind < 0.32) return { type: "market", symbol, order: name, side, quantity };
+  const limit: OrderBody = { type: "limit", symbol, order: name, side, price, quantity };
+  const special = rng.next();
+  if (special < 0.1) return { ...limit, timeInForce: "IOC" };
+  if (special < 0.2) return { ...limit, timeInForce: "FOK" };
+  return special < 0.3 ? { ...limit, postOnly: true } : limit;
+}
+
+function bookModel(): SequentialModel {
+  const book = new PlainBook();
+  // Where the handler went on after its transaction, that one is a record of its own, and done whatever became of the rest.
+  const matched = new Map<string, unknown>();
+  return {
+    run: (record, body) => {
+      const key = `${record.client} ${record.id}`;
+      if (record.kind === "transaction") matched.set(key, book.execute(body as OrderBody));
+      if (record.kind !== "final") return undefined;
+      return matched.has(key) ? matched.get(key) : book.execute(body as OrderBody);
+    },
+    query: (body) => {
+      const { symbol } = body as { symbol: string };
+      return { symbol, ...book.levels(symbol) };
+    },
+  };
+}
+
+function ledgerBody(rng: Rng): LedgerBody {
+  const account = () => `a${rng.int(1, 6)}`;
+  const kind = rng.next();
+  if (kind < 0.15) return { type: "open", account: account() };
+  if (kind < 0.5) return { type: "deposit", account: account(), amount: rng.int(1, 100) };
+  return { type: "transfer", from: account(), to: account(), amount: rng.int(1, 80) };
+}
+
+/** The plain ledger runs a transfer at once; in the log its two transactions may have others in between. */
+function ledgerModel(): SequentialModel {
+  const plain = new PlainLedger();
+  const reserved = new Map<string, PlainLedgerResult>();
+  const reserve = (key: string, body: Extract<LedgerBody, { type: "transfer" }>): PlainLedgerResult => {
+    const receiver = plain.balances.get(body.to);
+    const result = plain.execute(body);
+    // Reserved, and not settled yet: the receiver has nothing of it.
+    if (result.status === "done" && receiver !== undefined) plain.balances.set(body.to, receiver);
+    reserved.set(key, result);
+    return result;
+  };
+  const transfer = (record: CommittedRecord, body: Extract<LedgerBody, { type: "transfer" }>): unknown => {
+    const key = `${record.client} ${record.id}`;
+    if (record.name === "reserve") return reserve(key, body);
+    if (record.name === "settle") plain.balances.set(body.to, (plain.balances.get(body.to) ?? 0) + body.amount);
+    return record.kind === "final" ? reserved.get(key) : undefined;
+  };
+  return {
+    run: (record, given) => {
+      const body = given as LedgerBody;
+      if (record.kind !== "final" && record.kind !== "transaction") return undefined;
+      return body.type === "transfer" ? transfer(record, body) : plain.execute(body);
+    },
+    query: (body) => {
+      const { account } = body as { account: string };
+      return { account, balance: plain.balances.get(account) ?? null };
+    },
+  };
+}
+
+export const workloads: Readonly<Record<"exchange" | "ledger", Workload>> = {
+  exchange: {
+    application: exchange as unknown as Application,
+    body: order,
+    otherBody: (body) => ({ ...(body as OrderBody), symbol: "CCC" }),
+    largeBody: (bytes) => ({ type: "cancel", symbol: symbols[0], order: "o".repeat(bytes) }),
+    key: (body) => (body as OrderBody).symbol,
+    query: (rng) => ({ query: "book", symbol: rng.pick(symbols) }),
+    makeModel: bookModel,
+  },
+  ledger: {
+    application: ledger as unknown as Application,
+    body: ledgerBody,
+    otherBody: () => ({ type: "open", account: "other" }),
+    largeBody: (bytes) => ({ type: "open", account: "a".repeat(bytes) }),
+    key: (body) => {
+      const request = body as LedgerBody;
+      return request.type === "transfer" ? request.from : request.account;
+    },
+    query: (rng) => ({ query: "balance", account: `a${rng.int(1, 6)}` }),
+    makeModel: ledgerModel,
+  },
+};
