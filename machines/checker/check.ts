@@ -7,6 +7,7 @@ import type { HistoryEvent, SequentialModel, Violation } from "./history.ts";
 import { checkQueries, checkReplay } from "./replay.ts";
 import { checkOrder, checkRequests, parseReply, type RequestStory, readRequests, storyKey } from "./requests.ts";
 import { checkResults } from "./results.ts";
+import { type Remembered, tellRunsApart } from "./runs.ts";
 import { checkServers } from "./servers.ts";
 import { checkStamps, type StampFacts } from "./stamps.ts";
 
@@ -23,6 +24,8 @@ export interface CheckOptions {
   readonly resultsAreComplete: boolean;
   /** Without it, stamps are not judged. */
   readonly stamps?: StampFacts | undefined;
+  /** Without it, a request without a stamp is held to be remembered for good. */
+  readonly remembered?: Remembered | undefined;
 }
 
 export interface CheckReport {
@@ -40,8 +43,11 @@ export interface CheckReport {
   readonly committed: number;
 }
 
-export function checkHistory(events: readonly HistoryEvent[], options: CheckOptions): CheckReport {
-  const logs = readCommittedLogs(events, { isSparse: options.isSparse ?? false });
+export function checkHistory(told: readonly HistoryEvent[], options: CheckOptions): CheckReport {
+  const { isSparse = false, remembered } = options;
+  const asTold = readCommittedLogs(told, { isSparse });
+  const events = remembered === undefined ? told : tellRunsApart(told, asTold, remembered);
+  const logs = events === told ? asTold : readCommittedLogs(events, { isSparse });
   const { stories, violations: fromReplies } = readRequests(events, logs);
   const isNewHistory = logs.histories.length > 1;
   const hasLog = logs.histories.length > 0;

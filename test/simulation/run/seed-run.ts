@@ -9,6 +9,7 @@ import { Recorder } from "../../../deploy/drill/recorder.ts";
 import { type CheckReport, checkHistory } from "../../../machines/checker/check.ts";
 import { readCommittedLogs } from "../../../machines/checker/committed-log.ts";
 import type { Violation } from "../../../machines/checker/history.ts";
+import type { Remembered } from "../../../machines/checker/runs.ts";
 import type { StampFacts } from "../../../machines/checker/stamps.ts";
 import type { Rules } from "../../../machines/replica/rules.ts";
 import { Limits } from "../../../schemas/settings.ts";
@@ -27,7 +28,7 @@ import { incarnationOf, type StartServer } from "../service/running-server.ts";
 import { planOf, type SeedPlan } from "../service/seed-plan.ts";
 import { type Workload, workloads } from "../service/workloads.ts";
 import type { Rng } from "../world/rng.ts";
-import { wallOriginMs } from "../world/sim-clock.ts";
+import { maxDrift, wallOriginMs } from "../world/sim-clock.ts";
 import { lanProfile } from "../world/sim-network.ts";
 import { SimWorld } from "../world/sim-world.ts";
 import { type StoryLine, shortStory } from "../world/story.ts";
@@ -315,6 +316,7 @@ class SeedRun {
       mayBeginHistory: !isWithin && this.#plan.afterTotalLoss === "longest",
       mustRecover: this.#mustRecover,
       stamps: this.#stampFacts(),
+      remembered: this.#remembered(),
       resultsAreComplete: isWithin && this.#others?.integrator.forgotten === 0,
     });
     this.#moments.count("duplicate answered", check.duplicates);
@@ -339,6 +341,12 @@ class SeedRun {
       lines,
       history: violations.length > 0 ? this.#recorder.lines() : "",
     };
+  }
+
+  #remembered(): Remembered {
+    const { rememberReplies, limits } = this.#plan;
+    // By servers' own clocks, which may run a little fast.
+    return { replies: rememberReplies, ms: Limits.parse(limits).rememberMs * (1 - maxDrift) };
   }
 
   #stampFacts(): StampFacts {

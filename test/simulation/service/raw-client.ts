@@ -206,7 +206,7 @@ export class RawClient {
 
   #afterAnswer(request: Request): void {
     const { clock, rng, style, workload } = this.#options;
-    // Without stamps a copy may come after the reply was forgotten, and then nothing is promised.
+    // Without a stamp a copy may come after the reply was forgotten: then it is another request.
     const waitMs = request.issuedAt !== undefined ? rng.between(0, lateByMs) : rng.between(0, 50);
     if (rng.chance(style.lateChance)) clock.after(waitMs, () => this.#send(request, request.body));
     if (rng.chance(style.reuseChance))

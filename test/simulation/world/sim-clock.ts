@@ -13,7 +13,8 @@ export interface WallClock {
 
 /** What a wall clock that is right shows when a run begins. */
 export const wallOriginMs = 1_764_000_000_000;
-const maxDrift = 2e-4;
+/** How far a process's rate is off, at most. */
+export const maxDrift = 2e-4;
 const maxLatenessMs = 0.8;
 const maxTurnMs = 0.12;
 
