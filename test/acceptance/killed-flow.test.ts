@@ -6,11 +6,11 @@
 import test from "ava";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
 import type { Answer } from "../../actors/index.ts";
+import { readDisk } from "../helpers/pair/disk.ts";
+import { startPair } from "../helpers/pair/pair.ts";
+import { Random } from "../helpers/random.ts";
 import { orderFlow } from "../models/flows.ts";
 import { type OrderBody, PlainBook } from "../models/plain-book.ts";
-import { Random } from "../models/random.ts";
-import { readDisk } from "../pair/disk.ts";
-import { startPair } from "../pair/pair.ts";
 
 const total = 20_000;
 const kills = 10;

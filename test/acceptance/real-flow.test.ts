@@ -10,8 +10,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import test from "ava";
-import { Random } from "../models/random.ts";
-import { type Pair, startPair } from "../pair/pair.ts";
+import { type Pair, startPair } from "../helpers/pair/pair.ts";
+import { Random } from "../helpers/random.ts";
 
 const folder = fileURLToPath(new URL("../../../../shared/order-flow/", import.meta.url));
 const program = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));

@@ -1,7 +1,7 @@
 /** The README's example application runs as the README says. */
 import test from "ava";
+import { Harness } from "../helpers/hot-and-warm.ts";
 import { counter } from "./example.ts";
-import { Harness } from "./harness.ts";
 
 test("the example counts, and answers a query", (t) => {
   const harness = new Harness(counter);

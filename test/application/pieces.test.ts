@@ -8,7 +8,7 @@ import type { BusHeaders, BusMessage } from "../../actors/world/ports.ts";
 import { headers, Reply } from "../../schemas/envelope.ts";
 import { pieceHeaders } from "../../schemas/pieces.ts";
 import { replayHeaders } from "../../schemas/replay.ts";
-import { TestBus, TestClock } from "../client/world.ts";
+import { TestBus, TestClock } from "../helpers/hand-world.ts";
 import { logOfReplies, replyOf } from "./log-of.ts";
 
 function smallBus(payloadBytes: number): TestBus {

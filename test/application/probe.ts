@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { RequestContext, Transaction } from "../../actors/application/contract.ts";
 import { defineApplication } from "../../actors/application/define.ts";
-import { Harness } from "./harness.ts";
+import { Harness } from "../helpers/hot-and-warm.ts";
 
 const tables = { rows: z.unknown(), numbers: z.int() };
 const queues = {

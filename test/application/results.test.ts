@@ -7,7 +7,7 @@ import { ResultsPublisher } from "../../actors/application/results.ts";
 import type { BusHeaders } from "../../actors/world/ports.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
 import { headers, Reply } from "../../schemas/envelope.ts";
-import { TestBus, TestClock } from "../client/world.ts";
+import { TestBus, TestClock } from "../helpers/hand-world.ts";
 import { logOfReplies, replyOf } from "./log-of.ts";
 
 const rules = shippedRules;

@@ -2,7 +2,7 @@
 import test from "ava";
 import { z } from "zod";
 import { defineApplication } from "../../actors/application/define.ts";
-import { Harness, settled } from "./harness.ts";
+import { Harness, settled } from "../helpers/hot-and-warm.ts";
 import { type Context, done, failed, numbers, put, records, withHandler } from "./probe.ts";
 
 test("a synchronous request with one transaction is one record, and no timer", (t) => {

@@ -1,6 +1,6 @@
 /** Transactions of random reads and writes against plain maps and arrays: what they see, and what they leave behind. */
 import test, { type ExecutionContext } from "ava";
-import { Random } from "../models/random.ts";
+import { Random } from "../helpers/random.ts";
 import { numbers, type Tx, withHandler } from "./probe.ts";
 
 /** State as plain as can be. */

@@ -1,6 +1,6 @@
 /** What a transaction may do, what it sees, and what it is refused (rule 15). */
 import test from "ava";
-import { settled } from "./harness.ts";
+import { settled } from "../helpers/hot-and-warm.ts";
 import { done, numbers, put, records, type Tx, withHandler } from "./probe.ts";
 
 test("a transaction that throws leaves nothing, and the handler may go on", (t) => {

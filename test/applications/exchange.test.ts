@@ -3,7 +3,7 @@ import test from "ava";
 import { HandlerRunner } from "../../actors/application/runner.ts";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
 import { readEffects } from "../../machines/codec/effects.ts";
-import { Harness } from "../application/harness.ts";
+import { Harness } from "../helpers/hot-and-warm.ts";
 import { orderFlow } from "../models/flows.ts";
 import { type OrderBody, PlainBook } from "../models/plain-book.ts";
 

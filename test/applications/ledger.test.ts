@@ -2,10 +2,10 @@
 import test from "ava";
 import { StateReader } from "../../actors/application/state.ts";
 import { ledger, ledgerImbalance } from "../../actors/applications/ledger/ledger.ts";
-import { Harness, settled } from "../application/harness.ts";
+import { Harness, settled } from "../helpers/hot-and-warm.ts";
+import { Random } from "../helpers/random.ts";
 import { ledgerFlow } from "../models/flows.ts";
 import { PlainLedger } from "../models/plain-ledger.ts";
-import { Random } from "../models/random.ts";
 
 const imbalance = (harness: Harness) => ledgerImbalance(new StateReader(harness.hot) as never);
 const balances = (harness: Harness) =>

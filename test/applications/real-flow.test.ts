@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import test from "ava";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
-import { Harness } from "../application/harness.ts";
+import { Harness } from "../helpers/hot-and-warm.ts";
 
 const folder = fileURLToPath(new URL("../../../../shared/order-flow/", import.meta.url));
 

@@ -4,9 +4,20 @@ import { join } from "node:path";
 import test from "ava";
 import { LevelStore } from "../../actors/world/store-level.ts";
 import { RecoveryError } from "../../machines/checkpoint/scan.ts";
+import {
+  agentOn,
+  clock,
+  freshAgent,
+  identity,
+  owner,
+  push,
+  put,
+  readBack,
+  shift,
+  TestLog,
+} from "../helpers/checkpoints.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { until } from "../helpers/until.ts";
-import { agentOn, clock, freshAgent, identity, owner, push, put, readBack, shift, TestLog } from "./support.ts";
 
 /** Sixty records, flushed and synced in turns, and a tail that is only synced. */
 async function live(directory: string) {

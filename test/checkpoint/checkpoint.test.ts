@@ -4,9 +4,20 @@ import { CheckpointError } from "../../actors/checkpoint/checkpoint-error.ts";
 import { StoreError } from "../../actors/world/ports.ts";
 import { metaKey, spaces } from "../../machines/checkpoint/layout.ts";
 import { verifyBatch } from "../../machines/log/batch.ts";
+import {
+  agentOn,
+  freshAgent,
+  Model,
+  owner,
+  push,
+  put,
+  readBack,
+  remove,
+  shift,
+  TestLog,
+} from "../helpers/checkpoints.ts";
+import { MemoryStore } from "../helpers/memory-store.ts";
 import { until } from "../helpers/until.ts";
-import { MemoryStore } from "./memory-store.ts";
-import { agentOn, freshAgent, Model, owner, push, put, readBack, remove, shift, TestLog } from "./support.ts";
 
 async function begun() {
   const store = new MemoryStore();

@@ -16,7 +16,7 @@ import {
 import { RowLedger } from "../../machines/checkpoint/row-ledger.ts";
 import { EffectError, type EffectVisitor, readEffects } from "../../machines/codec/effects.ts";
 import type { QueuePlace } from "../../schemas/checkpoint.ts";
-import { type Change, effectsOf, Model, push, put, remove, shift, TestLog } from "./support.ts";
+import { type Change, effectsOf, Model, push, put, remove, shift, TestLog } from "../helpers/checkpoints.ts";
 
 const hash = new KeyedHash("a secret");
 

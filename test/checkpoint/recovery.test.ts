@@ -19,8 +19,6 @@ import {
 import { RecoveryError } from "../../machines/checkpoint/scan.ts";
 import { chainHash } from "../../machines/codec/record.ts";
 import { hashAt, type LogBatch } from "../../machines/log/batch.ts";
-import { until } from "../helpers/until.ts";
-import { type MemoryDisk, MemoryStore } from "./memory-store.ts";
 import {
   agentOn,
   type Change,
@@ -34,7 +32,9 @@ import {
   remove,
   shift,
   TestLog,
-} from "./support.ts";
+} from "../helpers/checkpoints.ts";
+import { type MemoryDisk, MemoryStore } from "../helpers/memory-store.ts";
+import { until } from "../helpers/until.ts";
 
 type Step =
   | { do: "append"; count: number; keys: number }

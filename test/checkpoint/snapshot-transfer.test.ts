@@ -6,10 +6,10 @@ import type { ReplicationParts } from "../../actors/replication/parts.ts";
 import { SnapshotTransfer } from "../../actors/replication/snapshot-transfer.ts";
 import { encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
 import { Limits } from "../../schemas/settings.ts";
+import { clock, freshAgent, put, TestLog } from "../helpers/checkpoints.ts";
+import { keptLog } from "../helpers/kept-log.ts";
+import { MemoryStore } from "../helpers/memory-store.ts";
 import { until } from "../helpers/until.ts";
-import { keptLog } from "../world/silent-log.ts";
-import { MemoryStore } from "./memory-store.ts";
-import { clock, freshAgent, put, TestLog } from "./support.ts";
 
 /** A store with one record that no flush has taken, and a transfer into it. */
 async function joiner(t: ExecutionContext) {

@@ -15,9 +15,9 @@ import {
   snapshotVersion,
 } from "../../machines/checkpoint/snapshot-codec.ts";
 import type { OwnerMeta } from "../../schemas/checkpoint.ts";
+import { agentOn, freshAgent, identity, owner, push, put, readBack, TestLog } from "../helpers/checkpoints.ts";
+import { MemoryDisk, MemoryStore } from "../helpers/memory-store.ts";
 import { until } from "../helpers/until.ts";
-import { MemoryDisk, MemoryStore } from "./memory-store.ts";
-import { agentOn, freshAgent, identity, owner, push, put, readBack, TestLog } from "./support.ts";
 
 const beta = { ...identity, server: "beta" };
 /** The log of a server that has none. */

@@ -3,8 +3,8 @@ import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
-import { type Pair, startPair } from "../pair/pair.ts";
-import { Orders, sameLogs } from "./support.ts";
+import { Orders, sameLogs } from "../helpers/orders.ts";
+import { type Pair, startPair } from "../helpers/pair/pair.ts";
 
 /** Changes a server's settings on its disk; it must not run. */
 async function reconfigure(pair: Pair, server: string, change: Record<string, unknown>): Promise<void> {

@@ -4,9 +4,9 @@
  */
 import test from "ava";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
-import { readDisk } from "../pair/disk.ts";
-import { calmLimits, type Pair, sharedPair } from "../pair/pair.ts";
-import { Orders, repliesOnDisk, sameLogs } from "./support.ts";
+import { Orders, repliesOnDisk, sameLogs } from "../helpers/orders.ts";
+import { readDisk } from "../helpers/pair/disk.ts";
+import { calmLimits, type Pair, sharedPair } from "../helpers/pair/pair.ts";
 
 const never = { ...calmLimits, flushMs: 60_000, flushRecords: 1_000_000 };
 const flushMs = 300;

@@ -1,9 +1,9 @@
 /** Claims 25, 35 and 36, with the ledger: an application whose requests are more than one transaction. One pair for all. */
 import test from "ava";
 import { ledger } from "../../actors/applications/ledger/ledger.ts";
+import { readDisk } from "../helpers/pair/disk.ts";
+import { type Pair, sharedPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
-import { readDisk } from "../pair/disk.ts";
-import { type Pair, sharedPair } from "../pair/pair.ts";
 
 const flushRecords = 30;
 const shared = sharedPair(test, { application: "ledger", limits: { flushMs: 60_000, flushRecords } });

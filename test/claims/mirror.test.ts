@@ -6,12 +6,12 @@ import test from "ava";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
 import { connect } from "../../actors/index.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { buy, Orders, sameLogs } from "../helpers/orders.ts";
+import { DelayProxy } from "../helpers/pair/delay-proxy.ts";
+import { readDisk } from "../helpers/pair/disk.ts";
+import { type Pair, sharedPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
-import { DelayProxy } from "../pair/delay-proxy.ts";
-import { readDisk } from "../pair/disk.ts";
-import { type Pair, sharedPair } from "../pair/pair.ts";
 import { askOverTcp } from "./bare-client.ts";
-import { buy, Orders, sameLogs } from "./support.ts";
 
 const shared = sharedPair(test, { proxied: true, limits: { flushMs: 60_000, flushRecords: 1_000_000 } });
 

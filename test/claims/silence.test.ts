@@ -5,10 +5,10 @@
 import test, { type ExecutionContext } from "ava";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { buy, isFlushedWhenAnswered, Orders, repliesOnDisk } from "../helpers/orders.ts";
+import { readDisk } from "../helpers/pair/disk.ts";
+import { type Pair, sharedPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
-import { readDisk } from "../pair/disk.ts";
-import { type Pair, sharedPair } from "../pair/pair.ts";
-import { buy, isFlushedWhenAnswered, Orders, repliesOnDisk } from "./support.ts";
 
 const shared = sharedPair(test, {
   proxied: true,

@@ -4,10 +4,10 @@
  */
 import test from "ava";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
+import { isFlushedWhenAnswered, Orders, repliesOnDisk, sameLogs } from "../helpers/orders.ts";
+import { readDisk } from "../helpers/pair/disk.ts";
+import { type Pair, sharedPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
-import { readDisk } from "../pair/disk.ts";
-import { type Pair, sharedPair } from "../pair/pair.ts";
-import { isFlushedWhenAnswered, Orders, repliesOnDisk, sameLogs } from "./support.ts";
 
 const flushRecords = 50;
 /** A level of the book: price, quantity, orders. */

@@ -6,8 +6,8 @@ import test from "ava";
 import { createClient } from "../../actors/client/client.ts";
 import { FailedError, type RefusedError, UnansweredError, UnknownOutcomeError } from "../../actors/client/errors.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { bytesOf, noFaults } from "../helpers/hand-world.ts";
 import { codeOf, setup, watch } from "./setup.ts";
-import { bytesOf, noFaults } from "./world.ts";
 
 test("a request gets its result, with the record's place", async (t) => {
   const { clock, server, client, sent } = setup();

@@ -5,8 +5,8 @@
 import test from "ava";
 import * as fc from "fast-check";
 import { UnknownOutcomeError } from "../../actors/client/errors.ts";
+import { noFaults } from "../helpers/hand-world.ts";
 import { codeOf, setup, watch } from "./setup.ts";
-import { noFaults } from "./world.ts";
 
 const origin = 1_764_000_000_000;
 const minuteMs = 60_000;

@@ -14,8 +14,8 @@ import {
 } from "../../actors/client/results.ts";
 import { headers } from "../../schemas/envelope.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { FakeServer } from "./fake-server.ts";
-import { bytesOf, noFaults, TestBus, TestClock } from "./world.ts";
+import { FakeServer } from "../helpers/fake-server.ts";
+import { bytesOf, noFaults, TestBus, TestClock } from "../helpers/hand-world.ts";
 
 type Told = ResultEvent | HistoryEvent;
 

@@ -5,8 +5,8 @@
 import { type ClientOptions, createClient } from "../../actors/client/client.ts";
 import { RefusedError } from "../../actors/client/errors.ts";
 import { Envelope } from "../../schemas/envelope.ts";
-import { FakeServer } from "./fake-server.ts";
-import { TestBus, TestClock } from "./world.ts";
+import { FakeServer } from "../helpers/fake-server.ts";
+import { TestBus, TestClock } from "../helpers/hand-world.ts";
 
 export function setup(options: Partial<ClientOptions> & { seed?: number } = {}) {
   const clock = new TestClock(options.seed ?? 1);

@@ -12,7 +12,7 @@ import {
   recordVersion,
   requestKey,
 } from "../../machines/codec/record.ts";
-import { bytesOf, fieldsOf } from "../log/records.ts";
+import { bytesOf, fieldsOf } from "../helpers/records.ts";
 
 const text = fc.oneof(
   fc.string({ unit: "grapheme", maxLength: 40 }),

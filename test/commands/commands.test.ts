@@ -4,7 +4,7 @@
 import test from "ava";
 import type { ServerStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { bytesOf } from "../client/world.ts";
+import { bytesOf } from "../helpers/hand-world.ts";
 import { makeRig, type Ran } from "./rig.ts";
 import { statusOf } from "./status-of.ts";
 

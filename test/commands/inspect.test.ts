@@ -7,7 +7,7 @@ import { join } from "node:path";
 import test from "ava";
 import { LevelStore } from "../../actors/world/store-level.ts";
 import { spaces } from "../../machines/checkpoint/layout.ts";
-import { clock, freshAgent, push, put, remove, TestLog } from "../checkpoint/support.ts";
+import { clock, freshAgent, push, put, remove, TestLog } from "../helpers/checkpoints.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { makeRig } from "./rig.ts";
 

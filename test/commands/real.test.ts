@@ -12,7 +12,7 @@ import { connect } from "../../actors/index.ts";
 import { NatsBus } from "../../actors/world/bus-nats.ts";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
 import { NatsLine } from "../../actors/world/connection-nats.ts";
-import { FakeServer } from "../client/fake-server.ts";
+import { FakeServer } from "../helpers/fake-server.ts";
 import { natsServer, sharedNatsServer } from "../helpers/nats.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { until } from "../helpers/until.ts";

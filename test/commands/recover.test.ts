@@ -2,7 +2,7 @@
 import test from "ava";
 import type { Standing } from "../../schemas/standing.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { bytesOf } from "../client/world.ts";
+import { bytesOf } from "../helpers/hand-world.ts";
 import { makeRig } from "./rig.ts";
 
 const standing = (server: string, changes: Partial<Standing> = {}): Standing => ({

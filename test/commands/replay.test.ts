@@ -2,7 +2,7 @@
  * `twinlog replay`: every line once and in order, the tally of trades and book, duplicates compared byte for byte.
  */
 import test from "ava";
-import { noFaults } from "../client/world.ts";
+import { noFaults } from "../helpers/hand-world.ts";
 import { makeRig } from "./rig.ts";
 
 const symbol = "BTCUSD";

@@ -5,8 +5,8 @@ import { openNodeClock } from "../../actors/world/clock-node.ts";
 import { runProgram } from "../../deploy/commands/program.ts";
 import type { CommandWorld } from "../../deploy/commands/world.ts";
 import { SignalDesk } from "../../deploy/signals.ts";
-import { FakeServer } from "../client/fake-server.ts";
-import { TestBus } from "../client/world.ts";
+import { FakeServer } from "../helpers/fake-server.ts";
+import { TestBus } from "../helpers/hand-world.ts";
 
 export interface Ran {
   readonly status: number;

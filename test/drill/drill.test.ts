@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import test from "ava";
-import { startPair } from "../pair/pair.ts";
+import { startPair } from "../helpers/pair/pair.ts";
 
 const program = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));
 

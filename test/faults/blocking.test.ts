@@ -6,8 +6,8 @@ import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
 import { QueryEnvelope } from "../../schemas/envelope.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { type Pair, startPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
-import { type Pair, startPair } from "../pair/pair.ts";
 
 const application = fileURLToPath(new URL("./blocking-application.js", import.meta.url));
 const withinMs = 60_000;

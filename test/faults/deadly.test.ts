@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import test from "ava";
 import { FailedError } from "../../actors/client/errors.ts";
 import type { SequentialModel } from "../../machines/checker/history.ts";
-import { startPair } from "../pair/pair.ts";
+import { startPair } from "../helpers/pair/pair.ts";
 import { Proof, type ProofWorkload } from "./proof.ts";
 
 const application = fileURLToPath(new URL("./deadly-application.js", import.meta.url));

@@ -6,10 +6,10 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
 import { atEnd } from "../helpers/at-end.ts";
+import { type Pair, startPair } from "../helpers/pair/pair.ts";
+import { Ports } from "../helpers/pair/ports.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { until } from "../helpers/until.ts";
-import { type Pair, startPair } from "../pair/pair.ts";
-import { Ports } from "../pair/ports.ts";
 import { inFull, notRun } from "./full.ts";
 import { Proof } from "./proof.ts";
 

@@ -9,9 +9,9 @@ import { NatsLine } from "../../actors/world/connection-nats.ts";
 import { inspect } from "../../deploy/inspect.ts";
 import { ControlReply } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { keptLog } from "../helpers/kept-log.ts";
+import { type Pair, startPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
-import { type Pair, startPair } from "../pair/pair.ts";
-import { keptLog } from "../world/silent-log.ts";
 
 const order = (n: number) => ({
   type: "limit",

@@ -1,8 +1,8 @@
 /** Servers that are killed (SIGKILL), stopped and switched under load: either, both, three in a chain, back at once and later. */
 import { setTimeout as delay } from "node:timers/promises";
 import test from "ava";
+import { startPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
-import { startPair } from "../pair/pair.ts";
 import { inFull } from "./full.ts";
 import { Proof } from "./proof.ts";
 

@@ -4,8 +4,8 @@
  */
 import type { ExecutionContext } from "ava";
 import { TcpProxy } from "../../deploy/drill/proxy.ts";
-import { type Pair, type PairOptions, startPair } from "../pair/pair.ts";
-import { Ports } from "../pair/ports.ts";
+import { type Pair, type PairOptions, startPair } from "../helpers/pair/pair.ts";
+import { Ports } from "../helpers/pair/ports.ts";
 
 export interface LinedPair {
   readonly pair: Pair;

@@ -5,11 +5,11 @@ import test from "ava";
 import { Standing } from "../../schemas/standing.ts";
 import { ControlReply } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { startPair } from "../helpers/pair/pair.ts";
+import { Ports } from "../helpers/pair/ports.ts";
+import { ServerProcess } from "../helpers/pair/server-process.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { until } from "../helpers/until.ts";
-import { startPair } from "../pair/pair.ts";
-import { Ports } from "../pair/ports.ts";
-import { ServerProcess } from "../pair/server-process.ts";
 import { Proof } from "./proof.ts";
 
 const withinMs = 30_000;

@@ -8,10 +8,10 @@ import type { ExecutionContext } from "ava";
 import { connect } from "nats";
 import { TcpProxy } from "../../deploy/drill/proxy.ts";
 import { TestNats } from "../helpers/nats.ts";
+import { Pair } from "../helpers/pair/pair.ts";
+import { Ports } from "../helpers/pair/ports.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { until } from "../helpers/until.ts";
-import { Pair } from "../pair/pair.ts";
-import { Ports } from "../pair/ports.ts";
 
 const withinMs = 40_000;
 

@@ -12,9 +12,9 @@ import { join } from "node:path";
 import process from "node:process";
 import { createInterface, type Interface } from "node:readline";
 import type { ExecutionContext } from "ava";
+import { type Pair, type PairOptions, startPair } from "../helpers/pair/pair.ts";
+import { Ports } from "../helpers/pair/ports.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
-import { type Pair, type PairOptions, startPair } from "../pair/pair.ts";
-import { Ports } from "../pair/ports.ts";
 import { source } from "./packet-net-source.ts";
 
 /** From and to: forth is from the first-named, back to it. */

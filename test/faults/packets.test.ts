@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
-import type { Pair } from "../pair/pair.ts";
+import type { Pair } from "../helpers/pair/pair.ts";
 import { inFull, notRun, ofSilence, suspicionMs } from "./full.ts";
 import { type PacketCounts, type PacketNet, startPacketPair, type Weather, type Wire } from "./packet-net.ts";
 import { Proof } from "./proof.ts";

@@ -1,7 +1,7 @@
 /** Servers that are stopped (SIGSTOP) and go on: shorter and longer than the others' patience, under load. */
 import { setTimeout as delay } from "node:timers/promises";
 import test from "ava";
-import { startPair } from "../pair/pair.ts";
+import { startPair } from "../helpers/pair/pair.ts";
 import { inFull } from "./full.ts";
 import { Proof } from "./proof.ts";
 

@@ -18,11 +18,11 @@ import { Recorder } from "../../deploy/drill/recorder.ts";
 import type { Workload } from "../../deploy/drill/workload.ts";
 import { type CheckReport, checkHistory } from "../../machines/checker/check.ts";
 import type { CommitEvent, CommittedRecord, SequentialModel } from "../../machines/checker/history.ts";
+import { keptLog } from "../helpers/kept-log.ts";
+import type { Pair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
 import { orderFlow } from "../models/flows.ts";
-import type { Pair } from "../pair/pair.ts";
 import { workloads } from "../simulation/service/workloads.ts";
-import { keptLog } from "../world/silent-log.ts";
 import { readDiskLog } from "./disk-log.ts";
 import { askAgain, askQueries, openRecordedClient, type RecordedClientOptions } from "./recorded-client.ts";
 

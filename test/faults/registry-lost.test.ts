@@ -3,8 +3,8 @@ import { execFile } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { type Pair, startPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
-import { type Pair, startPair } from "../pair/pair.ts";
 import { Proof } from "./proof.ts";
 
 const program = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));

@@ -2,8 +2,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import test from "ava";
 import { sameSignalMs } from "../../deploy/signals.ts";
+import { startPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
-import { startPair } from "../pair/pair.ts";
 import { Proof } from "./proof.ts";
 
 test.serial(

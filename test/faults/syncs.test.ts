@@ -1,8 +1,8 @@
 /** Disks whose syncs fail or take long, and wall clocks that jump: by a library before the C library (faulty-libc.ts). */
 import { setTimeout as delay } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
+import { type Pair, type PairOptions, startPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
-import { type Pair, type PairOptions, startPair } from "../pair/pair.ts";
 import { FaultyLibc } from "./faulty-libc.ts";
 import { inFull, notRun } from "./full.ts";
 import { Proof } from "./proof.ts";

@@ -8,9 +8,9 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
+import { startPair } from "../helpers/pair/pair.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { until } from "../helpers/until.ts";
-import { startPair } from "../pair/pair.ts";
 import { inFull } from "./full.ts";
 import { Proof } from "./proof.ts";
 

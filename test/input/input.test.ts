@@ -10,8 +10,8 @@ import { greetingOf } from "../../actors/world/greeting.ts";
 import { encodeMessage } from "../../machines/codec/message.ts";
 import { ReplayEnd } from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { type Pair, sharedPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
-import { type Pair, sharedPair } from "../pair/pair.ts";
 import { deep, envelope, good, messages, order, withBody } from "./messages.ts";
 import { RawNats } from "./raw-nats.ts";
 

@@ -7,9 +7,9 @@ import { headers as natsHeaders } from "nats";
 import { headers } from "../../schemas/envelope.ts";
 import { type ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { buy } from "../claims/support.ts";
+import { buy } from "../helpers/orders.ts";
+import { type Pair, sharedPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
-import { type Pair, sharedPair } from "../pair/pair.ts";
 
 const shared = sharedPair(test, { service: "plain" });
 

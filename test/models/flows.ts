@@ -2,9 +2,10 @@
  * Seeded flows of request bodies for the exchange and the ledger. The exchange's is rich in matches and has every kind of
  * order and of refusal; the ledger's has every result. The same seed gives the same bodies.
  */
+
+import { Random } from "../helpers/random.ts";
 import type { OrderBody } from "./plain-book.ts";
 import type { LedgerBody } from "./plain-ledger.ts";
-import { Random } from "./random.ts";
 
 const symbols = ["AAA", "BBB"] as const;
 

@@ -5,7 +5,7 @@ import { BrokerWatch } from "../../actors/operator/broker-watch.ts";
 import { Troubles } from "../../actors/operator/troubles.ts";
 import type { BusFault, Registry, World } from "../../actors/world/ports.ts";
 import { Settings } from "../../schemas/settings.ts";
-import { TestBus, TestClock } from "../client/world.ts";
+import { TestBus, TestClock } from "../helpers/hand-world.ts";
 
 function setup() {
   const clock = new TestClock();

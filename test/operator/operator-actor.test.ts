@@ -4,7 +4,7 @@ import { z } from "zod";
 import { defineApplication } from "../../actors/application/define.ts";
 import { ServerStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { OneServer, service } from "../review/one-server.ts";
+import { OneServer, service } from "../helpers/one-server.ts";
 
 const nothing = defineApplication({
   name: "nothing",

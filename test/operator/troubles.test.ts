@@ -2,7 +2,7 @@
 import test from "ava";
 import { quietMs, Troubles } from "../../actors/operator/troubles.ts";
 import type { LogFields } from "../../actors/world/ports.ts";
-import { TestClock } from "../client/world.ts";
+import { TestClock } from "../helpers/hand-world.ts";
 
 class Told {
   readonly clock = new TestClock();

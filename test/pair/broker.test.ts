@@ -6,8 +6,8 @@ import test, { type ExecutionContext } from "ava";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { freePort } from "../helpers/free-port.ts";
+import { type Pair, startPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
-import { type Pair, startPair } from "./pair.ts";
 
 const limit = (order: string, side: "buy" | "sell", quantity: number, price = 100) =>
   ({ type: "limit", symbol: "BTCUSD", order, side, price, quantity }) as const;

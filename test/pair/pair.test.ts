@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import process from "node:process";
 import test from "ava";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
-import { startPair } from "./pair.ts";
+import { startPair } from "../helpers/pair/pair.ts";
 
 const order = { type: "limit", symbol: "BTCUSD", order: "o1", side: "buy", price: 100, quantity: 5 } as const;
 

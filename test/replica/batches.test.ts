@@ -6,7 +6,7 @@ import test from "ava";
 import { payloadFieldsBytes } from "../../machines/codec/message.ts";
 import { sliceFrom } from "../../machines/log/batch.ts";
 import { mainFrameBytes } from "../../schemas/settings.ts";
-import { fieldsOf } from "../log/records.ts";
+import { fieldsOf } from "../helpers/records.ts";
 import { limits, Stage, type StageOptions } from "./stage.ts";
 
 const KiB = 1024;

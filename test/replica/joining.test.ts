@@ -3,7 +3,7 @@ import test from "ava";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
 import { onAccept, onMirror, startFollowing } from "../../machines/replica/following.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
-import { batchOf, fieldsOf } from "../log/records.ts";
+import { batchOf, fieldsOf } from "../helpers/records.ts";
 import { limits, Stage } from "./stage.ts";
 
 const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;

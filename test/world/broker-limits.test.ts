@@ -10,8 +10,8 @@ import type { BusFault } from "../../actors/world/ports.ts";
 import { JetStreamRegistry } from "../../actors/world/registry-jetstream.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { bytesOf, realRig } from "../conformance/rig.ts";
+import { keptLog } from "../helpers/kept-log.ts";
 import { natsServer, type TestNats } from "../helpers/nats.ts";
-import { keptLog } from "./silent-log.ts";
 
 // Each test has a nats-server of its own.
 process.setMaxListeners(100);

@@ -12,7 +12,7 @@ import type { LinkHandlers } from "../../actors/world/ports.ts";
 import { TcpProxy } from "../../deploy/drill/proxy.ts";
 import { linkConformance } from "../conformance/link.ts";
 import { bytesOf, realRig, textOf } from "../conformance/rig.ts";
-import { type KeptLog, keptLog } from "./silent-log.ts";
+import { type KeptLog, keptLog } from "../helpers/kept-log.ts";
 
 const host = "127.0.0.1";
 const MiB = 1024 * 1024;

@@ -13,8 +13,8 @@ import { LinkError } from "../../actors/world/link-error.ts";
 import { TcpLink } from "../../actors/world/link-tcp.ts";
 import type { TlsFiles } from "../../actors/world/tcp-security.ts";
 import { patternBytes, realRig } from "../conformance/rig.ts";
+import { keptLog } from "../helpers/kept-log.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
-import { keptLog } from "./silent-log.ts";
 
 const host = "127.0.0.1";
 const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;

@@ -11,8 +11,8 @@ import { NatsLink } from "../../actors/world/link-nats.ts";
 import { JetStreamRegistry } from "../../actors/world/registry-jetstream.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { bytesOf, realRig, textOf } from "../conformance/rig.ts";
+import { type KeptLog, keptLog } from "../helpers/kept-log.ts";
 import { natsServer, sharedNatsServer, type TestNats } from "../helpers/nats.ts";
-import { type KeptLog, keptLog } from "./silent-log.ts";
 
 const { clock, until } = realRig();
 /** For the tests that do their broker no harm. */

@@ -12,8 +12,8 @@ import { busConformance } from "../conformance/bus.ts";
 import { linkConformance } from "../conformance/link.ts";
 import { registryConformance } from "../conformance/registry.ts";
 import { realRig } from "../conformance/rig.ts";
+import { keptLog } from "../helpers/kept-log.ts";
 import { sharedNatsServer } from "../helpers/nats.ts";
-import { keptLog } from "./silent-log.ts";
 
 const broker = sharedNatsServer(test);
 const MiB = 1024 * 1024;

@@ -8,9 +8,9 @@ import { openRealWorld } from "../../actors/world/real-world.ts";
 import { Settings } from "../../schemas/settings.ts";
 import { bytesOf, realRig, textOf } from "../conformance/rig.ts";
 import { freePort } from "../helpers/free-port.ts";
+import { keptLog } from "../helpers/kept-log.ts";
 import { natsServer } from "../helpers/nats.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
-import { keptLog } from "./silent-log.ts";
 
 test("real-world: two servers' worlds meet on both links, share registry and bus, and keep their stores apart", async (t) => {
   const { until } = realRig();

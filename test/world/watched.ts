@@ -4,7 +4,7 @@
  */
 import process from "node:process";
 import { startWatchdog } from "../../actors/world/watchdog.ts";
-import { keptLog } from "./silent-log.ts";
+import { keptLog } from "../helpers/kept-log.ts";
 
 const [, , dataDirectory = "", way = "", life = "first"] = process.argv;
 const watchdog = startWatchdog({ server: "alpha", life, maxBlockedMs: 200, dataDirectory, log: keptLog(), fields: {} });

@@ -15,9 +15,9 @@ import { memoryFileOf } from "../../actors/world/witness.ts";
 import { readDeathNotice } from "../../schemas/death.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { atEnd } from "../helpers/at-end.ts";
+import { keptLog } from "../helpers/kept-log.ts";
 import { sharedNatsServer } from "../helpers/nats.ts";
 import { until } from "../helpers/until.ts";
-import { keptLog } from "./silent-log.ts";
 
 const broker = sharedNatsServer(test);
 const program = fileURLToPath(new URL("./witnessed.js", import.meta.url));

@@ -6,7 +6,7 @@
 import process from "node:process";
 import { startWitness } from "../../actors/world/witness.ts";
 import { Settings } from "../../schemas/settings.ts";
-import { keptLog } from "./silent-log.ts";
+import { keptLog } from "../helpers/kept-log.ts";
 
 const [, , settings = "", life = "", command] = process.argv;
 startWitness({

@@ -2,7 +2,7 @@
 import test from "ava";
 import type { Replica } from "../../../machines/replica/replica.ts";
 import { headers } from "../../../schemas/envelope.ts";
-import { batchOf, fieldsOf } from "../../log/records.ts";
+import { batchOf, fieldsOf } from "../../helpers/records.ts";
 import { usualLimits } from "../world/sim-broker.ts";
 import { PublishedCheck } from "./published.ts";
 

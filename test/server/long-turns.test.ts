@@ -3,9 +3,8 @@
  * while its timers wait (rules 9, 15).
  */
 import test from "ava";
-import { Stage as Turns } from "../../actors/actor.ts";
+import { Stage } from "../../actors/actor.ts";
 import type { Clock } from "../../actors/world/ports.ts";
-import { Stage } from "../replica/stage.ts";
 
 /** A clock that moves by hand, with what is to run soon. */
 function handClock() {
@@ -25,7 +24,7 @@ test("7. inputs that come without a pause for longer than a turn may last are en
     },
     onError: (error: Error) => t.fail(error.message),
   };
-  const stage: Turns = new Turns(world, handlers, { maxTurnMs: 50, onLongTurn: () => done.push("long") });
+  const stage: Stage = new Stage(world, handlers, { maxTurnMs: 50, onLongTurn: () => done.push("long") });
   for (const name of ["a", "b", "c", "d", "e"])
     stage.input(() => {
       clock.atMs += 20;
@@ -47,7 +46,7 @@ test("7. a run of short inputs has one end, and an end that throws ends the life
     },
     onError: (error: Error) => errors.push(error.message),
   };
-  const stage = new Turns(world, handlers, { maxTurnMs: 50, onLongTurn: () => {} });
+  const stage = new Stage(world, handlers, { maxTurnMs: 50, onLongTurn: () => {} });
   for (let n = 0; n < 100; n += 1) stage.input(() => {});
   for (const run of soon.splice(0)) run();
   t.is(ends, 1);
@@ -56,23 +55,4 @@ test("7. a run of short inputs has one end, and an end that throws ends the life
       clock.atMs += 1;
     });
   t.deepEqual([ends, errors, stage.isOpen], [2, ["in the middle"], false]);
-});
-
-test("7. a primary that is busy with a burst is heard of by its backup, and takes no silence of its own for the backup's", (t) => {
-  const stage = Stage.normal();
-  const alpha = stage.replica("alpha");
-  const before = alpha.heartbeats.beat;
-  for (let n = 1; n <= 40; n += 1) {
-    stage.nowMs += 50;
-    stage.ask("alpha", String(n));
-    alpha.onLongTurn(stage.nowMs);
-    alpha.endTurn(stage.nowMs, stage.wallMs);
-    // Its outbox is performed, and nothing is heard.
-    for (const entry of alpha.outbox.splice(0)) stage.perform(stage.server("alpha"), entry);
-  }
-  t.is(alpha.heartbeats.beat - before >= 40, true);
-  stage.run();
-  stage.tick();
-  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
-  t.is(alpha.committed, 40);
 });

@@ -7,9 +7,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { atEnd } from "../helpers/at-end.ts";
+import { atEnd } from "../at-end.ts";
 
-const program = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));
+const program = fileURLToPath(new URL("../../../deploy/twinlog.js", import.meta.url));
 const keptLines = 150;
 const stopWithinMs = 15_000;
 

@@ -8,8 +8,8 @@ import { exchange } from "../../actors/applications/exchange/exchange.ts";
 import { storedLog } from "../../actors/stored-log.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { MemoryDisk } from "../checkpoint/memory-store.ts";
-import { MemoryRegistry, OneServer, service } from "./one-server.ts";
+import { MemoryDisk } from "../helpers/memory-store.ts";
+import { MemoryRegistry, OneServer, service } from "../helpers/one-server.ts";
 
 const application = exchange as unknown as Application;
 const KiB = 1024;

@@ -8,7 +8,7 @@ import { recordKinds } from "../../machines/codec/record.ts";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { counter } from "../application/example.ts";
-import { MemoryRegistry, OneServer, service } from "./one-server.ts";
+import { MemoryRegistry, OneServer, service } from "../helpers/one-server.ts";
 
 const noBytes = new Uint8Array(0);
 

@@ -3,7 +3,7 @@ import test from "ava";
 import { z } from "zod";
 import { defineApplication } from "../../actors/application/define.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { OneServer, service } from "./one-server.ts";
+import { OneServer, service } from "../helpers/one-server.ts";
 
 /** Its query throws, and says in the error what it saw. */
 const tattler = defineApplication({

@@ -2,7 +2,7 @@
  * A TCP proxy that lets everything through later, as a wide-area network does: each way a fixed delay and some jitter, bytes in order.
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { Random } from "../models/random.ts";
+import { Random } from "../random.ts";
 
 export interface Delay {
   readonly oneWayMs: number;

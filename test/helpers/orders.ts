@@ -2,8 +2,8 @@
 import type { ExecutionContext } from "ava";
 import type { ApplicationDefinition } from "../../actors/application/contract.ts";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
-import { type Disk, readDisk } from "../pair/disk.ts";
-import type { Pair, RawReply } from "../pair/pair.ts";
+import { type Disk, readDisk } from "./pair/disk.ts";
+import type { Pair, RawReply } from "./pair/pair.ts";
 
 /** Orders of this symbol only rest: what is in the book is the number of requests that took effect. */
 export const buy = (n: number, symbol = "REST") =>

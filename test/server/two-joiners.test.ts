@@ -2,7 +2,7 @@
 import test from "ava";
 import { schemaDigest } from "../../actors/application/define.ts";
 import { counter } from "../application/example.ts";
-import { OneServer } from "./one-server.ts";
+import { OneServer } from "../helpers/one-server.ts";
 
 test("two joiners are sent a snapshot each (rule 7)", async (t) => {
   const names = ["alpha", "beta", "gamma"];

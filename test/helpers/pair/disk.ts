@@ -4,16 +4,16 @@
  */
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
-import type { ApplicationDefinition } from "../../actors/application/contract.ts";
-import { applicationParts } from "../../actors/application/define.ts";
-import { scanEntries } from "../../actors/checkpoint/recovery.ts";
-import { openNodeClock } from "../../actors/world/clock-node.ts";
-import { LevelStore } from "../../actors/world/store-level.ts";
-import { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
-import { everything, metaKey, readMeta } from "../../machines/checkpoint/layout.ts";
-import { RecordReader, recordKinds } from "../../machines/codec/record.ts";
-import type { CheckpointMeta } from "../../schemas/checkpoint.ts";
-import { makeTemporaryDirectory } from "../helpers/temporary-directory.ts";
+import type { ApplicationDefinition } from "../../../actors/application/contract.ts";
+import { applicationParts } from "../../../actors/application/define.ts";
+import { scanEntries } from "../../../actors/checkpoint/recovery.ts";
+import { openNodeClock } from "../../../actors/world/clock-node.ts";
+import { LevelStore } from "../../../actors/world/store-level.ts";
+import { KeyedHash } from "../../../machines/checkpoint/keyed-hash.ts";
+import { everything, metaKey, readMeta } from "../../../machines/checkpoint/layout.ts";
+import { RecordReader, recordKinds } from "../../../machines/codec/record.ts";
+import type { CheckpointMeta } from "../../../schemas/checkpoint.ts";
+import { makeTemporaryDirectory } from "../temporary-directory.ts";
 import type { Pair } from "./pair.ts";
 
 export interface DiskRecord {

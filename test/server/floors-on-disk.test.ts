@@ -6,8 +6,8 @@ import { metaKey, metaValue } from "../../machines/checkpoint/layout.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
 import { CheckpointMeta } from "../../schemas/checkpoint.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import type { MemoryDisk } from "../checkpoint/memory-store.ts";
-import { type MemoryRegistry, OneServer, service } from "./one-server.ts";
+import type { MemoryDisk } from "../helpers/memory-store.ts";
+import { type MemoryRegistry, OneServer, service } from "../helpers/one-server.ts";
 
 const adder = defineApplication({
   name: "adder",

@@ -1,6 +1,6 @@
 /** A registry that went back and was restored by its operator: everybody goes on (situations 7, 8; invariant 10). */
 import test from "ava";
-import { Stage } from "../replica/stage.ts";
+import { Stage } from "./stage.ts";
 
 for (const more of [0, -1, 3]) {
   test(`the record comes back ${more} revisions on, while a compare-and-set is lost`, (t) => {

@@ -9,7 +9,7 @@ import type { ErrorCode } from "../../schemas/errors.ts";
 import { pieceHeaders } from "../../schemas/pieces.ts";
 import { replayHeaders } from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { bytesOf } from "./world.ts";
+import { bytesOf } from "./hand-world.ts";
 
 export interface LogEntry {
   readonly client: string;

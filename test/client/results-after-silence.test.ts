@@ -5,8 +5,8 @@
 import test from "ava";
 import { readResults } from "../../actors/client/results.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { FakeServer } from "../client/fake-server.ts";
-import { noFaults, TestBus, TestClock } from "../client/world.ts";
+import { FakeServer } from "../helpers/fake-server.ts";
+import { noFaults, TestBus, TestClock } from "../helpers/hand-world.ts";
 
 test("a new primary's ready is asked at once, after a long silence", async (t) => {
   const clock = new TestClock(1);

@@ -2,7 +2,7 @@
 import test from "ava";
 import { z } from "zod";
 import { defineApplication } from "../../actors/application/define.ts";
-import { MemoryRegistry, OneServer } from "./one-server.ts";
+import { MemoryRegistry, OneServer } from "../helpers/one-server.ts";
 
 const idle = defineApplication({
   name: "idle",

@@ -10,8 +10,8 @@ import { decodeMessage, encodeMessage, type PeerMessage } from "../../machines/c
 import { initialRecord } from "../../machines/replica/initial-record.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { mainFrameBytes, Settings } from "../../schemas/settings.ts";
-import { MemoryDisk, MemoryStore } from "../checkpoint/memory-store.ts";
-import { TestBus, TestClock } from "../client/world.ts";
+import { TestBus, TestClock } from "./hand-world.ts";
+import { MemoryDisk, MemoryStore } from "./memory-store.ts";
 
 export const service = "exchange";
 
