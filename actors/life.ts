@@ -341,15 +341,16 @@ export class Life {
     const { epoch, memberEpoch, syncedEpoch, record } = epochs;
     const onSaved = () => {
       this.#watcher?.onEpoch(epoch);
-      this.replica.onEpochSaved(epochs);
+      this.replica.onEpochSaved(epochs, this.#options.world.clock.nowMs());
     };
     const patch = { epoch, memberEpoch, syncedEpoch, ...(record === undefined ? {} : { record }) };
     this.#stage.watch(this.#checkpoint.saveMeta(patch), onSaved, ignore);
   }
 
   #onDiskFailed(error: Error): void {
-    this.#options.world.log.error({ error: error.message }, "the disk failed");
-    this.#input((replica) => replica.onDiskFailed(`the disk failed: ${error.message}`));
+    const { log, clock } = this.#options.world;
+    log.error({ error: error.message }, "the disk failed");
+    this.#input((replica) => replica.onDiskFailed(`the disk failed: ${error.message}`, clock.nowMs()));
   }
 
   #finish(end: LifeEnd): void {

@@ -100,7 +100,7 @@ function answer(entry: Outbox, replica: Replica, service: string): void {
       replica.onWritten(entry.through, 0);
       return;
     case "saveEpoch":
-      replica.onEpochSaved(entry);
+      replica.onEpochSaved(entry, 0);
       return;
     case "readRegistry": {
       const record = initialRecord(service, replica.options.self.server, client);
@@ -127,11 +127,11 @@ function serve(replica: Replica, service: string, id: string): string[] {
     body: {},
     replyTo: client,
   };
-  replica.intake.onRequest(arrival, 0, replica);
+  replica.onRequest(arrival, 0, 0);
   settle(replica, service);
-  const request = replica.intake.nextToStart(replica.committed);
+  const request = replica.nextToStart();
   if (request === null) return [];
-  replica.intake.finish(request, { name: "", effects: noBytes, outcome: '"ok":true,"result":null' }, replica);
+  replica.onResult(request, { name: "", effects: noBytes, outcome: '"ok":true,"result":null' }, 0);
   settle(replica, service);
   const replies: string[] = [];
   replica.release((_, bytes) => replies.push(Buffer.from(bytes).toString()));

@@ -101,7 +101,7 @@ export class ApplicationActor implements Actor {
     this.#watchdog = parts.world.watchdog ?? noWatchdog;
     this.#guard = {
       watchdog: this.#watchdog,
-      endedByBody: (client, id) => this.#replica.deaths.endedByBody(client, id),
+      endedByBody: (client, id) => this.#replica.endedByBody(client, id),
     };
     this.#errorLines = new BoundedLines(parts.world.clock);
     this.#results = new ResultsPublisher(parts.world.bus, parts.settings.service, parts.rules);
@@ -142,12 +142,12 @@ export class ApplicationActor implements Actor {
       },
       sink: {
         transaction: (request, record) => {
-          this.#replica.intake.transaction(request, record, this.#replica);
+          this.#replica.onTransaction(request, record, world.clock.nowMs());
           this.#applied = this.#replica.log.last;
           stage.touch();
         },
         final: (request, record) => {
-          this.#replica.intake.finish(request, record, this.#replica);
+          this.#replica.onResult(request, record, world.clock.nowMs());
           this.#applied = this.#replica.log.last;
           stage.touch();
         },
@@ -304,15 +304,11 @@ export class ApplicationActor implements Actor {
     if (!replica.hot) return;
     const parsed = parseRequest(message, this.#parser, settings.limits.maxRequestBytes, this.#guard);
     if (!parsed.ok) {
-      if (parsed.needsProof) replica.intake.answerProven(message.reply, parsed.refusal, replica.inherited, replica);
+      if (parsed.needsProof) replica.onUnreadable(message.reply, parsed.refusal, world.clock.nowMs());
       else if (message.reply !== "") this.#reply(message.reply, parsed.refusal);
       return;
     }
-    if (!replica.takesRequests) {
-      replica.intake.refuse(parsed.value, "NOT_HOT", "the role is being handed over; send it again", replica);
-      return;
-    }
-    const request = replica.intake.onRequest(parsed.value, world.clock.wallMs(), replica);
+    const request = replica.onRequest(parsed.value, world.clock.nowMs(), world.clock.wallMs());
     if (request !== null) this.#run(request);
   }
 
@@ -320,11 +316,11 @@ export class ApplicationActor implements Actor {
     this.#watchdog.enter("handler", request.client, request.id, 0, request.startsAfter > 0);
     this.#runner.run(request, request);
     this.#watchdog.leave();
-    if (!request.done) this.#replica.intake.keepRunning(request);
+    if (!request.done) this.#replica.onHandlerWaits(request, this.#parts.world.clock.nowMs());
   }
 
   #onQuery(message: BusMessage): void {
-    const { settings } = this.#parts;
+    const { settings, world } = this.#parts;
     const replica = this.#replica;
     if (!replica.hot || message.reply === "") return;
     const parsed = parseQuery(message, settings.limits.maxRequestBytes);
@@ -333,18 +329,9 @@ export class ApplicationActor implements Actor {
       return;
     }
     const { client, id, body } = parsed.value;
-    if (!replica.takesRequests) {
-      const sender = { client, id, replyTo: message.reply };
-      replica.intake.refuse(sender, "NOT_HOT", "the role is being handed over; ask again", replica);
-      return;
-    }
     const bodyHash = hashOfAny(body);
-    if (replica.deaths.endedByQuery(bodyHash)) {
-      const sender = { client, id, replyTo: message.reply };
-      replica.intake.refuse(sender, "INVALID_REQUEST", "a server died of this query: it is not asked again", replica);
-      return;
-    }
-    const sequence = replica.log.last;
+    const sequence = replica.onQuery({ client, id, replyTo: message.reply }, bodyHash, world.clock.nowMs());
+    if (sequence === null) return;
     this.#watchdog.enter("query", client, id, bodyHash, true);
     const answer = this.#runner.query(body, sequence);
     this.#watchdog.leave();
@@ -352,12 +339,12 @@ export class ApplicationActor implements Actor {
       const told = refusal(client, id, answer.code, answer.message);
       // An error that the application threw may say what it saw: it waits like an answer.
       if (answer.code === "INVALID_REQUEST") this.#reply(message.reply, told);
-      else replica.intake.answerProven(message.reply, told, sequence, replica);
+      else replica.onAnswer(message.reply, told, sequence, world.clock.nowMs());
       return;
     }
     const head = `{"client":${JSON.stringify(client)},"id":${JSON.stringify(id)},"ok":true,`;
     const reply = Buffer.from(`${head}"result":${answer.json},"sequence":${sequence},"epoch":${replica.epoch}}`);
-    replica.intake.answerProven(message.reply, reply, sequence, replica);
+    replica.onAnswer(message.reply, reply, sequence, world.clock.nowMs());
   }
 
   #onReplay(message: BusMessage): void {
@@ -388,10 +375,7 @@ export class ApplicationActor implements Actor {
     const replica = this.#replica;
     this.#judgeDoor();
     if (!replica.hot) return;
-    for (let next = replica.intake.nextToStart(replica.committed); next !== null; ) {
-      this.#run(next);
-      next = replica.intake.nextToStart(replica.committed);
-    }
+    for (let next = replica.nextToStart(); next !== null; next = replica.nextToStart()) this.#run(next);
   }
 
   /** After it: replies, results, handlers that wait for the commit. */
@@ -406,7 +390,7 @@ export class ApplicationActor implements Actor {
     const publishable = replica.rules.mayPublish(replica.log.closed.sequence, replica.committed);
     if (this.#results.publish(replica.log, publishable, replica.history, world.clock.nowMs())) stage.touch();
     if (this.#waiting.length > 0) this.#resolveCommitted(replica.committed);
-    if (replica.intake.hasStartable(replica.committed)) stage.touch();
+    if (replica.hasStartable) stage.touch();
   }
 
   #reply(to: string, bytes: Uint8Array, given?: BusHeaders): void {
@@ -424,14 +408,14 @@ export class ApplicationActor implements Actor {
   /** Now and then: asks NATS what it has got, so that the watermark can move. */
   onTick(): void {
     if (!this.#replica.hot) return;
-    const { stage, settings } = this.#parts;
+    const { stage, settings, world } = this.#parts;
     if (!settings.publishResults) {
       // Nobody waits for them: nothing is kept for them.
-      this.#replica.onPublished(this.#replica.committed);
+      this.#replica.onPublished(this.#replica.committed, world.clock.nowMs());
       return;
     }
     stage.watch(this.#results.confirm(), (published) => {
-      if (published !== null && this.#replica.hot) this.#replica.onPublished(published);
+      if (published !== null && this.#replica.hot) this.#replica.onPublished(published, world.clock.nowMs());
     });
   }
 

@@ -1,7 +1,7 @@
 /**
  * When to flush, and with what (claims 6, 28, 29; machines/checkpoint/flush-policy.ts decides). What always holds: tables
- * and queues on disk stop at the commit point; the log on disk keeps what a restart needs to remember replies and resume
- * requests, and what results were not published; memory lets go only of what is on disk.
+ * and queues on disk stop at the commit point; the replica says what goes with a flush and what of the log must stay on
+ * disk; memory lets go only of what is on disk.
  */
 import { flushReason } from "../../machines/checkpoint/flush-policy.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
@@ -53,8 +53,7 @@ export class CheckpointActor implements Actor {
   consider(): void {
     const { replica, checkpoint, settings, world } = this.#parts;
     if (this.#flushing !== null || this.isHeld || checkpoint.state !== "idle") return;
-    const { log, committed, applied, hot } = replica();
-    const through = hot ? committed : Math.min(committed, applied.requests.through);
+    const { log, flushable: through } = replica();
     const records = through - checkpoint.applied;
     if (records <= 0 && this.#asked.length === 0) return;
     const { flushMs, flushRecords, flushBytes, maxUnsyncedBytes } = settings.limits;
@@ -94,26 +93,11 @@ export class CheckpointActor implements Actor {
   }
 
   async #run(committed: number): Promise<void> {
-    const { replica, checkpoint } = this.#parts;
-    const { applied, own } = replica();
-    const { requests } = applied;
-    const { published } = own;
-    const retainFrom = Math.min(requests.oldestNeeded, published + 1, committed + 1);
-    const { commonMs, highestMs, clients } = requests.done.floors.saved;
-    const report = await checkpoint.flush({
-      committed,
-      retainFrom,
-      meta: {
-        committed,
-        published,
-        forgottenThrough: requests.forgotten,
-        floorMs: Math.max(0, highestMs),
-        floors: { commonMs, clients },
-      },
-    });
+    const { replica, checkpoint, world } = this.#parts;
+    const report = await checkpoint.flush(replica().flushPoint(committed));
     const { digest, queues, floorMs, floors } = checkpoint.meta ?? {};
     this.#parts.onFlushed(report.applied, JSON.stringify([digest, queues, floorMs, floors]));
-    replica().onFlushed(report.applied, checkpoint.meta?.firstRetained ?? 1);
+    replica().onFlushed(report.applied, checkpoint.meta?.firstRetained ?? 1, world.clock.nowMs());
   }
 
   /** At a clean stop: all that is committed, before the store is closed. */

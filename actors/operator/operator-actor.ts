@@ -75,7 +75,8 @@ export class OperatorActor {
     const inbox = `_INBOX.${world.clock.randomId()}`;
     this.#subscriptions.push(world.bus.subscribe(inbox, (message) => stage.input(() => this.#onOwnName(message.data))));
     world.bus.publish(subjects.actor(service, server, "failover"), new Uint8Array(0), undefined, inbox);
-    replica().onNamesakesAsked(world.clock.nowMs() + listenBeats * limits.heartbeatMs);
+    const nowMs = world.clock.nowMs();
+    replica().onNamesakesAsked(nowMs + listenBeats * limits.heartbeatMs, nowMs);
   }
 
   /** Something that came under this server's name; its own is passed over. */
@@ -225,7 +226,10 @@ export class OperatorActor {
       case "pause":
       case "resume":
         answer(
-          told(replica.onPause(verb === "pause", forMs), verb === "pause" ? "intake is paused" : "intake goes on"),
+          told(
+            replica.onPause(verb === "pause", forMs, nowMs),
+            verb === "pause" ? "intake is paused" : "intake goes on",
+          ),
         );
         return;
       case "flush":

@@ -88,14 +88,16 @@ export class ReplicationActor implements Actor {
     for (const { name } of settings.servers) {
       if (name === settings.server) continue;
       for (const link of [world.main, world.failsafe])
-        replica().onFrameLimit(name, link.kind, link.maxFrameBytes(name));
+        replica().onFrameLimit(name, link.kind, link.maxFrameBytes(name), world.clock.nowMs());
     }
   }
 
   /** Records for a joiner that memory does not hold any more. */
   readLog(entry: Extract<Outbox, { type: "readLog" }>): void {
-    const { stage, replica } = this.#parts;
-    stage.watch(this.#read(entry.from), (batches) => replica().onLogRead(entry.peer, entry.session, batches));
+    const { stage, replica, world } = this.#parts;
+    stage.watch(this.#read(entry.from), (batches) =>
+      replica().onLogRead(entry.peer, entry.session, batches, world.clock.nowMs()),
+    );
   }
 
   async #read(from: number): Promise<LogBatch[]> {

@@ -31,6 +31,20 @@ export interface Arrival {
   readonly replyTo: string;
 }
 
+/** What a handler has come to: effects, and the value that its transaction gave, as JSON. */
+export interface TransactionPart {
+  readonly name: string;
+  readonly effects: Uint8Array;
+  readonly value: string;
+}
+
+/** The same of the last one; `outcome` is the reply's JSON from `"ok"` to before `,"sequence"`. */
+export interface ResultPart {
+  readonly name: string;
+  readonly effects: Uint8Array;
+  readonly outcome: string;
+}
+
 /** The replica's fields that the intake reads. */
 export interface IntakeView extends StampView {
   readonly log: MemoryLog;
@@ -332,11 +346,7 @@ export class Intake {
   }
 
   /** A transaction that is not the request's last one (claim 25). */
-  transaction(
-    request: RunningRequest,
-    part: { name: string; effects: Uint8Array; value: string },
-    view: IntakeView,
-  ): number {
+  transaction(request: RunningRequest, part: TransactionPart, view: IntakeView): number {
     const body = request.ordinal === 0 ? JSON.stringify(request.body) : "";
     const sequence = appendRecord(
       request,
@@ -353,12 +363,8 @@ export class Intake {
     return sequence;
   }
 
-  /** The record of the result; `outcome` is the reply's JSON from `"ok"` to before `,"sequence"`. */
-  finish(
-    request: RunningRequest,
-    part: { name: string; effects: Uint8Array; outcome: string },
-    view: IntakeView,
-  ): number {
+  /** The record of the result. */
+  finish(request: RunningRequest, part: ResultPart, view: IntakeView): number {
     const head = `{"client":${JSON.stringify(request.client)},"id":${JSON.stringify(request.id)},`;
     const reply = `${head}${part.outcome},"sequence":${view.log.last + 1},"epoch":${view.epoch}}`;
     const sequence = appendRecord(

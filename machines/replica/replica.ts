@@ -15,7 +15,7 @@ import type { LogBatch } from "../log/batch.ts";
 import { type DueView, isAskedInVain, joinerDue, whatIsDue } from "./due.ts";
 import type { FollowerView } from "./follower.ts";
 import { mayTake, offerRole } from "./handover.ts";
-import type { IntakeView } from "./intake.ts";
+import type { Arrival, IntakeView, ResultPart, TransactionPart } from "./intake.ts";
 import { answerLeave, letOthersGo } from "./leaving.ts";
 import type { CasAnswer, Settlement } from "./membership.ts";
 import { judgeSession, keepUp, noteMembership, onConfirm, onFollow, onLogRead, pump } from "./mirroring.ts";
@@ -27,14 +27,14 @@ import { type LinkName, type Peer, stepMirror } from "./peers.ts";
 import type { Due } from "./plans.ts";
 import { type ProposalView, proposed } from "./proposals.ts";
 import { whyNoRecovery, whyNoSwitch, whyNotPrimary } from "./refusals.ts";
-import type { RequestTable } from "./requests.ts";
+import type { RequestTable, RunningRequest } from "./requests.ts";
 import { type Rules, shippedRules } from "./rules.ts";
 import { RunningLifecycle, type Transition } from "./running-lifecycle.ts";
 import type { ServingView } from "./serving.ts";
 import { meaningOf } from "./settled.ts";
 import { Standing } from "./standing.ts";
 import { type ReplicaTroubles, troublesOf } from "./troubles.ts";
-import type { Recovered, RegistryAnswer, ReplicaOptions } from "./types.ts";
+import type { FlushPoint, Recovered, RegistryAnswer, ReplicaOptions } from "./types.ts";
 
 export class Replica extends Standing implements IntakeView, ServingView, FollowerView, DueView, ProposalView {
   readonly out: Outbox[] = this.outbox;
@@ -205,6 +205,75 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     else this.applied.follow(this.own, this.rules, this.outbox);
   }
 
+  // --- requests -----------------------------------------------------------------------------------------------------
+
+  /** The request to run now, or null: it is answered, joined, refused, queued behind a record of its attempt, or dropped. */
+  onRequest(arrival: Arrival, nowMs: number, wallMs: number): RunningRequest | null {
+    this.#at(nowMs);
+    if (!this.lifecycle.hot) return null;
+    if (this.takesRequests) return this.intake.onRequest(arrival, wallMs, this);
+    this.intake.refuse(arrival, "NOT_HOT", "the role is being handed over; send it again", this);
+    return null;
+  }
+
+  /** What came as a request and is none. The refusal names a limit, or a schema, that another server may not have. */
+  onUnreadable(replyTo: string, refusal: Uint8Array, nowMs: number): void {
+    this.#at(nowMs);
+    if (this.lifecycle.hot) this.intake.answerProven(replyTo, refusal, this.inherited, this);
+  }
+
+  /** The sequence at which the query is to be answered now, with `onAnswer`; null: it is refused, or dropped. */
+  onQuery(sender: Pick<Arrival, "client" | "id" | "replyTo">, bodyHash: number, nowMs: number): number | null {
+    this.#at(nowMs);
+    if (!this.lifecycle.hot) return null;
+    if (!this.takesRequests) {
+      this.intake.refuse(sender, "NOT_HOT", "the role is being handed over; ask again", this);
+      return null;
+    }
+    if (this.deaths.endedByQuery(bodyHash)) {
+      this.intake.refuse(sender, "INVALID_REQUEST", "a server died of this query: it is not asked again", this);
+      return null;
+    }
+    return this.log.last;
+  }
+
+  /** What a query saw at this sequence: it leaves when that is committed, with a proof (rule 5). */
+  onAnswer(replyTo: string, answer: Uint8Array, sequence: number, nowMs: number): void {
+    this.#at(nowMs);
+    if (this.lifecycle.hot) this.intake.answerProven(replyTo, answer, sequence, this);
+  }
+
+  /** The next request to run, whose attempt is on record and committed; null: there is none. */
+  nextToStart(): RunningRequest | null {
+    return this.lifecycle.hot ? this.intake.nextToStart(this.committed) : null;
+  }
+  get hasStartable(): boolean {
+    return this.lifecycle.hot && this.intake.hasStartable(this.committed);
+  }
+
+  /** Its handler goes on after its first turn: duplicates may join it. */
+  onHandlerWaits(request: RunningRequest, nowMs: number): void {
+    this.#at(nowMs);
+    if (this.lifecycle.hot) this.intake.keepRunning(request);
+  }
+
+  /** A transaction that is not the request's last one (claim 25). */
+  onTransaction(request: RunningRequest, part: TransactionPart, nowMs: number): void {
+    this.#at(nowMs);
+    if (this.lifecycle.hot) this.intake.transaction(request, part, this);
+  }
+
+  /** Its last transaction, with what its sender is told. */
+  onResult(request: RunningRequest, part: ResultPart, nowMs: number): void {
+    this.#at(nowMs);
+    if (this.lifecycle.hot) this.intake.finish(request, part, this);
+  }
+
+  /** The check of this request's body ended a server: it is not checked again (rule 17). */
+  endedByBody(client: string, id: string): boolean {
+    return this.deaths.endedByBody(client, id);
+  }
+
   // --- turns ------------------------------------------------------------------------------------------------------
 
   /** After each batch of inputs: closes the batch of records, sends, confirms, commits. */
@@ -277,21 +346,47 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     if (isSaved && this.rules.isSyncedForCas(this.own.synced, this.plans.fence.sequence))
       this.lifecycle.dispatch("disk.synced", "everything appended is on the disk");
   }
-  onEpochSaved(saved: SavedEpochs): void {
+  onEpochSaved(saved: SavedEpochs, nowMs: number): void {
+    this.#at(nowMs);
     this.membership.onEpochSaved(saved);
     this.follower.owesConfirm();
     this.#checkSynced();
   }
-  onPublished(sequence: number): void {
+  /** Results of records through here are with NATS. */
+  onPublished(sequence: number, nowMs: number): void {
+    this.#at(nowMs);
     this.own.onPublished(sequence);
     this.own.letGo(this);
   }
   /** Log below this was dropped from the disk, and memory may drop it too. */
-  onFlushed(applied: number, oldestOnDisk: number): void {
+  onFlushed(applied: number, oldestOnDisk: number, nowMs: number): void {
+    this.#at(nowMs);
     this.own.onFlushed(applied, oldestOnDisk);
     this.own.letGo(this);
   }
-  onDiskFailed(why: string): void {
+  /** Through where the tables on disk may go now (rule 6): on a server that is not hot no further than its own table of requests. */
+  get flushable(): number {
+    return this.lifecycle.hot ? this.committed : Math.min(this.committed, this.applied.requests.through);
+  }
+  /** What goes to the disk with a flush through a record, and the oldest record that the log on disk must keep. */
+  flushPoint(through: number): FlushPoint {
+    const { requests } = this.applied;
+    const { published } = this.own;
+    const { commonMs, highestMs, clients } = requests.done.floors.saved;
+    return {
+      committed: through,
+      retainFrom: Math.min(requests.oldestNeeded, published + 1, through + 1),
+      meta: {
+        committed: through,
+        published,
+        forgottenThrough: requests.forgotten,
+        floorMs: Math.max(0, highestMs),
+        floors: { commonMs, clients },
+      },
+    };
+  }
+  onDiskFailed(why: string, nowMs: number): void {
+    this.#at(nowMs);
     this.lifecycle.dispatch("disk.failed", why);
   }
 
@@ -381,11 +476,13 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
   }
 
   /** Largest frame that the link takes to this peer from now on. */
-  onFrameLimit(peer: string, link: LinkName, maxFrameBytes: number): void {
+  onFrameLimit(peer: string, link: LinkName, maxFrameBytes: number, nowMs: number): void {
+    this.#at(nowMs);
     this.peers.onFrameLimit(peer, link, maxFrameBytes);
   }
 
-  onLogRead(name: string, session: string, batches: readonly LogBatch[]): void {
+  onLogRead(name: string, session: string, batches: readonly LogBatch[], nowMs: number): void {
+    this.#at(nowMs);
     const peer = this.peers.get(name);
     if (peer !== undefined && this.hot) onLogRead(peer, session, batches, this);
   }
@@ -488,7 +585,8 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     this.namesakes.onHeard(namesake, nowMs);
   }
   /** All who have this server's name were asked; until then they may answer. */
-  onNamesakesAsked(untilMs: number): void {
+  onNamesakesAsked(untilMs: number, nowMs: number): void {
+    this.#at(nowMs);
     this.namesakes.onAsked(untilMs);
   }
 
@@ -514,7 +612,8 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
   }
 
   /** Null when it is done; else why not. */
-  onPause(paused: boolean, forMs?: number): string | null {
+  onPause(paused: boolean, forMs: number | undefined, nowMs: number): string | null {
+    this.#at(nowMs);
     const refusal = whyNotPrimary(this);
     if (refusal !== null) return refusal;
     const until = forMs === undefined ? {} : { forMs };

@@ -5,6 +5,7 @@
 import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { Member, RegistryRecord } from "../../schemas/registry.ts";
 import type { Limits, Settings } from "../../schemas/settings.ts";
+import type { SavedFloors } from "../log/floors.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
 import type { RequestTable } from "./requests.ts";
 import type { Rules } from "./rules.ts";
@@ -45,6 +46,20 @@ export interface Recovered {
   /** Results of records up to here reached NATS, as far as the disk knows. */
   readonly published: number;
   readonly oldestOnDisk: number;
+}
+
+/** What a flush takes to the disk beside tables and queues. */
+export interface FlushPoint {
+  readonly committed: number;
+  /** The oldest record that must stay in the log on disk: for remembered replies, requests to resume, results not yet published. */
+  readonly retainFrom: number;
+  readonly meta: {
+    readonly committed: number;
+    readonly published: number;
+    readonly forgottenThrough: number;
+    readonly floorMs: number;
+    readonly floors: Omit<SavedFloors, "highestMs">;
+  };
 }
 
 export type RegistryAnswer =

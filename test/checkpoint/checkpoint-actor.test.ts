@@ -2,7 +2,6 @@
 import test from "ava";
 import type { CheckpointParts } from "../../actors/checkpoint/checkpoint-actor.ts";
 import { CheckpointActor } from "../../actors/checkpoint/checkpoint-actor.ts";
-import { ClientFloors } from "../../machines/log/floors.ts";
 import { Limits } from "../../schemas/settings.ts";
 
 const limits = Limits.parse({});
@@ -11,20 +10,10 @@ const limits = Limits.parse({});
 function waitingActor(): { actor: CheckpointActor; time: { ms: number }; begun: () => number } {
   const time = { ms: 0 };
   let begun = 0;
-  const requests = {
-    through: 5,
-    oldestNeeded: 1,
-    resultNumber: 5,
-    forgetThrough: 0,
-    done: { floors: new ClientFloors() },
-  };
   const replica = {
     log: { bytesAbove: () => 100 },
-    committed: 5,
-    hot: true,
-    applied: { requests },
-    own: { published: 5 },
-    commitment: { results: 5 },
+    flushable: 5,
+    flushPoint: (committed: number) => ({ committed, retainFrom: 1, meta: {} }),
   };
   const checkpoint = {
     state: "idle",

@@ -54,7 +54,7 @@ function large(stage: Stage, id: string, bytes: number): void {
   const alpha = stage.replica("alpha");
   stage.ask("alpha", id, { isSlow: true });
   const part = { name: "main", effects: new Uint8Array(bytes), outcome: '"ok":true,"result":1' };
-  alpha.intake.finish(stage.slow("alpha", id), part, alpha);
+  alpha.onResult(stage.slow("alpha", id), part, stage.nowMs);
   stage.server("alpha").slow.delete(id);
   stage.server("alpha").hasInput = true;
   stage.run();
@@ -246,7 +246,7 @@ test("7. records that only the disk has, in larger pieces than a message takes, 
     lastHash: alpha.log.closed.hash,
     bytes: Buffer.concat(all.map(({ bytes }) => bytes)),
   };
-  alpha.onPublished(200);
+  alpha.onPublished(200, stage.nowMs);
   alpha.own.log.trim(200, 0);
   t.is(alpha.log.base.sequence, 200);
   stage.start("beta");
@@ -255,7 +255,8 @@ test("7. records that only the disk has, in larger pieces than a message takes, 
     stage.tick();
     const { waiting } = stage.server("alpha");
     for (const entry of waiting.splice(0)) {
-      if (entry.type === "readLog") alpha.onLogRead(entry.peer, entry.session, [sliceFrom(segment, entry.from)]);
+      if (entry.type === "readLog")
+        alpha.onLogRead(entry.peer, entry.session, [sliceFrom(segment, entry.from)], stage.nowMs);
     }
   }
   t.deepEqual(stage.refused, []);

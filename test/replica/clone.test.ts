@@ -28,12 +28,12 @@ const arrival = {
 function request(id: string, resend = false): (replica: Replica) => void {
   return (replica) => {
     if (!replica.takesRequests) return;
-    const running = replica.intake.onRequest({ ...arrival, id, resend }, 0, replica);
+    const running = replica.onRequest({ ...arrival, id, resend }, replica.nowMs, 0);
     if (running !== null)
-      replica.intake.finish(
+      replica.onResult(
         running,
         { name: "t", effects: new Uint8Array(0), outcome: '"ok":true,"result":0' },
-        replica,
+        replica.nowMs,
       );
   };
 }
@@ -57,9 +57,9 @@ function inputs(stage: Stage, server: string): Record<string, (replica: Replica)
     "a request that may kill": request("new", true),
     "a duplicate": request("1"),
     query: (replica) =>
-      replica.takesRequests && replica.intake.answerProven("q", Buffer.from("seen"), replica.log.last, replica),
+      replica.takesRequests && replica.onAnswer("q", Buffer.from("seen"), replica.log.last, stage.nowMs),
     "everything synced": (replica) => replica.onSynced(replica.log.last, stage.nowMs),
-    "the disk fails": (replica) => replica.onDiskFailed("full"),
+    "the disk fails": (replica) => replica.onDiskFailed("full", stage.nowMs),
     "a record that names it": (replica) => replica.onRegistryRead(named, stage.nowMs),
     "a record that does not": (replica) => replica.onRegistryRead(unnamed, stage.nowMs),
     "its question is answered": (replica) => {
@@ -68,7 +68,7 @@ function inputs(stage: Stage, server: string): Record<string, (replica: Replica)
     },
     stop: (replica) => replica.onStop(stage.nowMs),
     switch: (replica) => void replica.onSwitch(stage.nowMs),
-    pause: (replica) => void replica.onPause(true),
+    pause: (replica) => void replica.onPause(true, undefined, stage.nowMs),
   };
   for (const type of ["heartbeat", "follow", "accept", "mirror", "confirm"] as const) {
     const found = stage.sent.findLast((one) => one.to === server && one.message.type === type);

@@ -279,19 +279,19 @@ test("past its limits a server is busy, and not once it is less (rule 15)", (t) 
     stage.replies().map((line) => line.split(" ")[0]),
     ["1:", "3:"],
   );
-  t.is(stage.replica("alpha").onPause(true), null);
+  t.is(stage.replica("alpha").onPause(true, undefined, stage.nowMs), null);
   stage.do("alpha", "4");
   stage.do("alpha", "3");
   stage.tick();
   t.deepEqual(stage.replies(), ["4: BUSY", "3: ok at 2 again"], "what is known is answered");
-  stage.replica("alpha").onPause(false);
+  stage.replica("alpha").onPause(false, undefined, stage.nowMs);
   stage.do("alpha", "4");
   t.deepEqual(stage.replies(), ["4: ok at 3"]);
 });
 
 test("a pause ends with the role: who is the primary again takes requests", (t) => {
   const stage = Stage.normal();
-  stage.replica("alpha").onPause(true);
+  stage.replica("alpha").onPause(true, undefined, stage.nowMs);
   for (const name of ["alpha", "beta"]) {
     t.is(stage.replica(name).onSwitch(stage.nowMs), null);
     stage.tick(4);
@@ -325,7 +325,7 @@ test("records of one turn are counted whole, however many pieces the log made of
   for (const id of ids) stage.ask("alpha", id, { isSlow: true });
   const effects = new Uint8Array(600 * 1024);
   for (const id of ids)
-    alpha.intake.finish(stage.slow("alpha", id), { name: "main", effects, outcome: '"ok":true,"result":1' }, alpha);
+    alpha.onResult(stage.slow("alpha", id), { name: "main", effects, outcome: '"ok":true,"result":1' }, stage.nowMs);
   stage.run();
   t.true(alpha.commitment.openBytes > 3 * effects.length, `${alpha.commitment.openBytes}`);
   stage.cuts.clear();
@@ -341,11 +341,11 @@ test("a log that waits for the disk, or for NATS to get its results, is busy whe
   const { committed } = alpha;
   stage.tick();
   t.deepEqual(stage.replies().at(-1), "3: BUSY");
-  for (const name of ["alpha", "beta"]) stage.replica(name).onFlushed(committed, 1);
+  for (const name of ["alpha", "beta"]) stage.replica(name).onFlushed(committed, 1, stage.nowMs);
   stage.do("alpha", "3");
   stage.tick();
   t.deepEqual(stage.replies(), ["3: BUSY"], "NATS has not got the results");
-  alpha.onPublished(committed);
+  alpha.onPublished(committed, stage.nowMs);
   stage.do("alpha", "3");
   t.deepEqual(stage.replies(), [`3: ok at ${committed + 1}`]);
 });
@@ -367,7 +367,7 @@ test("a server that starts with a full log and all its tables takes requests onc
   stage.replies();
   stage.do("alpha", "4");
   t.deepEqual(stage.replies(), ["4: BUSY"]);
-  stage.replica("alpha").onPublished(last);
+  stage.replica("alpha").onPublished(last, stage.nowMs);
   stage.do("alpha", "4");
   t.deepEqual(stage.replies(), [`4: ok at ${last + 1}`]);
 });
@@ -404,7 +404,7 @@ test("a query's answer and a refusal wait for the inherited log (rule 5, situati
   unconfirmed(stage);
   stage.do("alpha", "1");
   const alpha = stage.replica("alpha");
-  alpha.intake.answerProven("q", Buffer.from('{"id":"query","ok":true,"sequence":1}'), 1, alpha);
+  alpha.onAnswer("q", Buffer.from('{"id":"query","ok":true,"sequence":1}'), 1, stage.nowMs);
   stage.server("alpha").hasInput = true;
   stage.run();
   const confirm = {
@@ -547,8 +547,8 @@ test("a run that had its attempt on record does not count twice, and another req
   alpha.onLastWords({ ...words, life: "beta-3", isRecorded: false, code: "body" }, stage.nowMs);
   stage.do("alpha", "1");
   t.deepEqual(stage.replies(), ["1: ok at 1"]);
-  t.true(alpha.deaths.endedByBody("c", "1"));
-  t.false(alpha.deaths.endedByBody("c", "other"));
+  t.true(alpha.endedByBody("c", "1"));
+  t.false(alpha.endedByBody("c", "other"));
 });
 
 test("a request in several transactions is resumed by the next hot server, from its last completed one (rule 16, situation 14)", (t) => {

@@ -128,7 +128,7 @@ test("a server that has asked who else has its name makes itself the primary onl
   const stage = new Stage();
   stage.server("alpha").held.add("readRegistry");
   stage.start("alpha");
-  stage.replica("alpha").onNamesakesAsked(stage.nowMs + 250);
+  stage.replica("alpha").onNamesakesAsked(stage.nowMs + 250, stage.nowMs);
   stage.unhold("alpha", "readRegistry");
   t.is(stage.replica("alpha").state, "consulting");
   stage.tick(2);

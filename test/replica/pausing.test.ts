@@ -12,7 +12,7 @@ function paused(forMs?: number): Stage {
   const stage = Stage.normal();
   stage.do("alpha", "1");
   stage.replies();
-  if (stage.replica("alpha").onPause(true, forMs) !== null) throw new Error("it is the primary");
+  if (stage.replica("alpha").onPause(true, forMs, stage.nowMs) !== null) throw new Error("it is the primary");
   stage.do("alpha", "2");
   stage.tick();
   return stage;
@@ -50,7 +50,7 @@ test("a pause outlives a switch, a takeover and a restart, until it is resumed",
   stage.replies();
   stage.do("alpha", "2");
   t.deepEqual(stage.replies(), ["2: BUSY"]);
-  stage.replica("alpha").onPause(false);
+  stage.replica("alpha").onPause(false, undefined, stage.nowMs);
   stage.do("alpha", "2");
   stage.tick();
   t.true(stage.replies().includes("2: ok at 2"));
@@ -81,7 +81,7 @@ test("a wall clock that was set back does not make a pause longer than it was me
 test("the registry is silent: a pause counts on the primary, says that it is not written, and is written later", (t) => {
   const stage = Stage.normal();
   stage.isFull = true;
-  stage.replica("alpha").onPause(true);
+  stage.replica("alpha").onPause(true, undefined, stage.nowMs);
   stage.tick(polls);
   t.true(stage.replica("alpha").intake.isPaused);
   t.regex(

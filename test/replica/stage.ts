@@ -220,7 +220,7 @@ export class Stage {
     for (const to of this.servers.keys()) {
       for (const link of ["main", "failsafe"] as const) {
         const maxFrameBytes = this.#frameLimits.get(`${from}>${to} ${link}`);
-        if (maxFrameBytes !== undefined) replica.onFrameLimit(to, link, maxFrameBytes);
+        if (maxFrameBytes !== undefined) replica.onFrameLimit(to, link, maxFrameBytes, this.nowMs);
       }
     }
   }
@@ -269,7 +269,7 @@ export class Stage {
     }
     if (server.replica !== replica) return true;
     for (;;) {
-      const next = replica.hot ? replica.intake.nextToStart(replica.committed) : null;
+      const next = replica.nextToStart();
       if (next === null) break;
       this.#runHandler(server, next, server.isStuck);
       moved = true;
@@ -330,7 +330,7 @@ export class Stage {
         disk.memberEpoch = Math.max(disk.memberEpoch, entry.memberEpoch);
         disk.syncedEpoch = Math.max(disk.syncedEpoch, entry.syncedEpoch);
         disk.record = entry.record ?? disk.record;
-        replica.onEpochSaved(entry);
+        replica.onEpochSaved(entry, this.nowMs);
         return;
       case "saveHistory":
         disk.history = entry.history;
@@ -467,7 +467,7 @@ export class Stage {
       body,
       replyTo,
     };
-    const request = replica.intake.onRequest(arrival, this.wallOf(name), replica);
+    const request = replica.onRequest(arrival, this.nowMs, this.wallOf(name));
     if (request !== null) this.#runHandler(server, request, isSlow || server.isStuck);
     server.hasInput = true;
   }
@@ -481,7 +481,7 @@ export class Stage {
   #runHandler(server: Server, request: RunningRequest, isSlow: boolean): void {
     if (isSlow) {
       server.slow.set(request.id, request);
-      server.up.intake.keepRunning(request);
+      server.up.onHandlerWaits(request, this.nowMs);
     } else this.#finish(server, request);
   }
 
@@ -489,7 +489,7 @@ export class Stage {
     const done = request.completed.map(({ value }) => value).join("+");
     const result = JSON.stringify(done === "" ? `result of ${request.id}` : `${done} and result of ${request.id}`);
     const part = { name: "main", effects: noEffects, outcome: `"ok":true,"result":${result}` };
-    server.up.intake.finish(request, part, server.up);
+    server.up.onResult(request, part, this.nowMs);
     server.hasInput = true;
   }
 
@@ -497,7 +497,7 @@ export class Stage {
   transaction(name: string, id: string, value: string): void {
     const server = this.server(name);
     const part = { name: "part", effects: noEffects, value: JSON.stringify(value) };
-    server.up.intake.transaction(this.slow(name, id), part, server.up);
+    server.up.onTransaction(this.slow(name, id), part, this.nowMs);
     server.hasInput = true;
     this.run();
   }

@@ -536,7 +536,7 @@ test("a disk error ends the life, whatever it was doing (rule 14)", (t) => {
   stage.do("alpha", "1");
   stage.replies();
   stage.ask("alpha", "2");
-  stage.replica("alpha").onDiskFailed("no space");
+  stage.replica("alpha").onDiskFailed("no space", stage.nowMs);
   stage.run();
   t.is(stage.server("alpha").replica, null);
   t.deepEqual(stage.replies(), []);

@@ -244,12 +244,12 @@ test("a state built again has all that it lacks in memory, also when a flush end
   t.true(committed > 0);
   // The flush was under way when the disk was read for the new state, and ends before that has applied the rest.
   alpha.up.onReloaded(new RequestTable({ through: 0, resultNumber: 0, rememberClients: 9 }), stage.nowMs);
-  alpha.up.onFlushed(committed, 1);
-  alpha.up.onPublished(committed);
+  alpha.up.onFlushed(committed, 1, stage.nowMs);
+  alpha.up.onPublished(committed, stage.nowMs);
   t.deepEqual(alpha.up.outbox.at(-1), { type: "apply", through: committed });
   t.is(alpha.up.log.base.sequence, 0);
   stage.run();
-  alpha.up.onPublished(committed);
+  alpha.up.onPublished(committed, stage.nowMs);
   t.is(alpha.up.log.base.sequence, committed);
 });
 
@@ -444,8 +444,8 @@ test("a backup whose memory is full takes nothing more, and is removed after its
   t.is(stage.record.primary.server, "alpha");
   t.true(stage.replies().includes("5: ok at 5"));
   // The disk has caught up: it is taken in again.
-  beta.onFlushed(beta.committed, 1);
-  beta.onPublished(beta.committed);
+  beta.onFlushed(beta.committed, 1, stage.nowMs);
+  beta.onPublished(beta.committed, stage.nowMs);
   Object.assign(beta, { limits });
   stage.tick(40);
   t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);

@@ -53,9 +53,9 @@ test("a registry that lost its record troubles every server that reads it", (t) 
 
 test("a paused intake troubles the primary until it goes on", (t) => {
   const stage = Stage.normal();
-  stage.replica("alpha").onPause(true);
+  stage.replica("alpha").onPause(true, undefined, stage.nowMs);
   t.deepEqual(Object.keys(troublesOf(stage, "alpha")), ["intake.paused"]);
-  stage.replica("alpha").onPause(false);
+  stage.replica("alpha").onPause(false, undefined, stage.nowMs);
   t.deepEqual(troublesOf(stage, "alpha"), {});
 });
 

@@ -94,7 +94,7 @@ export class Turn {
       case "saveHistory":
       case "truncate":
         server.addJob(entry);
-        if (this.#scope.bounds.slowDisk === 0) server.doQuickJobs((saved) => replica.onEpochSaved(saved));
+        if (this.#scope.bounds.slowDisk === 0) server.doQuickJobs((saved) => replica.onEpochSaved(saved, server.nowMs));
         return;
       case "compareAndSet": {
         const { record, expectedRevision } = entry;
@@ -180,7 +180,7 @@ export class Turn {
 
   failDisk(): void {
     this.server.jobs = [];
-    this.take((replica) => replica.onDiskFailed("the disk failed"));
+    this.take((replica, nowMs) => replica.onDiskFailed("the disk failed", nowMs));
   }
 
   /** Twice: one that was silent since the last look says something. */
@@ -234,7 +234,7 @@ export class Turn {
   doJob(): void {
     const job = this.server.doJob();
     if (job?.type === "sync") this.take((replica, nowMs) => replica.onSynced(job.through, nowMs));
-    else if (job?.type === "saveEpoch") this.take((replica) => replica.onEpochSaved(job));
+    else if (job?.type === "saveEpoch") this.take((replica, nowMs) => replica.onEpochSaved(job, nowMs));
   }
 
   /** Of its primary's committed log, taken whole into a new life; or, where that one is not hot any more, it ends. */
@@ -265,18 +265,18 @@ export class Turn {
       body: {},
       replyTo: "r",
     };
-    this.take((replica) => {
-      const running = replica.intake.onRequest(arrival, 0, replica);
+    this.take((replica, nowMs) => {
+      const running = replica.onRequest(arrival, nowMs, 0);
       if (running !== null)
-        replica.intake.finish(running, { name: "t", effects: noBytes, outcome: '"ok":true,"result":0' }, replica);
+        replica.onResult(running, { name: "t", effects: noBytes, outcome: '"ok":true,"result":0' }, nowMs);
     });
   }
 
   /** As the application's actor does it: what the log says now is the answer, when it may leave. */
   query(id: string): void {
-    this.take((replica) => {
+    this.take((replica, nowMs) => {
       this.effects.push({ type: "query", id, by: speaker(replica) });
-      replica.intake.answerProven(id, Buffer.from(id), replica.log.last, replica);
+      replica.onAnswer(id, Buffer.from(id), replica.log.last, nowMs);
     });
   }
 }
