@@ -7,6 +7,13 @@ import { z } from "zod";
 export const Member = z.object({ server: z.string(), incarnation: z.string() });
 export type Member = z.infer<typeof Member>;
 
+/**
+ * Of the in-sync set. It is its incarnation; `disk` says besides which disk that has, for when it is gone: another one in
+ * its name is not what the registry counts on. Programs before wrote none, and nothing is judged by one that is not there.
+ */
+export const InSyncMember = Member.extend({ disk: z.string().optional() });
+export type InSyncMember = z.infer<typeof InSyncMember>;
+
 /** A position in the log: the sequence of a record and the log's hash up to and including it. */
 export const Position = z.object({ sequence: z.number().int().nonnegative(), hash: z.number().int().nonnegative() });
 export type Position = z.infer<typeof Position>;
@@ -22,7 +29,7 @@ export const RegistryRecord = z.object({
   writeId: z.string(),
   previousWriteId: z.string(),
   primary: Member,
-  inSync: z.array(Member).min(1),
+  inSync: z.array(InSyncMember).min(1),
   /** memory: acknowledged = in the memory of every in-sync incarnation. disk: one member; acknowledged = on its disk. */
   durability: z.enum(["memory", "disk"]),
   /** With `disk`: the sole member's disk holds at least this much. */

@@ -4,7 +4,7 @@
  * Operators' tools read these with unknown fields ignored, so that fields may be added.
  */
 import { z } from "zod";
-import { Member, Mode } from "./registry.ts";
+import { InSyncMember, Member, Mode } from "./registry.ts";
 import { Trouble } from "./troubles.ts";
 
 /** none: the server is no member now (it starts, joins, was deposed, or refuses). */
@@ -42,7 +42,7 @@ export const ServerStatus = z.object({
   troubles: z.array(Trouble).default([]),
   /** Whom the newest registry record that it knows counts on; null while it knows none. */
   record: z
-    .object({ primary: Member, inSync: z.array(Member) })
+    .object({ primary: Member, inSync: z.array(InSyncMember) })
     .nullable()
     .default(null),
   /** The other configured servers, and for how long nothing has come from each on either link; null: not in this life. */

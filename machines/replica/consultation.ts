@@ -26,6 +26,10 @@ const nothingThere: Advice = {
 /** Verdicts by which a server makes itself the primary. */
 const begins: ReadonlySet<Verdict["event"]> = new Set(["verdict.claim", "verdict.newHistory"]);
 
+export interface ConsultationView extends NamedView {
+  readonly disk: string;
+}
+
 export class Consultation {
   /** An operator accepted a loss (rule 18), though these copies, by name, are newer; null: he did not. */
   #accepted: readonly string[] | null = null;
@@ -65,7 +69,7 @@ export class Consultation {
   }
 
   /** Null: nothing can be judged now. */
-  advice(view: NamedView): Advice | null {
+  advice(view: ConsultationView): Advice | null {
     const { record, open, frozen, isMissing } = view.membership;
     if (open !== null || (view.state !== "consulting" && view.state !== "waiting" && view.state !== "refusing"))
       return null;
@@ -94,7 +98,7 @@ export class Consultation {
     return { ...verdict, isNew, waitsFor: waits ? verdict.why : "" };
   }
 
-  #consult(record: RegistryRecord, view: NamedView): Verdict {
+  #consult(record: RegistryRecord, view: ConsultationView): Verdict {
     const { own, options } = view;
     const beside = whyNotBeside(view);
     if (beside !== null) return { event: "verdict.refuse", why: beside };
@@ -104,6 +108,7 @@ export class Consultation {
       self: options.self,
       schema: options.schema,
       disk: {
+        id: view.disk,
         history: own.told,
         lastEpoch: own.log.lastEpoch,
         last: own.log.last,
@@ -126,12 +131,12 @@ export class Consultation {
     for (const peer of view.peers) {
       const { heartbeat } = peer;
       if (heartbeat === null || !view.peers.isPresent(peer.name)) continue;
-      const { incarnation, hot, lastEpoch, last, history } = heartbeat;
+      const { incarnation, hot, lastEpoch, last, history, disk = "" } = heartbeat;
       const isDoubled = view.peers.isDoubled(peer);
       if (isDoubled && !record.inSync.some((member) => member.incarnation === incarnation)) continue;
       const echo = heartbeat.heard[view.options.self.server];
       const proven = !isDoubled && echo?.incarnation === view.self && echo.beat > this.#beatAtRead;
-      present.push({ server: peer.name, incarnation, hot, lastEpoch, last, history, proven });
+      present.push({ server: peer.name, incarnation, hot, lastEpoch, last, history, disk, proven });
     }
     return present;
   }

@@ -1,8 +1,9 @@
 /**
  * The registry record that each proposal asks for, as changes of the known one (rules 2, 3, 8). What always holds: alone
- * means `disk` and a base, two or more means `memory`; who proposes is the primary of what it proposes.
+ * means `disk` and a base, two or more means `memory`; who proposes is the primary of what it proposes; whoever is counted on is
+ * named with the disk that it has, as far as that is known.
  */
-import type { Member, Position, RegistryRecord } from "../../schemas/registry.ts";
+import type { InSyncMember, Member, Position, RegistryRecord } from "../../schemas/registry.ts";
 import type { LifecycleAction } from "../lifecycle.ts";
 import type { Pausing, PausingView } from "./pausing.ts";
 import type { Plans } from "./plans.ts";
@@ -12,6 +13,7 @@ export type Proposal = Extract<LifecycleAction, `propose${string}`>;
 export interface ProposalView extends PausingView {
   readonly pausing: Pausing;
   readonly plans: Plans;
+  readonly disk: string;
   readonly consultation: { readonly isForced: boolean };
   newId(kind: string): string;
 }
@@ -37,7 +39,7 @@ export function proposed(proposal: Proposal, view: ProposalView): Partial<Regist
     case "proposeAddition": {
       const joiner = view.plans.takingIn as Member;
       const stay = (record?.inSync ?? []).filter((member) => member.server !== joiner.server);
-      return { inSync: [...stay, joiner], mode: "normal", durability: "memory" };
+      return { inSync: counted([...stay, joiner], view), mode: "normal", durability: "memory" };
     }
     case "proposePause":
       return { pause: view.pausing.current(view) ?? undefined };
@@ -46,10 +48,11 @@ export function proposed(proposal: Proposal, view: ProposalView): Partial<Regist
   }
 }
 
-function sole({ options, own }: ProposalView): Partial<RegistryRecord> & { base: Position } {
+function sole(view: ProposalView): Partial<RegistryRecord> & { base: Position } {
+  const { options, own } = view;
   return {
     primary: options.self,
-    inSync: [options.self],
+    inSync: counted([options.self], view),
     durability: "disk",
     schema: options.schema,
     base: own.position,
@@ -67,9 +70,19 @@ function without(
   const alone = stay.length === 1;
   return {
     primary: view.options.self,
-    inSync: stay,
+    inSync: counted(stay, view),
     mode: alone ? aloneMode : "normal",
     durability: alone ? "disk" : "memory",
     ...(alone ? { base } : {}),
   };
+}
+
+/** With their disks: an incarnation has one, which the record says, or that incarnation itself. */
+function counted(members: readonly InSyncMember[], { self, disk, peers }: ProposalView): InSyncMember[] {
+  return members.map(({ server, incarnation, disk: known }) => {
+    const heard = peers.get(server)?.heartbeat;
+    const told = incarnation === self ? disk : heard?.incarnation === incarnation ? heard.disk : undefined;
+    const its = known ?? told ?? "";
+    return its === "" ? { server, incarnation } : { server, incarnation, disk: its };
+  });
 }

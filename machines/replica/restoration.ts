@@ -82,6 +82,7 @@ function anew(
 ): Restoration {
   const best = standings.reduce((one, other) => (rules.isNewerCopy(other, one) ? other : one));
   const nobody = { server: best.server, incarnation: "none" };
+  const counted = best.disk === "" ? nobody : { ...nobody, disk: best.disk };
   const record: RegistryRecord = {
     service,
     history,
@@ -90,7 +91,7 @@ function anew(
     writeId,
     previousWriteId: newest?.writeId ?? "",
     primary: nobody,
-    inSync: [nobody],
+    inSync: [counted],
     durability: "disk",
     base: { sequence: best.last, hash: best.hash },
     schema: newest?.schema ?? "",

@@ -3,7 +3,7 @@
  * each has one place, and a simulation can break one at a time by passing another function. These are what ships.
  */
 import { type Ancestor, maxAncestors } from "../../schemas/checkpoint.ts";
-import type { Member, Position, RegistryRecord } from "../../schemas/registry.ts";
+import type { InSyncMember, Member, Position, RegistryRecord } from "../../schemas/registry.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { isHeldBy } from "../checkpoint/held.ts";
 import { type Confirm, type Mirror, payloadFieldsBytes, sameMember } from "../codec/message.ts";
@@ -174,6 +174,13 @@ export const shippedRules = {
    * empty one in its name may be another process, beside the one that the registry counts on and that is cut off.
    */
   provesRestart: (told: string, history: string): boolean => told === history,
+
+  /**
+   * The start table: what the registry counts on is on that member's disk, and on no other one in its name, however much of the
+   * history that has: it may be of a process that was in sync once. Records of older programs name no disk; a copy of a disk,
+   * byte for byte, is that disk.
+   */
+  isMembersDisk: (member: InSyncMember, disk: string): boolean => member.disk === undefined || member.disk === disk,
 
   /** The start table, after a total loss: the highest (epoch of its last record, sequence) goes on. */
   isBetter: (other: LogEnd, own: LogEnd): boolean =>

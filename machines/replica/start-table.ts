@@ -3,11 +3,13 @@
  * lost the primary that it was joining. A pure reading of the registry, the own disk and who is present.
  */
 
-import type { Member, RegistryRecord } from "../../schemas/registry.ts";
+import type { InSyncMember, Member, RegistryRecord } from "../../schemas/registry.ts";
 import type { Limits, Settings } from "../../schemas/settings.ts";
 import type { Rules } from "./rules.ts";
 
 export interface OwnDisk {
+  /** Which one it is. */
+  readonly id: string;
   readonly history: string;
   /** Epoch of the last record, and its sequence. */
   readonly lastEpoch: number;
@@ -28,6 +30,8 @@ export interface Presence {
   readonly lastEpoch: number;
   readonly last: number;
   readonly history: string;
+  /** Which disk it runs on; empty where an older program does not say it. */
+  readonly disk: string;
   /** The proof that it is alive is newer than the registry record that is judged. */
   readonly proven: boolean;
 }
@@ -72,7 +76,7 @@ export function consultTable(facts: StartFacts): Verdict {
     );
   const primary = present.find(({ incarnation }) => incarnation === record.primary.incarnation);
   if (record.inSync.length === 1 && record.durability === "disk") {
-    const sole = record.inSync[0] as Member;
+    const sole = record.inSync[0] as InSyncMember;
     if (!rules.isOwnDisk(sole.server, self.server)) {
       if (primary?.hot) return verdict("verdict.join", `joins ${primary.server}`);
       return verdict(
@@ -80,6 +84,11 @@ export function consultTable(facts: StartFacts): Verdict {
         `waits for ${sole.server}: only its disk has everything that was acknowledged; start it`,
       );
     }
+    if (!rules.isMembersDisk(sole, disk.id))
+      return verdict(
+        "verdict.refuse",
+        `this is disk ${disk.id}, but ${sole.server} was alone on disk ${sole.disk}, which has everything that was acknowledged: bring that one back (\`twinlog inspect\` names a disk), or ${recovery}`,
+      );
     // A new history's base is the old one's end: the right hash there tells this disk from a stranger's.
     const isContinued = record.base.sequence > 0 && disk.hashAtBase === record.base.hash;
     if (disk.last > 0 && disk.history !== record.history && !isContinued)
@@ -125,7 +134,7 @@ export function consultTable(facts: StartFacts): Verdict {
   if (strange.length > 0)
     return verdict(
       "verdict.wait",
-      `${strange.join(", ")} came without the disk that was in sync, so it is not known whether the process with that name has ended: end it if it has not, then ${recovery}`,
+      `${strange.join(", ")} came without the disk that was in sync, so it is not known whether the process with that name has ended: start it on that disk, or end it if it has not ended and ${recovery}`,
     );
   if (!rules.mayGoOn(facts.afterTotalLoss))
     return verdict(
@@ -144,13 +153,22 @@ export function consultTable(facts: StartFacts): Verdict {
   );
 }
 
-/** In-sync servers in whose name one is here that does not prove that they restarted. */
+/** In-sync servers in whose name one is here that does not prove that they restarted, and on which disk that is. */
 function strangersOf({ record, self, disk, rules }: StartFacts, proven: readonly Presence[]): string[] {
   const told = new Map([
-    [self.server, disk.history],
-    ...proven.map(({ server, history }) => [server, history] as const),
+    [self.server, { history: disk.history, disk: disk.id }],
+    ...proven.map((peer) => [peer.server, { history: peer.history, disk: peer.disk }] as const),
   ]);
-  return record.inSync
-    .map(({ server }) => server)
-    .filter((server) => !rules.provesRestart(told.get(server) ?? record.history, record.history));
+  const strange: string[] = [];
+  for (const member of record.inSync) {
+    const { server } = member;
+    const one = told.get(server);
+    if (one === undefined) continue;
+    if (!rules.isMembersDisk(member, one.disk))
+      strange.push(
+        `${server} (on ${one.disk === "" ? "a disk without a name" : `disk ${one.disk}`}, not ${member.disk})`,
+      );
+    else if (!rules.provesRestart(one.history, record.history)) strange.push(server);
+  }
+  return strange;
 }

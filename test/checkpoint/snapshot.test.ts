@@ -42,7 +42,7 @@ async function sender(): Promise<{ store: MemoryStore; log: TestLog; checkpoint:
     Array.from({ length: 40 }, (_, at) => [put(`k${at}`, "v".repeat(at)), push(`item ${at}`)]),
     5,
   );
-  await checkpoint.saveMeta({ epoch: 5 });
+  await checkpoint.saveMeta({ epoch: 5, disk: "d1" });
   await checkpoint.flush({ committed: 30, through: 40, retainFrom: 1 });
   return { store, log, checkpoint };
 }
@@ -138,7 +138,7 @@ async function isUnmoved(
   t.deepEqual(read?.state, { rows: { "0/old": "state" }, queues: {} });
 }
 
-test("a snapshot in chunks of any size makes the receiver's state the sender's, and leaves its own name, life and epoch", async (t) => {
+test("a snapshot in chunks of any size makes the receiver's state the sender's, and leaves its own name, disk, life and epoch", async (t) => {
   const from = await sender();
   const sent = await readBack(new MemoryStore(from.store.disk.after(99)));
   for (const [chunkBytes, epoch] of [
@@ -158,6 +158,7 @@ test("a snapshot in chunks of any size makes the receiver's state the sender's, 
     t.is(to.checkpoint.state, "adopted");
     const recovered = await to.checkpoint.open({});
     t.like(recovered?.meta, { server: "beta", incarnation: "b2", epoch: Math.max(5, epoch), history: "h1" });
+    t.is(recovered?.meta.disk, "d2", "the disk is the one that it was");
     t.deepEqual(recovered?.end, sent?.recovered.end);
     const read = await readBack(new MemoryStore(to.store.disk.after(99)), beta);
     t.deepEqual(read?.state, from.log.modelAt(30).plain());

@@ -18,6 +18,7 @@ async function makeStore(directory: string) {
   const agent = await freshAgent(store, log);
   log.append([[put("a", "1"), push("10")], [put("b", '{"x":2}'), push("20")], [put("c", "3")], [remove("c")]]);
   agent.checkpoint.sync(log.end);
+  await agent.checkpoint.saveMeta({ disk: "d1" });
   await agent.checkpoint.flush({ committed: 4, retainFrom: 1 });
   const close = async () => {
     await agent.checkpoint.close();
@@ -47,6 +48,7 @@ test("the summary counts what is there, and the store is not changed by a byte",
   t.is(ran.status, 0);
   t.like(JSON.parse(ran.out), {
     sound: true,
+    disk: "d1",
     applied: 4,
     committed: 4,
     log: { first: 1, last: 4, epoch: 1, hash: log.hash },
@@ -54,6 +56,7 @@ test("the summary counts what is there, and the store is not changed by a byte",
   });
   const text = await run(["inspect", join(directory, "store")]);
   t.regex(text.out, /records 1 to 4/);
+  t.regex(text.out, /^disk +d1$/m);
   t.is(await digestOf(directory), before);
 });
 

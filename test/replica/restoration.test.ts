@@ -177,6 +177,7 @@ test("what a silent server may have is given up only where that is accepted: far
   const record = restore(stage, { acceptsLoss: true });
   t.true(record.epoch > 1_000);
   t.is(record.history, "h9");
+  t.deepEqual(record.inSync, [{ server: "beta", incarnation: "none", disk: "disk of beta" }]);
   stage.tick(polls);
   stage.start("beta");
   stage.tick(polls);

@@ -33,6 +33,7 @@ const peer = (server: string, change: Partial<Presence> = {}): Presence => ({
   lastEpoch: 5,
   last: 9,
   history: "h1",
+  disk: `disk of ${server}`,
   proven: true,
   ...change,
 });
@@ -42,7 +43,7 @@ const facts: StartFacts = {
   recovery: "recover by force",
   self: member("alpha", 2),
   schema: "s",
-  disk: { history: "h1", lastEpoch: 5, last: 9, hashAtBase: 44, memberEpoch: 5, syncedEpoch: 0 },
+  disk: { id: "disk of alpha", history: "h1", lastEpoch: 5, last: 9, hashAtBase: 44, memberEpoch: 5, syncedEpoch: 0 },
   present: [],
   doubled: [],
   configured: ["alpha", "beta"],
@@ -50,9 +51,22 @@ const facts: StartFacts = {
   limits,
   rules: shippedRules,
 };
-const emptyDisk = { history: "", lastEpoch: 0, last: 0, hashAtBase: 0, memberEpoch: 0, syncedEpoch: 0 };
+const emptyDisk = {
+  id: "disk of alpha",
+  history: "",
+  lastEpoch: 0,
+  last: 0,
+  hashAtBase: 0,
+  memberEpoch: 0,
+  syncedEpoch: 0,
+};
 const restarted = (server: string, change: Partial<Presence> = {}) =>
   peer(server, { incarnation: `${server}.2`, ...change });
+
+/** Records that say on which disks they count, as those of older programs do not. */
+const onDisk = (server: string) => ({ ...member(server), disk: `disk of ${server}` });
+const aloneOnDisk = { ...alone("alpha"), inSync: [onDisk("alpha")] };
+const pairOnDisks: RegistryRecord = { ...pair, inSync: [onDisk("alpha"), onDisk("beta")] };
 
 const rows: readonly [what: string, change: Partial<StartFacts>, verdict: string][] = [
   ["sole member, the disk holds the base", {}, "claim"],
@@ -194,6 +208,52 @@ const rows: readonly [what: string, change: Partial<StartFacts>, verdict: string
       record: pair,
       configured: ["alpha", "beta", "gamma"],
       present: [restarted("beta", { last: 8 }), restarted("gamma", { lastEpoch: 0, last: 0, history: "" })],
+    },
+    "newHistory",
+  ],
+  ["sole member, the right disk by its name too", { record: aloneOnDisk }, "claim"],
+  [
+    "sole member, another disk that holds the base and counted in the epoch before",
+    { record: aloneOnDisk, disk: { ...facts.disk, id: "another" } },
+    "refuse",
+  ],
+  ["sole member of a record that names no disk", { disk: { ...facts.disk, id: "another" } }, "claim"],
+  [
+    "all restarted on the disks that were in sync",
+    { record: pairOnDisks, present: [restarted("beta", { last: 8 })] },
+    "newHistory",
+  ],
+  [
+    "all restarted, one on another disk that has the history: it may have been in sync once",
+    { record: pairOnDisks, present: [restarted("beta", { last: 8, disk: "another" })] },
+    "wait",
+  ],
+  [
+    "all restarted, one does not say on which disk",
+    { record: pairOnDisks, present: [restarted("beta", { last: 8, disk: "" })] },
+    "wait",
+  ],
+  [
+    "all restarted, this one on another disk that has the history",
+    { record: pairOnDisks, disk: { ...facts.disk, id: "another" }, present: [restarted("beta", { last: 8 })] },
+    "wait",
+  ],
+  [
+    "all restarted, one on the right disk, which has nothing of the history",
+    { record: pairOnDisks, present: [restarted("beta", { lastEpoch: 0, last: 0, history: "" })] },
+    "wait",
+  ],
+  [
+    "all restarted, a record that names no disks",
+    { record: pair, present: [restarted("beta", { last: 8, disk: "another" })] },
+    "newHistory",
+  ],
+  [
+    "all restarted, one that was not in sync has another disk than before",
+    {
+      record: pairOnDisks,
+      configured: ["alpha", "beta", "gamma"],
+      present: [restarted("beta", { last: 8 }), restarted("gamma", { last: 8, disk: "another" })],
     },
     "newHistory",
   ],

@@ -4,7 +4,7 @@
  */
 import test from "ava";
 import { limits, Stage } from "./stage.ts";
-import { Server } from "./staged-server.ts";
+import { emptyDisk, Server } from "./staged-server.ts";
 
 /** From one reading of the registry to the next, in beats. */
 const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
@@ -130,4 +130,81 @@ test("one that was in sync and is cut off is not dead because another process wi
   t.deepEqual(stage.states()[1]?.split(".")[0], "hot", "it is back, and takes over with all that was acknowledged");
   stage.do("beta", "1");
   t.deepEqual(stage.replies(), ["1: ok at 1 again"]);
+});
+
+/** Beta in sync again, on a new disk; the one that was in sync before it, with all that it had, is given back. */
+function onNewDisk(stage: Stage) {
+  stage.do("alpha", "1");
+  stage.kill("beta");
+  const beta = stage.server("beta");
+  const before = copyOf(stage, "beta");
+  stage.tellGone("beta");
+  stage.tick(polls);
+  beta.disk = { ...emptyDisk("second disk of beta"), life: 10 };
+  stage.start("beta");
+  stage.tick(polls + 8);
+  return before;
+}
+
+test("one that was in sync and is cut off is not dead because another process that was in sync once has its name (situation 132)", (t) => {
+  const stage = Stage.normal();
+  const before = onNewDisk(stage);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+  stage.do("alpha", "2");
+  t.deepEqual(stage.replies(), ["1: ok at 1", "2: ok at 2"], "from the memory of both");
+  const beta = stage.server("beta");
+  const living = { replica: beta.up, disk: beta.disk };
+  t.is(before.history, stage.record.history, "it knows the history");
+  beta.disk = { ...before, life: 20 };
+  beta.replica = null;
+  stage.start("beta");
+  stage.kill("alpha");
+  stage.start("alpha");
+  stage.tick(polls + 8);
+  t.deepEqual(stage.states(), ["waiting", "waiting"]);
+  for (const name of ["alpha", "beta"])
+    t.regex(
+      stage.replica(name).waitingFor,
+      /^beta \(on disk disk of beta, not second disk of beta\) came without the disk that was in sync, .*: start it on that disk, or/,
+    );
+  stage.kill("beta");
+  Object.assign(beta, living);
+  stage.tick(polls + 8);
+  t.deepEqual(stage.states()[1]?.split(".")[0], "hot", "it is back, and takes over with all that was acknowledged");
+  stage.do("beta", "2");
+  t.deepEqual(stage.replies(), ["2: ok at 2 again"]);
+});
+
+test("on the disks that were in sync a total loss needs no operator, whatever other disks were before (situation 132)", (t) => {
+  const stage = Stage.normal();
+  onNewDisk(stage);
+  for (const name of ["alpha", "beta"]) stage.kill(name);
+  for (const name of ["alpha", "beta"]) stage.start(name);
+  stage.tick(polls + 8);
+  t.not(stage.record.history, "h1");
+});
+
+test("the sole member's name on another disk that was in sync once is refused, and told which disk is the right one (situation 132)", (t) => {
+  const stage = Stage.normal();
+  const before = onNewDisk(stage);
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.tick(polls);
+  t.deepEqual(stage.record.inSync, [{ server: "beta", incarnation: "beta.11", disk: "second disk of beta" }]);
+  const beta = stage.server("beta");
+  stage.kill("beta");
+  const right = beta.disk;
+  beta.disk = { ...before, life: 20 };
+  // Though all else fits, as it may after many changes of the mode.
+  Object.assign(beta.disk, { log: right.log.clone(), history: right.history, memberEpoch: right.memberEpoch });
+  stage.start("beta");
+  stage.tick(polls);
+  t.is(beta.up.state, "refusing");
+  t.regex(beta.up.waitingFor, /this is disk disk of beta, but beta was alone on disk second disk of beta/);
+  t.is(beta.up.onRecover([], stage.nowMs), null, "an operator may go on with it all the same");
+  stage.kill("beta");
+  beta.disk = right;
+  stage.start("beta");
+  stage.tick(polls);
+  t.is(beta.up.state, "hot.alone");
 });

@@ -81,12 +81,15 @@ function slowIntegrator({ sim, rng, number, integrator, moments }: FaultContext)
   });
 }
 
-/** Somebody starts a second server in the name of one, on another machine with an empty disk, and finds out a while later. */
+/**
+ * Somebody starts a second server in the name of one, on another machine, and finds out a while later: with an empty disk, or with
+ * what that machine had when it was called so before, and in sync perhaps.
+ */
 function nameTwice({ cluster, rng, sim, moments, number }: FaultContext): void {
   const name = rng.pick(cluster.names);
   if (cluster.stranger(name).incarnation !== "") return;
   moments.count("name used twice");
-  cluster.startStranger(name, false);
+  cluster.startStranger(name, cluster.hasFormer(name) && rng.chance(0.7) ? "own" : "empty");
   sim.scheduler.after(rng.between(300, 6_000), null, "fault", () =>
     sim.story.within(number, () => cluster.retireStranger(name)),
   );

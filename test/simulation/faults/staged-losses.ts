@@ -120,10 +120,13 @@ function ageAllDisks(context: FaultContext): void {
  * has in its memory is all that there is (rule 1, situation 131).
  */
 function strangerForMember(context: FaultContext): void {
+  const now = roles(context, 30 * context.suspicionMs);
+  if (now !== null) standInFor(context, now.primary, now.backup, "empty");
+}
+
+function standInFor(context: FaultContext, primary: string, backup: string, on: "empty" | "own"): void {
   const { sim, cluster, suspicionMs } = context;
-  const now = roles(context, 30 * suspicionMs);
-  if (now === null || cluster.record?.durability !== "memory" || !mayCrash(context, now.primary)) return;
-  const { primary, backup } = now;
+  if (cluster.record?.durability !== "memory" || !mayCrash(context, primary)) return;
   sim.tell(backup, "is cut off from everybody");
   // Its process alone: over NATS the other one is heard.
   const main: Way[] = [
@@ -131,9 +134,44 @@ function strangerForMember(context: FaultContext): void {
     [`main:${backup}`, `main:${primary}`],
   ];
   cut(context, [...main, ...toNats(backup)], 20 * suspicionMs);
-  cluster.startStranger(backup, false);
+  cluster.startStranger(backup, on);
   later(context, 5, () => cluster.kill(primary, "machine"));
   later(context, 18 * suspicionMs, () => cluster.retireStranger(backup));
+}
+
+/**
+ * The same with a process that was in sync once, in that name and on that disk: it knows the history, and has what was acknowledged
+ * then (situation 132).
+ */
+function formerForMember(context: FaultContext): void {
+  const { cluster, suspicionMs } = context;
+  const now = roles(context, 70 * suspicionMs);
+  if (now === null || cluster.record?.durability !== "memory" || !mayCrash(context, now.backup)) return;
+  const { primary, backup } = now;
+  cluster.takeAway(backup, "process");
+  cluster.startStranger(backup, "empty");
+  const isIn = () =>
+    cluster.record?.primary.server === primary &&
+    cluster.record.inSync.some(({ incarnation }) => incarnation === cluster.stranger(backup).incarnation);
+  once(context, 20 * suspicionMs, isIn, () => {
+    cluster.retireStranger(backup);
+    once(
+      context,
+      10 * suspicionMs,
+      () => cluster.hasFormer(backup),
+      () => {
+        cluster.start(backup);
+        once(
+          context,
+          20 * suspicionMs,
+          () => cluster.isWhole() && cluster.record?.primary.server === primary,
+          () => later(context, 4 * suspicionMs, () => standInFor(context, primary, backup, "own")),
+        );
+      },
+    );
+  });
+  // Whatever became of the scene.
+  later(context, 50 * suspicionMs, () => cluster.start(backup));
 }
 
 /** The sole member dies while the other is back and has not joined yet. */
@@ -342,6 +380,7 @@ export const lossScenes: readonly FaultKind[] = [
   staged("loseAllButStale", 800, loseAllButStale),
   staged("ageAllDisks", 1_000, ageAllDisks),
   staged("strangerForMember", 1_000, strangerForMember),
+  staged("formerForMember", 1_000, formerForMember),
   staged("loseSoleMember", 500, loseSoleMember),
   staged("loseSlowSoleMember", 400, loseSlowSoleMember),
   staged("listenAfterKill", 400, listenAfterKill),

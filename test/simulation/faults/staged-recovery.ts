@@ -72,7 +72,7 @@ function takeName(context: FaultContext): void {
     ({ inSync }) => inSync.length === 1,
     () =>
       later(context, 500, () => {
-        cluster.startStranger(primary, true);
+        cluster.startStranger(primary, "copy");
         later(context, heardAfterMs(suspicionMs), () => {
           const { incarnation } = cluster.stranger(primary);
           if (incarnation === "") return;
@@ -106,7 +106,7 @@ function countStranger(context: FaultContext): void {
   const before = cluster.record.history;
   cluster.takeAway(primary, "machine");
   cluster.kill(backup, "machine");
-  cluster.startStranger(primary, false);
+  cluster.startStranger(primary, "empty");
   cluster.start(primary);
   later(context, heardAfterMs(suspicionMs), () => {
     const { history } = cluster.record ?? { history: before };

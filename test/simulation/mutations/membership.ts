@@ -198,8 +198,14 @@ export const membershipMutations: readonly Mutation[] = [
   {
     name: "an empty disk in the name of one that was in sync proves that it restarted",
     rule: "start",
-    rules: { provesRestart: () => true },
+    rules: { provesRestart: () => true, isMembersDisk: () => true },
     plan: { ...pair, faults: ["strangerForMember"], heartbeatMs: 30, suspicionMs: 150, faultMs: 9_000 },
+  },
+  {
+    name: "any disk that knows the history is taken for the one that was in sync",
+    rule: "start",
+    rules: { isMembersDisk: () => true },
+    plan: { ...pair, faults: ["formerForMember"], heartbeatMs: 30, suspicionMs: 150, faultMs: 16_000 },
   },
   {
     name: "an operator's force goes on with the old history",

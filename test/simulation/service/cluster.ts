@@ -38,6 +38,13 @@ interface SimServer {
 
 const restartMs = 300;
 const retireMs = 250;
+/** On which disk another process in a server's name begins: `own`, on what that machine had when it was called so before. */
+type StrangersDisk = "empty" | "copy" | "own";
+const disksSaid: Record<StrangersDisk, string> = {
+  empty: "an empty disk",
+  copy: "a copy of its disk",
+  own: "the disk that it had there before",
+};
 /** The machine of another process in that name. */
 const strangerOf = (name: string) => `${name}-twin`;
 /** A start is over by then. */
@@ -53,6 +60,8 @@ export class Cluster {
   readonly #servers = new Map<string, SimServer>();
   /** Processes that say that they are one of the servers, each on a machine of its own. */
   readonly #strangers = new Map<string, { readonly process: SimProcess; readonly running: RunningServer | null }>();
+  /** Machines of strangers whose disk is their own. */
+  readonly #ownDisks = new Set<string>();
   readonly lethal = new LethalRequest();
   #commander: SimNatsClient | null = null;
   onViolation: (of: string, text: string) => void = () => {};
@@ -170,20 +179,18 @@ export class Cluster {
   }
 
   /**
-   * A process that says it is this server, on another machine with a disk of its own: an empty one, or a copy of the server's.
-   * Nobody starts it again. Returns the machine's name.
+   * A process that says it is this server, on another machine. Nobody starts it again. Returns the machine's name.
    */
-  startStranger(name: string, hasCopy: boolean): string {
+  startStranger(name: string, on: StrangersDisk): string {
     const host = strangerOf(name);
     const { disk } = this.#sim.host(host);
-    if (hasCopy) disk.main = this.#sim.host(name).disk.main.copy();
-    else disk.wipe();
+    if (on === "copy") disk.main = this.#sim.host(name).disk.main.copy();
+    else if (on === "empty") disk.wipe();
+    if (on === "copy") this.#ownDisks.delete(host);
+    else this.#ownDisks.add(host);
     const process = this.#sim.startProcess(host);
     this.#strangers.set(host, { process, running: null });
-    this.#tell(
-      host,
-      `starts as ${incarnationOf(process)}, in the name of ${name}, with ${hasCopy ? "a copy of its disk" : "an empty disk"}`,
-    );
+    this.#tell(host, `starts as ${incarnationOf(process)}, in the name of ${name}, with ${disksSaid[on]}`);
     process.later(0, "start", () => {
       const running = this.#launch(process, name);
       this.#strangers.set(host, { process, running });
@@ -197,6 +204,12 @@ export class Cluster {
     const { process, running } = this.#strangers.get(strangerOf(name)) ?? {};
     if (process?.isAlive !== true) return { incarnation: "", state: "" };
     return { incarnation: running?.incarnation?.() ?? "", state: running?.state?.() ?? "" };
+  }
+
+  /** A machine has a disk of its own that was in use in this name before, and no process. */
+  hasFormer(name: string): boolean {
+    const host = strangerOf(name);
+    return this.#ownDisks.has(host) && this.#strangers.get(host)?.process.isAlive !== true;
   }
 
   killStranger(name: string): void {
@@ -238,7 +251,10 @@ export class Cluster {
     if (record?.durability !== "disk" || sole === undefined || !isLifeOf(stranger, sole.incarnation)) return;
     this.kill(name, "process");
     this.#tell(name, "is given the disk of the one that had its name, and was alone");
-    this.#sim.host(name).disk.put(this.#sim.host(strangerOf(name)).disk.main.copy());
+    const { disk } = this.#sim.host(strangerOf(name));
+    this.#sim.host(name).disk.put(disk.main.copy());
+    disk.wipe();
+    this.#ownDisks.delete(strangerOf(name));
     this.start(name);
   }
 
