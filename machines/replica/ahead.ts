@@ -24,17 +24,18 @@ export class AheadClients {
     return this.#stamps === null ? null : [...this.#stamps];
   }
 
-  /** Whether a request that is stamped later than `latestMs` is taken from this client. */
-  admit(client: string, stampMs: number, latestMs: number, limit: number, requests: Stamped): boolean {
+  /** Whether a request that is stamped later than `latestMs` may be taken from this client. */
+  admits(client: string, latestMs: number, limit: number, requests: Stamped): boolean {
     this.#stamps ??= found(requests, latestMs);
     const stamps = this.#stamps;
-    const before = stamps.get(client);
-    if (before === undefined && stamps.size >= limit) {
-      for (const [other, highestMs] of stamps) if (highestMs <= latestMs) stamps.delete(other);
-      if (stamps.size >= limit) return false;
-    }
-    stamps.set(client, Math.max(before ?? 0, stampMs));
-    return true;
+    if (stamps.has(client) || stamps.size < limit) return true;
+    for (const [other, highestMs] of stamps) if (highestMs <= latestMs) stamps.delete(other);
+    return stamps.size < limit;
+  }
+
+  /** Such a request is taken. */
+  count(client: string, stampMs: number): void {
+    this.#stamps?.set(client, Math.max(this.#stamps.get(client) ?? 0, stampMs));
   }
 
   /** The role is gone: whoever has it next counts anew. */

@@ -160,11 +160,6 @@ export class Intake {
       this.refuse(arrival, "BUSY", busy, view);
       return null;
     }
-    const ahead = this.#stamps.judgeAhead(arrival, nowWallMs, view);
-    if (ahead !== null) {
-      this.#refuseStamp(arrival, ahead, view);
-      return null;
-    }
     const request: RunningRequest = {
       client: arrival.client,
       id: arrival.id,
@@ -190,6 +185,7 @@ export class Intake {
       this.refuse(arrival, "TOO_LARGE", "its body, written out, does not fit in a record", view);
       return null;
     }
+    this.#stamps.onTaken(arrival, nowWallMs, view);
     return this.begin(request, begun?.attempts ?? 0, isSuspect, view);
   }
 

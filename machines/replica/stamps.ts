@@ -1,7 +1,8 @@
 /**
  * Whether a request is taken by its stamp (rule 12): not one that may have been forgotten, nor one that lies far in the
  * future, nor of too many clients that are ahead of the service's clock at once. What always holds: a client is judged by
- * its own floor and the common one; a refusal names the stamps that would be taken, by the service's time.
+ * its own floor and the common one; a refusal names the stamps that would be taken, by the service's time; who is refused for
+ * another reason does not count among those that are ahead.
  */
 import type { StampRange } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
@@ -46,7 +47,10 @@ export class Stamps {
     return this.#ahead.facts;
   }
 
-  /** What is known before the request's place among others is: null, it may be taken. */
+  /**
+   * Before the request's place among others is looked at (rule 11): what names one that was refused for its stamp is refused for
+   * its own, so that a client with a wrong clock hears it of all that it sent at once. Null: it may be taken.
+   */
   judge(stamped: Stamped, wallMs: number, view: StampView): StampRefusal | null {
     const { client, issuedAtMs, resend } = stamped;
     if (issuedAtMs === undefined) return null;
@@ -67,25 +71,21 @@ export class Stamps {
       return this.#refuse(stamped, "INVALID_REQUEST", whyFromFuture, range, view);
     }
     const floorMs = applied.requests.done.floors.floorFor(client, rules);
-    if (!rules.isExpired(issuedAtMs, floorMs)) return null;
-    const now = clocks.earliestMs(nowMs, wallMs);
-    const range = { now, after: floorMs, until: latest(wallMs, view) + limits.maxFutureMs };
-    const refusal = this.#refuse(stamped, "EXPIRED", whyExpired, range, view, !resend);
-    return refusal;
-  }
-
-  /** The last question before a request is taken: whoever is ahead by more than clocks usually differ is counted. */
-  judgeAhead(stamped: Stamped, wallMs: number, view: StampView): StampRefusal | null {
-    const { client, issuedAtMs } = stamped;
-    const { rules, limits, applied } = view;
-    if (issuedAtMs === undefined || issuedAtMs <= wallMs + limits.skewMs) return null;
+    if (rules.isExpired(issuedAtMs, floorMs)) {
+      const now = clocks.earliestMs(nowMs, wallMs);
+      const range = { now, after: floorMs, until: latest(wallMs, view) + limits.maxFutureMs };
+      return this.#refuse(stamped, "EXPIRED", whyExpired, range, view, !resend);
+    }
+    if (!isAhead(issuedAtMs, wallMs, view)) return null;
     const now = latest(wallMs, view);
     const until = now + limits.skewMs;
-    if (issuedAtMs <= until) return null;
-    const most = rules.maxAhead(limits.rememberClients);
-    if (this.#ahead.admit(client, issuedAtMs, until, most, applied.requests)) return null;
-    const after = applied.requests.done.floors.floorFor(client, rules);
-    return this.#refuse(stamped, "INVALID_REQUEST", whyTooManyAhead, { now, after, until }, view);
+    if (this.#ahead.admits(client, until, rules.maxAhead(limits.rememberClients), applied.requests)) return null;
+    return this.#refuse(stamped, "INVALID_REQUEST", whyTooManyAhead, { now, after: floorMs, until }, view);
+  }
+
+  /** The request is taken: whoever is ahead by more than clocks usually differ is counted. */
+  onTaken({ client, issuedAtMs }: Stamped, wallMs: number, view: StampView): void {
+    if (issuedAtMs !== undefined && isAhead(issuedAtMs, wallMs, view)) this.#ahead.count(client, issuedAtMs);
   }
 
   /** For operators; null: clients' stamps are taken. */
@@ -111,6 +111,12 @@ export class Stamps {
     if (isTold) this.#refusals.note(client, issuedAtMs - range.now, nowMs);
     return { code, message: words(judged), range };
   }
+}
+
+/** The others' clocks are looked at only where this server's own does not say that it is well. */
+function isAhead(issuedAtMs: number, wallMs: number, view: StampView): boolean {
+  const { skewMs } = view.limits;
+  return issuedAtMs > wallMs + skewMs && issuedAtMs > latest(wallMs, view) + skewMs;
 }
 
 function latest(wallMs: number, { clocks, nowMs, rules }: StampView): number {

@@ -59,8 +59,10 @@ class Door {
     if (stampMs !== undefined) {
       if (rules.isExpired(stampMs, table.floors.floorFor(client, rules))) return "expired";
       const requests = { done: table, begun: new Map() };
-      if (stampMs > nowMs && !this.ahead.admit(client, stampMs, nowMs, rules.maxAhead(this.limit), requests))
-        return "ahead";
+      if (stampMs > nowMs) {
+        if (!this.ahead.admits(client, nowMs, rules.maxAhead(this.limit), requests)) return "ahead";
+        this.ahead.count(client, stampMs);
+      }
     }
     this.sequence += 1;
     table.remember(key, client, 0, stampMs ?? arrivalStamp(nowMs), this.sequence, noReply, 0, 0);

@@ -114,6 +114,37 @@ test("a refusal says whose clock it is, by how much, and what would be taken", (
   t.regex(once.message, /stamped 9 min ahead of the service's clock are forgotten already: its clock was fast then/);
 });
 
+test("a chain of requests whose stamps are not taken is refused for them at once, and not one by one (rules 11, 12)", (t) => {
+  const stage = staged({}, { rememberClients: 2, skewMs: 0 });
+  const chain = (client: string, aheadMs: number) => {
+    for (let request = 1; request <= 4; request += 1) {
+      const after = request === 1 ? {} : { after: `${request - 1}` };
+      stage.do("alpha", `${request}`, { client, issuedAtMs: stage.wallMs + aheadMs + request, ...after });
+    }
+    stage.tick(4);
+    return stage.replies().map((line) => line.split(" ")[1] ?? "");
+  };
+  const refused = Array.from({ length: 4 }, () => "INVALID_REQUEST");
+  t.deepEqual(chain("far", limits.maxFutureMs), refused);
+  t.deepEqual(chain("first", minuteMs), ok(4), "as many clients as may be are ahead");
+  t.deepEqual(chain("second", minuteMs), refused);
+  t.deepEqual(chain("second", -10), ok(4));
+});
+
+test("nobody is ahead whom another server's clock is level with (rule 12, situation 43)", (t) => {
+  const stage = staged({ alpha: -minuteMs }, { rememberClients: 2, skewMs: 0 });
+  for (const client of ["first", "second", "third"]) t.deepEqual(ask(stage, "alpha", 1, 2, -10, client), ok(2));
+});
+
+test("who is ahead of the clock, and is refused for another reason, leaves others their place (rule 12)", (t) => {
+  const stage = staged({}, { rememberClients: 2, skewMs: 0 });
+  stage.do("alpha", "2", { client: "first", issuedAtMs: stage.wallMs + minuteMs, after: "1" });
+  stage.tick(4);
+  t.deepEqual(stage.replies(), ["2: OUT_OF_ORDER"]);
+  t.deepEqual(ask(stage, "alpha", 1, 2, minuteMs, "second"), ok(2));
+  t.deepEqual(ask(stage, "alpha", 1, 1, minuteMs, "first"), ["INVALID_REQUEST"]);
+});
+
 test("refusals for stamps, and a clock far from another server's, are troubles; a late copy is none", (t) => {
   const stage = staged({ beta: -10 * minuteMs }, { rememberReplies: 10 });
   const open = (name: string) =>
