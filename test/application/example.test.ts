@@ -1,7 +1,7 @@
-/** The README's example application runs as the README says. */
+/** The example application, which the README shows, does what it says. */
 import test from "ava";
+import { counter } from "../../deploy/examples/counter/counter.ts";
 import { Harness } from "../helpers/hot-and-warm.ts";
-import { counter } from "./example.ts";
 
 test("the example counts, and answers a query", (t) => {
   const harness = new Harness(counter);

@@ -8,7 +8,7 @@ import type { ServerStatus } from "../../schemas/status.ts";
 import { sharedNatsServer } from "../helpers/nats.ts";
 
 const program = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));
-const counter = fileURLToPath(new URL("../application/example.js", import.meta.url));
+const counter = fileURLToPath(new URL("../../deploy/examples/counter/counter.js", import.meta.url));
 const nats = sharedNatsServer(test);
 
 function drill(...words: string[]): Promise<{ status: number; out: string; err: string }> {

@@ -3,11 +3,11 @@
  * writer never asks memory for records that are not there any more, and what it reports is never taken for the new ones.
  */
 import test from "ava";
+import { counter } from "../../deploy/examples/counter/counter.ts";
 import type { PeerMessage } from "../../machines/codec/message.ts";
 import { recordKinds } from "../../machines/codec/record.ts";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
-import { counter } from "../application/example.ts";
 import { MemoryRegistry, OneServer, service } from "../helpers/one-server.ts";
 
 const noBytes = new Uint8Array(0);

@@ -1,7 +1,7 @@
 /** Two joiners that both need a snapshot at the same time: each gets its own, and neither has to wait for the other. */
 import test from "ava";
 import { schemaDigest } from "../../actors/application/define.ts";
-import { counter } from "../application/example.ts";
+import { counter } from "../../deploy/examples/counter/counter.ts";
 import { OneServer } from "../helpers/one-server.ts";
 
 test("two joiners are sent a snapshot each (rule 7)", async (t) => {

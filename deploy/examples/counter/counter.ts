@@ -1,12 +1,14 @@
-/** The README's example application, kept here so that it compiles and does what it says. */
+/**
+ * An application: named counters. All its state is tables and queues, and all changes are effects of transactions.
+ */
+import { defineApplication } from "twinlog";
 import { z } from "zod";
-import { defineApplication } from "../../actors/application/define.ts";
 
 export const counter = defineApplication({
   name: "counter",
   request: z.strictObject({ counter: z.string().max(64), add: z.int() }),
   result: z.object({ value: z.int() }),
-  key: (body) => body.counter,
+  key: (body) => body.counter, // partition key: third token of the request's subject
   tables: { counters: z.object({ value: z.int() }) },
   queues: {
     changes: { item: z.object({ counter: z.string(), value: z.int() }), maxItems: 1_000, whenFull: "dropOldest" },
