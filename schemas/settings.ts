@@ -4,8 +4,11 @@
  */
 import { z } from "zod";
 
-const ms = (normal: number, min: number, max: number) => z.number().int().min(min).max(max).default(normal);
-const count = ms;
+const whole = (normal: number, min: number, max: number, says: string) =>
+  z.number().int().min(min).max(max).default(normal).describe(says);
+const ms = whole;
+const count = whole;
+const bytes = whole;
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
@@ -23,105 +26,196 @@ export const ServerName = z
   .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, "use 1 to 32 of a-z, 0-9 and -, not starting with -");
 
 export const Limits = z.strictObject({
-  heartbeatMs: ms(100, 5, 10_000),
-  suspicionMs: ms(500, 20, 60_000),
-  flushMs: ms(200, 1, 60_000),
-  flushRecords: count(10_000, 1, 1_000_000),
-  flushBytes: count(64 * MiB, 4 * KiB, 1024 * MiB),
-  rememberMs: ms(86_400_000, 1_000, 30 * 86_400_000),
-  rememberReplies: count(1_000_000, 10, 10_000_000),
-  /** How many clients have a floor of their own: what is forgotten of one refuses no other's requests. */
-  rememberClients: count(1_024, 2, 65_536),
-  maxRequestBytes: count(256 * KiB, 256, 8 * MiB),
-  maxRecordBytes: count(512 * KiB, 1 * KiB, 16 * MiB),
-  maxInFlight: count(65_536, 1, 1_000_000),
-  maxWaitingRefusals: count(4_096, 1, 1_000_000),
-  /** Bytes of records sent to one backup and not yet confirmed; past it, intake answers BUSY (rule 10). */
-  maxUnconfirmedBytes: count(32 * MiB, 64 * KiB, 1024 * MiB),
-  /** Largest batch of records in one message between servers. */
-  maxBatchBytes: count(512 * KiB, 4 * KiB, 16 * MiB),
-  /** Records kept in memory after they are flushed, for a joiner's catch-up. */
-  maxRetainedBytes: count(64 * MiB, 0, 4096 * MiB),
-  /** Records in memory beyond those that wait for the disk, or for NATS to get their results; past it, BUSY (rule 15). */
-  maxUnflushedBytes: count(256 * MiB, 64 * KiB, 4096 * MiB),
-  stalledBackupMs: ms(1_000, 50, 600_000),
-  maxUnsyncedBytes: count(8 * MiB, 4 * KiB, 1024 * MiB),
-  handlerMs: ms(5_000, 10, 600_000),
-  /**
-   * How long one call of the application's code may keep the thread busy, in ms of the thread's own time on a core. Then its
-   * process is ended, and the other server goes on (rule 17).
-   */
-  maxBlockedMs: ms(5_000, 100, 600_000),
-  /** How long after going hot a request gets an attempt record before it is run (rule 17). */
-  cautionMs: ms(1_000, 0, 600_000),
-  /** How far in the future a client's `issuedAt` may lie. */
-  maxFutureMs: ms(600_000, 0, 86_400_000),
-  /** How far clocks usually differ: of clients whose `issuedAt` is further ahead only half of `rememberClients` are taken. */
-  skewMs: ms(5_000, 0, 600_000),
-  /** How long an answer of the registry is waited for before it is unknown. */
-  registryTimeoutMs: ms(1_000, 20, 60_000),
-  registryPollMs: ms(500, 10, 60_000),
-  /**
-   * A primary that the registry does not answer for so long hands its role over to a backup that it answers. Longer than a
-   * NATS cluster that is split takes to find out which side has the registry (about 10 s).
-   */
-  registryLostMs: ms(15_000, 100, 3_600_000),
-  /** How often a sole member moves the registry's `base` forward. */
-  baseMs: ms(10_000, 100, 3_600_000),
-  /** Earlier stores that are set aside because the history that goes on does not hold all of them: in number, and in bytes. */
-  maxAsideCopies: count(8, 0, 1_000),
-  maxAsideBytes: count(16 * 1024 * MiB, 0, 1024 * 1024 * MiB),
-  restartMs: ms(500, 10, 60_000),
-  statusMs: ms(250, 20, 60_000),
-  /** How long a planned switch lets handlers come to their end before the role is offered. */
-  drainMs: ms(1_000, 0, 60_000),
-  /**
-   * How long a stopping primary waits for a backup that can take its role over (one that reaches NATS). Then it leaves the
-   * backups out, has everything on its disk, and exits: the service waits for it to be started again.
-   */
-  stopMs: ms(5_000, 100, 600_000),
+  heartbeatMs: ms(100, 5, 10_000, "how often servers say on each link that they live"),
+  suspicionMs: ms(
+    500,
+    20,
+    60_000,
+    'a server that is not heard for so long counts as lost; a closed connection and "no responders" are acted on at once',
+  ),
+  flushMs: ms(
+    200,
+    1,
+    60_000,
+    "the disk is written to at least so often; or when `flushRecords` or `flushBytes` is reached",
+  ),
+  flushRecords: count(10_000, 1, 1_000_000, "records that wait for the disk before it is written to"),
+  flushBytes: bytes(64 * MiB, 4 * KiB, 1024 * MiB, "the same, in bytes"),
+  rememberMs: ms(
+    86_400_000,
+    1_000,
+    30 * 86_400_000,
+    "how long a reply is remembered, counted from the last takeover; or until there are more than `rememberReplies`",
+  ),
+  rememberReplies: count(1_000_000, 10, 10_000_000, "how many replies are remembered"),
+  rememberClients: count(
+    1_024,
+    2,
+    65_536,
+    "how many clients have a floor of their own: what is forgotten of one refuses no other's requests. Equal on all servers",
+  ),
+  maxRequestBytes: bytes(256 * KiB, 256, 8 * MiB, "a larger request is refused with `TOO_LARGE`"),
+  maxRecordBytes: bytes(
+    512 * KiB,
+    1 * KiB,
+    16 * MiB,
+    "a transaction that makes a larger record fails with `APPLICATION_ERROR`. What is larger than the broker's `max_payload` needs the main link",
+  ),
+  maxInFlight: count(65_536, 1, 1_000_000, "requests that are run or wait for their commit; past it `BUSY`"),
+  maxWaitingRefusals: count(
+    4_096,
+    1,
+    1_000_000,
+    "refusals that wait for their proof (rule 5); past it they are dropped",
+  ),
+  maxUnconfirmedBytes: bytes(
+    32 * MiB,
+    64 * KiB,
+    1024 * MiB,
+    "records sent to one backup and not yet confirmed; past it `BUSY` (rule 10)",
+  ),
+  maxBatchBytes: bytes(512 * KiB, 4 * KiB, 16 * MiB, "largest batch of records in one message between servers"),
+  maxRetainedBytes: bytes(64 * MiB, 0, 4096 * MiB, "records kept in memory after they are flushed, for who joins"),
+  maxUnflushedBytes: bytes(
+    256 * MiB,
+    64 * KiB,
+    4096 * MiB,
+    "records in memory beyond those, which wait for the disk, or for NATS to get their results; past it `BUSY`, and a backup confirms nothing more (rule 15)",
+  ),
+  stalledBackupMs: ms(1_000, 50, 600_000, "a backup that confirms nothing for so long is removed (rule 10)"),
+  maxUnsyncedBytes: bytes(
+    8 * MiB,
+    4 * KiB,
+    1024 * MiB,
+    "the disk is written to as soon as so much is in memory and not synced",
+  ),
+  handlerMs: ms(5_000, 10, 600_000, "a handler that has not settled by then fails with `APPLICATION_ERROR`"),
+  maxBlockedMs: ms(
+    5_000,
+    100,
+    600_000,
+    "one call of the application's code may keep the thread busy for so long, in ms of the thread's own time on a core; then its process is ended, and the other server goes on (rule 17; Linux)",
+  ),
+  cautionMs: ms(
+    1_000,
+    0,
+    600_000,
+    "for so long after it goes hot, a server makes an attempt record before it runs a request (rule 17)",
+  ),
+  maxFutureMs: ms(600_000, 0, 86_400_000, "a client's `issuedAt` may lie so far in the future"),
+  skewMs: ms(
+    5_000,
+    0,
+    600_000,
+    "how far clocks usually differ: of clients whose `issuedAt` is further ahead only half of `rememberClients` are taken",
+  ),
+  registryTimeoutMs: ms(1_000, 20, 60_000, "an answer of the registry is waited for so long before it is unknown"),
+  registryPollMs: ms(500, 10, 60_000, "how often the registry is read"),
+  registryLostMs: ms(
+    15_000,
+    100,
+    3_600_000,
+    "a primary that the registry does not answer for so long hands its role to a backup that it answers; a backup without it is no longer counted on. Longer than a split NATS cluster takes to find out which side has the registry (about 10 s)",
+  ),
+  baseMs: ms(10_000, 100, 3_600_000, "how often a server that is alone moves the registry's `base` forward"),
+  maxAsideCopies: count(
+    8,
+    0,
+    1_000,
+    "earlier stores that are set aside because the history that goes on does not hold all of them; past it a server does not join, and says so. Look with `inspect --copy NAME`; removing them is yours",
+  ),
+  maxAsideBytes: bytes(16 * 1024 * MiB, 0, 1024 * 1024 * MiB, "the same, in bytes"),
+  restartMs: ms(500, 10, 60_000, "accepted from older settings files; nothing reads it any more"),
+  statusMs: ms(250, 20, 60_000, "how often a server publishes its status"),
+  drainMs: ms(
+    1_000,
+    0,
+    60_000,
+    "a planned switch lets handlers come to their end for so long before the role is offered",
+  ),
+  stopMs: ms(
+    5_000,
+    100,
+    600_000,
+    "a stopping primary waits so long for a backup that reaches NATS to take its role; then it has everything on its disk and exits, and the service waits for it",
+  ),
 });
 export type Limits = z.infer<typeof Limits>;
 
-const Tls = z.strictObject({ certFile: z.string(), keyFile: z.string(), caFile: z.string() });
+const Tls = z.strictObject({
+  certFile: z.string().describe("PEM"),
+  keyFile: z.string().describe("PEM"),
+  caFile: z.string().describe("PEM: who is believed"),
+});
 
 export const Settings = z
   .strictObject({
-    service: ServerName,
-    server: ServerName,
-    application: z.string().default("exchange"),
-    /** Every configured server of the service, this one included. `afterTotalLoss` needs all of them. */
+    service: ServerName.describe("the service's name: the first token of all its subjects"),
+    server: ServerName.describe("this server's name: one of `servers`"),
+    application: z
+      .string()
+      .default("exchange")
+      .describe("`exchange`, `ledger`, or the path of a module that exports one application"),
     servers: z
       .array(
         z.strictObject({
-          name: ServerName,
-          host: z.string().default("127.0.0.1"),
-          port: z.number().int().min(1).max(65_535),
+          name: ServerName.describe("the server's name"),
+          host: z.string().default("127.0.0.1").describe("where its main link listens"),
+          port: z.number().int().min(1).max(65_535).describe("where its main link listens"),
         }),
       )
       .min(1)
-      .max(7),
-    dataDirectory: z.string().min(1),
+      .max(7)
+      .describe("every configured server of the service, this one included"),
+    dataDirectory: z.string().min(1).describe("where the store lives: one directory for each server"),
     nats: z
       .strictObject({
-        servers: z.array(z.string()).min(1).default(["nats://127.0.0.1:4222"]),
-        user: z.string().optional(),
-        password: z.string().optional(),
-        token: z.string().optional(),
-        tls: Tls.optional(),
+        servers: z.array(z.string()).min(1).default(["nats://127.0.0.1:4222"]).describe("the brokers, as URLs"),
+        user: z.string().optional().describe("to log in with"),
+        password: z.string().optional().describe("to log in with"),
+        token: z.string().optional().describe("to log in with, in the place of user and password"),
+        tls: Tls.optional().describe("TLS towards the broker"),
       })
       .prefault({}),
     registry: z
-      .strictObject({ bucket: ServerName.default("twinlog"), replicas: z.number().int().min(1).max(5).default(1) })
+      .strictObject({
+        bucket: ServerName.default("twinlog").describe("the JetStream key-value bucket"),
+        replicas: z
+          .number()
+          .int()
+          .min(1)
+          .max(5)
+          .default(1)
+          .describe("of the bucket when it is made; three in production"),
+      })
       .prefault({}),
-    mainLink: z.strictObject({ tls: Tls.optional(), allowPlaintext: z.boolean().default(false) }).prefault({}),
-    confirm: z.enum(["memory", "written", "synced"]).default("memory"),
-    afterTotalLoss: z.enum(["longest", "wait"]).default("longest"),
-    publishResults: z.boolean().default(true),
-    /** A small process beside the server that tells the others the moment it is dead (Linux). */
-    witness: z.boolean().default(true),
-    /** Marks a service on which `twinlog drill` may kill and cut. */
-    testService: z.boolean().default(false),
+    mainLink: z
+      .strictObject({
+        tls: Tls.optional().describe("mutual TLS between the servers"),
+        allowPlaintext: z
+          .boolean()
+          .default(false)
+          .describe("without TLS a server refuses to leave loopback, unless this is set"),
+      })
+      .prefault({}),
+    confirm: z
+      .enum(["memory", "written", "synced"])
+      .default("memory")
+      .describe("what a backup confirms: that a record is in its memory, given to LevelDB, or synced to the disk"),
+    afterTotalLoss: z
+      .enum(["longest", "wait"])
+      .default("longest")
+      .describe(
+        "when all in-sync servers died at once: go on from the longest log that is left, or wait for an operator",
+      ),
+    publishResults: z.boolean().default(true).describe("publish every result on `<service>.result.>`"),
+    witness: z
+      .boolean()
+      .default(true)
+      .describe(
+        "a small process beside the server (55 MB) that tells the others the moment it is dead, before the kernel does (Linux)",
+      ),
+    testService: z.boolean().default(false).describe("marks a service on which `twinlog drill` may kill and cut"),
     limits: Limits.prefault({}),
   })
   .superRefine((settings, context) => {

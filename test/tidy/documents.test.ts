@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
 import { generated, withParts } from "./generated.ts";
-import { deadLinks, missingFiles } from "./links.ts";
+import { deadLinks, linksOf, missingFiles } from "./links.ts";
 import { listFiles } from "./sources.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -37,6 +37,18 @@ test("every relative link leads to a file, and to a heading where it names one",
   };
   t.deepEqual(
     documents.flatMap((path) => deadLinks(path, read(path), target)),
+    [],
+  );
+});
+
+test("what a document of the package links to is in the package", (t) => {
+  const { files } = JSON.parse(read("package.json")) as { files: string[] };
+  const alwaysThere = ["README.md", "LICENSE", "package.json"];
+  const isShipped = (path: string) => [...files, ...alwaysThere].some((each) => `${path}/`.startsWith(`${each}/`));
+  const shipped = documents.filter(isShipped);
+  t.true(shipped.includes("README.md") && shipped.includes("machines/PROTOCOL.md"));
+  t.deepEqual(
+    shipped.flatMap((path) => linksOf(path, read(path)).filter(({ target }) => !isShipped(target))),
     [],
   );
 });

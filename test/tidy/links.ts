@@ -17,12 +17,18 @@ const anchorOf = (heading: string): string =>
 export const anchorsOf = (text: string): string[] =>
   [...withoutFences(text).matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) => anchorOf(heading));
 
-/** One sentence for each relative link of a document that leads nowhere. `read` is undefined for what is not there. */
-export function deadLinks(path: string, text: string, read: (path: string) => string | undefined): string[] {
+/** The relative links of a document outside of code: as they are written, and what they mean from the repository's top. */
+export function linksOf(path: string, text: string): { link: string; target: string; anchor: string | undefined }[] {
   return [...withoutFences(text).matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, link = ""]) => {
     if (/^[a-z]+:/.test(link)) return [];
     const [file = "", anchor] = link.split("#");
-    const target = file === "" ? path : posix.join(posix.dirname(path), file);
+    return [{ link, target: file === "" ? path : posix.join(posix.dirname(path), file), anchor }];
+  });
+}
+
+/** One sentence for each relative link of a document that leads nowhere. `read` is undefined for what is not there. */
+export function deadLinks(path: string, text: string, read: (path: string) => string | undefined): string[] {
+  return linksOf(path, text).flatMap(({ link, target, anchor }) => {
     const there = target === path ? text : read(target);
     if (there === undefined) return [`${path}: the link ${link} leads nowhere`];
     return anchor === undefined || anchorsOf(there).includes(anchor)
