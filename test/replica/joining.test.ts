@@ -23,25 +23,6 @@ const sameLogs = (stage: Stage): boolean =>
   stage.replica("alpha").log.closed.hash === stage.replica("beta").log.closed.hash &&
   stage.replica("alpha").log.last === stage.replica("beta").log.last;
 
-test("a new server gets the log and is taken in by a compare-and-set that names its incarnation (rule 8)", (t) => {
-  const stage = alone();
-  stage.start("beta");
-  stage.tick(3);
-  t.deepEqual(stage.take(), [
-    "beta: store.recovered -> consulting",
-    "beta: verdict.wait -> waiting",
-    "beta: verdict.join -> following.joining",
-    "beta says follow to alpha",
-    "alpha says accept to beta",
-    "beta applies through 3",
-    "alpha: joiner.ready -> hot.adding",
-    "alpha asks for 3 normal alpha.1 of [alpha.1 beta.1]",
-    "alpha: cas.won.normal -> hot.normal",
-    "beta: record.named -> following.warm",
-  ]);
-  t.true(sameLogs(stage));
-});
-
 test("a joiner that lacks a record, or confirmed in an earlier epoch, is not asked for (rule 8, situation 46)", (t) => {
   const stage = alone();
   stage.server("beta").held.add("saveEpoch");

@@ -201,21 +201,3 @@ test("a peer's word that there is a newer epoch is not enough, but makes a serve
   t.true(beta.waiting.some(({ type }) => type === "readRegistry"));
   t.is(beta.up.state, "following.warm");
 });
-
-test("the base is moved forward by a server that is alone, to what its disk holds (the registry record)", (t) => {
-  const stage = new Stage({ replica: { limits: { ...limits, baseMs: 500 } } });
-  stage.start("alpha");
-  stage.tick(2);
-  stage.do("alpha", "1");
-  stage.do("alpha", "2");
-  stage.take();
-  stage.tick(6);
-  t.deepEqual(stage.take(), [
-    "alpha: base.due -> hot.rebasing",
-    "alpha asks for 3 primary-only alpha.1 of [alpha.1] on disk from 2",
-    "alpha: cas.won.alone -> hot.alone",
-  ]);
-  t.deepEqual(stage.record.base, stage.replica("alpha").log.closed);
-  stage.tick(20);
-  t.deepEqual(stage.take(), [], "nothing new, nothing to move");
-});

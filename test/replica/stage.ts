@@ -58,7 +58,7 @@ export interface Ask {
 const noEffects = new Uint8Array(0);
 /** Entries whose doing is told to the replica: an input. */
 const reported = new Set<Outbox["type"]>(["sync", "write", "saveEpoch", "compareAndSet", "readRegistry", "reload"]);
-const untold = new Set(["heartbeat", "mirror", "confirm"]);
+const untold = new Set<PeerMessage["type"]>(["heartbeat", "mirror", "confirm"]);
 
 export class Stage {
   nowMs = 10_000;
@@ -69,6 +69,9 @@ export class Stage {
   readonly servers = new Map<string, Server>();
   readonly given: Given[] = [];
   readonly transcript: string[] = [];
+  /** What the transcript says of a message that is sent; null: nothing. */
+  wordsFor: (from: string, to: string, message: PeerMessage) => string | null = (from, to, { type }) =>
+    untold.has(type) ? null : `${from} says ${type} to ${to}`;
   /** `alpha>beta`, or `alpha>beta main`: what is sent there is lost. */
   readonly cuts = new Set<string>();
   /** Servers that run another program than the rest. */
@@ -417,7 +420,8 @@ export class Stage {
 
   #send(from: string, entry: Extract<Outbox, { type: "send" }>): void {
     const { to, message, payload } = entry;
-    if (!untold.has(message.type)) this.#tell(`${from} says ${message.type} to ${to}`);
+    const words = this.wordsFor(from, to, message);
+    if (words !== null) this.#tell(words);
     const bytes = Buffer.concat([encodeMessage(message), ...payload]);
     for (const link of entry.link === "both" ? (["main", "failsafe"] as const) : [entry.link]) {
       this.sent.push({ from, to, link, message });

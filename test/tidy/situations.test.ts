@@ -31,10 +31,17 @@ const quoted = (cell: string) => [...cell.matchAll(/`([^`]+)`/g)].map((found) =>
 
 /** Titles of a test file as they are written; what is filled in at run time stands in braces. */
 function titlesOf(file: string): string[] {
+  if (file === "replica/transcripts") return scriptTitles();
   const text = read("test", `${file}.test.ts`);
   return [...text.matchAll(/\b(?:test|full)(?:\.serial)?\(\s*(?:"([^"]*)"|`([^`]*)`)/g)].map(
     (found) => found[1] ?? found[2] ?? "",
   );
+}
+
+/** What scripts are for, as their first lines say. */
+function scriptTitles(): string[] {
+  const folder = ["test", "replica", "testdata"];
+  return readdirSync(join(root, ...folder)).map((file) => read(...folder, file).split("\n")[0] ?? "");
 }
 
 /** "situation 4" is not in "situation 44". */
