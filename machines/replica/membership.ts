@@ -325,9 +325,10 @@ export class Membership {
   onFound(found: KnownRecord): Settlement {
     const open = this.#open;
     if (open !== null) {
-      if (this.#rules.isSettled(found.revision, open.expectedRevision) || isRestoredAbove(found, open))
-        return this.#settle(found);
-      return null;
+      const isSettled = this.#rules.isSettled(found.revision, open.expectedRevision);
+      return isSettled || this.#rules.isSettledByEpoch(found.record.epoch, open.record.epoch)
+        ? this.#settle(found)
+        : null;
     }
     if (this.#known !== null && !isNewer(found, this.#known)) return null;
     return this.#settle(found);
@@ -403,7 +404,7 @@ export class Membership {
     else if (this.#rules.wentBack(epoch, this.#seenWhenAsked))
       this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${this.#seenWhenAsked}; ${restoreIt}`;
     else if (this.#known !== null && !this.#isOutrun && isOtherOfEpoch(found, this.#known))
-      this.frozen = `the registry has another record of epoch ${epoch} than this server: it went back, and ${found.record.primary.server} went on from there; stop one of both, or recover by force`;
+      this.frozen = `the registry has another record of epoch ${epoch} than this server: it went back, and ${found.record.primary.server} went on from there; ${restoreIt}`;
     else this.frozen = "";
   }
 }
@@ -418,14 +419,6 @@ function isOtherOfEpoch({ record, revision }: KnownRecord, known: KnownRecord): 
 /** One of its tries; or that, put back by an operator after the registry had lost it. */
 function isOf({ writeIds }: OpenCas, { writeId, previousWriteId, restoredFrom }: RegistryRecord): boolean {
   return writeIds.includes(writeId) || (restoredFrom !== undefined && writeIds.includes(previousWriteId));
-}
-
-/**
- * An operator put the registry back after what is asked for here was sent: its revisions are counted anew, and its epoch says what
- * they cannot. Should the question land there still, its own epoch is below, and the registry went back.
- */
-function isRestoredAbove({ record }: KnownRecord, open: OpenCas): boolean {
-  return record.restoredFrom !== undefined && record.epoch > open.record.epoch;
 }
 
 /** The configuration that is known, under another writeId: somebody let itself go (see `leave`). */

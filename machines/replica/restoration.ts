@@ -5,7 +5,7 @@
  * the newest record that any server knows, so that whoever that counts on goes on; else it begins a new history. No server does this
  * by itself.
  */
-import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { Member, RegistryRecord } from "../../schemas/registry.ts";
 import type { Standing } from "../../schemas/standing.ts";
 import { copyName } from "./copies.ts";
 import type { Rules } from "./rules.ts";
@@ -52,9 +52,19 @@ export function restoration(facts: RestorationFacts): Restoration {
     };
   if (!rules.mayRestore(silent.length, acceptsLoss))
     return refused(`${silent.join(", ")} does not answer, and may have seen more: start it, or add --accept-loss`);
-  const newest = newestRecord(standings);
+  const forks = newestRecords(standings, present);
+  const newest = forks.find(({ primary }) => isLiving(primary, standings)) ?? forks[0] ?? null;
+  if (!rules.mayChooseRecord(forks) && !acceptsLoss)
+    return refused(
+      `the registry went back and was written again: ${forks.map(recordName).join(" and ")} are both of epoch ${newest?.epoch}, and either may have acknowledged what the other has not. add --accept-loss to go on with the newest copy, and to set the other aside`,
+    );
   const missing = silent.filter((name) => newest?.inSync.some(({ server }) => server === name));
-  if (newest !== null && isNewestSeen(newest, standings) && (missing.length === 0 || newest.durability === "disk")) {
+  if (
+    rules.mayChooseRecord(forks) &&
+    newest !== null &&
+    isNewestSeen(newest, standings) &&
+    (missing.length === 0 || newest.durability === "disk")
+  ) {
     const epoch = rules.restoredEpoch(seen) + (silent.length > 0 ? unseenBySilent : 0);
     // Where it was put back before, what matters is whose question it was then, and of which epoch.
     const { restoredFrom = newest.epoch } = newest;
@@ -107,12 +117,23 @@ function anew(
 
 const takenBy = (standings: readonly Standing[]): number[] => standings.map(({ revision }) => revision);
 
-function newestRecord(standings: readonly Standing[]): RegistryRecord | null {
-  return standings.reduce<RegistryRecord | null>(
-    (newest, { record }) => (record !== null && record.epoch > (newest?.epoch ?? -1) ? record : newest),
-    null,
-  );
+/** The records of the newest epoch that is known: more than one where the registry went back and was written again. */
+function newestRecords(standings: readonly Standing[], present: RegistryRecord | null): RegistryRecord[] {
+  const known = [present, ...standings.map(({ record }) => record)].filter((record) => record !== null);
+  const epoch = Math.max(...known.map((record) => record.epoch));
+  const newest = new Map<string, RegistryRecord>();
+  for (const record of known)
+    if (record.epoch === epoch && !newest.has(record.writeId)) newest.set(record.writeId, record);
+  // Who let itself go wrote the same again, in its epoch: the last of these has them all.
+  const gone = ({ left }: RegistryRecord) => left?.length ?? 0;
+  return [...newest.values()].sort((one, other) => gone(other) - gone(one));
 }
+
+const isLiving = ({ incarnation }: Member, standings: readonly Standing[]): boolean =>
+  standings.some((standing) => standing.incarnation === incarnation);
+
+const recordName = ({ primary, inSync }: RegistryRecord): string =>
+  `${primary.server}'s (in sync: ${inSync.map(({ server }) => server).join(", ")})`;
 
 /** No server that answers has seen an epoch whose record nobody knows. */
 function isNewestSeen({ epoch }: RegistryRecord, standings: readonly Standing[]): boolean {

@@ -154,6 +154,22 @@ test("both died in memory and the registry is lost: the longest log goes on as a
   t.not(stage.record.history, "h1");
 });
 
+test("who asked before the registry was lost, and sees only what was won after it was put back, follows that (rule 3, situation 132)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.server("beta").held.add("compareAndSet");
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.tick(2);
+  const asked = stage.heldCas("beta");
+  stage.answerCas("beta", asked.record.writeId, { outcome: "unknown", reason: "timeout" });
+  // Counted anew: under the revision on which beta asked. Somebody else went on from what was put back.
+  const { restoredFrom: _, ...later } = { ...stage.record, epoch: 7, writeId: "gamma's" };
+  stage.registry = { record: later, revision: 2 };
+  stage.tick(polls);
+  t.is(stage.replica("beta").epoch, 7);
+});
+
 test("nothing is restored while a server is silent, or a name is used twice, or there is no need (situation 54)", (t) => {
   const stage = Stage.normal();
   t.like(judge(stage), { outcome: "unneeded" });
@@ -165,6 +181,37 @@ test("nothing is restored while a server is silent, or a name is used twice, or 
   t.regex(judge(stage, { standings: [alpha, { ...alpha, incarnation: "x" }] }).says, /two servers named alpha answer/);
   t.regex(judge(stage, { standings: [] }).says, /no server answers/);
   t.regex(judge(stage, { standings: [{ ...alpha, epochSeen: 9 }] }).says, /knows the record of epoch 9/);
+});
+
+/** The registry went back, and each of two servers won the same epoch: the record that alpha knows, and the present one. */
+function forked(mine: Partial<RegistryRecord>, present: Partial<RegistryRecord>): Restoration {
+  const stage = Stage.normal();
+  const [alpha, beta] = standingsOf(stage);
+  if (alpha === undefined || beta === undefined) throw new Error("no pair");
+  const theirs = { ...stage.record, epoch: 4, writeId: "beta's", ...present };
+  const standings = [
+    { ...alpha, epochSeen: 4, frozen: "another record", record: { ...theirs, writeId: "alpha's", ...mine } },
+    { ...beta, epochSeen: 4, record: theirs },
+  ];
+  return judge(stage, { standings, present: theirs });
+}
+
+test("two records of one epoch, and who is in sync is the same: either will do, and the one whose primary lives is put back (situations 8, 132)", (t) => {
+  const { primary, inSync } = Stage.normal().record;
+  const gone = { server: "beta", incarnation: "beta-0" };
+  const made = forked({ primary }, { primary: gone });
+  t.like(made, { outcome: "write", record: { epoch: 6, previousWriteId: "alpha's", primary, inSync } });
+  const other = forked({ primary: gone }, { primary });
+  t.like(other, { outcome: "write", record: { previousWriteId: "beta's", primary } });
+  const left = forked({ left: ["beta-1"] }, {});
+  t.like(left, { outcome: "write", record: { left: ["beta-1"] } });
+});
+
+test("two records of one epoch, and one counts on fewer: each may have what the other lacks, and an operator accepts that or does not (situations 8, 132)", (t) => {
+  const { primary } = Stage.normal().record;
+  const refused = forked({ inSync: [primary] }, {});
+  t.is(refused.outcome, "refused");
+  t.regex(refused.says, /alpha's \(in sync: alpha, beta\) and alpha's \(in sync: alpha\) are both of epoch 4/);
 });
 
 test("what a silent server may have is given up only where that is accepted: far above, and as a new history (situation 54)", (t) => {

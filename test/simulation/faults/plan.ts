@@ -126,6 +126,7 @@ export class FaultPlan {
     const isAsked = sim.registry.isLost && this.#context.rng.stream("registry").chance(0.5);
     if (isAsked) this.#context.registryOperator.keepRestoring();
     else if (sim.registry.restore()) sim.tell(brokerHost, "the registry's operator puts its newest record back");
+    this.#context.registryOperator.lookAfter();
     for (const name of this.#context.clients) sim.host(name).wall.offsetMs = 0;
     for (const name of cluster.names) {
       const { disk, wall } = sim.host(name);

@@ -114,6 +114,12 @@ export const membershipMutations: readonly Mutation[] = [
     rules: { isSettled: (revision, expected) => revision >= expected },
   },
   {
+    name: "what was asked for before the registry was lost is settled by its revisions alone",
+    rule: "registry",
+    rules: { isSettledByEpoch: () => false },
+    plan: { ...three, faultClass: "registry", faults: ["createAgain", "kill", "restoreRegistry"], faultMs: 12_000 },
+  },
+  {
     name: "an unknown compare-and-set counts as lost, and what the registry says then as the proof",
     rule: "registry",
     rules: { isClearlyLost: () => true, isSettled: (revision, expected) => revision >= expected },

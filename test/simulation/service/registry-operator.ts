@@ -9,6 +9,8 @@ import type { SimWorld } from "../world/sim-world.ts";
 import type { Cluster } from "./cluster.ts";
 
 const againMs = 300;
+/** An operator is no faster than that, and a server's own look at the registry is over by then. */
+const lookEveryMs = 5_000;
 
 export class RegistryOperator {
   readonly #sim: SimWorld;
@@ -46,6 +48,12 @@ export class RegistryOperator {
     while (made.taken.includes(version.revision)) version = registry.write(made.record);
     this.#sim.onRegistryWritten(version, "operator", false);
     return made;
+  }
+
+  /** From now on: where a server says that the registry went wrong, it is put right; a late compare-and-set may bring that about again. */
+  lookAfter(): void {
+    if (this.#cluster.standings().some(({ frozen }) => frozen !== "")) this.restore();
+    this.#sim.scheduler.after(lookEveryMs, null, "operator", () => this.lookAfter());
   }
 
   /** Until nothing is left to do. */
