@@ -154,7 +154,7 @@ test("both died in memory and the registry is lost: the longest log goes on as a
   t.not(stage.record.history, "h1");
 });
 
-test("who asked before the registry was lost, and sees only what was won after it was put back, follows that (rule 3, situation 132)", (t) => {
+test("who asked before the registry was lost, and sees only what was won after it was put back, follows that (rule 3, situation 133)", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "1");
   stage.server("beta").held.add("compareAndSet");
@@ -196,7 +196,7 @@ function forked(mine: Partial<RegistryRecord>, present: Partial<RegistryRecord>)
   return judge(stage, { standings, present: theirs });
 }
 
-test("two records of one epoch, and who is in sync is the same: either will do, and the one whose primary lives is put back (situations 8, 132)", (t) => {
+test("two records of one epoch, and who is in sync is the same: either will do, and the one whose primary lives is put back (situations 8, 133)", (t) => {
   const { primary, inSync } = Stage.normal().record;
   const gone = { server: "beta", incarnation: "beta-0" };
   const made = forked({ primary }, { primary: gone });
@@ -207,7 +207,7 @@ test("two records of one epoch, and who is in sync is the same: either will do, 
   t.like(left, { outcome: "write", record: { left: ["beta-1"] } });
 });
 
-test("two records of one epoch, and one counts on fewer: each may have what the other lacks, and an operator accepts that or does not (situations 8, 132)", (t) => {
+test("two records of one epoch, and one counts on fewer: each may have what the other lacks, and an operator accepts that or does not (situations 8, 133)", (t) => {
   const { primary } = Stage.normal().record;
   const refused = forked({ inSync: [primary] }, {});
   t.is(refused.outcome, "refused");

@@ -142,10 +142,36 @@ function restoreWithoutOne(context: FaultContext): void {
   );
 }
 
+/**
+ * The primary restarts, and both others ask for its role, when the registry hears nothing and is lost. It is put back, and one
+ * of them is cut off until the other one has won: under a revision below the one on which it asked itself (situation 133).
+ */
+function askBeforeLoss(context: FaultContext): void {
+  const { cluster, registryOperator, sim, suspicionMs } = context;
+  const now = roles(context, 14_000);
+  const third = cluster.names.find((name) => name !== now?.primary && name !== now?.backup);
+  if (now === null || third === undefined) return;
+  sim.registryFaults.lostCallChance = 1;
+  cluster.takeAway(now.primary, "process");
+  later(context, 100, () => cluster.start(now.primary));
+  later(context, 4 * suspicionMs, () => {
+    sim.tell("nats", "the registry's bucket is deleted");
+    sim.registry.remove();
+    registryOperator.restore();
+    const ways = [...allLinks(third, context), ...toNats(third)];
+    for (const [from, to] of ways) sim.network.cut(from, to);
+    sim.registryFaults.lostCallChance = 0;
+    later(context, 4 * suspicionMs, () => {
+      for (const [from, to] of ways) sim.network.heal(from, to);
+    });
+  });
+}
+
 export const recoveryScenes: readonly FaultKind[] = [
   staged("recoverWrongOne", 1_000, recoverWrongOne),
   staged("recoverBesidePrimary", 1_000, recoverBesidePrimary),
   staged("takeName", 1_000, takeName),
   staged("countStranger", 1_000, countStranger),
   staged("restoreWithoutOne", 1_000, restoreWithoutOne),
+  staged("askBeforeLoss", 1_000, askBeforeLoss),
 ];

@@ -117,7 +117,7 @@ export const membershipMutations: readonly Mutation[] = [
     name: "what was asked for before the registry was lost is settled by its revisions alone",
     rule: "registry",
     rules: { isSettledByEpoch: () => false },
-    plan: { ...three, faultClass: "registry", faults: ["createAgain", "kill", "restoreRegistry"], faultMs: 12_000 },
+    plan: { ...three, faultClass: "registry", faults: ["askBeforeLoss"], faultMs: 15_000 },
   },
   {
     name: "an unknown compare-and-set counts as lost, and what the registry says then as the proof",
