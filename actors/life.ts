@@ -89,7 +89,6 @@ export class Life {
       store: world.store,
       clock: world.clock,
       identity,
-      source: { batches: (from, through) => this.replica.log.batches(from, through) },
       handlers: {
         onSynced: (sequence) => this.#input((replica) => replica.onSynced(sequence, world.clock.nowMs())),
         onWritten: (sequence) => this.#input((replica) => replica.onWritten(sequence, world.clock.nowMs())),
@@ -261,6 +260,9 @@ export class Life {
       case "send":
         this.#replication.send(entry);
         return;
+      case "append":
+        checkpoint.append(entry.batches);
+        return;
       case "sync":
         checkpoint.sync(entry.through);
         return;
@@ -286,7 +288,7 @@ export class Life {
         this.#failover.wake(entry.afterMs);
         return;
       case "apply":
-        this.#application.apply(entry.through);
+        this.#application.apply(entry);
         return;
       case "reload":
         this.#reload();

@@ -4,6 +4,7 @@
  * path; the hot state runs ahead of the commit point and dies with the role; nothing here decides what may leave.
  */
 
+import assert from "node:assert/strict";
 import {
   type ApplicationEvent,
   type ApplicationSnapshot,
@@ -13,6 +14,7 @@ import {
 import { RecordReader } from "../../machines/codec/record.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import { refusal } from "../../machines/replica/intake.ts";
+import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { RunningRequest } from "../../machines/replica/requests.ts";
 import type { Rules } from "../../machines/replica/rules.ts";
@@ -189,11 +191,12 @@ export class ApplicationActor implements Actor {
     this.#send({ type: "state.outdated" });
   }
 
-  /** Applies records through here; their effects are for good on this server. */
-  apply(through: number): void {
+  /** Applies these records; their effects are for good on this server. */
+  apply({ through, batches }: Extract<Outbox, { type: "apply" }>): void {
     if (through <= this.#applied) return;
+    assert.equal(batches[0]?.first, this.#applied + 1, "records that go on from those that are applied");
     this.#watchdog.enter("view", "", "", 0, true);
-    for (const batch of this.#replica.log.batches(this.#applied + 1, through)) {
+    for (const batch of batches) {
       this.#reader.over(Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength), 0);
       do {
         if (this.#reader.effects.length > 0) this.#state.apply(this.#reader.effects);

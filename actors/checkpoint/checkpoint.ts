@@ -1,7 +1,7 @@
 /**
  * The checkpoint agent (claims 2, 5, 6; rules 6, 7, 14): everything between the replica's log in memory and the store.
- * It never reads the application's memory, which runs ahead of the commit point: it folds the effects of committed
- * records, bytes only.
+ * It never reads the application's memory, which runs ahead of the commit point, nor the replica's: it is given the log, in
+ * order, and folds the effects of committed records, bytes only.
  *
  * What always holds: one writer (writer.ts); tables on disk stop at the commit point that the caller gives; one flush
  * at a time; the machine says what is allowed when, and everything else is refused with a CheckpointError; a failure is
@@ -16,10 +16,11 @@ import {
 } from "../../machines/checkpoint/checkpoint-machine.ts";
 import { HeldCheck, type OldLog } from "../../machines/checkpoint/held.ts";
 import { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
+import { LogTail } from "../../machines/checkpoint/log-tail.ts";
 import { RowLedger } from "../../machines/checkpoint/row-ledger.ts";
 import type { Identity, Recovered, RecoveryVisitor } from "../../machines/checkpoint/scan.ts";
 import { SegmentIndex } from "../../machines/checkpoint/segments.ts";
-import type { LogBatch, LogSource } from "../../machines/log/batch.ts";
+import type { LogBatch } from "../../machines/log/batch.ts";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 import type { CheckpointMeta, OwnerMeta } from "../../schemas/checkpoint.ts";
 import { type Clock, type Store, StoreError } from "../world/ports.ts";
@@ -34,8 +35,6 @@ export interface CheckpointOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly identity: Identity;
-  /** Asked for records that are not on disk yet, and in a flush for those from `applied + 1` to the commit point. */
-  readonly source: LogSource;
   readonly handlers: WriterHandlers;
   /** Without them there is always room. */
   readonly asideLimits?: AsideLimits;
@@ -66,6 +65,8 @@ export class Checkpoint {
   #machine = checkpointStart();
   #ledger = new RowLedger();
   #applied = 0;
+  /** What the tables do not hold, or no segment has. */
+  #tail = new LogTail(0);
   #writer: Writer | null = null;
   #receiver: SnapshotReceiver | null = null;
   #working: Promise<unknown> = Promise.resolve();
@@ -115,6 +116,7 @@ export class Checkpoint {
       if (recovered !== null) {
         this.#ledger = recovered.ledger;
         this.#applied = recovered.meta.applied.sequence;
+        this.#tail = tailOf(recovered);
         this.#writer = this.#makeWriter(recovered.meta, recovered.index);
       }
       this.#send(recovered === null ? "found.nothing" : "found.state");
@@ -129,10 +131,16 @@ export class Checkpoint {
     this.#send("created");
     this.#ledger = new RowLedger();
     this.#applied = 0;
+    this.#tail = new LogTail(0);
     const applied = { sequence: 0, hash: 0, epoch: 0 };
     const empty = { applied, firstRetained: 1, digest: this.#ledger.digest, queues: [], flushes: 0 };
     this.#writer = this.#makeWriter({ ...owner, ...empty }, new SegmentIndex(0));
     await this.#writer.saveMeta(owner);
+  }
+
+  /** What was added to the log in memory, in its order. */
+  append(batches: readonly LogBatch[]): void {
+    for (const batch of batches) this.#tail.append(batch);
   }
 
   /** Makes the log durable through this sequence; `onSynced` tells. False: refused, the store is closed or dead. */
@@ -154,8 +162,9 @@ export class Checkpoint {
     await this.#writable().saveMeta(patch);
   }
 
-  /** Drops the log above `after` (rule 7). The source must be cut first: what is synced afterwards is taken from it. */
+  /** Drops the log above `after` (rule 7): what is given next goes on from there. */
   async truncate(after: number): Promise<void> {
+    this.#tail.truncate(after);
     await this.#writable().truncate(after);
   }
 
@@ -172,11 +181,12 @@ export class Checkpoint {
     try {
       const before = writer.meta.applied.sequence;
       writer.beginFlush(request.committed, request.through ?? request.committed);
-      const { source, clock } = this.#options;
-      const parts = { source, clock, hash: this.#hash, ledger: this.#ledger };
+      const { clock } = this.#options;
+      const parts = { source: this.#tail, clock, hash: this.#hash, ledger: this.#ledger };
       const flush = await prepareFlush(parts, writer.meta, request);
       await writer.flush(flush);
       this.#applied = flush.applied.sequence;
+      this.#tail.dropThrough(this.#applied);
       this.#send("flush.ended");
       return { records: this.#applied - before, writes: flush.rows.length, applied: this.#applied };
     } catch (error) {
@@ -278,7 +288,7 @@ export class Checkpoint {
       const full = asideAs === null ? null : await this.whyNoRoomAside();
       if (this.#receiver !== receiver) throw new CheckpointError("busy", "the snapshot was dropped");
       if (full !== null) throw new AsideFullError(full);
-      if (asideAs !== null) this.#writer?.sync(old.end.sequence);
+      if (asideAs !== null) this.#writer?.sync(Math.min(old.end.sequence, this.#tail.end));
       this.#send("snapshot.verified");
       const work = this.#adopt(receiver, asideAs);
       this.#working = work.catch(() => undefined);
@@ -348,9 +358,9 @@ export class Checkpoint {
   }
 
   #makeWriter(meta: CheckpointMeta, index: SegmentIndex): Writer {
-    const { store, source, handlers } = this.#options;
+    const { store, handlers } = this.#options;
     const onFailure = (error: Error) => void this.#fail(error);
-    return new Writer(store, source, meta, index, { ...handlers, onFailure });
+    return new Writer(store, this.#tail, meta, index, { ...handlers, onFailure });
   }
 
   #writable(): Writer {
@@ -389,4 +399,11 @@ export class Checkpoint {
     if (next.actions.includes("reportFailure")) this.#options.handlers.onFailure(failure);
     return failure;
   }
+}
+
+function tailOf({ meta, tail }: Recovered): LogTail {
+  const start = Math.min(meta.applied.sequence, (tail[0]?.first ?? Number.POSITIVE_INFINITY) - 1);
+  const given = new LogTail(start);
+  for (const batch of tail) given.append(batch);
+  return given;
 }

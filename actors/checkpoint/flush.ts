@@ -6,8 +6,8 @@
 import { Fold } from "../../machines/checkpoint/fold.ts";
 import type { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
 import type { Write } from "../../machines/checkpoint/layout.ts";
+import type { LogTail } from "../../machines/checkpoint/log-tail.ts";
 import type { RowLedger } from "../../machines/checkpoint/row-ledger.ts";
-import type { LogSource } from "../../machines/log/batch.ts";
 import type { CheckpointMeta, LogEnd } from "../../schemas/checkpoint.ts";
 import type { Clock } from "../world/ports.ts";
 import type { FlushWrite, MetaPatch } from "./writer.ts";
@@ -27,7 +27,8 @@ export interface FlushRequest {
 
 /** What a fold works with. */
 export interface FoldParts {
-  readonly source: LogSource;
+  /** It hands out all at once: it may grow, or be cut above the commit point, while this waits. */
+  readonly source: LogTail;
   readonly clock: Clock;
   readonly hash: KeyedHash;
   readonly ledger: RowLedger;
@@ -60,9 +61,7 @@ export async function prepareFlush(
 
 async function foldRecords({ source, clock }: FoldParts, fold: Fold, from: number, through: number): Promise<void> {
   let bytes = 0;
-  // Taken at once: the log may grow, or be cut above the commit point, while this waits.
-  const batches = Array.from(source.batches(from, through));
-  for (const batch of batches) {
+  for (const batch of source.batches(from, through)) {
     fold.add(batch);
     bytes += batch.bytes.length;
     if (bytes < sliceBytes) continue;

@@ -10,8 +10,9 @@
  * 4. After the first error nothing is written any more, and everything that waits is told (rule 14).
  */
 import { metaKey, metaValue, readSegment, segmentKey, segmentValue } from "../../machines/checkpoint/layout.ts";
+import type { LogTail } from "../../machines/checkpoint/log-tail.ts";
 import { packSegments, type SegmentIndex } from "../../machines/checkpoint/segments.ts";
-import { type LogSource, sliceThrough } from "../../machines/log/batch.ts";
+import { sliceThrough } from "../../machines/log/batch.ts";
 import type { CheckpointMeta, LogEnd, OwnerMeta, QueuePlace, RowDigest } from "../../schemas/checkpoint.ts";
 import { type Store, StoreError, type StoreWrite } from "../world/ports.ts";
 
@@ -44,7 +45,7 @@ interface Waiter {
 
 export class Writer {
   readonly #store: Store;
-  readonly #source: LogSource;
+  readonly #tail: LogTail;
   readonly #index: SegmentIndex;
   readonly #handlers: WriterHandlers;
   #meta: CheckpointMeta;
@@ -63,9 +64,9 @@ export class Writer {
   #failure: Error | null = null;
 
   /** What a store held when it was opened counts as synced through `applied`; the rest once the next sync is done. */
-  constructor(store: Store, source: LogSource, meta: CheckpointMeta, index: SegmentIndex, handlers: WriterHandlers) {
+  constructor(store: Store, tail: LogTail, meta: CheckpointMeta, index: SegmentIndex, handlers: WriterHandlers) {
     this.#store = store;
-    this.#source = source;
+    this.#tail = tail;
     this.#meta = meta;
     this.#index = index;
     this.#handlers = handlers;
@@ -198,7 +199,7 @@ export class Writer {
     const batch: StoreWrite[] = [];
     if (flush !== null) this.#dropOldSegments(flush, batch);
     if (through > before)
-      packSegments(this.#source.batches(before + 1, through), before + 1, through, (first, last, write) => {
+      packSegments(this.#tail.batches(before + 1, through), before + 1, through, (first, last, write) => {
         this.#index.add(first, last);
         batch.push(write);
       });

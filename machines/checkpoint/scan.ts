@@ -69,6 +69,8 @@ export interface Recovered {
   readonly end: LogEnd;
   readonly ledger: RowLedger;
   readonly index: SegmentIndex;
+  /** The end of the log: batches with records that the tables do not hold. */
+  readonly tail: readonly LogBatch[];
 }
 
 const damaged = (message: string) => new RecoveryError("damaged", `this server's store is damaged: ${message}`);
@@ -82,6 +84,7 @@ export class Scan {
   #index = new SegmentIndex(0);
   #meta: CheckpointMeta | null = null;
   #last: LogBatch | null = null;
+  readonly #tail: LogBatch[] = [];
   #lastEpoch = 0;
 
   constructor(identity: Identity, hash: KeyedHash, visitor: RecoveryVisitor) {
@@ -181,6 +184,7 @@ export class Scan {
     this.#index.add(batch.first, batch.last);
     this.#last = batch;
     this.#lastEpoch = epochAt(batch, batch.last);
+    if (batch.last > applied.sequence) this.#tail.push(batch);
     this.#visitor.onBatch?.(batch);
   }
 
@@ -208,7 +212,7 @@ export class Scan {
       throw damaged(`its tables stand at record ${meta.applied.sequence}, its log ends at ${this.#index.end}`);
     const last = this.#last;
     const end = last === null ? meta.applied : { sequence: last.last, hash: last.lastHash, epoch: this.#lastEpoch };
-    return { meta, end, ledger: this.#ledger, index: this.#index };
+    return { meta, end, ledger: this.#ledger, index: this.#index, tail: this.#tail };
   }
 }
 

@@ -4,6 +4,7 @@
  * the disk before anything else is applied.
  */
 import { RecordReader } from "../codec/record.ts";
+import type { LogBatch } from "../log/batch.ts";
 import type { Outbox } from "./outbox.ts";
 import type { OwnLog } from "./own-log.ts";
 import type { RequestTable } from "./requests.ts";
@@ -25,11 +26,12 @@ export class Applied {
     return copy;
   }
 
-  /** The table of requests learns of records through here. */
-  observe(through: number, own: OwnLog, rules: Rules): void {
+  /** The table of requests learns of records through here. Those are given back: the application's state lacks the same. */
+  observe(through: number, own: OwnLog, rules: Rules): readonly LogBatch[] {
     const { requests } = this;
-    if (requests.through >= through) return;
-    for (const batch of own.log.batches(requests.through + 1, through)) {
+    if (requests.through >= through) return [];
+    const batches = Array.from(own.log.batches(requests.through + 1, through));
+    for (const batch of batches) {
       const bytes = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
       this.#reader.over(bytes, 0);
       do {
@@ -39,6 +41,7 @@ export class Applied {
         else requests.expectForget(sequence, forgottenThrough);
       } while (this.#reader.next());
     }
+    return batches;
   }
 
   /** A server that is not hot applies what is committed. */
@@ -46,8 +49,7 @@ export class Applied {
     if (!this.isLoaded) return;
     const through = rules.mayApply(own.log.last, own.committed);
     if (through <= this.requests.through) return;
-    this.observe(through, own, rules);
-    out.push({ type: "apply", through });
+    out.push({ type: "apply", through, batches: this.observe(through, own, rules) });
   }
 
   /** The role is gone: what ran ahead of the commit point cannot be taken back. One building again at a time. */

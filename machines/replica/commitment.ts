@@ -103,8 +103,8 @@ export class Commitment {
     if (own.synced >= last) return;
     const mustSync =
       options.confirm === "synced" || membership.configurations().some(({ durability }) => durability === "disk");
-    if (mustSync) out.push({ type: "sync", through: last });
-    else if (options.confirm === "written" && own.written < last) out.push({ type: "write", through: last });
+    if (mustSync) own.sync(last, out);
+    else if (options.confirm === "written" && own.written < last) own.write(last, out);
   }
 
   /** The role is gone. */

@@ -159,8 +159,8 @@ export class Follower {
       this.#onDifference(following, view);
       return;
     }
-    if (outcome === "appended" && options.confirm !== "memory")
-      view.out.push({ type: options.confirm === "synced" ? "sync" : "write", through: own.log.last });
+    if (outcome === "appended" && options.confirm === "synced") own.sync(own.log.last, view.out);
+    if (outcome === "appended" && options.confirm === "written") own.write(own.log.last, view.out);
     if (following.verified) this.#onCommitted(Math.min(message.committed, own.log.last), view);
   }
 

@@ -1,11 +1,14 @@
 /**
  * What the replica wants done, in order. The server performs each entry and reports back through the replica's `on…`
- * methods; nothing here is done before it is read, and the order of entries is the order in which it must be done.
+ * methods; nothing here is done before it is read, and the order of entries is the order in which it must be done. What
+ * always holds: an entry that speaks of records carries them, in batches that never change, so that nobody who performs it
+ * reads the replica's memory, which has gone on by then.
  */
 import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { ReadySignal } from "../../schemas/envelope.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { PeerMessage } from "../codec/message.ts";
+import type { LogBatch } from "../log/batch.ts";
 import type { LinkName } from "./peers.ts";
 
 export interface SavedEpochs {
@@ -19,6 +22,8 @@ export interface SavedEpochs {
 export type Outbox =
   /** Both links for heartbeats, one for everything else. */
   | { type: "send"; to: string; link: LinkName | "both"; message: PeerMessage; payload: readonly Uint8Array[] }
+  /** Behind what the disk was given before: these are in the log. They come before anything that speaks of them. */
+  | { type: "append"; batches: readonly LogBatch[] }
   /** Make the log through here durable, then `onSynced`. Entries for lower sequences are covered by later ones. */
   | { type: "sync"; through: number }
   /** The same without waiting for the disk, then `onWritten` (confirm level `written`). */
@@ -31,8 +36,8 @@ export type Outbox =
   | { type: "compareAndSet"; record: RegistryRecord; expectedRevision: number }
   /** Then `onRegistryRead`. */
   | { type: "readRegistry" }
-  /** Apply the effects of records through here to the application's state: they are for good on this server. */
-  | { type: "apply"; through: number }
+  /** Apply the effects of these, which end at `through`, to the application's state: they are for good on this server. */
+  | { type: "apply"; through: number; batches: readonly LogBatch[] }
   /** Drop records above this on disk too (rule 7). */
   | { type: "truncate"; after: number }
   /** The application's state holds what was not committed: build it again from disk and the log, then `onReloaded`. */

@@ -1,6 +1,7 @@
 /**
  * The log that this server holds, the history it belongs to, and how far it has come: written, synced, committed,
- * published. What always holds: committed never falls; written and synced never pass the log's end.
+ * published. What always holds: committed never falls; written and synced never pass the log's end, nor what the disk
+ * was given of it.
  */
 import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { Position, RegistryRecord } from "../../schemas/registry.ts";
@@ -13,7 +14,6 @@ import type { Recovered } from "./types.ts";
 interface LettingGo {
   readonly applied: { readonly isLoaded: boolean; readonly requests: RequestTable };
   readonly limits: { readonly maxRetainedBytes: number };
-  readonly out: readonly Outbox[];
 }
 
 export class OwnLog {
@@ -26,6 +26,8 @@ export class OwnLog {
   committed: number;
   synced: number;
   written: number;
+  /** The disk was given the log through here. */
+  given: number;
   /** Results of records up to here reached NATS, as far as this server knows. */
   published: number;
   /** The first record that is still on this server's disk. */
@@ -40,6 +42,7 @@ export class OwnLog {
     this.committed = Math.max(recovered.committed, recovered.requests.through);
     this.synced = recovered.log.last;
     this.written = recovered.log.last;
+    this.given = recovered.log.last;
     this.published = recovered.published;
     // Where nothing is left to flush, no flush will say it.
     this.flushed = recovered.requests.through;
@@ -60,12 +63,35 @@ export class OwnLog {
     return { sequence: this.log.closed.sequence, hash: this.log.closed.hash };
   }
 
-  onSynced(sequence: number): void {
-    this.synced = Math.max(this.synced, Math.min(sequence, this.log.last));
+  onSynced(sequence: number, out: readonly Outbox[]): void {
+    this.synced = Math.max(this.synced, Math.min(sequence, this.agreedWithDisk(out)));
     this.written = Math.max(this.written, this.synced);
   }
-  onWritten(sequence: number): void {
-    this.written = Math.max(this.written, Math.min(sequence, this.log.last));
+  onWritten(sequence: number, out: readonly Outbox[]): void {
+    this.written = Math.max(this.written, Math.min(sequence, this.agreedWithDisk(out)));
+  }
+
+  /** How far a word of the disk can hold: of a cut that waits in the outbox it was not told, and speaks of the log before that. */
+  agreedWithDisk(out: readonly Outbox[]): number {
+    let through = this.log.last;
+    for (const entry of out) if (entry.type === "truncate") through = Math.min(through, entry.after);
+    return through;
+  }
+
+  /** Gives the disk what was added to the log since. */
+  append(out: Outbox[]): void {
+    const { sequence } = this.log.closed;
+    if (sequence <= this.given) return;
+    out.push({ type: "append", batches: Array.from(this.log.batches(this.given + 1, sequence)) });
+    this.given = sequence;
+  }
+  sync(through: number, out: Outbox[]): void {
+    this.append(out);
+    out.push({ type: "sync", through });
+  }
+  write(through: number, out: Outbox[]): void {
+    this.append(out);
+    out.push({ type: "write", through });
   }
   onPublished(sequence: number): void {
     this.published = Math.max(this.published, sequence);
@@ -76,6 +102,7 @@ export class OwnLog {
     out.push({ type: "truncate", after: this.log.last });
     this.synced = Math.min(this.synced, this.log.last);
     this.written = Math.min(this.written, this.log.last);
+    this.given = Math.min(this.given, this.log.last);
   }
 
   /** The log belongs to this history from now on, which goes on with the log of these. */
@@ -113,10 +140,10 @@ export class OwnLog {
   }
 
   /** Memory drops what nobody needs from it: flushed, applied, its results with NATS. */
-  letGo({ applied, limits, out }: LettingGo): void {
-    // What is being built again starts from an earlier flush, and needs the log from there until that is applied: the
-    // newest flush may have been under way, and then it ends above where the state starts.
-    if (!applied.isLoaded || out.some(({ type }) => type === "apply")) return;
+  letGo({ applied, limits }: LettingGo): void {
+    // What is being built again starts from an earlier flush, and needs the log from there: the newest flush may have been
+    // under way, and then it ends above where the state starts.
+    if (!applied.isLoaded) return;
     const { requests } = applied;
     const through = Math.min(this.flushed, this.committed, requests.through, this.published);
     requests.done.compact(through);

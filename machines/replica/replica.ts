@@ -133,7 +133,7 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
         this.#closeBatch();
         this.plans.fence = this.own.position;
         if (this.state !== "deposed") this.membership.vouch();
-        this.outbox.push({ type: "sync", through: this.plans.fence.sequence });
+        this.own.sync(this.plans.fence.sequence, this.outbox);
         this.#checkSynced();
         return;
       case "proposeClaim":
@@ -169,6 +169,7 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
         return;
       case "exit":
         letOthersGo(this);
+        this.own.append(this.outbox);
         this.outbox.push({ type: "exit" });
         return;
       case "restart":
@@ -283,6 +284,7 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     if (this.lifecycle.hot) this.#endHotTurn();
     else if (this.follower.following !== null) this.follower.confirm(this);
     if (this.#mustLook || this.lifecycle.held || this.stopping) this.#look();
+    this.own.append(this.outbox);
     this.invariants.check(this);
   }
 
@@ -330,14 +332,14 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
 
   onSynced(sequence: number, nowMs: number): void {
     this.#at(nowMs);
-    this.own.onSynced(sequence);
+    this.own.onSynced(sequence, this.outbox);
     if (this.options.confirm !== "memory") this.follower.owesConfirm();
     this.#checkSynced();
     if (this.state === "hot.alone" || this.state.endsWith("syncing")) this.#mustLook = true;
   }
   onWritten(sequence: number, nowMs: number): void {
     this.#at(nowMs);
-    this.own.onWritten(sequence);
+    this.own.onWritten(sequence, this.outbox);
     if (this.options.confirm === "written") this.follower.owesConfirm();
   }
   #checkSynced(): void {

@@ -45,11 +45,11 @@ export class Serving {
   begin(view: ServingView): void {
     const { own, applied, membership, out } = view;
     const history = membership.record?.history ?? own.told;
-    applied.observe(own.log.last, own, view.rules);
+    const batches = applied.observe(own.log.last, own, view.rules);
     const goesOn = own.told !== history && own.log.last > 0;
     const isNewHistory = goesOn || own.lacksItsStart;
     own.adopt(history, goesOn ? own.ancestorsOfNext(applied.requests, view.rules) : own.ancestors, out);
-    out.push({ type: "apply", through: own.log.last });
+    out.push({ type: "apply", through: own.log.last, batches });
     view.commitment.results = isNewHistory ? 0 : applied.requests.resultNumber;
     if (isNewHistory) appendHistory(view);
     // Results of an earlier history are never published, or published again, as this one's.

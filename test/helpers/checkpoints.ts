@@ -79,9 +79,10 @@ export class Model {
   }
 }
 
-/** A replica's log, without the replica. */
+/** A replica's log, without the replica. What is added is given to the agent at once. */
 export class TestLog implements LogSource {
   #all: LogBatch[] = [];
+  agent: Checkpoint | null = null;
   readonly changes: (readonly Change[])[] = [];
 
   get end(): number {
@@ -99,6 +100,7 @@ export class TestLog implements LogSource {
     const batch = { first, last, previousHash, lastHash: chainHash(bytes, previousHash), bytes };
     this.#all.push(batch);
     this.changes.push(...transactions);
+    this.agent?.append([batch]);
     return batch;
   }
 
@@ -168,7 +170,7 @@ export interface Agent {
   readonly failures: Error[];
 }
 
-export function agentOn(store: Store, source: LogSource, options: Partial<CheckpointOptions> = {}): Agent {
+export function agentOn(store: Store, log: TestLog, options: Partial<CheckpointOptions> = {}): Agent {
   const synced: number[] = [];
   const written: number[] = [];
   const failures: Error[] = [];
@@ -176,7 +178,6 @@ export function agentOn(store: Store, source: LogSource, options: Partial<Checkp
     store,
     clock,
     identity,
-    source,
     handlers: {
       onSynced: (sequence) => void synced.push(sequence),
       onWritten: (sequence) => void written.push(sequence),
@@ -184,11 +185,12 @@ export function agentOn(store: Store, source: LogSource, options: Partial<Checkp
     },
     ...options,
   });
+  log.agent = checkpoint;
   return { checkpoint, synced, written, failures };
 }
 
 /** An agent on a store that was empty. */
-export async function freshAgent(store: Store, log: LogSource): Promise<Agent> {
+export async function freshAgent(store: Store, log: TestLog): Promise<Agent> {
   const agent = agentOn(store, log);
   if ((await agent.checkpoint.open({})) === null) await agent.checkpoint.create(owner);
   return agent;

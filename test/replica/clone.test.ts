@@ -171,6 +171,7 @@ const given: Record<string, readonly string[]> = {
     "committed",
     "synced",
     "written",
+    "given",
     "published",
     "oldestOnDisk",
     "flushed",

@@ -267,6 +267,7 @@ export class Stage {
     }
     for (const entry of replica.outbox.splice(0)) {
       moved = true;
+      if (server.replica !== replica) break;
       if (server.held.has(entry.type)) server.waiting.push(entry);
       else this.perform(server, entry);
     }
