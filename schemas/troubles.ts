@@ -58,6 +58,7 @@ export const troubleKinds = {
   },
   "intake.paused": { says: "an operator paused the intake of requests", costs: "service" },
   "clock.apart": { says: "a server's clock is far from another's", costs: "nothing" },
+  "settings.differ": { says: "a setting that must be the same on all servers is not", costs: "nothing" },
   "stamps.refused": { says: "clients' requests are refused for their stamps: clocks are wrong", costs: "nothing" },
   "store.aside": { says: "earlier stores of the server are set aside", costs: "nothing" },
   "store.asideFull": { says: "the server does not join: no further store may be set aside", costs: "failover" },

@@ -40,6 +40,8 @@ export interface Heartbeat {
   last: number;
   committed: number;
   schema: string;
+  /** Its setting of that name: what was forgotten is the same on all servers only where this is. Older programs do not say it. */
+  rememberClients?: number;
   /** The primary tells the record that it won, so that nobody needs to ask the registry. */
   record?: RegistryRecord;
   revision?: number;

@@ -67,6 +67,7 @@ function heartbeat(beat: number, view: HeartbeatView): Heartbeat {
     last: own.log.last,
     committed: own.committed,
     schema: view.options.schema,
+    rememberClients: view.limits.rememberClients,
     ...(view.hot && known !== null ? { record: known.record, revision: known.revision } : {}),
     ...(removals === undefined ? {} : { removals }),
   };

@@ -44,6 +44,7 @@ export function troublesOf(view: TroubledView): ReplicaTroubles {
     ["registry.frozen", view.membership.frozen || null],
     ["intake.paused", whyPaused(view)],
     ["clock.apart", whyClockIsApart(view)],
+    ["settings.differ", whySettingsDiffer(view)],
     ["stamps.refused", view.hot ? view.intake.stampTrouble(view.nowMs) : null],
   ];
 }
@@ -57,6 +58,17 @@ function whyClockIsApart({ peers, clocks, limits, nowMs, wallMs }: TroubledView)
     if (Math.abs(aheadMs) <= limits.skewMs) continue;
     const side = aheadMs < 0 ? "behind" : "ahead of";
     return `this server's clock is ${duration(Math.abs(aheadMs))} ${side} ${name}'s: requests' stamps are judged by it; set the clocks`;
+  }
+  return null;
+}
+
+/** A server with fewer floors drops them sooner: after a takeover others are refused than before (rule 12). */
+function whySettingsDiffer({ peers, limits }: TroubledView): string | null {
+  for (const peer of peers) {
+    const { name, heartbeat } = peer;
+    const { rememberClients: its } = heartbeat ?? {};
+    if (peers.isAway(peer) || its === undefined || its === limits.rememberClients) continue;
+    return `limits.rememberClients is ${limits.rememberClients} here and ${its} on ${name}: after a takeover other requests would be refused as EXPIRED than before; set the same on all servers`;
   }
   return null;
 }

@@ -173,3 +173,34 @@ test("refusals for stamps, and a clock far from another server's, are troubles; 
   stage.tick(2);
   t.deepEqual(open("alpha"), [], "they came to an end");
 });
+
+test("servers that keep floors of different numbers of clients say so, until they are the same or the other one is gone (rule 12)", (t) => {
+  const replica = { limits };
+  const stage = new Stage({ replica });
+  stage.start("alpha");
+  stage.tick(3);
+  replica.limits = { ...limits, rememberClients: 512 };
+  stage.start("beta");
+  stage.tick(10);
+  const told = (name: string) =>
+    stage
+      .replica(name)
+      .troubles()
+      .find(([code]) => code === "settings.differ")?.[1];
+  t.regex(
+    told("alpha") ?? "",
+    /^limits\.rememberClients is 1024 here and 512 on beta: .*; set the same on all servers$/,
+  );
+  t.regex(told("beta") ?? "", /is 512 here and 1024 on alpha/);
+  stage.kill("beta");
+  stage.tellGone("beta");
+  t.is(told("alpha"), null, "one that is gone is not asked to change");
+  replica.limits = limits;
+  stage.start("beta");
+  stage.tick(10);
+  t.deepEqual([told("alpha"), told("beta")], [null, null]);
+  const { rememberClients: _, ...older } = stage.lastSent("beta", "heartbeat");
+  stage.forge("beta", "alpha", { ...older, beat: older.beat + 1 });
+  stage.tick();
+  t.is(told("alpha"), null, "an older program does not say it");
+});
