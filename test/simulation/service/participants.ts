@@ -27,14 +27,14 @@ export class Participants {
   readonly #recorder: Recorder;
   readonly #moments: Moments;
   readonly #workload: Workload;
-  readonly #maxInFlight: number;
+  readonly #largestBurst: number;
 
   constructor(sim: SimWorld, plan: SeedPlan, workload: Workload, recorder: Recorder, moments: Moments) {
     this.#sim = sim;
     this.#recorder = recorder;
     this.#moments = moments;
     this.#workload = workload;
-    this.#maxInFlight = plan.limits.maxInFlight ?? Number.POSITIVE_INFINITY;
+    this.#largestBurst = largestBurst(plan.limits);
     this.#startClients(plan);
     [this.integrator, this.integratorProcess] = this.#startIntegrator();
     this.operator = this.#startOperator();
@@ -45,10 +45,10 @@ export class Participants {
     return this.clients.every((client) => client.unanswered === 0);
   }
 
-  /** One client sends so many at once, whatever it has sent already; fewer where few are taken, for they all are to be answered. */
+  /** One client sends so many at once, whatever it has sent already; fewer where few are taken, or refused, at once. */
   burst(requests: number): void {
     const client = this.clients.find((one) => one instanceof RawClient);
-    if (client instanceof RawClient) client.burst(Math.min(requests, 4 * this.#maxInFlight));
+    if (client instanceof RawClient) client.burst(Math.min(requests, this.#largestBurst));
   }
 
   /** Everybody asks once more, and nothing after that. */
@@ -116,6 +116,12 @@ export class Participants {
     const process = this.#sim.startProcess(name);
     return { process, clock: this.#sim.clock(process), bus: new SimBus(process, this.#sim.natsClient(process)) };
   }
+}
+
+/** All are to be answered in time, though each round, in which all are sent again, has only so many answers or refusals. */
+export function largestBurst({ maxInFlight, maxWaitingRefusals }: SeedPlan["limits"]): number {
+  const { POSITIVE_INFINITY: all } = Number;
+  return Math.min(4 * (maxInFlight ?? all), 8 * (maxWaitingRefusals ?? all));
 }
 
 /** Requests come as long as faults do: what happens in silence shows nothing. */
