@@ -395,12 +395,7 @@ export class Life {
     });
   }
   onFrame(kind: LinkKind, peer: string, frame: Uint8Array): void {
-    this.#input((replica) => {
-      const { last } = replica.log;
-      this.#replication.onFrame(kind, peer, frame);
-      // The log in memory was cut: the writer, which reads from it, must know before anything else happens.
-      if (replica.log.last < last) this.#drain();
-    });
+    this.#input(() => this.#replication.onFrame(kind, peer, frame));
   }
   onUp(kind: LinkKind, peer: string): void {
     this.#input(() => this.#replication.onUp(kind, peer));
