@@ -6,8 +6,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { shippedRules } from "../../machines/replica/rules.ts";
 import { generated, withParts } from "./generated.ts";
-import { deadLinks, linksOf, missingFiles } from "./links.ts";
+import { deadLinks, linksOf, missingFiles, missingNames } from "./links.ts";
 import { listFiles } from "./sources.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -60,6 +61,23 @@ test("every source file and document that a document names is there", (t) => {
   );
 });
 
+test("every name that ARCHITECTURE.md and the protocol put in backquotes is in the sources", (t) => {
+  const sources = paths.filter((path) => /^(actors|machines|schemas|deploy)\/.*\.ts$/.test(path));
+  const words = new Set(sources.flatMap((path) => [...read(path).matchAll(/\w+/g)].map(([word]) => word)));
+  t.deepEqual(
+    ["ARCHITECTURE.md", "machines/PROTOCOL.md"].flatMap((path) => missingNames(path, read(path), words)),
+    [],
+  );
+});
+
+test("ARCHITECTURE.md says of every decision that has a name to which rule it belongs", (t) => {
+  const [, table = ""] = /^\| rule \| decisions [^\n]+\n([\s\S]*?)\n\n/m.exec(read("ARCHITECTURE.md")) ?? [];
+  const named = [...table.matchAll(/^\|[^|]+\|([^|]+)\|/gm)].flatMap(([, cell = ""]) =>
+    [...cell.matchAll(/`(\w+)`/g)].map(([, name = ""]) => name),
+  );
+  t.deepEqual([...new Set(named)].sort(), Object.keys(shippedRules).sort());
+});
+
 test("test/README.md has a row for every room of the tests, and no other", (t) => {
   const [, table = ""] = /^\| room [^\n]+\n([\s\S]*?)\n\n/m.exec(read("test/README.md")) ?? [];
   const rooms = readdirSync(join(root, "test"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
@@ -74,6 +92,8 @@ test("links and names: what leads nowhere is found", (t) => {
   t.deepEqual(deadLinks("b/a.md", "[x](c.md#two-words-and-code) [y](https://example.org) [z](../b/c.md)", there), []);
   t.is(deadLinks("b/a.md", "[x](d.md) [y](c.md#three) [z](#here)\n", there).length, 3);
   t.deepEqual(missingFiles("a.md", "`b/c.ts`, `c.ts`, `npm run x`\n```\n`z.ts`\n```\n", ["a/b/c.ts"]), []);
+  t.deepEqual(missingNames("a.md", "`One.two`, `two`, `x.ts`, `npm run x`", new Set(["One", "two"])), []);
+  t.is(missingNames("a.md", "`One.three` and `four`", new Set(["One", "two"])).length, 2);
   t.deepEqual(missingFiles("a.md", "`x/c.ts` and `d.md`", ["a/b/c.ts"]), [
     "a.md: x/c.ts is not here",
     "a.md: d.md is not here",

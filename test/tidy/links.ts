@@ -37,9 +37,18 @@ export function deadLinks(path: string, text: string, read: (path: string) => st
   });
 }
 
-/** One sentence for each source file or document that stands in backquotes and is not here; the end of its path is enough. */
+/** One sentence for each file of text that stands in backquotes and is not here; the end of its path is enough. */
 export function missingFiles(path: string, text: string, paths: readonly string[]): string[] {
-  return [...withoutFences(text).matchAll(/`([\w./-]+\.(?:ts|mjs|md))`/g)].flatMap(([, named = ""]) =>
+  return [...withoutFences(text).matchAll(/`([\w./-]+\.(?:ts|mjs|md|txt))`/g)].flatMap(([, named = ""]) =>
     paths.some((each) => each === named || each.endsWith(`/${named}`)) ? [] : [`${path}: ${named} is not here`],
+  );
+}
+
+/** One sentence for each name in backquotes (`Replica.endTurn`, `becomeHot`) a word of which is in no source. */
+export function missingNames(path: string, text: string, words: ReadonlySet<string>): string[] {
+  return [...withoutFences(text).matchAll(/`([A-Za-z]\w*(?:\.[A-Za-z]\w*)*)`/g)].flatMap(([, named = ""]) =>
+    /\.(ts|mjs|md|json|txt)$/.test(named) || named.split(".").every((word) => words.has(word))
+      ? []
+      : [`${path}: nothing in the sources is called ${named}`],
   );
 }
