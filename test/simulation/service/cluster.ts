@@ -77,7 +77,8 @@ export class Cluster {
     this.#oracle = oracle;
     for (const name of sim.options.servers) {
       // What a server had accepted goes with its disk, whoever put another one in place.
-      sim.host(name).disk.onOther = () => recorder.record({ type: "disk", server: name });
+      for (const host of [name, strangerOf(name)])
+        sim.host(host).disk.onOther = () => recorder.record({ type: "disk", server: host });
       this.#servers.set(name, {
         name,
         process: null,
@@ -184,7 +185,7 @@ export class Cluster {
   startStranger(name: string, on: StrangersDisk): string {
     const host = strangerOf(name);
     const { disk } = this.#sim.host(host);
-    if (on === "copy") disk.main = this.#sim.host(name).disk.main.copy();
+    if (on === "copy") disk.put(this.#sim.host(name).disk.main.copy());
     else if (on === "empty") disk.wipe();
     if (on === "copy") this.#ownDisks.delete(host);
     else this.#ownDisks.add(host);
