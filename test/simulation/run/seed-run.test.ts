@@ -56,3 +56,12 @@ test("in a world without faults even that server's history is right", async (t) 
   );
   t.true(report.check.acknowledged > 10);
 });
+
+test("the recorded history of a quiet seed is there for whoever asks for it", async (t) => {
+  const fixed = { faultMs: 1_000, faults: [], servers: ["alpha", "beta"], faultClass: "beyond" } as const;
+  const { violations, history } = await runSeed(3, { ...toy, fixed: { ...fixed, stopsAtEnd: false } });
+  t.deepEqual(violations, []);
+  t.is(history, "");
+  const asked = await runSeed(3, { ...toy, fixed: { ...fixed, stopsAtEnd: false }, keepsHistory: true });
+  t.true(asked.history.split("\n").every((line) => "type" in JSON.parse(line)));
+});

@@ -45,6 +45,8 @@ export interface SeedOptions {
   readonly init: InitRegistry;
   /** Fixed parts of the plan. */
   readonly fixed?: Partial<SeedPlan>;
+  /** The report has the recorded history also where nothing was violated. */
+  readonly keepsHistory?: boolean | undefined;
 }
 
 export interface SeedReport {
@@ -93,6 +95,7 @@ class SeedRun {
   readonly #workload: Workload;
   readonly #rng: Rng;
   readonly #rules: Rules;
+  readonly #keepsHistory: boolean;
   readonly #errors: Violation[] = [];
   readonly #announcements = new Announcements();
   #others: Participants | null = null;
@@ -104,6 +107,7 @@ class SeedRun {
   constructor(plan: SeedPlan, options: SeedOptions) {
     this.#plan = plan;
     this.#rules = options.rules;
+    this.#keepsHistory = options.keepsHistory ?? false;
     this.#workload = workloads[plan.workload];
     const { maxBatchBytes } = Limits.parse(plan.limits);
     this.#sim = new SimWorld({
@@ -339,7 +343,7 @@ class SeedRun {
       states: [...this.#visited],
       story: shortStory(lines, maxStoryLines, timeOf(violations) ?? scheduler.nowMs),
       lines,
-      history: violations.length > 0 ? this.#recorder.lines() : "",
+      history: violations.length > 0 || this.#keepsHistory ? this.#recorder.lines() : "",
     };
   }
 

@@ -255,6 +255,7 @@ export interface SeedTask {
   /** The moment that the plan is made for. */
   readonly aim?: string | undefined;
   readonly remainder?: Remainder | undefined;
+  readonly keepsHistory?: boolean | undefined;
 }
 
 /** Where a rule is broken the rest is calm: what a mutation's plan does not say is as it is by default. */
@@ -275,6 +276,7 @@ export async function runShipped(seed: number, task: SeedTask): Promise<SeedRepo
       ...(task.faults === undefined ? {} : { faults: task.faults }),
       ...task.remainder,
     },
+    keepsHistory: task.keepsHistory,
   };
   return await runSeed(seed, options);
 }

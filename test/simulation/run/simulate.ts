@@ -72,7 +72,7 @@ function number(text: string | undefined): number | undefined {
 
 const workers = number(values.workers);
 const faults = values.faults?.split(",").filter((name) => name !== "");
-const task = { faults, mutation: values.mutation, aim: values.aim };
+const task = { faults, mutation: values.mutation, aim: values.aim, keepsHistory: values.history !== undefined };
 
 /** What the command line leaves of a seed; null: all of it. */
 function remainderGiven(): Remainder | null {
