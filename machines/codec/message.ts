@@ -84,7 +84,7 @@ export interface Decline {
   session: string;
   from: string;
   to: string;
-  reason: "snapshot" | "schema" | "leaving" | "notHot" | "notReady";
+  reason: "snapshot" | "schema" | "leaving";
 }
 
 /** Records, or none: then it carries the commit point and a probe. */
