@@ -24,7 +24,7 @@ import { BrokerWatch } from "./operator/broker-watch.ts";
 import { OperatorActor } from "./operator/operator-actor.ts";
 import type { Troubles } from "./operator/troubles.ts";
 import { ReplicationActor } from "./replication/replication-actor.ts";
-import { storedLog, wholeLog } from "./stored-log.ts";
+import { wholeLog } from "./stored-log.ts";
 import type { BusFault, LinkKind, World } from "./world/ports.ts";
 
 export interface LifeOptions {
@@ -105,7 +105,7 @@ export class Life {
       stage,
       replica,
       rules,
-      committedLog: (from) => wholeLog(world.store, this.replica.log, from, this.replica.committed),
+      committedLog: (from) => wholeLog(checkpoint, this.replica.log, from, this.replica.committed),
     });
     this.#flushes = new CheckpointActor({
       settings,
@@ -121,7 +121,6 @@ export class Life {
       stage,
       replica,
       checkpoint,
-      storedLog: (from) => storedLog(world.store, from),
       flush: () => this.#flushes.flush(),
       troubles: options.troubles,
       onAdopted: () => this.#finish({ reason: "restart" }),
@@ -129,7 +128,6 @@ export class Life {
     this.#failover = new FailoverActor({ settings, world, stage, replica, onTick: () => this.#onTick() });
     this.#loader = new Loader({
       identity,
-      store: world.store,
       clock: world.clock,
       application: this.#application,
       rules,
@@ -331,9 +329,7 @@ export class Life {
   /** The state in memory holds what was not committed: it is built again from this server's own disk and log. */
   #reload(): void {
     this.#application.outdated();
-    this.#flushes.isHeld = true;
-    this.#stage.watch(this.#loader.again(), ({ state, requests }) => {
-      this.#flushes.isHeld = false;
+    this.#stage.watch(this.#loader.again(this.#checkpoint), ({ state, requests }) => {
       this.#application.loaded(state, requests.through);
       this.replica.onReloaded(requests, this.#options.world.clock.nowMs());
     });

@@ -5,7 +5,6 @@
  * have got.
  */
 
-import { KeyedHash } from "../machines/checkpoint/keyed-hash.ts";
 import type { Identity, RecoveryVisitor } from "../machines/checkpoint/scan.ts";
 import { RecordReader } from "../machines/codec/record.ts";
 import { type LogBatch, sliceFrom, sliceThrough } from "../machines/log/batch.ts";
@@ -18,12 +17,10 @@ import type { CheckpointMeta } from "../schemas/checkpoint.ts";
 import type { ApplicationActor } from "./application/application-actor.ts";
 import type { ApplicationState } from "./application/state.ts";
 import type { Checkpoint } from "./checkpoint/checkpoint.ts";
-import { scanEntries } from "./checkpoint/recovery.ts";
-import type { Clock, Store } from "./world/ports.ts";
+import type { Clock } from "./world/ports.ts";
 
 export interface LoaderParts {
   readonly identity: Identity;
-  readonly store: Store;
   readonly clock: Clock;
   readonly application: ApplicationActor;
   readonly rules: Rules;
@@ -193,10 +190,9 @@ export class Loader {
   }
 
   /** Reads the open store again, as it is now. */
-  async again(): Promise<{ state: ApplicationState; requests: RequestTable }> {
-    const { identity, store, clock, application } = this.#parts;
-    const reading = new Reading(application.beginLoad(), this.#parts);
-    await scanEntries(store.image(), identity, new KeyedHash(clock.randomId()), reading);
+  async again(checkpoint: Checkpoint): Promise<{ state: ApplicationState; requests: RequestTable }> {
+    const reading = new Reading(this.#parts.application.beginLoad(), this.#parts);
+    await checkpoint.reload(reading);
     reading.finish();
     return { state: reading.state, requests: reading.requests };
   }

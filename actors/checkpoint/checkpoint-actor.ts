@@ -24,9 +24,7 @@ export class CheckpointActor implements Actor {
   readonly #parts: CheckpointParts;
   #flushedMs: number;
   #flushing: Promise<void> | null = null;
-  #asked: { type: "stop" | "command"; done: () => void }[] = [];
-  /** The application is being loaded from this store: it must not move. */
-  isHeld = false;
+  #asked: (() => void)[] = [];
 
   constructor(parts: CheckpointParts) {
     this.#parts = parts;
@@ -44,7 +42,7 @@ export class CheckpointActor implements Actor {
   /** Resolves when a flush that began after this call is on the disk. */
   flush(): Promise<void> {
     return new Promise((done) => {
-      this.#asked.push({ type: "command", done });
+      this.#asked.push(done);
       this.#parts.stage.touch();
     });
   }
@@ -52,8 +50,9 @@ export class CheckpointActor implements Actor {
   /** After each turn. */
   consider(): void {
     const { replica, checkpoint, settings, world } = this.#parts;
-    if (this.#flushing !== null || this.isHeld || checkpoint.state !== "idle") return;
+    if (this.#flushing !== null || checkpoint.state !== "idle") return;
     const { log, flushable: through } = replica();
+    if (through === null) return;
     const records = through - checkpoint.applied;
     if (records <= 0 && this.#asked.length === 0) return;
     const { flushMs, flushRecords, flushBytes, maxUnsyncedBytes } = settings.limits;
@@ -64,8 +63,7 @@ export class CheckpointActor implements Actor {
         bytes: unsynced,
         sinceFlushMs: world.clock.nowMs() - this.#flushedMs,
         memoryPressure: unsynced >= maxUnsyncedBytes,
-        alone: false,
-        asked: this.#asked[0]?.type ?? null,
+        isAsked: this.#asked.length > 0,
       },
       { flushMs, flushRecords, flushBytes },
     );
@@ -83,7 +81,7 @@ export class CheckpointActor implements Actor {
       work,
       () => {
         this.#flushing = null;
-        for (const { done } of asked) done();
+        for (const done of asked) done();
       },
       () => {
         // The checkpoint agent reports its own failure, once (rule 14).
@@ -104,7 +102,8 @@ export class CheckpointActor implements Actor {
   async last(): Promise<void> {
     await this.#flushing?.catch(() => undefined);
     const { replica, checkpoint } = this.#parts;
-    if (checkpoint.state === "idle") await this.#run(Math.max(checkpoint.applied, replica().committed));
+    if (checkpoint.state === "idle" && replica().flushable !== null)
+      await this.#run(Math.max(checkpoint.applied, replica().committed));
   }
 
   report(): Record<string, unknown> {

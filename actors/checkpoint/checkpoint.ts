@@ -27,7 +27,7 @@ import { type Clock, type Store, StoreError } from "../world/ports.ts";
 import { AsideFullError, type AsideLimits, whyNoRoom } from "./aside.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
 import { type FlushRequest, prepareFlush } from "./flush.ts";
-import { readSegments, recover, reloadTables } from "./recovery.ts";
+import { readLog, recover, scanEntries } from "./recovery.ts";
 import { type OwnMeta, type ReceiveOutcome, SnapshotReceiver, SnapshotSender } from "./snapshot.ts";
 import { type MetaPatch, Writer, type WriterHandlers } from "./writer.ts";
 
@@ -51,10 +51,7 @@ export interface FlushReport {
 }
 
 /** States in which the log may be written. */
-const writable: ReadonlySet<CheckpointState> = new Set(["idle", "flushing", "reloading", "receiving"]);
-
-/** States that end by themselves, in `idle` or in a failure. */
-const isPassing: ReadonlySet<CheckpointState> = new Set(["flushing", "reloading"]);
+const writable: ReadonlySet<CheckpointState> = new Set(["idle", "flushing", "receiving"]);
 
 /** States from which nothing but the end comes. */
 const isClosing: ReadonlySet<CheckpointState> = new Set(["closed", "stopping", "abandoning"]);
@@ -180,7 +177,7 @@ export class Checkpoint {
   async #flush(writer: Writer, request: FlushRequest): Promise<FlushReport> {
     try {
       const before = writer.meta.applied.sequence;
-      writer.beginFlush(request.committed, request.through ?? request.committed);
+      writer.beginFlush(request.committed);
       const { clock } = this.#options;
       const parts = { source: this.#tail, clock, hash: this.#hash, ledger: this.#ledger };
       const flush = await prepareFlush(parts, writer.meta, request);
@@ -195,36 +192,23 @@ export class Checkpoint {
   }
 
   /**
-   * Rows and items of the tables on disk once more, as they stand at the returned position: for an application whose
-   * memory holds what was not committed. Flushes wait until it is done. Throws as `open` does.
+   * All of the store once more, as it is at this moment, for an application whose memory holds what was not committed: what is
+   * written meanwhile is not in it. Throws as `open` does.
    */
-  async reload(visitor: RecoveryVisitor): Promise<CheckpointMeta> {
+  async reload(visitor: RecoveryVisitor): Promise<void> {
     this.#writable();
-    this.#send("reload.begun");
-    const work = this.#reload(visitor);
-    this.#working = work.catch(() => undefined);
-    return work;
-  }
-
-  async #reload(visitor: RecoveryVisitor): Promise<CheckpointMeta> {
     try {
-      const meta = await reloadTables(this.#options.store, this.#options.identity, this.#hash, visitor);
-      this.#send("reload.ended");
-      return meta;
+      await scanEntries(this.#options.store.image(), this.#options.identity, this.#hash, visitor);
     } catch (error) {
       throw this.#fail(error);
     }
   }
 
-  /**
-   * The log on disk from record `from` on, about `maxBytes` of it and at least one segment; for a joiner that is behind
-   * what is in memory. Empty: `from` is not there (any more, or yet).
-   */
-  async readLog(from: number, maxBytes: number): Promise<LogBatch[]> {
-    const first = this.#writable().segmentHolding(from);
-    if (first === null) return [];
+  /** The log on disk from record `from` on (recovery.ts): for joiners that memory does not reach, and for replay. */
+  async *readLog(from: number): AsyncGenerator<LogBatch> {
+    this.#writable();
     try {
-      return await readSegments(this.#options.store, first, from, maxBytes);
+      yield* readLog(this.#options.store, from);
     } catch (error) {
       throw this.#fail(error);
     }
@@ -241,7 +225,7 @@ export class Checkpoint {
    * Until `adoptSnapshot` the store goes on as it is.
    */
   async beginSnapshot(): Promise<void> {
-    while (isPassing.has(this.state)) await this.#working;
+    while (this.state === "flushing") await this.#working;
     this.#send("snapshot.begun");
     const work = this.#makeSide();
     this.#working = work.catch(() => undefined);

@@ -18,8 +18,6 @@ const sliceWrites = 2048;
 export interface FlushRequest {
   /** The commit point: tables and queues on disk will stand here (rule 6). */
   readonly committed: number;
-  /** Up to where the log goes to the disk in the same write (less if it is truncated first); `committed` if it is not given. */
-  readonly through?: number;
   /** The oldest record that must stay in the log on disk: for remembered replies, and for a joiner's catch-up. */
   readonly retainFrom: number;
   readonly meta?: MetaPatch;

@@ -4,10 +4,9 @@
  * this way uses it only when the scan has ended without an error.
  */
 import type { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
-import { everything, readSegment, segmentKey, spaces, tables } from "../../machines/checkpoint/layout.ts";
+import { everything, readSegment, segmentKey, spaces } from "../../machines/checkpoint/layout.ts";
 import { type Identity, type Recovered, type RecoveryVisitor, Scan } from "../../machines/checkpoint/scan.ts";
 import { type LogBatch, sliceFrom, verifyBatch } from "../../machines/log/batch.ts";
-import type { CheckpointMeta } from "../../schemas/checkpoint.ts";
 import { type Store, type StoreEntry, StoreError } from "../world/ports.ts";
 
 /** Null: the store is empty, a first start. Throws RecoveryError, or StoreError from the store. */
@@ -32,40 +31,22 @@ export function recover(
   return scanEntries(store.entries(everything), identity, hash, visitor);
 }
 
-/** Rows and queue items of an open store once more, proved again; nobody may flush meanwhile. */
-export async function reloadTables(
-  store: Store,
-  identity: Identity,
-  hash: KeyedHash,
-  visitor: RecoveryVisitor,
-): Promise<CheckpointMeta> {
-  const scan = new Scan(identity, hash, visitor);
-  for await (const [key, value] of store.entries(tables)) scan.entry(key, value);
-  const meta = scan.finishTables();
-  if (meta === null) throw new StoreError("damaged", "the store's meta record is gone");
-  return meta;
-}
-
 /**
- * Records from `from` on, at least one, and no further segment once `maxBytes` are there. `first` is the first record
- * of the segment that holds `from`. Throws StoreError (damaged) where the log on disk is not sound.
+ * The log of an open store from record `from` on, or from the oldest that there is where that is gone. What always holds:
+ * batches come dense and chained, each proved before it is given out; they end where the log that is read no longer goes on,
+ * because it was cut meanwhile, or what follows dropped for its age. Throws StoreError (damaged) where a segment is not sound.
  */
-export async function readSegments(store: Store, first: number, from: number, maxBytes: number): Promise<LogBatch[]> {
-  const batches: LogBatch[] = [];
-  let bytes = 0;
-  for await (const [key, value] of store.entries({ from: segmentKey(first), to: Uint8Array.of(spaces.segment + 1) })) {
+export async function* readLog(store: Store, from: number): AsyncGenerator<LogBatch> {
+  let start = segmentKey(from);
+  for await (const [key] of store.entries({ from: segmentKey(0), to: segmentKey(from + 1), reverse: true, limit: 1 }))
+    start = Buffer.from(key);
+  let before: LogBatch | null = null;
+  for await (const [key, value] of store.entries({ from: start, to: Uint8Array.of(spaces.segment + 1) })) {
     const batch = readSegment(key, value);
-    const before = batches.at(-1);
     const fault = verifyBatch(batch);
-    if (fault !== null) throw new StoreError("damaged", `in the log on disk, ${fault}`);
-    // A segment that was just dropped for its age, or a part that was just truncated: what chains is what there is.
-    if (batch.first !== (before === undefined ? first : before.last + 1)) break;
-    if (before !== undefined && before.lastHash !== batch.previousHash) break;
-    if (batch.last < from) break;
-    const wanted = batch.first < from ? sliceFrom(batch, from) : batch;
-    if (batches.length > 0 && bytes + wanted.bytes.length > maxBytes) break;
-    batches.push(wanted);
-    bytes += wanted.bytes.length;
+    if (fault !== null) throw new StoreError("damaged", `the log on disk is damaged: ${fault}`);
+    if (before !== null && (batch.first !== before.last + 1 || batch.previousHash !== before.lastHash)) return;
+    before = batch;
+    if (batch.last >= from) yield batch.first >= from ? batch : sliceFrom(batch, from);
   }
-  return batches;
 }

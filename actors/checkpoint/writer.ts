@@ -55,8 +55,8 @@ export class Writer {
   #writeTarget = 0;
   #truncateAfter: number | null = null;
   #flush: FlushWrite | null = null;
-  /** From `beginFlush` until the flush is written: what it needs of the log, and up to where it takes the log along. */
-  #flushing: { committed: number; through: number } | null = null;
+  /** From `beginFlush` until the flush is written, its commit point: the log goes to the disk with it through there. */
+  #flushing: number | null = null;
   #patch: MetaPatch | null = null;
   #waiters: Waiter[] = [];
   #truncateWaiters: Waiter[] = [];
@@ -83,10 +83,6 @@ export class Writer {
   get written(): number {
     return this.#written;
   }
-  /** First record of the segment that holds `sequence`; null when it is not in the log on disk. */
-  segmentHolding(sequence: number): number | null {
-    return sequence > this.#written ? null : this.#index.holding(sequence);
-  }
 
   /** Makes the log durable through this sequence; `onSynced` tells when. */
   sync(through: number): void {
@@ -107,10 +103,10 @@ export class Writer {
     return this.#wait(this.#waiters);
   }
 
-  /** A flush is being prepared. The log goes to the disk with it through `through`, unless that part is truncated first. */
-  beginFlush(committed: number, through: number): void {
+  /** A flush is being prepared: what is committed is not truncated any more. */
+  beginFlush(committed: number): void {
     if (this.#flushing !== null) throw new RangeError("a flush while another one is under way");
-    this.#flushing = { committed, through: Math.max(committed, through) };
+    this.#flushing = committed;
   }
 
   flush(flush: FlushWrite): Promise<void> {
@@ -120,14 +116,13 @@ export class Writer {
 
   /** Takes back everything above `after` (rule 7): what is asked for from now on is of the new log. */
   truncate(after: number): Promise<void> {
-    const kept = Math.max(this.#meta.applied.sequence, this.#flushing?.committed ?? 0);
+    const kept = Math.max(this.#meta.applied.sequence, this.#flushing ?? 0);
     if (after < kept) throw new RangeError(`truncation to record ${after}; everything through ${kept} is committed`);
     this.#truncateAfter = Math.min(this.#truncateAfter ?? after, after);
     this.#syncTarget = Math.min(this.#syncTarget, after);
     this.#writeTarget = Math.min(this.#writeTarget, after);
     this.#synced = Math.min(this.#synced, after);
     this.#written = Math.min(this.#written, after);
-    if (this.#flushing !== null) this.#flushing.through = Math.min(this.#flushing.through, after);
     return this.#wait(this.#truncateWaiters);
   }
 
@@ -193,7 +188,7 @@ export class Writer {
     const flush = this.#flush;
     const waiters = this.#waiters;
     const mustSync = flush !== null || this.#patch !== null || this.#syncTarget > this.#synced;
-    const withFlush = flush === null ? 0 : (this.#flushing?.through ?? 0);
+    const withFlush = flush === null ? 0 : (this.#flushing ?? 0);
     const through = Math.max(this.#syncTarget, this.#writeTarget, withFlush);
     const before = this.#index.end;
     const batch: StoreWrite[] = [];

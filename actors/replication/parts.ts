@@ -1,5 +1,4 @@
 /** What the replication agent works with: given once, by the life that composes it. */
-import type { LogBatch } from "../../machines/log/batch.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Stage } from "../actor.ts";
@@ -13,8 +12,6 @@ export interface ReplicationParts {
   readonly stage: Stage;
   readonly replica: () => Replica;
   readonly checkpoint: Checkpoint;
-  /** Segments of the log on disk, from the one that holds this sequence on. */
-  readonly storedLog: (from: number) => AsyncIterable<LogBatch>;
   /** The tables and the log on disk are level with the commit point when it resolves. */
   readonly flush: () => Promise<void>;
   readonly troubles: Troubles;

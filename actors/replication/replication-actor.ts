@@ -101,10 +101,11 @@ export class ReplicationActor implements Actor {
   }
 
   async #read(from: number): Promise<LogBatch[]> {
-    const { maxBatchBytes } = this.#parts.settings.limits;
+    const { settings, checkpoint } = this.#parts;
+    const { maxBatchBytes } = settings.limits;
     const batches: LogBatch[] = [];
     let bytes = 0;
-    for await (const batch of this.#parts.storedLog(from)) {
+    for await (const batch of checkpoint.readLog(from)) {
       if (batches.length > 0 && bytes + batch.bytes.length > maxBatchBytes) break;
       batches.push(batch);
       bytes += batch.bytes.length;

@@ -1,9 +1,8 @@
 /**
  * The checkpoint agent's states (rules 7 and 14). Rare events go through the pure `transition`; group commits do not.
  * What always holds: a store is scanned before it is used, after a snapshot was adopted too; a scan, a flush and an adoption
- * that have begun end before the store is closed, and the tables stay as they are while they are read again; a snapshot
- * that was not adopted leaves the agent where it was; after a failure nothing is accepted but `close`, and the failure is
- * reported once (while opening, by whoever opens).
+ * that have begun end before the store is closed; a snapshot that was not adopted leaves the agent where it was; after a
+ * failure nothing is accepted but `close`, and the failure is reported once (while opening, by whoever opens).
  */
 import { assign, initialTransition, type SnapshotFrom, setup, transition } from "xstate";
 
@@ -14,8 +13,6 @@ export type CheckpointEvent =
   | { type: "created" }
   | { type: "flush.begun" }
   | { type: "flush.ended" }
-  | { type: "reload.begun" }
-  | { type: "reload.ended" }
   | { type: "snapshot.begun" }
   | { type: "snapshot.verified" }
   | { type: "snapshot.adopted" }
@@ -60,18 +57,15 @@ export const checkpointMachine = setup({
       entry: "noteState",
       on: {
         "flush.begun": "flushing",
-        "reload.begun": "reloading",
         "snapshot.begun": "receiving",
         "store.failed": failing,
         close: closing,
       },
     },
-    reloading: { on: { "reload.ended": "idle", "store.failed": failing, close: "stopping" } },
     flushing: { on: { "flush.ended": "idle", "store.failed": failing, close: "stopping" } },
     stopping: {
       on: {
         "flush.ended": closing,
-        "reload.ended": closing,
         "store.failed": { target: "failed", actions: ["reportFailure", "closeStore"] },
       },
     },

@@ -25,11 +25,6 @@ export type Write = { type: "put"; key: Uint8Array; value: Uint8Array } | { type
 
 /** Every key lies in it. */
 export const everything: { from: Uint8Array; to: Uint8Array } = { from: Uint8Array.of(0), to: Uint8Array.of(255) };
-/** Meta, rows and queue items: all but the log. */
-export const tables: { from: Uint8Array; to: Uint8Array } = {
-  from: everything.from,
-  to: Uint8Array.of(spaces.segment),
-};
 export const metaKey: Uint8Array = Uint8Array.of(spaces.meta);
 
 export const rowKeyAt = 2;

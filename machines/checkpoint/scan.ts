@@ -188,10 +188,7 @@ export class Scan {
     this.#visitor.onBatch?.(batch);
   }
 
-  /** After the last row and item: null when the store is empty. Throws RecoveryError. */
-  finishTables(): CheckpointMeta | null {
-    const meta = this.#meta;
-    if (meta === null) return null;
+  #proveTables(meta: CheckpointMeta): void {
     for (const { place, next } of this.#queues.values())
       if (next !== place.tail)
         throw damaged(`queue ${place.part} ends at item ${next}; ${place.tail} items were pushed`);
@@ -201,13 +198,13 @@ export class Scan {
       throw damaged(
         `its tables hold ${digest.rows} rows with the digest ${digest.sum}; ${meta.digest.rows} rows with ${meta.digest.sum} were flushed`,
       );
-    return meta;
   }
 
   /** After the last entry of all: null when the store is empty. Throws RecoveryError. */
   finish(): Recovered | null {
-    const meta = this.finishTables();
+    const meta = this.#meta;
     if (meta === null) return null;
+    this.#proveTables(meta);
     if (this.#index.end < meta.applied.sequence)
       throw damaged(`its tables stand at record ${meta.applied.sequence}, its log ends at ${this.#index.end}`);
     const last = this.#last;

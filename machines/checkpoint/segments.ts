@@ -33,19 +33,6 @@ export class SegmentIndex {
     return this.#firsts.length - this.#from;
   }
 
-  /** First record of the segment that holds `sequence`; null when none does. */
-  holding(sequence: number): number | null {
-    if (sequence < this.first || sequence > this.#end) return null;
-    let low = this.#from;
-    let high = this.#firsts.length;
-    while (high - low > 1) {
-      const middle = (low + high) >>> 1;
-      if ((this.#firsts[middle] as number) <= sequence) low = middle;
-      else high = middle;
-    }
-    return this.#firsts[low] as number;
-  }
-
   add(first: number, last: number): void {
     if (first !== this.#end + 1) throw new RangeError(`segment ${first} does not follow record ${this.#end}`);
     this.#firsts.push(first);

@@ -366,8 +366,12 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     this.own.onFlushed(applied, oldestOnDisk);
     this.own.letGo(this);
   }
-  /** Through where the tables on disk may go now (rule 6): on a server that is not hot no further than its own table of requests. */
-  get flushable(): number {
+  /**
+   * Through where the tables on disk may go now (rule 6): on a server that is not hot no further than its own table of requests.
+   * Null: nowhere, for state and requests are being built again from them.
+   */
+  get flushable(): number | null {
+    if (!this.applied.isLoaded) return null;
     return this.lifecycle.hot ? this.committed : Math.min(this.committed, this.applied.requests.through);
   }
   /** What goes to the disk with a flush through a record, and the oldest record that the log on disk must keep. */

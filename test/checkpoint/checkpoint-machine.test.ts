@@ -16,8 +16,6 @@ const types = [
   "created",
   "flush.begun",
   "flush.ended",
-  "reload.begun",
-  "reload.ended",
   "snapshot.begun",
   "snapshot.verified",
   "snapshot.adopted",
@@ -70,14 +68,14 @@ test("a store is opened once, and scanned before it is used", (t) => {
     t.is(actions.includes("openStore"), from.value === "closed");
     t.is(actions.includes("scanStore"), to.value === "recovering");
     if (to.value === "flushing") t.is(from.value, "idle");
-    if (to.value === "idle") t.true(["recovering", "fresh", "flushing", "reloading", "receiving"].includes(from.value));
+    if (to.value === "idle") t.true(["recovering", "fresh", "flushing", "receiving"].includes(from.value));
   }
 });
 
-test("a store is closed on every way to closed, and never while a flush or a reload is under way", (t) => {
+test("a store is closed on every way to closed, and never while a flush is under way", (t) => {
   for (const { from, to, actions } of edges) {
     if (to.value === "closed") t.true(actions.includes("closeStore"));
-    if (from.value === "flushing" || from.value === "reloading") t.false(actions.includes("closeStore"));
+    if (from.value === "flushing") t.false(actions.includes("closeStore"));
   }
 });
 

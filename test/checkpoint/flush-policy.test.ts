@@ -1,9 +1,9 @@
-/** Claims 5 and 6: every reason to flush, alone and against the others, and no reason where there is none. */
+/** Claim 6: every reason to flush, by itself and against the others, and no reason where there is none. */
 import test from "ava";
 import { type FlushNeed, flushReason } from "../../machines/checkpoint/flush-policy.ts";
 
 const limits = { flushMs: 200, flushRecords: 1000, flushBytes: 5000 };
-const need: FlushNeed = { records: 1, bytes: 10, sinceFlushMs: 0, memoryPressure: false, alone: false, asked: null };
+const need: FlushNeed = { records: 1, bytes: 10, sinceFlushMs: 0, memoryPressure: false, isAsked: false };
 
 test("each criterion flushes at its limit and not before", (t) => {
   t.is(flushReason(need, limits), null);
@@ -14,12 +14,10 @@ test("each criterion flushes at its limit and not before", (t) => {
   t.is(flushReason({ ...need, bytes: 4999 }, limits), null);
   t.is(flushReason({ ...need, bytes: 5000 }, limits), "memory");
   t.is(flushReason({ ...need, memoryPressure: true }, limits), "memory");
-  t.is(flushReason({ ...need, alone: true }, limits), "alone");
 });
 
-test("nothing to flush is no reason, unless somebody asks or the server stops", (t) => {
-  const nothing = { ...need, records: 0, bytes: 0, sinceFlushMs: 9999, memoryPressure: true, alone: true };
+test("nothing to flush is no reason, unless somebody asks", (t) => {
+  const nothing = { ...need, records: 0, bytes: 0, sinceFlushMs: 9999, memoryPressure: true };
   t.is(flushReason(nothing, limits), null);
-  t.is(flushReason({ ...nothing, asked: "command" }, limits), "command");
-  t.is(flushReason({ ...nothing, asked: "stop" }, limits), "stop");
+  t.is(flushReason({ ...nothing, isAsked: true }, limits), "command");
 });

@@ -43,7 +43,8 @@ async function sender(): Promise<{ store: MemoryStore; log: TestLog; checkpoint:
     5,
   );
   await checkpoint.saveMeta({ epoch: 5, disk: "d1" });
-  await checkpoint.flush({ committed: 30, through: 40, retainFrom: 1 });
+  checkpoint.sync(40);
+  await checkpoint.flush({ committed: 30, retainFrom: 1 });
   return { store, log, checkpoint };
 }
 

@@ -219,3 +219,10 @@ export async function readBack(store: Store, who: Identity = identity): Promise<
     await store.release();
   }
 }
+
+/** All batches of a log that is read. */
+export async function collect(batches: AsyncIterable<LogBatch>): Promise<LogBatch[]> {
+  const all: LogBatch[] = [];
+  for await (const batch of batches) all.push(batch);
+  return all;
+}

@@ -5,9 +5,8 @@
 import test from "ava";
 import type { Application } from "../../actors/application/define.ts";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
-import { storedLog } from "../../actors/stored-log.ts";
-import type { LogBatch } from "../../machines/log/batch.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { collect } from "../helpers/checkpoints.ts";
 import { MemoryDisk } from "../helpers/memory-store.ts";
 import { MemoryRegistry, OneServer, service } from "../helpers/one-server.ts";
 
@@ -18,12 +17,6 @@ const requests = 3_000;
 const unbounded = { limits: { cautionMs: 0, maxBatchBytes: 16 * KiB * KiB, maxUnconfirmedBytes: 64 * KiB * KiB } };
 const usual = { limits: { cautionMs: 0 } };
 const maxBatchBytes = 512 * KiB;
-
-async function collect(batches: AsyncIterable<LogBatch> | Iterable<LogBatch>): Promise<LogBatch[]> {
-  const all: LogBatch[] = [];
-  for await (const batch of batches) all.push(batch);
-  return all;
-}
 
 test("7. a store with segments that are larger than a message opens, and a backup is sent all of it in messages that fit", async (t) => {
   const disk = new MemoryDisk();
@@ -41,7 +34,7 @@ test("7. a store with segments that are larger than a message opens, and a backu
   }
   await old.run(1_000);
   t.is(old.life.replica.committed, requests);
-  const segments = await collect(storedLog(old.store, 1));
+  const segments = await collect(old.life.checkpoint.readLog(1));
   t.true(
     segments.some(({ bytes }) => bytes.length > maxBatchBytes),
     "one of them fits no message",
