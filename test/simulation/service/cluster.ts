@@ -60,6 +60,8 @@ export class Cluster {
   readonly #servers = new Map<string, SimServer>();
   /** Processes that say that they are one of the servers, each on a machine of its own. */
   readonly #strangers = new Map<string, { readonly process: SimProcess; readonly running: RunningServer | null }>();
+  /** Those whose disk was taken from them, when they had ended. */
+  readonly #broughtFrom = new WeakSet<SimProcess>();
   /** Machines of strangers whose disk is their own. */
   readonly #ownDisks = new Set<string>();
   readonly lethal = new LethalRequest();
@@ -250,6 +252,9 @@ export class Cluster {
     const { record } = this;
     const [sole] = record?.inSync ?? [];
     if (record?.durability !== "disk" || sole === undefined || !isLifeOf(stranger, sole.incarnation)) return;
+    // It was told to end more than once, and ended once.
+    if (this.#broughtFrom.has(stranger)) return;
+    this.#broughtFrom.add(stranger);
     this.kill(name, "process");
     this.#tell(name, "is given the disk of the one that had its name, and was alone");
     const { disk } = this.#sim.host(strangerOf(name));
