@@ -1,5 +1,6 @@
 /** What counts as lost from the stream of results, and what a broker too narrow for it excuses (rule 13, situation 58). */
 import test from "ava";
+import { recordKinds } from "../../../machines/codec/record.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";
 import { headers } from "../../../schemas/envelope.ts";
 import { batchOf, fieldsOf } from "../../helpers/records.ts";
@@ -35,4 +36,20 @@ test("a result below the watermark that no broker took is lost, where a stand-in
 
 test("where not even a stand-in went through, the number that is missing tells", (t) => {
   t.deepEqual(violations(230, []), []);
+});
+
+test("results before a new history begins are of the old one, also where they are committed first", (t) => {
+  const found: string[] = [];
+  const check = new PublishedCheck((_of, text) => void found.push(text));
+  const alpha = { self: "alpha-1", history: "h2", own: { published: 3 } } as unknown as Replica;
+  const start = fieldsOf({ kind: recordKinds.history, sequence: 3, resultNumber: 0, name: "h2" });
+  const next = fieldsOf({ sequence: 4, resultNumber: 1, reply });
+  const [history, result] = [batchOf([start], results.lastHash), batchOf([next], 0)];
+  for (const batch of [results, history, result]) {
+    check.onCommitted("h2", batch);
+    check.check(alpha);
+  }
+  t.deepEqual(found, []);
+  check.check({ ...alpha, own: { published: 4 } } as unknown as Replica);
+  t.deepEqual(found, ["alpha-1 takes results up to 4 for published, and NATS never took that of 4"]);
 });

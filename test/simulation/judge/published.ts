@@ -33,6 +33,8 @@ class Published {
   checked = 0;
   /** What lies below is of the history before. */
   start = 0;
+  /** The committed log was told up to here. */
+  told = 0;
 
   note(reader: RecordReader, history: string): void {
     const { kind, sequence, name } = reader;
@@ -52,8 +54,12 @@ class Published {
     }
   }
 
-  /** The first result up to this watermark that no broker took; 0 if there is none. */
+  /**
+   * The first result up to this watermark that no broker took; 0 if there is none, and while a server still tells what it has
+   * committed below: the record with which the history begins, and what came before it may be of several batches.
+   */
   missing(watermark: number): number {
+    if (watermark > this.told) return 0;
     for (; this.checked < this.results.length; this.checked += 1) {
       const sequence = this.results[this.checked]?.sequence ?? 0;
       if (sequence > watermark) return 0;
@@ -98,6 +104,7 @@ export class PublishedCheck {
     this.#reader.over(Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength), 0);
     do published.note(this.#reader, history);
     while (this.#reader.next());
+    published.told = Math.max(published.told, batch.last);
     if (this.#narrow !== null) published.excuse(this.#narrow.limits, this.#narrow.service);
   }
 
