@@ -1,6 +1,6 @@
 /** A log of results for tests: each a record of its own, made by client `c` for key `k`. */
-import { recordKinds } from "../../machines/codec/record.ts";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
+import { fieldsOf } from "../helpers/records.ts";
 
 export interface LoggedResult {
   readonly reply: string;
@@ -12,23 +12,7 @@ export function logOfReplies(results: readonly LoggedResult[]): MemoryLog {
   const log = new MemoryLog();
   for (const [index, { reply, client = "c", key = "k" }] of results.entries()) {
     const number = index + 1;
-    log.append({
-      kind: recordKinds.final,
-      ordinal: 0,
-      epoch: 1,
-      stampMs: 0,
-      forgottenThrough: 0,
-      bodyHash: 0,
-      client,
-      key,
-      name: "",
-      sequence: number,
-      resultNumber: number,
-      id: String(number),
-      effects: new Uint8Array(0),
-      reply,
-      body: "",
-    });
+    log.append(fieldsOf({ sequence: number, client, key, name: "", reply }));
     if (number % 3 === 0) log.close();
   }
   log.close();

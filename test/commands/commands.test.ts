@@ -5,8 +5,8 @@ import test from "ava";
 import type { ServerStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { bytesOf } from "../helpers/hand-world.ts";
+import { statusOf } from "../helpers/status-of.ts";
 import { makeRig, type Ran } from "./rig.ts";
-import { statusOf } from "./status-of.ts";
 
 const order = { type: "limit", symbol: "BTCUSD", order: "o1", side: "buy", price: 100, quantity: 5 };
 const resting = { status: "resting", order: "o1", remaining: 5, fills: [] };

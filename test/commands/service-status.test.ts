@@ -3,7 +3,7 @@ import test from "ava";
 import { duration, StatusGathering } from "../../deploy/commands/service-status.ts";
 import { statusText } from "../../deploy/commands/status-text.ts";
 import type { ServerStatus } from "../../schemas/status.ts";
-import { statusOf } from "./status-of.ts";
+import { statusOf } from "../helpers/status-of.ts";
 
 const record = {
   primary: { server: "alpha", incarnation: "i1" },

@@ -6,6 +6,7 @@ import test from "ava";
 import { connect } from "nats";
 import type { ServerStatus } from "../../schemas/status.ts";
 import { sharedNatsServer } from "../helpers/nats.ts";
+import { statusOf } from "../helpers/status-of.ts";
 
 const program = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));
 const counter = fileURLToPath(new URL("../../deploy/examples/counter/counter.js", import.meta.url));
@@ -19,34 +20,17 @@ function drill(...words: string[]): Promise<{ status: number; out: string; err: 
   });
 }
 
-const status = (service: string, name: string, changes: Partial<ServerStatus>): ServerStatus => ({
-  service,
-  name,
-  pid: process.pid,
-  version: "0",
-  role: name === "alpha" ? "primary" : "backup",
-  state: name === "alpha" ? "hot.normal" : "following.warm",
-  application: name === "alpha" ? "hot" : "warm",
-  incarnation: name,
-  epoch: 3,
-  history: "h",
-  mode: "normal",
-  sequence: 0,
-  committed: 0,
-  flushed: 0,
-  synced: 0,
-  links: { main: "up", failsafe: "up" },
-  why: "the backup joined",
-  waitingFor: "",
-  troubles: [],
-  record: null,
-  peers: [],
-  statusMs: 250,
-  inFlight: 0,
-  testService: true,
-  atMs: 0,
-  ...changes,
-});
+/** Alpha is the primary, whoever else is there its backup; both let themselves be tested. */
+const status = (service: string, name: string, changes: Partial<ServerStatus>): ServerStatus =>
+  statusOf({
+    ...(name === "alpha" ? {} : { role: "backup", state: "following.warm", application: "warm" }),
+    service,
+    name,
+    pid: process.pid,
+    incarnation: name,
+    testService: true,
+    ...changes,
+  });
 
 /** Says these again and again while `during` runs. */
 async function whileSaid<T>(statuses: readonly ServerStatus[], during: () => Promise<T>): Promise<T> {
@@ -130,6 +114,6 @@ test.serial("refused: a service without a backup, after it had its time; what ea
   const said = [status("lonely", "alpha", { mode: "primary-only", state: "hot.alone" })];
   const refused = await whileSaid(said, () => drill("--running", "--nats", nats.current.url, "--service", "lonely"));
   t.is(refused.status, 1);
-  t.regex(refused.out, /waits for lonely to be in normal service: alpha is hot\.alone \(the backup joined\)/);
+  t.regex(refused.out, /waits for lonely to be in normal service: alpha is hot\.alone \(backup joined\)/);
   t.regex(refused.err, /lonely is not in normal service, which a drill begins with: alpha is hot\.alone/);
 });

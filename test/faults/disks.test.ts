@@ -7,11 +7,11 @@ import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
 import { atEnd } from "../helpers/at-end.ts";
 import { type Pair, startPair } from "../helpers/pair/pair.ts";
-import { Ports } from "../helpers/pair/ports.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { until } from "../helpers/until.ts";
 import { inFull, notRun } from "./full.ts";
 import { Proof } from "./proof.ts";
+import { writeTwin } from "./twin.ts";
 
 const full = inFull(test);
 const withinMs = 30_000;
@@ -197,15 +197,8 @@ test.serial(
     const pair = await startPair(t);
     const proof = await Proof.begin(t, pair);
     const { primary } = await pair.normal();
-    const ports = new Ports();
-    t.teardown(() => ports.release());
-    const settings = structuredClone(pair.settings.get(primary));
-    if (settings === undefined) throw new Error("no settings");
-    const port = await ports.reserve();
     // Neither its port nor its name tells them apart from a twin on another machine with the same disk.
-    settings.servers = settings.servers.map((each) => (each.name === primary ? { ...each, port } : each));
-    const config = join(await temporaryDirectory(t), "twin.json");
-    await writeFile(config, JSON.stringify(settings));
+    const config = await writeTwin(t, pair, primary, "same");
     const { epoch, pid } = await pair.newStatus(primary);
     let second = { code: 0, err: "" };
     await proof.gap("a second process on the primary's directory", async () => {

@@ -1,16 +1,13 @@
 /** A second server in the name of the first, on another port with an empty disk, under load (rule 1, situation 53). */
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import test from "ava";
 import { Standing } from "../../schemas/standing.ts";
 import { ControlReply } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { startPair } from "../helpers/pair/pair.ts";
-import { Ports } from "../helpers/pair/ports.ts";
 import { ServerProcess } from "../helpers/pair/server-process.ts";
-import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { until } from "../helpers/until.ts";
 import { Proof } from "./proof.ts";
+import { writeTwin } from "./twin.ts";
 
 const withinMs = 30_000;
 
@@ -20,16 +17,7 @@ test.serial(
     const pair = await startPair(t);
     const proof = await Proof.begin(t, pair);
     const { primary } = await pair.normal();
-    const ports = new Ports();
-    t.teardown(() => ports.release());
-    const settings = structuredClone(pair.settings.get(primary));
-    if (settings === undefined) throw new Error("no settings");
-    const folder = await temporaryDirectory(t);
-    const port = await ports.reserve();
-    settings.servers = settings.servers.map((each) => (each.name === primary ? { ...each, port } : each));
-    settings.dataDirectory = join(folder, "data");
-    const configFile = join(folder, "twin.json");
-    await writeFile(configFile, JSON.stringify(settings));
+    const configFile = await writeTwin(t, pair, primary, "empty");
     const { epoch, pid, incarnation } = await pair.newStatus(primary);
     const twin = new ServerProcess({ name: "twin", configFile, restartMs: null, onEnded: () => undefined });
     t.teardown(() => twin.close());

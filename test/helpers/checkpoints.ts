@@ -6,9 +6,10 @@ import { Checkpoint, type CheckpointOptions } from "../../actors/checkpoint/chec
 import type { Clock, Store } from "../../actors/world/ports.ts";
 import type { Identity, Recovered } from "../../machines/checkpoint/scan.ts";
 import { EffectWriter } from "../../machines/codec/effects.ts";
-import { chainHash, encodeRecord, type RecordFields, recordBound } from "../../machines/codec/record.ts";
+import { chainHash } from "../../machines/codec/record.ts";
 import { hashAt, type LogBatch, type LogSource, sliceFrom, sliceThrough } from "../../machines/log/batch.ts";
 import type { OwnerMeta } from "../../schemas/checkpoint.ts";
+import { bytesOf, fieldsOf } from "./records.ts";
 
 export type Change =
   | { kind: "put"; part: number; key: string; value: string }
@@ -33,25 +34,7 @@ export function effectsOf(changes: readonly Change[]): Uint8Array {
 }
 
 export function recordOf(sequence: number, changes: readonly Change[], epoch = 1): Buffer {
-  const fields: RecordFields = {
-    kind: 2,
-    ordinal: 0,
-    epoch,
-    sequence,
-    resultNumber: sequence,
-    stampMs: 1,
-    forgottenThrough: 0,
-    bodyHash: 7,
-    client: "alice",
-    id: String(sequence),
-    key: "k",
-    name: "main",
-    effects: effectsOf(changes),
-    reply: '{"ok":true}',
-    body: "",
-  };
-  const bytes = Buffer.alloc(recordBound(fields));
-  return bytes.subarray(0, encodeRecord(bytes, 0, fields));
+  return bytesOf(fieldsOf({ sequence, epoch, effects: effectsOf(changes), reply: '{"ok":true}' }));
 }
 
 /** Tables and queues applied effect by effect: what the store must be equal to. */

@@ -1,6 +1,6 @@
 /** Batches cut and joined at every record, and every single damaged byte found. */
 import test from "ava";
-import { chainHash, encodeRecord, type RecordFields, recordBound } from "../../machines/codec/record.ts";
+import { chainHash, type RecordFields } from "../../machines/codec/record.ts";
 import {
   cutTo,
   fitting,
@@ -10,37 +10,19 @@ import {
   sliceThrough,
   verifyBatch,
 } from "../../machines/log/batch.ts";
+import { batchOf, fieldsOf } from "../helpers/records.ts";
 
-function batchOf(first: number, count: number, previousHash: number, change: Partial<RecordFields> = {}): LogBatch {
-  const parts: Buffer[] = [];
-  for (let sequence = first; sequence < first + count; sequence += 1) {
-    const fields: RecordFields = {
-      kind: 2,
-      ordinal: 0,
-      epoch: 3,
-      sequence,
-      resultNumber: sequence,
-      stampMs: 1,
-      forgottenThrough: 0,
-      bodyHash: 7,
-      client: "alice",
-      id: String(sequence),
-      key: "k",
-      name: "main",
-      effects: new Uint8Array(0),
-      reply: "x".repeat(sequence % 5),
-      body: "",
-      ...change,
-    };
-    const bytes = Buffer.alloc(recordBound(fields));
-    parts.push(bytes.subarray(0, encodeRecord(bytes, 0, fields)));
-  }
-  const bytes = Buffer.concat(parts);
-  return { first, last: first + count - 1, previousHash, lastHash: chainHash(bytes, previousHash), bytes };
+/** So many records in one batch, with replies of different lengths. */
+function denseBatch(first: number, count: number, previousHash: number, change: Partial<RecordFields> = {}): LogBatch {
+  const sequences = Array.from({ length: count }, (_, at) => first + at);
+  const records = sequences.map((sequence) =>
+    fieldsOf({ epoch: 3, sequence, reply: "x".repeat(sequence % 5), ...change }),
+  );
+  return batchOf(records, previousHash);
 }
 
 test("a batch cut in two at any record is two sound batches that chain", (t) => {
-  const batch = batchOf(10, 6, 12345);
+  const batch = denseBatch(10, 6, 12345);
   for (let cut = 10; cut < 15; cut += 1) {
     const head = sliceThrough(batch, cut);
     const tail = sliceFrom(batch, cut + 1);
@@ -56,7 +38,7 @@ test("a batch cut in two at any record is two sound batches that chain", (t) => 
 });
 
 test("what fits of a batch is the most that fits, and null where not even the first record does", (t) => {
-  const batch = batchOf(10, 6, 12345);
+  const batch = denseBatch(10, 6, 12345);
   t.is(fitting(batch, batch.bytes.length), batch);
   for (let maxBytes = 0; maxBytes < batch.bytes.length; maxBytes += 1) {
     const part = fitting(batch, maxBytes);
@@ -67,7 +49,7 @@ test("what fits of a batch is the most that fits, and null where not even the fi
 });
 
 test("a batch cut to a size is the same records in sound batches that chain, none larger but a single record", (t) => {
-  const batch = batchOf(10, 9, 777);
+  const batch = denseBatch(10, 9, 777);
   for (let maxBytes = 1; maxBytes <= batch.bytes.length + 1; maxBytes += 7) {
     const pieces = [...cutTo(batch, maxBytes)];
     t.deepEqual(Buffer.concat(pieces.map(({ bytes }) => bytes)), Buffer.from(batch.bytes));
@@ -83,7 +65,7 @@ test("a batch cut to a size is the same records in sound batches that chain, non
 });
 
 test("slices outside of the batch are programmer errors", (t) => {
-  const batch = batchOf(10, 3, 0);
+  const batch = denseBatch(10, 3, 0);
   t.throws(() => sliceFrom(batch, 9), { instanceOf: RangeError });
   t.throws(() => sliceFrom(batch, 13), { instanceOf: RangeError });
   t.throws(() => sliceThrough(batch, 9), { instanceOf: RangeError });
@@ -91,7 +73,7 @@ test("slices outside of the batch are programmer errors", (t) => {
 });
 
 test("a batch with any one byte changed, or a record missing, is not sound", (t) => {
-  const batch = batchOf(1, 3, 99);
+  const batch = denseBatch(1, 3, 99);
   t.is(verifyBatch(batch), null);
   for (let at = 0; at < batch.bytes.length; at += 1) {
     const bytes = Buffer.from(batch.bytes);
@@ -103,8 +85,8 @@ test("a batch with any one byte changed, or a record missing, is not sound", (t)
   t.not(verifyBatch({ ...batch, previousHash: 98 }), null);
   t.not(verifyBatch({ ...batch, bytes: batch.bytes.subarray(0, batch.bytes.length - 1) }), null);
   t.not(verifyBatch({ ...batch, bytes: new Uint8Array(0) }), null);
-  const hole = Buffer.concat([batchOf(1, 1, 0).bytes, batchOf(3, 1, 0).bytes]);
+  const hole = Buffer.concat([denseBatch(1, 1, 0).bytes, denseBatch(3, 1, 0).bytes]);
   t.not(verifyBatch({ first: 1, last: 3, previousHash: 0, lastHash: chainHash(hole, 0), bytes: hole }), null);
-  const falling = Buffer.concat([batchOf(1, 1, 0).bytes, batchOf(2, 1, 0, { epoch: 2 }).bytes]);
+  const falling = Buffer.concat([denseBatch(1, 1, 0).bytes, denseBatch(2, 1, 0, { epoch: 2 }).bytes]);
   t.not(verifyBatch({ first: 1, last: 2, previousHash: 0, lastHash: chainHash(falling, 0), bytes: falling }), null);
 });

@@ -5,33 +5,15 @@
 import test from "ava";
 import { counter } from "../../deploy/examples/counter/counter.ts";
 import type { PeerMessage } from "../../machines/codec/message.ts";
-import { recordKinds } from "../../machines/codec/record.ts";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { MemoryRegistry, OneServer, service } from "../helpers/one-server.ts";
-
-const noBytes = new Uint8Array(0);
+import { fieldsOf } from "../helpers/records.ts";
 
 function append(log: MemoryLog, epoch: number, count: number): void {
   for (let made = 0; made < count; made += 1) {
     const sequence = log.last + 1;
-    log.append({
-      kind: recordKinds.final,
-      ordinal: 0,
-      epoch,
-      sequence,
-      resultNumber: sequence,
-      stampMs: 1,
-      forgottenThrough: 0,
-      bodyHash: 1,
-      client: "alice",
-      id: `${epoch}-${sequence}`,
-      key: "k",
-      name: "",
-      effects: noBytes,
-      reply: "{}",
-      body: "",
-    });
+    log.append(fieldsOf({ epoch, sequence, id: `${epoch}-${sequence}`, reply: "{}" }));
   }
   log.close();
 }

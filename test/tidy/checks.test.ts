@@ -42,9 +42,18 @@ const allowed: [path: string, specifier: string][] = [
   ["deploy/a.ts", "../actors/world/bus-nats.ts"],
   ["test/a.test.ts", "nats"],
   ["test/a.test.ts", "../deploy/b.ts"],
+  ["test/pair/a.test.ts", "../helpers/pair/b.ts"],
+  ["test/replica/a.test.ts", "../simulation/explore/b.ts"],
+  ["test/simulation/service/a.ts", "../judge/b.ts"],
+  ["test/simulation/explore/a.test.ts", "../run/b.ts"],
 ];
 
 const forbidden: [path: string, specifier: string][] = [
+  ["test/pair/a.test.ts", "../claims/b.ts"],
+  ["test/client/a.test.ts", "../simulation/world/b.ts"],
+  ["test/helpers/a.ts", "../pair/b.ts"],
+  ["test/simulation/judge/a.ts", "../service/b.ts"],
+  ["test/simulation/explore/a.ts", "../world/b.ts"],
   ["schemas/a.ts", "../machines/b.ts"],
   ["schemas/a.ts", "node:crypto"],
   ["schemas/a.ts", "xstate"],

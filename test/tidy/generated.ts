@@ -10,7 +10,7 @@ import { machines } from "../../machines/charts.ts";
 import { errorCodes } from "../../schemas/errors.ts";
 import { Settings } from "../../schemas/settings.ts";
 import { troubleKinds } from "../../schemas/troubles.ts";
-import { helpOfCommands } from "../commands/help.ts";
+import { helpOfCommands } from "../helpers/command-help.ts";
 import { scopes } from "../simulation/explore/scopes.ts";
 import { mutations } from "../simulation/mutations/mutations.ts";
 

@@ -51,6 +51,31 @@ const isOneOf =
 
 const folderOf = (path: string, depth: number): string => path.split("/").slice(0, depth).join("/");
 
+/** What any room of tests may import beside itself. */
+const sharedByTests = isIn("test/helpers", "test/models", "test/conformance");
+/** Rooms that look into the simulator: they use its workloads and facts, or hold the documents against it. */
+const lookIntoSimulator = isIn("test/faults", "test/replica", "test/tidy");
+
+/** Which rooms of the simulator a room of it may import; its tests may look further. */
+const simulatorRooms: Record<string, readonly string[]> = {
+  world: [],
+  judge: ["world"],
+  service: ["world", "judge"],
+  faults: ["world", "judge", "service"],
+  explore: [],
+  mutations: ["world", "service", "explore"],
+  run: ["world", "judge", "service", "faults", "explore", "mutations"],
+};
+
+function mayImportTest(target: string, from: string): boolean {
+  if (sharedByTests(target)) return true;
+  if (isIn("test/simulation")(target) && lookIntoSimulator(from)) return true;
+  const isOfOneRoom = folderOf(target, 2) === folderOf(from, 2);
+  if (!isOfOneRoom || !isIn("test/simulation")(from) || from.endsWith(".test.ts")) return isOfOneRoom;
+  const [own = "", other = ""] = [from, target].map((path) => path.split("/")[2]);
+  return own === other || (simulatorRooms[own]?.includes(other) ?? false);
+}
+
 /** The first room that holds a file is its room, so the narrow ones stand before the wide ones. */
 const rooms: Room[] = [
   {
@@ -108,7 +133,8 @@ const rooms: Room[] = [
   {
     name: "test",
     holds: isIn("test"),
-    mayImportFile: isIn("test", "deploy", "actors", "machines", "schemas"),
+    mayImportFile: (target, from) =>
+      isIn("test")(target) ? mayImportTest(target, from) : isIn("deploy", "actors", "machines", "schemas")(target),
     mayImportLibrary: () => true,
     builtins: "all",
   },

@@ -8,41 +8,17 @@ import { keepLimits, lastWords, restartDelayMs } from "../../deploy/up/kept-chil
 import { screen } from "../../deploy/up/screen.ts";
 import { ServiceWatch } from "../../deploy/up/watch.ts";
 import type { ServerStatus } from "../../schemas/status.ts";
+import { statusOf } from "../helpers/status-of.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 
-function statusOf(more: Partial<ServerStatus>): ServerStatus {
-  return {
-    service: "exchange",
-    name: "alpha",
-    pid: 1,
-    version: "0.0.0",
-    role: "none",
-    state: "consulting",
-    application: "warm",
-    incarnation: "i",
-    epoch: 1,
-    history: "h",
-    mode: null,
-    sequence: 0,
-    committed: 0,
-    flushed: 0,
-    synced: 0,
-    links: { main: "up", failsafe: "up" },
-    why: "",
-    waitingFor: "",
-    troubles: [],
-    record: null,
-    peers: [],
-    statusMs: 250,
-    inFlight: 0,
-    testService: false,
-    atMs: 0,
-    ...more,
-  };
+/** A server that has just started. */
+function starting(more: Partial<ServerStatus>): ServerStatus {
+  const now = { role: "none", state: "consulting", application: "warm", mode: null, epoch: 1 } as const;
+  return statusOf({ ...now, sequence: 0, committed: 0, flushed: 0, synced: 0, why: "", ...more });
 }
 
-const primary = statusOf({ role: "primary", application: "hot", state: "hot.normal", mode: "normal", epoch: 2 });
-const backup = statusOf({ name: "beta", pid: 2, role: "backup", state: "warm", mode: "normal", epoch: 2 });
+const primary = starting({ role: "primary", application: "hot", state: "hot.normal", mode: "normal", epoch: 2 });
+const backup = starting({ name: "beta", pid: 2, role: "backup", state: "warm", mode: "normal", epoch: 2 });
 
 function watching(): { watch: ServiceWatch; told: string[] } {
   const told: string[] = [];
@@ -54,8 +30,8 @@ function watching(): { watch: ServiceWatch; told: string[] } {
 
 test("a change of role or mode is told once, with its reason; a new epoch or reason alone is not", (t) => {
   const { watch, told } = watching();
-  watch.onStatus(statusOf({ waitingFor: "beta, whose disk has everything" }));
-  watch.onStatus(statusOf({ waitingFor: "beta" }));
+  watch.onStatus(starting({ waitingFor: "beta, whose disk has everything" }));
+  watch.onStatus(starting({ waitingFor: "beta" }));
   watch.onStatus(primary);
   watch.onStatus({ ...primary, epoch: 3, why: "moves the base forward" });
   watch.onStatus({ ...primary, mode: "primary-only", why: "without beta: silent on both links" });

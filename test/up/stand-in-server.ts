@@ -11,8 +11,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connect } from "nats";
 import { endWithParent } from "../../deploy/up/parent.ts";
 import { Settings } from "../../schemas/settings.ts";
-import type { ServerStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { statusOf } from "../helpers/status-of.ts";
 
 const [command, , config = ""] = process.argv.slice(2);
 const settings = Settings.parse(JSON.parse(readFileSync(config, "utf8")));
@@ -61,32 +61,15 @@ async function serve(): Promise<void> {
   }
   const connection = await connect({ servers: nats.servers, maxReconnectAttempts: -1, reconnectTimeWait: 20 });
   const isFirst = settings.servers[0]?.name === server;
-  const status: Omit<ServerStatus, "atMs"> = {
+  const status = statusOf({
+    ...(isFirst ? {} : { role: "backup", state: "following.warm", application: "warm" }),
     service,
     name: server,
     pid: process.pid,
-    version: "0.0.0",
-    role: isFirst ? "primary" : "backup",
-    state: isFirst ? "hot.normal" : "warm",
-    application: isFirst ? "hot" : "warm",
     incarnation: `${process.pid}`,
     epoch: 1,
-    history: "h",
-    mode: "normal",
-    sequence: 0,
-    committed: 0,
-    flushed: 0,
-    synced: 0,
-    links: { main: "up", failsafe: "up" },
     why: "the test says so",
-    waitingFor: "",
-    troubles: [],
-    record: null,
-    peers: [],
-    statusMs: 250,
-    inFlight: 0,
-    testService: false,
-  };
+  });
   const timer = setInterval(() => {
     if (connection.isClosed()) return;
     connection.publish(subjects.status(service, server), JSON.stringify({ ...status, atMs: Date.now() }));

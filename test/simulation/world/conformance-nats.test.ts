@@ -1,36 +1,9 @@
 /** The simulated bus and registry are held to the contracts of the real ones; the simulated links and store in conformance.test.ts. */
 import { busConformance } from "../../conformance/bus.ts";
 import { registryConformance } from "../../conformance/registry.ts";
-import type { Rig } from "../../conformance/rig.ts";
 import { brokerHost } from "./sim-broker.ts";
+import { simRig } from "./sim-rig.ts";
 import { SimWorld } from "./sim-world.ts";
-
-const withinMs = 60_000;
-const turnMs = 1;
-
-/** Drives simulated time wherever a real rig waits. */
-function simRig(sim: SimWorld): Pick<Rig, "clock" | "until" | "settle"> {
-  const { scheduler } = sim;
-  return {
-    clock: sim.clock(sim.startProcess("driver")),
-    until: async (condition, waitedFor) => {
-      const endMs = scheduler.nowMs + withinMs;
-      while (!condition()) {
-        if (scheduler.nowMs > endMs) throw new Error(`waited in vain for ${waitedFor}`);
-        await scheduler.run(scheduler.nowMs + turnMs);
-      }
-    },
-    settle: async (promise) => {
-      let isSettled = false;
-      const watched = promise.finally(() => {
-        isSettled = true;
-      });
-      watched.catch(() => undefined);
-      await scheduler.run(scheduler.nowMs + withinMs, () => isSettled);
-      return await watched;
-    },
-  };
-}
 
 const servers = ["alpha", "beta"] as const;
 

@@ -1,39 +1,11 @@
 /** The simulated adapters are held to the contracts of the real ones, so that the simulation is not kinder than the world. */
 import type { Store } from "../../../actors/world/ports.ts";
 import { linkConformance } from "../../conformance/link.ts";
-import type { Rig } from "../../conformance/rig.ts";
 import { storeConformance } from "../../conformance/store.ts";
 import { brokerHost } from "./sim-broker.ts";
 import type { SimProcess } from "./sim-process.ts";
+import { simRig } from "./sim-rig.ts";
 import { SimWorld } from "./sim-world.ts";
-
-const withinMs = 120_000;
-const turnMs = 1;
-
-/** Drives simulated time wherever a real rig waits. */
-function simRig(sim: SimWorld): Pick<Rig, "clock" | "until" | "settle"> {
-  const { scheduler } = sim;
-  const driver = sim.startProcess("driver");
-  return {
-    clock: sim.clock(driver),
-    until: async (condition, waitedFor) => {
-      const endMs = scheduler.nowMs + withinMs;
-      while (!condition()) {
-        if (scheduler.nowMs > endMs) throw new Error(`waited in vain for ${waitedFor}`);
-        await scheduler.run(scheduler.nowMs + turnMs);
-      }
-    },
-    settle: async (promise) => {
-      let isSettled = false;
-      const watched = promise.finally(() => {
-        isSettled = true;
-      });
-      watched.catch(() => undefined);
-      await scheduler.run(scheduler.nowMs + withinMs, () => isSettled);
-      return await watched;
-    },
-  };
-}
 
 const servers = ["alpha", "beta"] as const;
 const sides = [
