@@ -106,6 +106,7 @@ export class Life {
       replica,
       rules,
       committedLog: (from) => wholeLog(checkpoint, this.replica.log, from, this.replica.committed),
+      loadState: () => this.#reload(),
     });
     this.#flushes = new CheckpointActor({
       settings,
@@ -289,7 +290,7 @@ export class Life {
         this.#application.apply(entry);
         return;
       case "reload":
-        this.#reload();
+        this.#application.outdated();
         return;
       case "readLog":
         this.#replication.readLog(entry);
@@ -328,7 +329,6 @@ export class Life {
 
   /** The state in memory holds what was not committed: it is built again from this server's own disk and log. */
   #reload(): void {
-    this.#application.outdated();
     this.#stage.watch(this.#loader.again(this.#checkpoint), ({ state, requests }) => {
       this.#application.loaded(state, requests.through);
       this.replica.onReloaded(requests, this.#options.world.clock.nowMs());

@@ -1,7 +1,8 @@
 /**
  * The application process of one server (claims 15, 16): hot, it processes requests; otherwise it is warm and follows
  * the log, ready to become hot at once. What always holds: it is hot or warm only with the whole state in memory; when
- * the state in memory is not to be followed on from, it is loaded again first, and no handler of before can change it.
+ * the state in memory is not to be followed on from, it is loaded again first, and no handler of before can change it. The
+ * application's actor performs what it says; only the first loading is done before there is an actor (actors/loader.ts).
  *
  *   loading   tables, queues and views are being built from the store and the log
  *   warm      committed records are applied as they come
@@ -23,11 +24,11 @@ export type ApplicationEvent =
   | { type: "stop" };
 
 export type ApplicationAction =
-  /** Clear the state and build it again, then say `state.loaded`. */
+  /** Build the state again, then say `state.loaded`. */
   | "loadState"
-  /** Run requests, resumed ones first. */
+  /** Let requests in, resumed ones first, and publish results. */
   | "takeRequests"
-  /** End the handlers that still run, without a word to their clients. */
+  /** End the handlers that still run, without a word to their clients, and let nothing in or out. */
   | "abandonHandlers";
 
 const say = () => {};

@@ -2,7 +2,9 @@
  * The supervision of the links to one peer (rule 9; claims 3, 7). Two regions keep the newest fact about each link, the
  * third draws the conclusion. What always holds: the conclusion follows from the two facts alone, in the same step;
  * `gone` needs both the kernel's word (main closed or refused) and NATS's (no responders), `none` silence on both links;
- * and after a pause of this very server only what is heard anew counts, so that it never judges by its own sleep.
+ * and after a pause of this very server only what is heard anew counts, so that it never judges by its own sleep. It does
+ * nothing but conclude: the replica reads the conclusion whenever it looks at what is due, and resends where a session's link
+ * is not the one for records any more, so nothing hangs on a change being noticed.
  *
  *   main       the main link is up: records go there
  *   failsafe   the main link is lost, NATS is alive: records go over NATS
@@ -29,12 +31,7 @@ export type LinkEvent =
   /** A tick of this server came late: the measure starts again. */
   | { type: "self.paused" };
 
-/** resend: records go by another link now, from the last confirmed one on (rule 4). judge: the peer is lost; the lifecycle decides. */
-export type LinkAction = "resend" | "judge";
-
 export type LinkConclusion = "main" | "failsafe" | "unproven" | "none" | "gone";
-
-const say = () => {};
 
 const conclusions = [
   { guard: "isMainUp", target: "main" },
@@ -60,7 +57,6 @@ const isSilent = and([
 
 export const linkMachine = setup({
   types: { events: {} as LinkEvent },
-  actions: { resend: say, judge: say },
   guards: {
     isMainUp,
     isFailsafeOnly: and([not(isMainUp), isFailsafeUp]),
@@ -96,10 +92,10 @@ export const linkMachine = setup({
       initial: "unproven",
       states: {
         unproven: { always: instead("unproven") },
-        main: { entry: "resend", always: instead("main") },
-        failsafe: { entry: "resend", always: instead("failsafe") },
-        none: { entry: "judge", always: instead("none") },
-        gone: { entry: "judge", always: instead("gone") },
+        main: { always: instead("main") },
+        failsafe: { always: instead("failsafe") },
+        none: { always: instead("none") },
+        gone: { always: instead("gone") },
       },
     },
   },
@@ -107,14 +103,15 @@ export const linkMachine = setup({
 
 export type LinkSnapshot = SnapshotFrom<typeof linkMachine>;
 
-const steps = stepsOf<LinkSnapshot, LinkEvent, LinkAction>(linkMachine);
+const steps = stepsOf<LinkSnapshot, LinkEvent, never>(linkMachine);
 
 /** Nothing is known yet. */
 export const newLink: LinkSnapshot = steps.initial;
 
-/** One step: the next snapshot and what to do, in order. */
-export const linkStep: (snapshot: LinkSnapshot, event: LinkEvent) => readonly [LinkSnapshot, readonly LinkAction[]] =
-  steps.step;
+/** One step: the next snapshot. */
+export function linkStep(snapshot: LinkSnapshot, event: LinkEvent): LinkSnapshot {
+  return steps.step(snapshot, event)[0];
+}
 
 export function linkConclusion(snapshot: LinkSnapshot): LinkConclusion {
   return snapshot.value.peer;

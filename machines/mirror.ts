@@ -1,7 +1,7 @@
 /**
  * The primary's view of one follower's session (rules 4, 8, 10; claims 17, 18). What always holds: a follower is `inSync`
  * or `stalled` only while the registry names it; a new question (`follow.asked`) ends the session before it; every session
- * that was opened ends once. Records never pass through here, only what changes how they are sent.
+ * ends once. It is made by who accepts the follower, with what both logs agree on (replica/mirroring.ts). Records never pass through here, only what changes how they are sent.
  *
  *   none              nobody follows           asked      it wants to follow; where the logs part is sought
  *   snapshot          gets everything anew     open       is sent records, in a session:
@@ -31,13 +31,13 @@ export type MirrorEvent =
   /** The follower restarted or was let go, or this server is not primary any more. */
   | { type: "session.ended" };
 
-/** openSession: records are sent in it from the fork on. endSession: nothing of it counts any more. */
-export type MirrorAction = "openSession" | "sendSnapshot" | "endSession";
+/** endSession: nothing of it counts any more. */
+export type MirrorAction = "sendSnapshot" | "endSession";
 
 const say = () => {};
 export const mirrorMachine = setup({
   types: { events: {} as MirrorEvent, tags: {} as "member" },
-  actions: { openSession: say, sendSnapshot: say, endSession: say },
+  actions: { sendSnapshot: say, endSession: say },
 }).createMachine({
   id: "mirror",
   initial: "none",
@@ -56,7 +56,6 @@ export const mirrorMachine = setup({
     snapshot: { entry: "sendSnapshot", on: { "follow.asked": "asked", "session.ended": "none" } },
     open: {
       initial: "catchingUp",
-      entry: "openSession",
       exit: "endSession",
       on: { "follow.asked": "asked", "session.ended": "none" },
       states: {

@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import {
+  type ApplicationAction,
   type ApplicationEvent,
   type ApplicationSnapshot,
   applicationStep,
@@ -53,6 +54,8 @@ export interface ApplicationParts {
   readonly rules: Rules;
   /** The committed log, oldest first: from disk, then from memory. */
   readonly committedLog: (from: number) => AsyncIterable<LogBatch>;
+  /** Builds the state again from the disk, and ends in `loaded`. */
+  readonly loadState: () => void;
 }
 
 export interface Delivery {
@@ -85,6 +88,8 @@ export class ApplicationActor implements Actor {
   #state: ApplicationState;
   #runner: HandlerRunner<RunningRequest>;
   #applied = 0;
+  /** Results of records through here are NATS's already. */
+  #publishAfter = 0;
   #subscriptions: Subscription[] = [];
   #door: Subscription[] = [];
   #waiting: { needs: number; resolve: () => void }[] = [];
@@ -127,7 +132,29 @@ export class ApplicationActor implements Actor {
   }
 
   #send(event: ApplicationEvent): void {
-    this.#machine = applicationStep(this.#machine, event)[0];
+    const [next, actions] = applicationStep(this.#machine, event);
+    this.#machine = next;
+    for (const action of actions) this.#perform(action);
+  }
+
+  #perform(action: ApplicationAction): void {
+    switch (action) {
+      case "loadState":
+        this.#parts.loadState();
+        return;
+      case "takeRequests":
+        if (this.#parts.settings.publishResults) this.#results.start(this.#publishAfter);
+        // Not only when a turn ends: clients wait, and results that are still to be published would go first.
+        this.#judgeDoor();
+        return;
+      case "abandonHandlers":
+        this.#runner.abandonAll();
+        this.#waiting = [];
+        this.#results.stop();
+        this.#replays.cut();
+        this.#closeDoor();
+        return;
+    }
   }
 
   #makeRunner(): HandlerRunner<RunningRequest> {
@@ -183,7 +210,6 @@ export class ApplicationActor implements Actor {
   loaded(state: ApplicationState, applied: number): void {
     this.#state = state;
     this.#applied = applied;
-    this.#runner.abandonAll();
     this.#runner = this.#makeRunner();
     this.#send({ type: "state.loaded" });
   }
@@ -218,26 +244,18 @@ export class ApplicationActor implements Actor {
   }
 
   stop(): void {
-    this.goCold();
     this.#send({ type: "stop" });
     for (const subscription of this.#subscriptions) subscription.stop();
     this.#subscriptions = [];
   }
 
   goHot(publishAfter: number): void {
+    this.#publishAfter = publishAfter;
     this.#send({ type: "role.hot" });
-    if (this.#parts.settings.publishResults) this.#results.start(publishAfter);
-    // Not only when a turn ends: clients wait, and results that are still to be published would go first.
-    this.#judgeDoor();
   }
 
   goCold(): void {
     this.#send({ type: "role.cold" });
-    this.#runner.abandonAll();
-    this.#waiting = [];
-    this.#results.stop();
-    this.#replays.cut();
-    this.#closeDoor();
   }
 
   /**

@@ -410,7 +410,7 @@ function clonePeer(peer: Peer): Peer {
 }
 
 function step(peer: Peer, event: LinkEvent): void {
-  peer.links = linkStep(peer.links, event)[0];
+  peer.links = linkStep(peer.links, event);
 }
 
 /** One step of the peer's mirror. A session that ends is gone; what else is to be done comes back. */
