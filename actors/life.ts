@@ -150,10 +150,10 @@ export class Life {
       facts: () => ({
         application: this.#application.process,
         flushed: checkpoint.applied,
-        synced: Math.max(checkpoint.synced, this.replica.own.synced),
+        synced: Math.max(checkpoint.synced, this.replica.synced),
         links: {
-          main: this.replica.peers.isAnyUp("main") ? "up" : "down",
-          failsafe: this.replica.peers.isAnyUp("failsafe") ? "up" : "down",
+          main: this.replica.isAnyUp("main") ? "up" : "down",
+          failsafe: this.replica.isAnyUp("failsafe") ? "up" : "down",
         },
       }),
     });

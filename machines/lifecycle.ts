@@ -7,7 +7,7 @@
  * `held` (takes no new request), `following` (has a primary), `asking` (a compare-and-set is open that must be settled).
  */
 import { type SnapshotFrom, setup } from "xstate";
-import { stepsOf } from "./step.ts";
+import { stateName, stepsOf } from "./step.ts";
 
 export type LifecycleEvent =
   | { type: "store.recovered" }
@@ -47,28 +47,6 @@ export type LifecycleEvent =
   | { type: "leave.unanswered" }
   | { type: "exit.allowed" };
 
-/** What the machine may say; the replica does it. */
-export type LifecycleAction =
-  | "consult"
-  | "syncAll"
-  | "proposeClaim"
-  | "proposeNewHistory"
-  | "proposeTakeover"
-  | "proposeRoles"
-  | "proposeRemoval"
-  | "proposeAddition"
-  | "proposeBase"
-  | "proposePause"
-  | "leave"
-  | "follow"
-  | "unfollow"
-  | "becomeHot"
-  | "becomeCold"
-  | "offerHandover"
-  | "restart"
-  | "exit"
-  | "fail";
-
 const verdicts = {
   "verdict.refuse": "#server.refusing",
   "verdict.wait": "#server.waiting",
@@ -96,30 +74,33 @@ const voids = { "cas.void.alone": "#server.hot.alone", "cas.void.normal": "#serv
 const exits = { "exit.allowed": "#server.stopped", "leave.unanswered": "#server.leaving" } as const;
 
 const say = () => {};
+/** What the machine may say; the replica does it. */
+const actions = {
+  consult: say,
+  syncAll: say,
+  proposeClaim: say,
+  proposeNewHistory: say,
+  proposeTakeover: say,
+  proposeRoles: say,
+  proposeRemoval: say,
+  proposeAddition: say,
+  proposeBase: say,
+  proposePause: say,
+  leave: say,
+  follow: say,
+  unfollow: say,
+  becomeHot: say,
+  becomeCold: say,
+  offerHandover: say,
+  restart: say,
+  exit: say,
+  fail: say,
+};
+export type LifecycleAction = keyof typeof actions;
 
 export const lifecycleMachine = setup({
   types: { events: {} as LifecycleEvent, tags: {} as "hot" | "fenced" | "held" | "following" | "asking" },
-  actions: {
-    consult: say,
-    syncAll: say,
-    proposeClaim: say,
-    proposeNewHistory: say,
-    proposeTakeover: say,
-    proposeRoles: say,
-    proposeRemoval: say,
-    proposeAddition: say,
-    proposeBase: say,
-    proposePause: say,
-    leave: say,
-    follow: say,
-    unfollow: say,
-    becomeHot: say,
-    becomeCold: say,
-    offerHandover: say,
-    restart: say,
-    exit: say,
-    fail: say,
-  },
+  actions,
 }).createMachine({
   id: "server",
   initial: "recovering",
@@ -298,6 +279,12 @@ export const lifecycleMachine = setup({
 
 export type LifecycleSnapshot = SnapshotFrom<typeof lifecycleMachine>;
 
+/** A state's value as its name with dots. */
+type NameOf<Value> = Value extends string
+  ? Value
+  : { [Outer in keyof Value & string]: `${Outer}.${NameOf<NonNullable<Value[Outer]>>}` }[keyof Value & string];
+export type LifecycleState = NameOf<LifecycleSnapshot["value"]>;
+
 const steps = stepsOf<LifecycleSnapshot, LifecycleEvent, LifecycleAction>(lifecycleMachine);
 
 /** A server that has just started. */
@@ -309,4 +296,7 @@ export const lifecycleStep: (
   event: LifecycleEvent,
 ) => readonly [LifecycleSnapshot, readonly LifecycleAction[]] = steps.step;
 
-export { stateName } from "./step.ts";
+/** As operators see it: `hot.normal`, `candidate.syncing`. */
+export function lifecycleState(snapshot: LifecycleSnapshot): LifecycleState {
+  return stateName(snapshot) as LifecycleState;
+}

@@ -312,7 +312,7 @@ export class ApplicationActor implements Actor {
 
   onBus(connected: boolean): void {
     if (connected) return;
-    this.#results.rewind(this.#replica.own.published);
+    this.#results.rewind(this.#replica.published);
     this.#replays.cut();
   }
 
@@ -381,9 +381,9 @@ export class ApplicationActor implements Actor {
       service: settings.service,
       history,
       committed,
-      lastResult: () => replica.commitment.results,
-      start: replica.own.startOf(replica.applied.requests),
-      ancestors: replica.own.ancestors,
+      lastResult: () => replica.results,
+      start: replica.historyStart,
+      ancestors: replica.ancestors,
       batches: committedLog,
     };
     stage.watch(this.#replays.answer(message, world.bus, source), () => {});
@@ -408,7 +408,7 @@ export class ApplicationActor implements Actor {
     // may have let go of them.
     if (this.process === "hot") this.#applied = replica.log.last;
     replica.release((to, bytes, isDuplicate) => this.#reply(to, bytes, isDuplicate ? duplicateHeaders : undefined));
-    const publishable = replica.rules.mayPublish(replica.log.closed.sequence, replica.committed);
+    const publishable = this.#parts.rules.mayPublish(replica.log.closed.sequence, replica.committed);
     if (this.#results.publish(replica.log, publishable, replica.history, world.clock.nowMs())) stage.touch();
     if (this.#waiting.length > 0) this.#resolveCommitted(replica.committed);
     if (replica.hasStartable) stage.touch();

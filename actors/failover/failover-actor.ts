@@ -3,7 +3,6 @@
  * always holds: it decides nothing; each answer goes to the replica once, with the time at which it came.
  */
 
-import { standingOf } from "../../machines/replica/copies.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { Settings } from "../../schemas/settings.ts";
@@ -92,6 +91,6 @@ export class FailoverActor implements Actor {
 
   report(): Record<string, unknown> {
     const replica = this.#parts.replica();
-    return { ...standingOf(replica), why: replica.why, reads: this.#reads, writes: this.#writes };
+    return { ...replica.standing(), why: replica.why, reads: this.#reads, writes: this.#writes };
   }
 }

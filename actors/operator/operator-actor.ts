@@ -4,7 +4,6 @@
  */
 
 import type { Outbox } from "../../machines/replica/outbox.ts";
-import { whyNotMeant } from "../../machines/replica/refusals.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import {
@@ -135,7 +134,7 @@ export class OperatorActor {
   status(): ServerStatus {
     const { settings, world, facts, process, troubles } = this.#parts;
     const replica = this.#parts.replica();
-    const { record } = replica.membership;
+    const { record } = replica;
     const nowMs = world.clock.nowMs();
     return {
       service: settings.service,
@@ -144,20 +143,20 @@ export class OperatorActor {
       role: replica.role,
       state: replica.state,
       incarnation: replica.self,
-      epoch: replica.membership.epochSeen,
+      epoch: replica.epochSeen,
       history: replica.history,
       mode: record?.mode ?? null,
       record: record === null ? null : { primary: record.primary, inSync: record.inSync },
       peers: settings.servers
         .filter(({ name }) => name !== settings.server)
-        .map(({ name }) => ({ name, silentMs: replica.peers.silentMs(name, nowMs) })),
+        .map(({ name }) => ({ name, silentMs: replica.silentMs(name, nowMs) })),
       statusMs: settings.limits.statusMs,
       sequence: replica.log.last,
       committed: replica.committed,
       why: replica.why,
       waitingFor: replica.waitingFor,
       troubles: troubles.open,
-      inFlight: replica.intake.inFlight,
+      inFlight: replica.inFlight,
       testService: settings.testService,
       atMs: world.clock.wallMs(),
       ...facts(),
@@ -181,7 +180,7 @@ export class OperatorActor {
       from,
       to,
       why,
-      epoch: replica.membership.epochSeen,
+      epoch: replica.epochSeen,
       sequence: replica.log.last,
       atMs: world.clock.wallMs(),
     };
@@ -203,7 +202,7 @@ export class OperatorActor {
     const { self: incarnation } = this.#parts.replica();
     const answer = (reply: ControlReply) => this.#answer(message, { ...reply, incarnation });
     const request = readRequest(message.data);
-    const notMeant = whyNotMeant(request.incarnation, known === "recover", this.#parts.replica());
+    const notMeant = this.#parts.replica().whyNotMeant(request.incarnation, known === "recover");
     if (notMeant === null) this.#obey(known, request, answer);
     else answer({ ok: false, message: notMeant });
   }

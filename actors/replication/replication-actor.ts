@@ -27,7 +27,7 @@ export class ReplicationActor implements Actor {
   constructor(parts: ReplicationParts) {
     this.#parts = parts;
     this.#snapshots = new SnapshotTransfer(parts, (to, message, payload) =>
-      this.send({ type: "send", to, link: parts.replica().peers.linkOf(to), message, payload }),
+      this.send({ type: "send", to, link: parts.replica().linkOf(to), message, payload }),
     );
   }
 

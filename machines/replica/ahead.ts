@@ -13,21 +13,16 @@ type Visit = (client: string, stampMs: number) => void;
 
 export class AheadClients {
   /** The highest stamp of each. */
-  #stamps: Map<string, number> | null = null;
+  private stamps: Map<string, number> | null = null;
 
-  clone(): AheadClients {
-    const copy = new AheadClients();
-    copy.#stamps = this.#stamps === null ? null : new Map(this.#stamps);
-    return copy;
-  }
   get facts() {
-    return this.#stamps === null ? null : [...this.#stamps];
+    return this.stamps === null ? null : [...this.stamps];
   }
 
   /** Whether a request that is stamped later than `latestMs` may be taken from this client. */
   admits(client: string, latestMs: number, limit: number, requests: Stamped): boolean {
-    this.#stamps ??= found(requests, latestMs);
-    const stamps = this.#stamps;
+    this.stamps ??= found(requests, latestMs);
+    const stamps = this.stamps;
     if (stamps.has(client) || stamps.size < limit) return true;
     for (const [other, highestMs] of stamps) if (highestMs <= latestMs) stamps.delete(other);
     return stamps.size < limit;
@@ -35,12 +30,7 @@ export class AheadClients {
 
   /** Such a request is taken. */
   count(client: string, stampMs: number): void {
-    this.#stamps?.set(client, Math.max(this.#stamps.get(client) ?? 0, stampMs));
-  }
-
-  /** The role is gone: whoever has it next counts anew. */
-  clear(): void {
-    this.#stamps = null;
+    this.stamps?.set(client, Math.max(this.stamps.get(client) ?? 0, stampMs));
   }
 }
 

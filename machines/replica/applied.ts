@@ -10,20 +10,16 @@ import type { OwnLog } from "./own-log.ts";
 import type { RequestTable } from "./requests.ts";
 import type { Rules } from "./rules.ts";
 
+/** Nothing is kept in it. */
+const reader = new RecordReader(new Uint8Array(0));
+
 export class Applied {
   requests: RequestTable;
   /** False while they are being built again. */
   isLoaded = true;
-  readonly #reader = new RecordReader(new Uint8Array(0));
 
   constructor(requests: RequestTable) {
     this.requests = requests;
-  }
-
-  clone(): Applied {
-    const copy = new Applied(this.requests.clone());
-    copy.isLoaded = this.isLoaded;
-    return copy;
   }
 
   /** The table of requests learns of records through here. Those are given back: the application's state lacks the same. */
@@ -33,13 +29,13 @@ export class Applied {
     const batches = Array.from(own.log.batches(requests.through + 1, through));
     for (const batch of batches) {
       const bytes = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
-      this.#reader.over(bytes, 0);
+      reader.over(bytes, 0);
       do {
-        requests.observe(this.#reader, bytes);
-        const { sequence, forgottenThrough } = this.#reader;
+        requests.observe(reader, bytes);
+        const { sequence, forgottenThrough } = reader;
         if (sequence <= own.committed) requests.forget(rules.forgetsThrough(forgottenThrough, sequence), rules);
         else requests.expectForget(sequence, forgottenThrough);
-      } while (this.#reader.next());
+      } while (reader.next());
     }
     return batches;
   }

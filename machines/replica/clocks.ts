@@ -6,42 +6,35 @@
  */
 export class ServiceClock {
   /** Wall clock less monotonic clock, ms: as this server began, and as it heard each other one last. */
-  #began: number | null = null;
-  #others = new Map<string, number>();
-
-  clone(): ServiceClock {
-    const copy = new ServiceClock();
-    copy.#began = this.#began;
-    copy.#others = new Map(this.#others);
-    return copy;
-  }
+  private began: number | null = null;
+  private others = new Map<string, number>();
 
   onOwn(nowMs: number, wallMs: number): void {
-    this.#began ??= wallMs - nowMs;
+    this.began ??= wallMs - nowMs;
   }
 
   /** What a server's heartbeat says. */
   onOther(name: string, nowMs: number, wallMs: number): void {
-    this.#others.set(name, wallMs - nowMs);
+    this.others.set(name, wallMs - nowMs);
   }
 
   /** No clock is ahead of it. */
   latestMs(nowMs: number, wallMs: number): number {
-    let latest = Math.max(wallMs, nowMs + (this.#began ?? wallMs - nowMs));
-    for (const offset of this.#others.values()) latest = Math.max(latest, nowMs + offset);
+    let latest = Math.max(wallMs, nowMs + (this.began ?? wallMs - nowMs));
+    for (const offset of this.others.values()) latest = Math.max(latest, nowMs + offset);
     return Math.floor(latest);
   }
 
   /** Of this server's and the others', as they go now: no clock is behind it. */
   earliestMs(nowMs: number, wallMs: number): number {
     let earliest = wallMs;
-    for (const offset of this.#others.values()) earliest = Math.min(earliest, nowMs + offset);
+    for (const offset of this.others.values()) earliest = Math.min(earliest, nowMs + offset);
     return Math.floor(earliest);
   }
 
   /** How far this server's clock is ahead of another's, ms; undefined: that one's is not known. */
   aheadOf(name: string, nowMs: number, wallMs: number): number | undefined {
-    const offset = this.#others.get(name);
+    const offset = this.others.get(name);
     return offset === undefined ? undefined : wallMs - nowMs - offset;
   }
 }

@@ -4,8 +4,8 @@
  * compare-and-set; what records say to forget is forgotten when the first of them is committed, as on every other server.
  */
 import type { LogBatch } from "../log/batch.ts";
-import type { RequestTable } from "./requests.ts";
-import type { ReplicaView } from "./view.ts";
+import type { Core } from "./core.ts";
+import type { Followers } from "./followers.ts";
 
 /** A turn's records, not all of which are committed: a follower may confirm them piece by piece. */
 interface OpenBatch {
@@ -17,80 +17,72 @@ interface OpenBatch {
   readonly results: number;
 }
 
-export interface CommitView extends ReplicaView {
-  readonly applied: { readonly requests: RequestTable };
-  /** End of what this server inherited when it went hot. */
-  readonly inherited: number;
-}
-
 export class Commitment {
-  /** Number of the newest committed result, on a hot server that has committed what it inherited. */
-  results = 0;
-  #open: OpenBatch[] = [];
-  #openBytes = 0;
-  /** End of the newest batch that was counted. */
-  #counted = 0;
+  private readonly core: Core;
+  private readonly followers: Followers;
+  private open: OpenBatch[] = [];
+  private bytes = 0;
+  /** End of the newest batch that was counted; of what was inherited, while there is none. */
+  private counted: number;
 
-  /** Bytes of records made here that are not committed. */
-  get openBytes(): number {
-    return this.#openBytes;
+  constructor(core: Core, followers: Followers, inherited: number) {
+    this.core = core;
+    this.followers = followers;
+    this.counted = inherited;
   }
 
-  clone(): Commitment {
-    const copy = new Commitment();
-    copy.results = this.results;
-    copy.#open = [...this.#open];
-    copy.#openBytes = this.#openBytes;
-    copy.#counted = this.#counted;
-    return copy;
-  }
   /** What decides how this goes on and is not told otherwise, as values. */
   get facts() {
-    return { open: this.#open };
+    return { open: this.open };
+  }
+  /** Bytes of records made here that are not committed. */
+  get openBytes(): number {
+    return this.bytes;
   }
 
   /**
    * The end of a turn's records, which are more than one batch where the log began a new arena among them. What may be
    * forgotten is chosen anew: the next records say it.
    */
-  onBatch({ last }: LogBatch, { own, inherited, applied, limits, nowMs }: CommitView): void {
+  onBatch({ last }: LogBatch): void {
+    const { own, applied, limits, nowMs } = this.core;
     const { requests } = applied;
-    const before = Math.max(this.#counted, inherited);
+    const before = this.counted;
     const bytes = own.log.bytesAbove(before);
-    this.#open.push({ first: before + 1, last, bytes, forget: requests.forgetThrough, results: requests.resultNumber });
-    this.#openBytes += bytes;
-    this.#counted = last;
+    this.open.push({ first: before + 1, last, bytes, forget: requests.forgetThrough, results: requests.resultNumber });
+    this.bytes += bytes;
+    this.counted = last;
     const maxAtOnce = 2 * (last - before) + 16;
     requests.chooseForgotten(limits.rememberReplies, limits.rememberMs, nowMs, maxAtOnce);
   }
 
-  advance(view: CommitView): void {
-    const { own, membership } = view;
-    if (!view.hot || !view.rules.mayCommit(view.fenced) || membership.wasLost || !membership.isEpochSaved) return;
-    const point = this.#point(view);
+  advance(): void {
+    const { own, membership, rules, applied } = this.core;
+    if (!rules.mayCommit(this.core.fenced) || membership.wasLost || !membership.isEpochSaved) return;
+    const point = this.point();
     if (point <= own.committed) return;
-    own.committed = point;
+    own.commitTo(point);
     let forget = 0;
-    while (this.#open.length > 0 && (this.#open[0]?.last ?? 0) <= point) {
-      const batch = this.#open.shift();
-      this.#openBytes -= batch?.bytes ?? 0;
+    while (this.open.length > 0 && (this.open[0]?.last ?? 0) <= point) {
+      const batch = this.open.shift();
+      this.bytes -= batch?.bytes ?? 0;
       forget = batch?.forget ?? 0;
-      this.results = batch?.results ?? 0;
+      own.countResults(batch?.results ?? 0);
     }
-    const [begun] = this.#open;
+    const [begun] = this.open;
     if (begun !== undefined && begun.first <= point) forget = begun.forget;
-    const { requests } = view.applied;
-    requests.onCommitted(point, view.rules);
-    if (forget > 0) requests.forget(forget, view.rules);
+    const { requests } = applied;
+    requests.onCommitted(point, rules);
+    if (forget > 0) requests.forget(forget, rules);
   }
 
-  #point(view: CommitView): number {
-    const { own, options } = view;
-    const point = view.rules.commitPoint(view.membership.configurations(), {
-      self: view.self,
+  private point(): number {
+    const { own, options, rules, membership, self } = this.core;
+    const point = rules.commitPoint(membership.configurations(), {
+      self,
       last: own.log.closed.sequence,
       synced: own.synced,
-      confirmed: (incarnation) => view.peers.confirmed(incarnation),
+      confirmed: (incarnation) => this.followers.confirmed(incarnation),
     });
     if (options.confirm === "synced") return Math.min(point, own.synced);
     if (options.confirm === "written") return Math.min(point, own.written);
@@ -98,19 +90,13 @@ export class Commitment {
   }
 
   /** What the disk must do before more can be committed. */
-  askDisk({ own, options, membership, out }: CommitView): void {
+  askDisk(): void {
+    const { own, options, membership, outbox } = this.core;
     const { last } = own.log;
     if (own.synced >= last) return;
     const mustSync =
       options.confirm === "synced" || membership.configurations().some(({ durability }) => durability === "disk");
-    if (mustSync) own.sync(last, out);
-    else if (options.confirm === "written" && own.written < last) own.write(last, out);
-  }
-
-  /** The role is gone. */
-  clear(): void {
-    this.#open = [];
-    this.#openBytes = 0;
-    this.#counted = 0;
+    if (mustSync) own.sync(last, outbox);
+    else if (options.confirm === "written" && own.written < last) own.write(last, outbox);
   }
 }

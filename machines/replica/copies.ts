@@ -5,32 +5,26 @@
  */
 import type { Standing } from "../../schemas/standing.ts";
 import { RecordReader, recordKinds } from "../codec/record.ts";
+import type { Core } from "./core.ts";
 import type { Peer } from "./peers.ts";
-import type { RequestTable } from "./requests.ts";
 import type { LogEnd } from "./rules.ts";
-import type { ReplicaView } from "./view.ts";
 
 export interface Copy extends LogEnd {
   readonly history: string;
 }
 
-interface CopyView extends ReplicaView {
-  readonly disk: string;
-  readonly applied: { readonly requests: RequestTable };
-}
-
 /** What this server answers where the service's record is in question. */
-export function standingOf(view: CopyView): Standing {
-  const { options, membership, own } = view;
+export function standingOf(core: Core): Standing {
+  const { options, membership, own } = core;
   const { epochSeen, memberEpoch, frozen, newest } = membership;
-  const { number, stampMs } = lastResultOf(view);
+  const { number, stampMs } = lastResultOf(core);
   return {
     server: options.self.server,
-    incarnation: view.self,
-    disk: view.disk,
+    incarnation: core.self,
+    disk: core.disk,
     configured: [...options.servers],
-    state: view.state,
-    hot: view.hot,
+    state: core.state,
+    hot: core.hot,
     epochSeen,
     memberEpoch,
     frozen,
@@ -50,7 +44,7 @@ export function copyName({ server, history, lastEpoch, last }: Copy): string {
   return `${server}@${history === "" ? "-" : history}/${lastEpoch}/${last}`;
 }
 
-export function ownCopy({ options, own }: ReplicaView): Copy {
+export function ownCopy({ options, own }: Core): Copy {
   return { server: options.self.server, history: own.history, lastEpoch: own.log.lastEpoch, last: own.log.last };
 }
 
@@ -62,7 +56,7 @@ export function copyOf({ name, heartbeat }: Peer): Copy | null {
 }
 
 /** The last result in this server's log, committed or not: its number, and the stamp of its request. */
-function lastResultOf({ own, applied }: CopyView): { number: number; stampMs: number } {
+function lastResultOf({ own, applied }: Core): { number: number; stampMs: number } {
   const { requests } = applied;
   let found = { number: requests.resultNumber, stampMs: requests.done.newestStampMs };
   for (const { bytes } of own.log.batches(requests.through + 1, own.log.closed.sequence)) {
@@ -76,13 +70,13 @@ function lastResultOf({ own, applied }: CopyView): { number: number; stampMs: nu
 }
 
 /** The newest copy of others that is newer than this server's; null where there is none. `atHand`: of those who are heard now. */
-export function newestOfOthers(view: ReplicaView, atHand: boolean, without: readonly string[] = []): Copy | null {
-  let newest = ownCopy(view);
+export function newestOfOthers(core: Core, atHand: boolean, without: readonly string[] = []): Copy | null {
+  let newest = ownCopy(core);
   let found: Copy | null = null;
-  for (const peer of view.peers) {
+  for (const peer of core.peers) {
     const copy = copyOf(peer);
-    if (copy === null || (atHand && view.peers.isAway(peer)) || without.includes(copyName(copy))) continue;
-    if (!view.rules.isNewerCopy(copy, newest)) continue;
+    if (copy === null || (atHand && core.peers.isAway(peer)) || without.includes(copyName(copy))) continue;
+    if (!core.rules.isNewerCopy(copy, newest)) continue;
     newest = copy;
     found = copy;
   }

@@ -1,203 +1,220 @@
 /**
- * The follower's side of the mirror, from question to confirm (claims 20, 33; rules 4, 6, 7, 8); following.ts has what a
- * session is and what it takes. What always holds: it follows one primary, in one session at a time; what it confirms is
- * in its log, as durable as the confirm level asks, and its accepted epoch is on the disk.
+ * The role of a follower, from question to confirm (claims 20, 33; rules 4, 6, 7, 8): made when this server begins to follow,
+ * dropped when it does not any more. What always holds: it follows one primary, in one session at a time (followed-session.ts);
+ * what it confirms is in its log, as durable as the confirm level asks, and its accepted epoch is on the disk.
  */
-import type { Member } from "../../schemas/registry.ts";
+import type { Member, RegistryRecord } from "../../schemas/registry.ts";
 import { type Accept, type Decline, type Mirror, type PeerMessage, payloadFieldsBytes } from "../codec/message.ts";
 import { maxEpochEnds, maxLogBytes } from "../log/memory-log.ts";
-import type { Applied } from "./applied.ts";
-import { type Following, onAccept, onMirror, startFollowing } from "./following.ts";
-import type { Leaving } from "./leaving.ts";
-import type { ReplicaView } from "./view.ts";
-
-export interface FollowerView extends ReplicaView {
-  readonly applied: Applied;
-  readonly leaving: Leaving;
-  /** For operators. */
-  why: string;
-  waitingFor: string;
-  newId(kind: string): string;
-}
+import type { Core } from "./core.ts";
+import type { Due } from "./due.ts";
+import { FollowedSession } from "./followed-session.ts";
+import { whyWithout } from "./lost.ts";
+import type { Shutdown } from "./shutdown.ts";
 
 /** One epoch's end in a question to follow, as JSON, at most. */
 const epochEndBytes = 64;
 
-/** How many epochs' ends a question to follow can carry by its link. */
-function maxEndsTo(server: string, { peers }: FollowerView): number {
-  const room = (peers.get(server)?.maxFrameBytes[peers.linkOf(server)] ?? 0) - payloadFieldsBytes;
-  return Math.max(1, Math.min(maxEpochEnds, Math.floor(room / epochEndBytes)));
-}
-
 export class Follower {
-  following: Following | null = null;
-  #sessions = 0;
+  readonly primary: Member;
+  private readonly core: Core;
+  private readonly shutdown: Shutdown;
+  private current: FollowedSession;
 
-  clone(): Follower {
-    const copy = new Follower();
-    copy.following = this.following === null ? null : { ...this.following };
-    copy.#sessions = this.#sessions;
-    return copy;
+  constructor(primary: Member, core: Core, shutdown: Shutdown) {
+    this.primary = primary;
+    this.core = core;
+    this.shutdown = shutdown;
+    this.current = this.begin();
+    this.ask();
   }
 
-  /** Keeps the session of a primary that is followed already. */
-  follow(view: FollowerView): void {
-    const { record } = view.membership;
-    if (record === null) return;
-    if (this.following === null || !view.rules.isSameMember(this.following.primary, record.primary))
-      this.#start(record.primary, view);
+  get session(): FollowedSession {
+    return this.current;
   }
-  unfollow(): void {
-    this.following = null;
+
+  private begin(): FollowedSession {
+    const { session, number } = this.core.newSession();
+    return new FollowedSession(this.primary.incarnation, session, number, this.core.nowMs);
   }
+  private beginAnew(): void {
+    this.current = this.begin();
+    this.ask();
+  }
+
   onPaused(nowMs: number): void {
-    if (this.following !== null) this.following.heardMs = nowMs;
+    this.current.heardMs = nowMs;
   }
   owesConfirm(): void {
-    if (this.following !== null) this.following.owesConfirm = true;
-  }
-
-  #start(primary: Member, view: FollowerView): void {
-    this.#sessions += 1;
-    this.following = startFollowing(primary, view.newId("s"), this.#sessions, view.nowMs);
-    this.#ask(this.following, view);
+    this.current.owesConfirm = true;
   }
 
   /** A primary that is not heard in the session is asked again, in a new one. */
-  onTick(view: FollowerView): void {
-    const { following } = this;
-    if (following === null) return;
-    if (following.accepted && view.nowMs - following.heardMs > view.limits.suspicionMs)
-      this.#start(following.primary, view);
-    else this.#ask(following, view);
+  onTick(): void {
+    const { current, core } = this;
+    if (current.accepted && core.nowMs - current.heardMs > core.limits.suspicionMs) this.beginAnew();
+    else this.ask();
   }
 
-  #ask(following: Following, view: FollowerView): void {
-    if (following.accepted || following.snapshot || view.stopping) return;
-    const { own, peers, nowMs } = view;
-    const { incarnation, server } = following.primary;
+  private ask(): void {
+    const { current, core } = this;
+    if (current.accepted || current.snapshot || core.stopping) return;
+    const { own, peers, nowMs, limits } = core;
+    const { incarnation, server } = this.primary;
     const heartbeat = peers.get(server)?.heartbeat;
     if (heartbeat?.incarnation !== incarnation || !heartbeat.hot) return;
-    if (nowMs - following.askedMs < view.limits.heartbeatMs) return;
-    following.askedMs = nowMs;
-    view.leaving.onAsked();
-    const maxEnds = maxEndsTo(server, view);
-    this.#send(following, view, {
+    if (nowMs - current.askedMs < limits.heartbeatMs) return;
+    current.askedMs = nowMs;
+    this.shutdown.onAsked();
+    this.send({
       type: "follow",
-      session: following.session,
-      number: following.number,
-      from: view.self,
+      session: current.session,
+      number: current.number,
+      from: core.self,
       to: incarnation,
-      epoch: view.membership.epoch,
+      epoch: core.membership.epoch,
       history: own.told,
-      schema: view.options.schema,
+      schema: core.options.schema,
       last: own.log.last,
       committed: own.committed,
       // The newest: where an older one would be needed, a snapshot does it.
-      epochEnds: own.log.epochEnds.slice(-maxEnds),
+      epochEnds: own.log.epochEnds.slice(-this.maxEnds),
     });
   }
 
-  #send(following: Following, { out, peers }: FollowerView, message: PeerMessage): void {
-    const to = following.primary.server;
-    out.push({ type: "send", to, link: peers.linkOf(to), message, payload: [] });
+  /** How many epochs' ends a question to follow can carry by its link. */
+  private get maxEnds(): number {
+    const { peers } = this.core;
+    const { server } = this.primary;
+    const room = (peers.get(server)?.maxFrameBytes[peers.linkOf(server)] ?? 0) - payloadFieldsBytes;
+    return Math.max(1, Math.min(maxEpochEnds, Math.floor(room / epochEndBytes)));
   }
 
-  onAccept(message: Accept, view: FollowerView): void {
-    const { following } = this;
-    const { own, out } = view;
-    if (following === null || message.to !== view.self) return;
+  private send(message: PeerMessage): void {
+    const { outbox, peers } = this.core;
+    const to = this.primary.server;
+    outbox.push({ type: "send", to, link: peers.linkOf(to), message, payload: [] });
+  }
+
+  /** Why this log is none of the primary's, for operators; "" where it is. */
+  onAccept(message: Accept): string {
+    const { current, core } = this;
+    const { own, rules, membership, outbox } = core;
+    if (message.to !== core.self) return "";
     const { last } = own.log;
-    const outcome = onAccept(following, message, own.log, own.committed, view.rules);
-    if (outcome === "differs") this.#onDifference(following, view);
-    if (outcome !== "taken") return;
-    following.heardMs = view.nowMs;
-    if (own.log.last < last) own.onCut(out);
-    const history = view.membership.record?.history ?? own.history;
-    own.adopt(history, message.ancestors ?? (history === own.history ? own.ancestors : []), out);
+    const outcome = current.onAccept(message, own.log, own.committed, rules);
+    if (outcome !== "taken") return outcome === "differs" ? this.onDifference() : "";
+    current.heardMs = core.nowMs;
+    if (own.log.last < last) own.onCut(outbox);
+    const history = membership.record?.history ?? own.history;
+    own.adopt(history, message.ancestors ?? (history === own.history ? own.ancestors : []), outbox);
+    return "";
   }
 
   /** Both logs name a record alike and hold another one: this one is asked for nothing more (rule 7). */
-  #onDifference(following: Following, view: FollowerView): void {
-    view.why = `this log differs from ${following.primary.server}'s, which names the same records: takes a snapshot, and what only this one has is set aside`;
-    view.out.push({ type: "event", event: "log.differs", from: view.state, to: view.state, why: view.why });
-    view.own.differs = true;
-    this.#start(following.primary, view);
+  private onDifference(): string {
+    const { outbox, own, state } = this.core;
+    const why = `this log differs from ${this.primary.server}'s, which names the same records: takes a snapshot, and what only this one has is set aside`;
+    outbox.push({ type: "event", event: "log.differs", from: state, to: state, why });
+    own.noteDifference();
+    this.beginAnew();
+    return why;
   }
 
-  onDecline(from: string, message: Decline, view: FollowerView): void {
-    const { following } = this;
-    if (following?.session !== message.session || following.accepted) return;
-    following.declined = message.reason;
-    if (message.reason === "snapshot" && !following.snapshot) {
-      following.snapshot = true;
-      view.out.push({ type: "receiveSnapshot", peer: from, session: following.session });
+  /** What operators are told meanwhile, "" if nothing. */
+  onDecline(from: string, message: Decline): string {
+    const { current, core } = this;
+    if (current.session !== message.session || current.accepted) return "";
+    current.declined = message.reason;
+    if (message.reason === "snapshot" && !current.snapshot) {
+      current.snapshot = true;
+      core.outbox.push({ type: "receiveSnapshot", peer: from, session: current.session });
     }
-    if (message.reason === "schema")
-      view.waitingFor = `${from} runs another application or schema: start the same program on all servers`;
+    return message.reason === "schema"
+      ? `${from} runs another application or schema: start the same program on all servers`
+      : "";
   }
 
   /** The snapshot did not come through: ask again. */
-  onSnapshotEnded(session: string, view: FollowerView): void {
-    if (this.following?.session === session) this.#start(this.following.primary, view);
+  onSnapshotEnded(session: string): void {
+    if (this.current.session === session) this.beginAnew();
   }
 
-  onMirror(message: Mirror, payload: Uint8Array, view: FollowerView): void {
-    const { following } = this;
-    const { own, options } = view;
-    if (following === null || !following.accepted) return;
-    const { session, primary } = following;
-    const facts = { session, epoch: view.membership.epoch, self: view.self, primary: primary.incarnation };
-    if (!view.rules.mirrorFits(message, facts)) return;
-    following.heardMs = view.nowMs;
+  /** Why this log is none of the primary's, for operators; "" where it is. */
+  onMirror(message: Mirror, payload: Uint8Array): string {
+    const { current, core } = this;
+    const { own, options, rules, outbox, limits } = core;
+    if (!current.accepted) return "";
+    const facts = {
+      session: current.session,
+      epoch: core.membership.epoch,
+      self: core.self,
+      primary: this.primary.incarnation,
+    };
+    if (!rules.mirrorFits(message, facts)) return "";
+    current.heardMs = core.nowMs;
     own.onPublished(Math.min(message.published, own.committed));
-    own.letGo(view);
+    own.letGo(core);
     // A log that is full takes nothing more: what is not confirmed slows the primary, and then this one is left out (rule 10).
-    const isFull = view.rules.isFull(own.log.retainedBytes, maxLogBytes(view.limits));
-    const outcome = onMirror(following, message, payload, own.log, isFull, view.rules);
-    if (outcome === "differs") {
-      this.#onDifference(following, view);
-      return;
+    const isFull = rules.isFull(own.log.retainedBytes, maxLogBytes(limits));
+    const outcome = current.onMirror(message, payload, own.log, isFull, rules);
+    if (outcome === "differs") return this.onDifference();
+    if (outcome === "appended" && options.confirm === "synced") own.sync(own.log.last, outbox);
+    if (outcome === "appended" && options.confirm === "written") own.write(own.log.last, outbox);
+    const committed = Math.min(message.committed, own.log.last);
+    if (current.verified && committed > own.committed) {
+      own.commitTo(committed);
+      core.applyCommitted();
     }
-    if (outcome === "appended" && options.confirm === "synced") own.sync(own.log.last, view.out);
-    if (outcome === "appended" && options.confirm === "written") own.write(own.log.last, view.out);
-    if (following.verified) this.#onCommitted(Math.min(message.committed, own.log.last), view);
-  }
-
-  #onCommitted(committed: number, { own, applied, rules, out }: FollowerView): void {
-    if (committed <= own.committed) return;
-    own.committed = committed;
-    applied.follow(own, rules, out);
+    return "";
   }
 
   /** Says how far this server holds the log, if something came since it said so last. */
-  confirm(view: FollowerView): void {
-    const { following } = this;
-    const { own, membership } = view;
-    if (following === null || !following.verified || !following.owesConfirm) return;
-    if (!view.rules.mayConfirm(view.fenced, membership.leavesOut) || !membership.isEpochSaved) return;
-    if (view.stopping && !membership.isNamed) return;
-    view.leaving.onConfirmed(membership.epoch);
-    const sequence = this.#confirmable(view);
+  confirm(): void {
+    const { current, core } = this;
+    const { own, membership, rules } = core;
+    if (!current.verified || !current.owesConfirm) return;
+    if (!rules.mayConfirm(core.fenced, membership.leavesOut) || !membership.isEpochSaved) return;
+    if (core.stopping && !membership.isNamed) return;
+    this.shutdown.onConfirmed(membership.epoch);
+    const sequence = this.confirmable;
     const hash = own.log.hashAt(sequence);
     if (hash === undefined) return;
-    this.#send(following, view, {
+    this.send({
       type: "confirm",
-      session: following.session,
+      session: current.session,
       epoch: membership.epoch,
-      from: view.self,
-      to: following.primary.incarnation,
+      from: core.self,
+      to: this.primary.incarnation,
       sequence,
       hash,
-      probe: following.probe,
-      gap: following.gap,
+      probe: current.probe,
+      gap: current.gap,
     });
-    following.owesConfirm = false;
-    following.gap = false;
+    current.owesConfirm = false;
+    current.gap = false;
   }
 
-  #confirmable({ own, options }: FollowerView): number {
+  private get confirmable(): number {
+    const { own, options } = this.core;
     if (options.confirm === "synced") return own.synced;
     return options.confirm === "written" ? own.written : own.log.last;
+  }
+
+  /** The primary is lost: what follows from it. */
+  due(record: RegistryRecord): Due | null {
+    const { core } = this;
+    const { peers, rules, self } = core;
+    const { primary } = record;
+    if (!peers.isLost(primary)) return null;
+    const others = record.inSync.filter(
+      (member) => member.incarnation !== self && !rules.isSameMember(member, primary),
+    );
+    const lost = others.filter((member) => peers.isLost(member));
+    return {
+      event: others.length === lost.length ? "primary.lost.alone" : "primary.lost.others",
+      why: `${primary.server} is lost: ${whyWithout(primary, 0, core)}`,
+      leavingOut: [primary, ...lost].filter(({ incarnation }) => incarnation !== self),
+    };
   }
 }

@@ -4,71 +4,66 @@
  * nobody counts on says nothing while another one speaks in its name.
  */
 import type { Heartbeat } from "../codec/message.ts";
+import type { Core } from "./core.ts";
 import { toldRemovals } from "./hold-off.ts";
-import { type Namesakes, namesakeOf } from "./namesakes.ts";
-import type { ReplicaView } from "./view.ts";
 
 /** Main is closed and NATS has not said yet that nobody listens: ask again after this time. */
 const doubtMs = 2;
 
-export interface HeartbeatView extends ReplicaView {
-  readonly life: number;
-  readonly wallMs: number;
-  readonly disk: string;
-  readonly namesakes: Namesakes;
-  readonly bus: { readonly connected: boolean };
-}
-
 export class Heartbeats {
-  /** The newest beat that was sent. */
-  beat = 0;
+  private readonly core: Core;
+  private newest = 0;
 
-  clone(): Heartbeats {
-    const copy = new Heartbeats();
-    copy.beat = this.beat;
-    return copy;
+  constructor(core: Core) {
+    this.core = core;
   }
 
-  send(view: HeartbeatView): void {
-    if (!view.rules.mayGoOnBeside(view.membership.isNamed, namesakeOf(view) !== null)) return;
-    this.beat += 1;
-    const message = heartbeat(this.beat, view);
-    for (const peer of view.peers) view.out.push({ type: "send", to: peer.name, link: "both", message, payload: [] });
-    if (view.peers.anyInDoubt(view.nowMs)) view.out.push({ type: "wake", afterMs: doubtMs });
+  /** The newest beat that was sent. */
+  get beat(): number {
+    return this.newest;
+  }
+
+  send(): void {
+    const { core } = this;
+    const { peers, outbox, rules, membership } = core;
+    if (!rules.mayGoOnBeside(membership.isNamed, core.namesake !== null)) return;
+    this.newest += 1;
+    const message = heartbeat(this.newest, core);
+    for (const { name } of peers) outbox.push({ type: "send", to: name, link: "both", message, payload: [] });
+    if (peers.anyInDoubt(core.nowMs)) outbox.push({ type: "wake", afterMs: doubtMs });
   }
 }
 
-function heartbeat(beat: number, view: HeartbeatView): Heartbeat {
-  const { own, membership } = view;
+function heartbeat(beat: number, core: Core): Heartbeat {
+  const { own, membership } = core;
   const { known } = membership;
-  const removals = view.hot ? toldRemovals(view.peers, view.nowMs) : undefined;
+  const removals = core.hot ? toldRemovals(core.peers, core.nowMs) : undefined;
   const heard: Heartbeat["heard"] = {};
-  for (const { name, heartbeat, mainBeat } of view.peers) {
+  for (const { name, heartbeat, mainBeat } of core.peers) {
     if (heartbeat !== null) heard[name] = { incarnation: heartbeat.incarnation, beat: heartbeat.beat, mainBeat };
   }
   return {
     type: "heartbeat",
-    incarnation: view.self,
-    life: view.life,
-    disk: view.disk,
+    incarnation: core.self,
+    life: core.life,
+    disk: core.disk,
     beat,
-    // 0: this server has not looked yet.
-    ...(view.wallMs > 0 ? { wallMs: view.wallMs } : {}),
+    ...(core.wallMs > 0 ? { wallMs: core.wallMs } : {}),
     heard,
-    state: view.state,
-    hot: view.hot,
-    stopping: view.stopping,
+    state: core.state,
+    hot: core.hot,
+    stopping: core.stopping,
     rereads: true,
-    bus: view.bus.connected,
+    bus: core.bus.connected,
     registry: membership.isAnswered,
     epochSeen: membership.epochSeen,
     history: own.told,
     lastEpoch: own.log.lastEpoch,
     last: own.log.last,
     committed: own.committed,
-    schema: view.options.schema,
-    rememberClients: view.limits.rememberClients,
-    ...(view.hot && known !== null ? { record: known.record, revision: known.revision } : {}),
+    schema: core.options.schema,
+    rememberClients: core.limits.rememberClients,
+    ...(core.hot && known !== null ? { record: known.record, revision: known.revision } : {}),
     ...(removals === undefined ? {} : { removals }),
   };
 }

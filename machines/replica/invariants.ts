@@ -2,26 +2,13 @@
  * What PROTOCOL.md's invariants say about one server, asserted after every turn while it runs (invariants 1, 2, 5, 8; rule 15):
  * a server in which one does not hold stops before it says anything more. Cheap: a few comparisons a turn.
  */
-import type { Limits } from "../../schemas/settings.ts";
-import type { Membership } from "./membership.ts";
-import type { OwnLog } from "./own-log.ts";
-import type { Peers } from "./peers.ts";
+import type { Core } from "./core.ts";
+import { InvariantError } from "./invariant-error.ts";
 
-export interface InvariantView {
-  readonly hot: boolean;
-  readonly own: OwnLog;
-  readonly membership: Membership;
-  readonly peers: Peers;
-  readonly limits: Pick<Limits, "maxInFlight">;
-  readonly intake: { readonly inFlight: number };
-  readonly applied: { readonly isLoaded: boolean; readonly requests: { readonly through: number } };
-}
-
-export class InvariantError extends Error {
-  constructor(text: string) {
-    super(`an invariant does not hold, this server stops: ${text}`);
-    this.name = "InvariantError";
-  }
+/** What a primary answers for. */
+interface CheckedPrimary {
+  readonly inFlight: number;
+  readonly followers: Iterable<{ readonly name: string; readonly confirmed: number }>;
 }
 
 function assert(holds: boolean, text: string): void {
@@ -29,30 +16,20 @@ function assert(holds: boolean, text: string): void {
 }
 
 export class Invariants {
-  #committed = 0;
-  #epochSeen = 0;
+  private epochSeen = 0;
 
-  clone(): Invariants {
-    const copy = new Invariants();
-    copy.#committed = this.#committed;
-    copy.#epochSeen = this.#epochSeen;
-    return copy;
-  }
-
-  check({ hot, own, membership, peers, limits, intake, applied }: InvariantView): void {
+  check({ own, membership, limits, applied }: Core, primary: CheckedPrimary | null): void {
     const { committed, synced, log } = own;
-    assert(committed >= this.#committed, `the commit point fell from ${this.#committed} to ${committed}`);
     assert(committed <= log.last, `the commit point ${committed} is beyond the log's end ${log.last}`);
     assert(synced <= log.last, `${synced} records are on the disk, the log ends at ${log.last}`);
-    assert(membership.epochSeen >= this.#epochSeen, `the accepted epoch fell to ${membership.epochSeen}`);
-    this.#committed = committed;
-    this.#epochSeen = membership.epochSeen;
-    if (hot) {
+    assert(membership.epochSeen >= this.epochSeen, `the accepted epoch fell to ${membership.epochSeen}`);
+    this.epochSeen = membership.epochSeen;
+    if (primary !== null) {
       // What an earlier primary had begun comes on top of what this one takes.
-      assert(intake.inFlight <= 2 * limits.maxInFlight, `${intake.inFlight} requests are in flight`);
+      assert(primary.inFlight <= 2 * limits.maxInFlight, `${primary.inFlight} requests are in flight`);
       assert(membership.isPrimary, `hot, and epoch ${membership.epoch} has another primary`);
-      for (const { name, session } of peers)
-        assert((session?.confirmed ?? 0) <= log.last, `${name} confirmed what is not in this log`);
+      for (const { name, confirmed } of primary.followers)
+        assert(confirmed <= log.last, `${name} confirmed what is not in this log`);
     } else if (applied.isLoaded)
       assert(applied.requests.through <= committed, `applied ${applied.requests.through}, committed ${committed}`);
   }

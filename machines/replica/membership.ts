@@ -48,31 +48,31 @@ export type CasAnswer =
   | { outcome: "unknown"; reason: string };
 
 export class Membership {
-  readonly #self: Member;
-  readonly #rules: Rules;
-  readonly #out: Outbox[];
-  #known: KnownRecord | null = null;
-  #open: OpenCas | null = null;
-  #epochSeen: number;
+  private readonly self: Member;
+  private readonly rules: Rules;
+  private readonly outbox: Outbox[];
+  private settled: KnownRecord | null = null;
+  private asked: OpenCas | null = null;
+  private highestEpoch: number;
   /** The highest epoch whose record named this server: what was acknowledged before it is on its disk, or was in its memory. */
-  #memberEpoch: number;
+  private countedEpoch: number;
   /** The newest record of an earlier life: told to whoever restores the registry, and nothing is decided by it. */
-  readonly #remembered: RegistryRecord | null;
+  private readonly remembered: RegistryRecord | null;
   /**
    * The highest epoch whose record named this server while it confirmed what was synced and no more: its disk has all that was
    * acknowledged through that epoch. Never vouched for: a disk that was lost, or is old, does not come to it by asking.
    */
-  #syncedEpoch: number;
-  readonly #isSynced: boolean;
-  #saved: SavedEpochs;
-  #writes = 0;
+  private fullEpoch: number;
+  private readonly isSynced: boolean;
+  private saved: SavedEpochs;
+  private writes = 0;
   /** At most one reading of the registry is under way. */
-  #isReading = false;
-  #readMs = Number.NEGATIVE_INFINITY;
-  #seenWhenAsked = 0;
-  #wasLostWhenAsked = false;
+  private isReading = false;
+  private readMs = Number.NEGATIVE_INFINITY;
+  private seenWhenAsked = 0;
+  private wasLostWhenAsked = false;
   /** Something was settled since: an answer from before it proves nothing. */
-  #isOutrun = false;
+  private isOutrun = false;
   /** The registry had no record when it was read last. */
   isMissing = false;
   frozen = "";
@@ -89,132 +89,105 @@ export class Membership {
 
   constructor(self: Member, rules: Rules, out: Outbox[], remembered: Remembered) {
     const { epochSeen, memberEpoch, syncedEpoch, record, isSynced } = remembered;
-    this.#self = self;
-    this.#rules = rules;
-    this.#out = out;
-    this.#epochSeen = epochSeen;
-    this.#memberEpoch = memberEpoch;
-    this.#remembered = record;
-    this.#syncedEpoch = syncedEpoch;
-    this.#isSynced = isSynced;
-    this.#saved = { epoch: epochSeen, memberEpoch, syncedEpoch };
+    this.self = self;
+    this.rules = rules;
+    this.outbox = out;
+    this.highestEpoch = epochSeen;
+    this.countedEpoch = memberEpoch;
+    this.remembered = record;
+    this.fullEpoch = syncedEpoch;
+    this.isSynced = isSynced;
+    this.saved = { epoch: epochSeen, memberEpoch, syncedEpoch };
   }
 
-  /** What the copy wants done it says in `out`. */
-  clone(out: Outbox[]): Membership {
-    const copy = new Membership(this.#self, this.#rules, out, {
-      epochSeen: this.#epochSeen,
-      memberEpoch: this.#memberEpoch,
-      syncedEpoch: this.#syncedEpoch,
-      record: this.#remembered,
-      isSynced: this.#isSynced,
-    });
-    copy.#known = this.#known;
-    copy.#open = this.#open;
-    copy.#saved = this.#saved;
-    copy.#writes = this.#writes;
-    copy.#isReading = this.#isReading;
-    copy.#readMs = this.#readMs;
-    copy.#seenWhenAsked = this.#seenWhenAsked;
-    copy.#wasLostWhenAsked = this.#wasLostWhenAsked;
-    copy.#isOutrun = this.#isOutrun;
-    copy.isMissing = this.isMissing;
-    copy.isAnswered = this.isAnswered;
-    copy.silentSinceMs = this.silentSinceMs;
-    copy.answeredSinceMs = this.answeredSinceMs;
-    copy.silentWhy = this.silentWhy;
-    copy.frozen = this.frozen;
-    copy.writeFault = this.writeFault;
-    return copy;
-  }
   /** What decides how this goes on and is not told otherwise, as values. */
   get facts() {
-    const reading = this.#isReading && [this.#seenWhenAsked, this.#wasLostWhenAsked, this.#isOutrun];
-    return { saved: this.#saved, memberEpoch: this.#memberEpoch, reading, writes: this.#writes, readMs: this.#readMs };
+    const reading = this.isReading && [this.seenWhenAsked, this.wasLostWhenAsked, this.isOutrun];
+    return { saved: this.saved, memberEpoch: this.countedEpoch, reading, writes: this.writes, readMs: this.readMs };
   }
 
   get known(): KnownRecord | null {
-    return this.#known;
+    return this.settled;
   }
   get record(): RegistryRecord | null {
-    return this.#known?.record ?? null;
+    return this.settled?.record ?? null;
   }
   /** The newest record that this server knows of, from this life or an earlier one. */
   get newest(): RegistryRecord | null {
     const { record } = this;
-    const remembered = this.#remembered;
+    const remembered = this.remembered;
     if (record === null || (remembered !== null && remembered.epoch > record.epoch)) return remembered;
     return record;
   }
   get open(): OpenCas | null {
-    return this.#open;
+    return this.asked;
   }
   get epoch(): number {
-    return this.#known?.record.epoch ?? 0;
+    return this.settled?.record.epoch ?? 0;
   }
   get epochSeen(): number {
-    return this.#epochSeen;
+    return this.highestEpoch;
   }
   /** The accepted epoch is on the disk: only then does anything leave in its name (invariant 8). */
   get isEpochSaved(): boolean {
-    return this.#saved.epoch >= this.epoch;
+    return this.saved.epoch >= this.epoch;
   }
   get memberEpoch(): number {
-    return this.#memberEpoch;
+    return this.countedEpoch;
   }
   get syncedEpoch(): number {
-    return this.#syncedEpoch;
+    return this.fullEpoch;
   }
   /** A compare-and-set that leaves this server alone may be sent: its disk shows then that the one before it counted here. */
   get isMemberEpochSaved(): boolean {
-    return this.isEpochSaved && this.#saved.memberEpoch >= this.#memberEpoch;
+    return this.isEpochSaved && this.saved.memberEpoch >= this.countedEpoch;
   }
   get isNamed(): boolean {
-    return this.#known !== null && this.#rules.isNamed(this.#known.record, this.#self);
+    return this.settled !== null && this.rules.isNamed(this.settled.record, this.self);
   }
   /** The newest record names this incarnation, whoever it is. */
   isInSync(incarnation: string): boolean {
-    return this.#known?.record.inSync.some((member) => member.incarnation === incarnation) ?? false;
+    return this.settled?.record.inSync.some((member) => member.incarnation === incarnation) ?? false;
   }
   /** The newest record says that this incarnation let itself go: nothing can name it any more. */
   get hasLeft(): boolean {
-    return this.#known?.record.left?.includes(this.#self.incarnation) ?? false;
+    return this.settled?.record.left?.includes(this.self.incarnation) ?? false;
   }
   /** A compare-and-set is open that would leave a member out: what is confirmed meanwhile might count for nothing (rule 2). */
   get leavesOut(): boolean {
-    const kept = this.#open?.record.inSync;
+    const kept = this.asked?.record.inSync;
     if (kept === undefined) return false;
-    return !this.#known?.record.inSync.every((member) => kept.some((other) => sameMember(member, other)));
+    return !this.settled?.record.inSync.every((member) => kept.some((other) => sameMember(member, other)));
   }
   get isPrimary(): boolean {
-    return this.#known !== null && this.#rules.isSameMember(this.#known.record.primary, this.#self);
+    return this.settled !== null && this.rules.isSameMember(this.settled.record.primary, this.self);
   }
   get wasLost(): boolean {
-    return this.#open?.status === "lost";
+    return this.asked?.status === "lost";
   }
   /**
    * Reading goes on from here at once: what is lost is lost to somebody. What stays unknown is tried again with the ticks: a
    * registry that refuses each try answers as quickly as it is asked.
    */
   get mustReadAtOnce(): boolean {
-    return this.wasLost || (this.mustRead && this.#open?.writeIds.length === 1);
+    return this.wasLost || (this.mustRead && this.asked?.writeIds.length === 1);
   }
   /** Only reading the registry goes on from here. */
   get mustRead(): boolean {
-    return this.#open !== null && this.#open.status !== "asking";
+    return this.asked !== null && this.asked.status !== "asking";
   }
 
   /** What an acknowledgement must satisfy now (rule 3). */
   configurations(): Configuration[] {
-    if (this.#known === null) return [];
-    return this.#rules.configurations(this.#known.record, this.#open?.record ?? null);
+    if (this.settled === null) return [];
+    return this.rules.configurations(this.settled.record, this.asked?.record ?? null);
   }
 
   onEpochSaved({ epoch, memberEpoch, syncedEpoch }: SavedEpochs): void {
-    this.#saved = {
-      epoch: Math.max(this.#saved.epoch, epoch),
-      memberEpoch: Math.max(this.#saved.memberEpoch, memberEpoch),
-      syncedEpoch: Math.max(this.#saved.syncedEpoch, syncedEpoch),
+    this.saved = {
+      epoch: Math.max(this.saved.epoch, epoch),
+      memberEpoch: Math.max(this.saved.memberEpoch, memberEpoch),
+      syncedEpoch: Math.max(this.saved.syncedEpoch, syncedEpoch),
     };
   }
 
@@ -223,41 +196,41 @@ export class Membership {
    * to be alone: its disk says so first. Where the question is lost that does no harm: no record names it alone in the next epoch.
    */
   vouch(): void {
-    if (this.#memberEpoch >= this.#epochSeen) return;
-    this.#memberEpoch = this.#epochSeen;
-    this.#save();
+    if (this.countedEpoch >= this.highestEpoch) return;
+    this.countedEpoch = this.highestEpoch;
+    this.save();
   }
-  #save(): void {
+  private save(): void {
     const { newest } = this;
-    const epochs = { epoch: this.#epochSeen, memberEpoch: this.#memberEpoch, syncedEpoch: this.#syncedEpoch };
-    this.#out.push({ type: "saveEpoch", ...epochs, ...(newest === null ? {} : { record: newest }) });
+    const epochs = { epoch: this.highestEpoch, memberEpoch: this.countedEpoch, syncedEpoch: this.fullEpoch };
+    this.outbox.push({ type: "saveEpoch", ...epochs, ...(newest === null ? {} : { record: newest }) });
   }
 
   /** Asks what the registry says, unless that is asked already. */
   read(nowMs: number): void {
-    if (this.#isReading) return;
-    this.#isReading = true;
-    this.#readMs = nowMs;
-    this.#seenWhenAsked = this.#epochSeen;
-    this.#wasLostWhenAsked = this.wasLost;
-    this.#isOutrun = false;
-    this.#out.push({ type: "readRegistry" });
+    if (this.isReading) return;
+    this.isReading = true;
+    this.readMs = nowMs;
+    this.seenWhenAsked = this.highestEpoch;
+    this.wasLostWhenAsked = this.wasLost;
+    this.isOutrun = false;
+    this.outbox.push({ type: "readRegistry" });
   }
   onPaused(nowMs: number): void {
     if (this.silentSinceMs !== null) this.silentSinceMs = nowMs;
     if (this.answeredSinceMs !== null) this.answeredSinceMs = nowMs;
   }
   onTick(nowMs: number, pollMs: number): void {
-    if (nowMs - this.#readMs >= pollMs || this.mustRead) this.read(nowMs);
+    if (nowMs - this.readMs >= pollMs || this.mustRead) this.read(nowMs);
   }
 
   /** Asks for the next configuration. The record is the known one with these changes. */
   propose(change: Partial<RegistryRecord>): void {
-    const { record, revision } = this.#base();
+    const { record, revision } = this.base();
     // Who let itself go did so in the old epoch: in a new one only a new confirm makes a member (rule 8).
     const { left: _, restoredFrom: __, ...kept } = record;
-    const epoch = Math.max(record.epoch, this.#epochSeen) + 1;
-    this.#ask({ ...kept, ...change, epoch, previousWriteId: record.writeId }, revision);
+    const epoch = Math.max(record.epoch, this.highestEpoch) + 1;
+    this.ask({ ...kept, ...change, epoch, previousWriteId: record.writeId }, revision);
   }
 
   /**
@@ -265,30 +238,30 @@ export class Membership {
    * that was asked for on the revision before can land, whoever asked and be he dead; and whoever asks later has read it.
    */
   leave(): void {
-    const { record, revision } = this.#base();
-    const left = [...(record.left ?? []), this.#self.incarnation];
-    this.#ask({ ...record, left, previousWriteId: record.writeId }, revision);
+    const { record, revision } = this.base();
+    const left = [...(record.left ?? []), this.self.incarnation];
+    this.ask({ ...record, left, previousWriteId: record.writeId }, revision);
   }
 
-  #base(): KnownRecord {
-    if (this.#known === null || this.#open !== null)
+  private base(): KnownRecord {
+    if (this.settled === null || this.asked !== null)
       throw new Error("a compare-and-set is open, or no record is known");
-    return this.#known;
+    return this.settled;
   }
 
-  #ask(record: RegistryRecord, expectedRevision: number): void {
-    this.#try({ record, expectedRevision, writeIds: [], again: [], status: "asking" }, record);
+  private ask(record: RegistryRecord, expectedRevision: number): void {
+    this.try({ record, expectedRevision, writeIds: [], again: [], status: "asking" }, record);
   }
 
   /** One more try: of what is asked for, or of what there is. */
-  #try(open: OpenCas, record: RegistryRecord): void {
-    this.#writes += 1;
-    const writeId = `${this.#self.incarnation}.${this.#writes}`;
+  private try(open: OpenCas, record: RegistryRecord): void {
+    this.writes += 1;
+    const writeId = `${this.self.incarnation}.${this.writes}`;
     const signed = { ...record, writeId };
     const writeIds = [...open.writeIds, writeId];
     const tried = record === open.record ? { record: signed } : { again: [...open.again, signed] };
-    this.#open = { ...open, ...tried, writeIds, status: "asking" };
-    this.#out.push({ type: "compareAndSet", record: signed, expectedRevision: open.expectedRevision });
+    this.asked = { ...open, ...tried, writeIds, status: "asking" };
+    this.outbox.push({ type: "compareAndSet", record: signed, expectedRevision: open.expectedRevision });
   }
 
   /** The primary tells the record that it won: nobody needs to ask. */
@@ -297,99 +270,100 @@ export class Membership {
     if (record !== undefined && revision !== undefined && record.service === service) {
       // A deposed primary that does not know it tells an older record than this server has seen: it is not followed.
       const { epoch } = record;
-      const isNews = epoch > this.#epochSeen || (this.#known === null && !this.#rules.wentBack(epoch, this.#epochSeen));
-      if (isNews || this.#open !== null) settlement = this.onFound({ record, revision });
+      const isNews =
+        epoch > this.highestEpoch || (this.settled === null && !this.rules.wentBack(epoch, this.highestEpoch));
+      if (isNews || this.asked !== null) settlement = this.onFound({ record, revision });
     }
     // A peer's word that there is a newer epoch is not enough: the registry is asked.
-    if (epochSeen > this.#epochSeen) this.read(nowMs);
+    if (epochSeen > this.highestEpoch) this.read(nowMs);
     return settlement;
   }
 
   onCasAnswer(writeId: string, answer: CasAnswer): Settlement {
-    const open = this.#open;
+    const open = this.asked;
     if (open === null || !open.writeIds.includes(writeId)) return null;
     if (answer.outcome === "unknown") this.writeFault = answer.reason;
     const isLatest = open.writeIds.at(-1) === writeId;
     if (answer.outcome === "won") {
       const record = open.again.find((again) => again.writeId === writeId) ?? { ...open.record, writeId };
-      return this.#settle({ record, revision: answer.revision });
+      return this.settle({ record, revision: answer.revision });
     }
     if (isLatest) {
-      const isClear = this.#rules.isClearlyLost(answer.outcome, open.writeIds.length);
-      this.#open = { ...open, status: isClear ? "lost" : "unknown" };
+      const isClear = this.rules.isClearlyLost(answer.outcome, open.writeIds.length);
+      this.asked = { ...open, status: isClear ? "lost" : "unknown" };
     }
     return null;
   }
 
   /** A settled record, read from the registry or told by the server that won it. Null: nothing new. */
   onFound(found: KnownRecord): Settlement {
-    const open = this.#open;
+    const open = this.asked;
     if (open !== null) {
-      const isSettled = this.#rules.isSettled(found.revision, open.expectedRevision);
-      return isSettled || this.#rules.isSettledByEpoch(found.record.epoch, open.record.epoch)
-        ? this.#settle(found)
+      const isSettled = this.rules.isSettled(found.revision, open.expectedRevision);
+      return isSettled || this.rules.isSettledByEpoch(found.record.epoch, open.record.epoch)
+        ? this.settle(found)
         : null;
     }
-    if (this.#known !== null && !isNewer(found, this.#known)) return null;
-    return this.#settle(found);
+    if (this.settled !== null && !isNewer(found, this.settled)) return null;
+    return this.settle(found);
   }
 
   /**
    * The very record that is known, where it cannot be by itself: under another revision, or after a compare-and-set on it
    * was clearly lost. The registry was restored. That is no news, and what is open is asked for again, where it is now.
    */
-  #noteRestored({ record, revision }: KnownRecord): void {
-    const known = this.#known;
-    const open = this.#open;
+  private noteRestored({ record, revision }: KnownRecord): void {
+    const known = this.settled;
+    const open = this.asked;
     if (known === null || record.writeId !== known.record.writeId || open?.status === "asking") return;
-    const isBack = this.wasLost && this.#wasLostWhenAsked;
+    const isBack = this.wasLost && this.wasLostWhenAsked;
     if (!isBack && revision === (open?.expectedRevision ?? known.revision)) return;
-    this.#known = { record: known.record, revision };
-    if (open !== null) this.#open = { ...open, expectedRevision: revision, status: "unknown" };
+    this.settled = { record: known.record, revision };
+    if (open !== null) this.asked = { ...open, expectedRevision: revision, status: "unknown" };
   }
 
   /**
    * The registry still shows the old value while a write of ours may land: a second try of the same forces it, or, where nobody
    * wants that any more, what there is, written again.
    */
-  #force(isInVain: boolean): void {
-    const open = this.#open;
-    const known = this.#known;
+  private force(isInVain: boolean): void {
+    const open = this.asked;
+    const known = this.settled;
     if (open === null || known === null || open.status !== "unknown" || this.frozen !== "") return;
-    this.#try(open, isInVain ? { ...known.record, previousWriteId: known.record.writeId } : open.record);
+    this.try(open, isInVain ? { ...known.record, previousWriteId: known.record.writeId } : open.record);
   }
 
-  #settle(found: KnownRecord): Settlement {
-    const isMine = this.#open !== null && isOf(this.#open, found.record);
-    const isRewritten = this.#known !== null && isWrittenAgain(found, this.#known);
-    this.#open = null;
+  private settle(found: KnownRecord): Settlement {
+    const isMine = this.asked !== null && isOf(this.asked, found.record);
+    const isRewritten = this.settled !== null && isWrittenAgain(found, this.settled);
+    this.asked = null;
     this.writeFault = "";
-    this.#isOutrun = true;
-    this.#known = found;
+    this.isOutrun = true;
+    this.settled = found;
     const { epoch } = found.record;
-    if (this.isNamed) this.#memberEpoch = Math.max(this.#memberEpoch, epoch);
-    if (this.isNamed && this.#isSynced) this.#syncedEpoch = Math.max(this.#syncedEpoch, epoch);
-    this.#epochSeen = Math.max(this.#epochSeen, epoch);
-    if (!this.isMemberEpochSaved) this.#save();
+    if (this.isNamed) this.countedEpoch = Math.max(this.countedEpoch, epoch);
+    if (this.isNamed && this.isSynced) this.fullEpoch = Math.max(this.fullEpoch, epoch);
+    this.highestEpoch = Math.max(this.highestEpoch, epoch);
+    if (!this.isMemberEpochSaved) this.save();
     if (isRewritten && (this.isPrimary || !isMine)) return "rewritten";
     return isMine ? "won" : "superseded";
   }
 
   /** `isInVain`: what is asked for is not wanted any more. */
   onRead(answer: RegistryAnswer, nowMs: number, isInVain: boolean): Settlement {
-    this.#isReading = false;
+    this.isReading = false;
     this.isAnswered = answer.outcome !== "unavailable";
     this.silentSinceMs = this.isAnswered ? null : (this.silentSinceMs ?? nowMs);
     this.answeredSinceMs = this.isAnswered ? (this.answeredSinceMs ?? nowMs) : null;
     this.silentWhy = answer.outcome === "unavailable" ? answer.reason : "";
     if (answer.outcome === "unavailable") return null;
     this.isMissing = answer.outcome === "missing";
-    this.#judge(answer.outcome === "missing" ? null : answer);
+    this.judge(answer.outcome === "missing" ? null : answer);
     if (answer.outcome === "missing") return null;
     const { record, revision } = answer;
-    if (this.frozen === "") this.#noteRestored(answer);
-    const settlement = this.frozen === "" || this.#known === null ? this.onFound({ record, revision }) : null;
-    this.#force(isInVain);
+    if (this.frozen === "") this.noteRestored(answer);
+    const settlement = this.frozen === "" || this.settled === null ? this.onFound({ record, revision }) : null;
+    this.force(isInVain);
     if (this.wasLost) this.read(nowMs);
     return settlement;
   }
@@ -398,12 +372,12 @@ export class Membership {
    * What the registry says about itself: older than what was seen here when it was asked freezes mode changes until it is
    * not. What was seen since proves nothing: an answer may come after a compare-and-set that it knows nothing of.
    */
-  #judge(found: KnownRecord | null): void {
+  private judge(found: KnownRecord | null): void {
     const epoch = found?.record.epoch ?? 0;
-    if (found === null) this.frozen = this.#epochSeen > 0 ? `the registry's record is gone; ${restoreIt}` : "";
-    else if (this.#rules.wentBack(epoch, this.#seenWhenAsked))
-      this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${this.#seenWhenAsked}; ${restoreIt}`;
-    else if (this.#known !== null && !this.#isOutrun && isOtherOfEpoch(found, this.#known))
+    if (found === null) this.frozen = this.highestEpoch > 0 ? `the registry's record is gone; ${restoreIt}` : "";
+    else if (this.rules.wentBack(epoch, this.seenWhenAsked))
+      this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${this.seenWhenAsked}; ${restoreIt}`;
+    else if (this.settled !== null && !this.isOutrun && isOtherOfEpoch(found, this.settled))
       this.frozen = `the registry has another record of epoch ${epoch} than this server: it went back, and ${found.record.primary.server} went on from there; ${restoreIt}`;
     else this.frozen = "";
   }

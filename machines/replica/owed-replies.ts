@@ -25,64 +25,57 @@ const maxAtOnce = 65_536;
 const cutAfter = 4096;
 
 export class OwedReplies {
-  #owed: Owed[] = [];
-  #head = 0;
-  #atOnce: Owed[] = [];
-  #proven: Owed[] = [];
+  private readonly owed: Owed[] = [];
+  private head = 0;
+  private readonly atOnce: Owed[] = [];
+  private readonly proven: Owed[] = [];
 
-  clone(): OwedReplies {
-    const copy = new OwedReplies();
-    copy.#owed = this.#owed.slice(this.#head);
-    copy.#atOnce = [...this.#atOnce];
-    copy.#proven = [...this.#proven];
-    return copy;
-  }
   /** What decides how this goes on and is not told otherwise, as values. */
   get facts() {
     const facts = ({ to, needs, probe, source, start, end, duplicate }: Owed) => {
       const text = Buffer.from(source.subarray(start, end)).toString("latin1");
       return { to, needs, probe, duplicate, text };
     };
-    const owed = this.#owed.slice(this.#head).map(facts);
-    return { owed, atOnce: this.#atOnce.map(facts), proven: this.#proven.map(facts) };
+    const owed = this.owed.slice(this.head).map(facts);
+    return { owed, atOnce: this.atOnce.map(facts), proven: this.proven.map(facts) };
   }
 
   /** Replies that wait for their record to be committed. */
   get waiting(): number {
-    return this.#owed.length - this.#head;
+    return this.owed.length - this.head;
   }
   get waitingForProof(): number {
-    return this.#proven.length;
+    return this.proven.length;
   }
 
   /** Called in the order of `needs`. */
   owe(to: string, needs: number, source: Uint8Array, start: number, end: number, duplicate: boolean): void {
-    this.#owed.push({ to, needs, probe: 0, source, start, end, duplicate });
+    this.owed.push({ to, needs, probe: 0, source, start, end, duplicate });
   }
   oweAtOnce(to: string, source: Uint8Array, duplicate: boolean): void {
-    if (to === "" || this.#atOnce.length >= maxAtOnce) return;
-    this.#atOnce.push({ to, needs: 0, probe: 0, source, start: 0, end: source.length, duplicate });
+    if (to === "" || this.atOnce.length >= maxAtOnce) return;
+    this.atOnce.push({ to, needs: 0, probe: 0, source, start: 0, end: source.length, duplicate });
   }
   oweProven(to: string, needs: number, probe: number, source: Uint8Array): void {
-    this.#proven.push({ to, needs, probe, source, start: 0, end: source.length, duplicate: false });
+    this.proven.push({ to, needs, probe, source, start: 0, end: source.length, duplicate: false });
   }
 
   release(committed: number, echoed: number, rules: Rules, sink: ReplySink): void {
-    for (const reply of this.#atOnce) give(reply, sink);
-    this.#atOnce.length = 0;
-    this.#releaseCommitted(committed, rules, sink);
+    for (const reply of this.atOnce) give(reply, sink);
+    this.atOnce.length = 0;
+    this.releaseCommitted(committed, rules, sink);
     let count = 0;
-    for (const reply of this.#proven) {
+    for (const reply of this.proven) {
       if (!rules.mayAnswer(reply.needs, committed) || !rules.isProven(reply.probe, echoed)) break;
       give(reply, sink);
       count += 1;
     }
-    if (count > 0) this.#proven.splice(0, count);
+    if (count > 0) this.proven.splice(0, count);
   }
 
-  #releaseCommitted(committed: number, rules: Rules, sink: ReplySink): void {
-    const owed = this.#owed;
-    let head = this.#head;
+  private releaseCommitted(committed: number, rules: Rules, sink: ReplySink): void {
+    const owed = this.owed;
+    let head = this.head;
     while (head < owed.length) {
       const reply = owed[head] as Owed;
       if (!rules.mayAnswer(reply.needs, committed)) break;
@@ -96,14 +89,7 @@ export class OwedReplies {
       owed.splice(0, head);
       head = 0;
     }
-    this.#head = head;
-  }
-
-  clear(): void {
-    this.#owed = [];
-    this.#head = 0;
-    this.#atOnce = [];
-    this.#proven = [];
+    this.head = head;
   }
 }
 

@@ -6,6 +6,7 @@
 import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { Position, RegistryRecord } from "../../schemas/registry.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
+import { InvariantError } from "./invariant-error.ts";
 import type { Outbox } from "./outbox.ts";
 import type { RequestTable } from "./requests.ts";
 import type { Rules } from "./rules.ts";
@@ -18,44 +19,84 @@ interface LettingGo {
 
 export class OwnLog {
   readonly log: MemoryLog;
-  history: string;
-  /** The histories before it whose log this one goes on with, the oldest first. */
-  ancestors: readonly Ancestor[];
-  /** It names a record as the primary's log does, and holds another one: it is no part of this history, whatever it says. */
-  differs = false;
-  committed: number;
-  synced: number;
-  written: number;
+  private belongsTo: string;
+  private before: readonly Ancestor[];
+  private isOther = false;
+  private committedTo: number;
+  private syncedTo: number;
+  private writtenTo: number;
   /** The disk was given the log through here. */
-  given: number;
-  /** Results of records up to here reached NATS, as far as this server knows. */
-  published: number;
-  /** The first record that is still on this server's disk. */
-  oldestOnDisk: number;
-  /** Tables are on disk through here. */
-  flushed: number;
+  private givenTo: number;
+  private publishedTo: number;
+  private flushedTo: number;
+  private keptFrom: number;
+  /** Kept though the role is lost: a server that is hot again before its state is built anew is asked for it. */
+  private lastResult = 0;
 
   constructor(recovered: Recovered) {
     this.log = recovered.log;
-    this.history = recovered.history;
-    this.ancestors = recovered.ancestors;
-    this.committed = Math.max(recovered.committed, recovered.requests.through);
-    this.synced = recovered.log.last;
-    this.written = recovered.log.last;
-    this.given = recovered.log.last;
-    this.published = recovered.published;
+    this.belongsTo = recovered.history;
+    this.before = recovered.ancestors;
+    this.committedTo = Math.max(recovered.committed, recovered.requests.through);
+    this.syncedTo = recovered.log.last;
+    this.writtenTo = recovered.log.last;
+    this.givenTo = recovered.log.last;
+    this.publishedTo = recovered.published;
     // Where nothing is left to flush, no flush will say it.
-    this.flushed = recovered.requests.through;
-    this.oldestOnDisk = recovered.oldestOnDisk;
+    this.flushedTo = recovered.requests.through;
+    this.keptFrom = recovered.oldestOnDisk;
   }
 
+  get history(): string {
+    return this.belongsTo;
+  }
+  /** The histories before it whose log this one goes on with, the oldest first. */
+  get ancestors(): readonly Ancestor[] {
+    return this.before;
+  }
+  /** It names a record as the primary's log does, and holds another one: it is no part of this history, whatever it says. */
+  get differs(): boolean {
+    return this.isOther;
+  }
   /** The history as others are told of it. */
   get told(): string {
-    return this.differs ? "differs" : this.history;
+    return this.isOther ? "differs" : this.belongsTo;
+  }
+  get committed(): number {
+    return this.committedTo;
+  }
+  get synced(): number {
+    return this.syncedTo;
+  }
+  get written(): number {
+    return this.writtenTo;
+  }
+  /** Results of records up to here reached NATS, as far as this server knows. */
+  get published(): number {
+    return this.publishedTo;
+  }
+  /** The first record that is still on this server's disk. */
+  get oldestOnDisk(): number {
+    return this.keptFrom;
+  }
+  /** Number of the newest committed result, as the primary counts them. */
+  get results(): number {
+    return this.lastResult;
   }
 
-  clone(): OwnLog {
-    return Object.assign(Object.create(OwnLog.prototype) as OwnLog, this, { log: this.log.clone() });
+  /** Invariant 1. */
+  commitTo(sequence: number): void {
+    const { last } = this.log;
+    if (sequence < this.committedTo)
+      throw new InvariantError(`the commit point fell from ${this.committedTo} to ${sequence}`);
+    if (sequence > last) throw new InvariantError(`the commit point ${sequence} is beyond the log's end ${last}`);
+    this.committedTo = sequence;
+  }
+  countResults(newest: number): void {
+    this.lastResult = newest;
+  }
+  noteDifference(): void {
+    this.isOther = true;
   }
 
   /** The end of the last closed batch. */
@@ -63,55 +104,55 @@ export class OwnLog {
     return { sequence: this.log.closed.sequence, hash: this.log.closed.hash };
   }
 
-  onSynced(sequence: number, out: readonly Outbox[]): void {
-    this.synced = Math.max(this.synced, Math.min(sequence, this.agreedWithDisk(out)));
-    this.written = Math.max(this.written, this.synced);
+  onSynced(sequence: number, outbox: readonly Outbox[]): void {
+    this.syncedTo = Math.max(this.syncedTo, Math.min(sequence, this.agreedWithDisk(outbox)));
+    this.writtenTo = Math.max(this.writtenTo, this.syncedTo);
   }
-  onWritten(sequence: number, out: readonly Outbox[]): void {
-    this.written = Math.max(this.written, Math.min(sequence, this.agreedWithDisk(out)));
+  onWritten(sequence: number, outbox: readonly Outbox[]): void {
+    this.writtenTo = Math.max(this.writtenTo, Math.min(sequence, this.agreedWithDisk(outbox)));
   }
 
   /** How far a word of the disk can hold: of a cut that waits in the outbox it was not told, and speaks of the log before that. */
-  agreedWithDisk(out: readonly Outbox[]): number {
+  private agreedWithDisk(outbox: readonly Outbox[]): number {
     let through = this.log.last;
-    for (const entry of out) if (entry.type === "truncate") through = Math.min(through, entry.after);
+    for (const entry of outbox) if (entry.type === "truncate") through = Math.min(through, entry.after);
     return through;
   }
 
   /** Gives the disk what was added to the log since. */
-  append(out: Outbox[]): void {
+  append(outbox: Outbox[]): void {
     const { sequence } = this.log.closed;
-    if (sequence <= this.given) return;
-    out.push({ type: "append", batches: Array.from(this.log.batches(this.given + 1, sequence)) });
-    this.given = sequence;
+    if (sequence <= this.givenTo) return;
+    outbox.push({ type: "append", batches: Array.from(this.log.batches(this.givenTo + 1, sequence)) });
+    this.givenTo = sequence;
   }
-  sync(through: number, out: Outbox[]): void {
-    this.append(out);
-    out.push({ type: "sync", through });
+  sync(through: number, outbox: Outbox[]): void {
+    this.append(outbox);
+    outbox.push({ type: "sync", through });
   }
-  write(through: number, out: Outbox[]): void {
-    this.append(out);
-    out.push({ type: "write", through });
+  write(through: number, outbox: Outbox[]): void {
+    this.append(outbox);
+    outbox.push({ type: "write", through });
   }
   onPublished(sequence: number): void {
-    this.published = Math.max(this.published, sequence);
+    this.publishedTo = Math.max(this.publishedTo, sequence);
   }
 
   /** The log was cut: what the disk holds above its end does not count, and is dropped (rule 7). */
-  onCut(out: Outbox[]): void {
-    out.push({ type: "truncate", after: this.log.last });
-    this.synced = Math.min(this.synced, this.log.last);
-    this.written = Math.min(this.written, this.log.last);
-    this.given = Math.min(this.given, this.log.last);
+  onCut(outbox: Outbox[]): void {
+    outbox.push({ type: "truncate", after: this.log.last });
+    this.syncedTo = Math.min(this.syncedTo, this.log.last);
+    this.writtenTo = Math.min(this.writtenTo, this.log.last);
+    this.givenTo = Math.min(this.givenTo, this.log.last);
   }
 
   /** The log belongs to this history from now on, which goes on with the log of these. */
-  adopt(history: string, ancestors: readonly Ancestor[], out: Outbox[]): void {
+  adopt(history: string, ancestors: readonly Ancestor[], outbox: Outbox[]): void {
     if (history !== this.history || ancestors.length !== this.ancestors.length)
-      out.push({ type: "saveHistory", history, ancestors });
-    this.history = history;
-    this.ancestors = ancestors;
-    this.differs = false;
+      outbox.push({ type: "saveHistory", history, ancestors });
+    this.belongsTo = history;
+    this.before = ancestors;
+    this.isOther = false;
   }
 
   /** Those before a history that begins now, behind everything in this log; `requests` knows all of that. */
@@ -135,8 +176,8 @@ export class OwnLog {
 
   /** Tables are on disk through `applied`, records from `oldestOnDisk` on. */
   onFlushed(applied: number, oldestOnDisk: number): void {
-    this.flushed = applied;
-    this.oldestOnDisk = oldestOnDisk;
+    this.flushedTo = applied;
+    this.keptFrom = oldestOnDisk;
   }
 
   /** Memory drops what nobody needs from it: flushed, applied, its results with NATS. */
@@ -145,7 +186,7 @@ export class OwnLog {
     // under way, and then it ends above where the state starts.
     if (!applied.isLoaded) return;
     const { requests } = applied;
-    const through = Math.min(this.flushed, this.committed, requests.through, this.published);
+    const through = Math.min(this.flushedTo, this.committedTo, requests.through, this.publishedTo);
     requests.done.compact(through);
     this.log.trim(through, limits.maxRetainedBytes);
   }

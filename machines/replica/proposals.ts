@@ -5,54 +5,57 @@
  */
 import type { InSyncMember, Member, Position, RegistryRecord } from "../../schemas/registry.ts";
 import type { LifecycleAction } from "../lifecycle.ts";
-import type { Pausing, PausingView } from "./pausing.ts";
-import type { Plans } from "./plans.ts";
+import type { Candidacy } from "./candidacy.ts";
+import type { Core } from "./core.ts";
+import type { Primary } from "./primary.ts";
 
 export type Proposal = Extract<LifecycleAction, `propose${string}`>;
 
-export interface ProposalView extends PausingView {
-  readonly pausing: Pausing;
-  readonly plans: Plans;
-  readonly disk: string;
-  readonly consultation: { readonly isForced: boolean };
-  newId(kind: string): string;
+/** Who proposes: `candidacy` is what it asks for, `primary` its role, null where it has none. */
+export interface Proposer {
+  readonly core: Core;
+  readonly candidacy: Candidacy;
+  readonly primary: Primary | null;
+  /** An operator accepted a loss (rule 18). */
+  readonly isForced: boolean;
 }
 
-export function proposed(proposal: Proposal, view: ProposalView): Partial<RegistryRecord> {
-  const { own, options } = view;
-  const { record } = view.membership;
+export function proposed(proposal: Proposal, proposer: Proposer): Partial<RegistryRecord> {
+  const { core, candidacy, primary, isForced } = proposer;
+  const { own, options, rules, membership } = core;
+  const { record } = membership;
   switch (proposal) {
     case "proposeClaim":
-      return { ...sole(view), mode: record?.mode === "backup-only" ? "backup-only" : "primary-only" };
+      return { ...sole(core), mode: record?.mode === "backup-only" ? "backup-only" : "primary-only" };
     case "proposeNewHistory": {
-      const disk = { history: own.history, syncedEpoch: view.membership.syncedEpoch };
-      const keeps = record !== null && view.rules.keepsHistory(record, disk, view.consultation.isForced);
-      return { ...sole(view), mode: "primary-only", history: keeps ? record.history : view.newId("h") };
+      const disk = { history: own.history, syncedEpoch: membership.syncedEpoch };
+      const keeps = record !== null && rules.keepsHistory(record, disk, isForced);
+      return { ...sole(core), mode: "primary-only", history: keeps ? record.history : core.newName("h") };
     }
     case "proposeTakeover":
-      return without(view, "backup-only", own.position);
+      return without(candidacy, "backup-only", own.position, core);
     case "proposeRemoval":
       // What was appended after the fence was confirmed by nobody, and may not be on the disk yet.
-      return without(view, "primary-only", view.state === "hot.fencing.asking" ? view.plans.fence : own.position);
+      return without(candidacy, "primary-only", candidacy.fence ?? own.position, core);
     case "proposeRoles":
-      return view.rules.rolesSwitched(options.self, own.position);
+      return rules.rolesSwitched(options.self, own.position);
     case "proposeAddition": {
-      const joiner = view.plans.takingIn as Member;
+      const joiner = candidacy.takingIn as Member;
       const stay = (record?.inSync ?? []).filter((member) => member.server !== joiner.server);
-      return { inSync: counted([...stay, joiner], view), mode: "normal", durability: "memory" };
+      return { inSync: counted([...stay, joiner], core), mode: "normal", durability: "memory" };
     }
     case "proposePause":
-      return { pause: view.pausing.current(view) ?? undefined };
+      return { pause: primary?.pausing.current ?? undefined };
     case "proposeBase":
       return { base: { sequence: own.synced, hash: own.log.hashAt(own.synced) ?? own.position.hash } };
   }
 }
 
-function sole(view: ProposalView): Partial<RegistryRecord> & { base: Position } {
-  const { options, own } = view;
+function sole(core: Core): Partial<RegistryRecord> & { base: Position } {
+  const { options, own } = core;
   return {
     primary: options.self,
-    inSync: counted([options.self], view),
+    inSync: counted([options.self], core),
     durability: "disk",
     schema: options.schema,
     base: own.position,
@@ -61,16 +64,17 @@ function sole(view: ProposalView): Partial<RegistryRecord> & { base: Position } 
 
 /** The known configuration without those who are left out. */
 function without(
-  view: ProposalView,
+  { leavingOut }: Candidacy,
   aloneMode: "primary-only" | "backup-only",
   base: Position,
+  core: Core,
 ): Partial<RegistryRecord> {
-  const isOut = (member: Member) => view.plans.leavingOut.some((other) => view.rules.isSameMember(member, other));
-  const stay = (view.membership.record?.inSync ?? []).filter((member) => !isOut(member));
+  const isOut = (member: Member) => leavingOut.some((other) => core.rules.isSameMember(member, other));
+  const stay = (core.membership.record?.inSync ?? []).filter((member) => !isOut(member));
   const alone = stay.length === 1;
   return {
-    primary: view.options.self,
-    inSync: counted(stay, view),
+    primary: core.options.self,
+    inSync: counted(stay, core),
     mode: alone ? aloneMode : "normal",
     durability: alone ? "disk" : "memory",
     ...(alone ? { base } : {}),
@@ -78,7 +82,7 @@ function without(
 }
 
 /** With their disks: an incarnation has one, which the record says, or that incarnation itself. */
-function counted(members: readonly InSyncMember[], { self, disk, peers }: ProposalView): InSyncMember[] {
+function counted(members: readonly InSyncMember[], { self, disk, peers }: Core): InSyncMember[] {
   return members.map(({ server, incarnation, disk: known }) => {
     const heard = peers.get(server)?.heartbeat;
     const told = incarnation === self ? disk : heard?.incarnation === incarnation ? heard.disk : undefined;

@@ -3,15 +3,14 @@
  * change nothing.
  */
 import { copyName, newestOfOthers, ownCopy } from "./copies.ts";
-import { heirsOf } from "./handover.ts";
-import { type NamedView, whyNotBeside } from "./namesakes.ts";
-import type { ReplicaView } from "./view.ts";
+import type { Core } from "./core.ts";
+import type { Handover } from "./handover.ts";
 
 /** A command for another life of this server, or for another process of its name. `mustName`: one that names none is nobody's. */
 export function whyNotMeant(
   meant: string | undefined,
   mustName: boolean,
-  { self, options, rules }: ReplicaView,
+  { self, options, rules }: Core,
 ): string | null {
   const { server } = options.self;
   if (meant === undefined) return mustName ? `which ${server} is meant? Name its incarnation: this is ${self}` : null;
@@ -19,20 +18,21 @@ export function whyNotMeant(
   return `this is the incarnation ${self} of ${server}, and ${meant} was meant: see \`twinlog status\` and say it again`;
 }
 
-export function whyNotPrimary({ hot }: ReplicaView): string | null {
+export function whyNotPrimary({ hot }: Core): string | null {
   return hot ? null : "this server is not the primary: ask the primary";
 }
 
-export function whyNoSwitch(view: ReplicaView): string | null {
-  const { record } = view.membership;
-  if (!view.hot) return whyNotPrimary(view);
-  if (view.state !== "hot.normal" || record === null)
-    return `no switch in state ${view.state}: a backup must be in sync`;
-  return heirsOf(record, "session", view).length === 0 ? "no backup is ready to take the role" : null;
+/** `handover`: of this server's primary role. */
+export function whyNoSwitch(core: Core, handover: Handover | null): string | null {
+  const { record } = core.membership;
+  if (handover === null) return whyNotPrimary(core);
+  if (core.state !== "hot.normal" || record === null)
+    return `no switch in state ${core.state}: a backup must be in sync`;
+  return handover.heirsOf(record, "session").length === 0 ? "no backup is ready to take the role" : null;
 }
 
-export function whyNoRecovery(view: NamedView, despite: readonly string[]): string | null {
-  const { state, membership } = view;
+export function whyNoRecovery(core: Core, despite: readonly string[]): string | null {
+  const { state, membership } = core;
   if (state !== "waiting" && state !== "refusing")
     return `this server is not waiting or refusing, its state is ${state}`;
   if (membership.known === null) {
@@ -41,17 +41,24 @@ export function whyNoRecovery(view: NamedView, despite: readonly string[]): stri
       ? "the registry's record is gone: put it back with `twinlog init --restore`; that may be all that is needed"
       : "there is no registry record: create it with `twinlog init`, then recover";
   }
-  return whyNoForce(view, despite);
+  return whyNoForce(core, despite);
+}
+
+/** Null: nobody else has this server's name, or the registry counts on this one. */
+export function whyNotBeside({ namesake, rules, membership, options }: Core): string | null {
+  if (namesake === null || rules.mayGoOnBeside(membership.isNamed, true)) return null;
+  const { server } = options.self;
+  return `another server named ${server} speaks, the incarnation ${namesake.incarnation}${namesake.hot ? ", and serves" : ""}: stop the one that is not meant`;
 }
 
 /**
  * Rule 18, asked when an operator commands and again when it is begun: the loss that he accepted is of what nobody has at hand.
  * `despite`: newer copies, by name, that he knows to be of no use.
  */
-export function whyNoForce(view: NamedView, despite: readonly string[]): string | null {
-  const { peers, membership, rules } = view;
+export function whyNoForce(core: Core, despite: readonly string[]): string | null {
+  const { peers, membership, rules } = core;
   const { record } = membership;
-  const beside = whyNotBeside(view);
+  const beside = whyNotBeside(core);
   if (beside !== null) return beside;
   const primary = record === null ? undefined : peers.byIncarnation(record.primary.incarnation);
   if (primary !== undefined && rules.isServing(peers.isPresent(primary.name), primary.heartbeat?.hot === true))
@@ -61,7 +68,7 @@ export function whyNoForce(view: NamedView, despite: readonly string[]): string 
   const doubled = [...peers].find((peer) => peers.isDoubled(peer));
   if (doubled !== undefined)
     return `two servers named ${doubled.name} speak: stop one of both, so that it is known which of them has what`;
-  const newer = newestOfOthers(view, true, despite);
+  const newer = newestOfOthers(core, true, despite);
   if (newer === null) return null;
-  return `${newer.server} is at hand with a newer copy, ${copyName(newer)}, than this server's ${copyName(ownCopy(view))}: recover there, or, where that copy is of no use, add --despite ${copyName(newer)}`;
+  return `${newer.server} is at hand with a newer copy, ${copyName(newer)}, than this server's ${copyName(ownCopy(core))}: recover there, or, where that copy is of no use, add --despite ${copyName(newer)}`;
 }

@@ -1,238 +1,373 @@
 /**
- * The replica: the one owner of log, commit point, duplicates, membership and outbox; every rule of PROTOCOL.md has its
- * place in a file beside this one, which brings them together. Messages and facts go in through `on…`, with the time; what
- * must be done comes out of `outbox`, in order. It touches no world: it can be simulated and explored.
+ * The replica: the one door to a server's part of the protocol. It owns what a server has whatever its role (core.ts) and
+ * the roles: `Primary` while it is hot, `Follower` while it follows, `Candidacy` while it asks the registry for another
+ * configuration. Messages and facts go in through `on…`, with the time; what must be done comes out of `outbox`, in order.
+ * It touches no world: it can be simulated and explored.
+ *
+ * What always holds: a role is made by the lifecycle and dropped by it, with all that it knew; who may be told what, by its
+ * role and its incarnation, is judged here and nowhere else.
  *
  * The caller's duties: deliver inputs one at a time; call `endTurn` after each batch of them; perform the outbox in its
- * order; report back. The hot path (`intake`, `endTurn`, `release`) sends no event through a machine: it reads the
- * fields that the last transition set.
+ * order; report back. The hot path (`onRequest`, `onResult`, `endTurn`, `release`) sends no event through a machine: it
+ * reads the fields that the last transition set.
  */
+import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { LastWords } from "../../schemas/death.ts";
-import type { Limits } from "../../schemas/settings.ts";
-import type { Handover, Heartbeat, PeerMessage } from "../codec/message.ts";
-import type { LifecycleAction } from "../lifecycle.ts";
+import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { Standing } from "../../schemas/standing.ts";
+import type { Handover as HandoverMessage, Heartbeat, PeerMessage } from "../codec/message.ts";
+import type { LifecycleState } from "../lifecycle.ts";
 import type { LogBatch } from "../log/batch.ts";
-import { type DueView, isAskedInVain, joinerDue, whatIsDue } from "./due.ts";
-import type { FollowerView } from "./follower.ts";
-import { mayTake, offerRole } from "./handover.ts";
-import type { Arrival, IntakeView, ResultPart, TransactionPart } from "./intake.ts";
-import { answerLeave, letOthersGo } from "./leaving.ts";
+import type { MemoryLog } from "../log/memory-log.ts";
+import { Candidacy } from "./candidacy.ts";
+import { Consultation } from "./consultation.ts";
+import { standingOf } from "./copies.ts";
+import { Core } from "./core.ts";
+import type { Due } from "./due.ts";
+import { Follower } from "./follower.ts";
+import { Heartbeats } from "./heartbeat.ts";
+import type { Arrival, ResultPart, TransactionPart } from "./intake.ts";
+import { Invariants } from "./invariants.ts";
 import type { CasAnswer, Settlement } from "./membership.ts";
-import { judgeSession, keepUp, noteMembership, onConfirm, onFollow, onLogRead, pump } from "./mirroring.ts";
 import type { Namesake } from "./namesakes.ts";
 import type { Outbox, SavedEpochs } from "./outbox.ts";
 import type { ReplySink } from "./owed-replies.ts";
-import type { Parts } from "./parts.ts";
-import { type LinkName, type Peer, stepMirror } from "./peers.ts";
-import type { Due } from "./plans.ts";
-import { type ProposalView, proposed } from "./proposals.ts";
-import { whyNoRecovery, whyNoSwitch, whyNotPrimary } from "./refusals.ts";
+import type { LinkName } from "./peers.ts";
+import { Primary } from "./primary.ts";
+import { joinerDue, primaryDue } from "./primary-due.ts";
+import { proposed } from "./proposals.ts";
+import { whyNoRecovery, whyNoSwitch, whyNotMeant, whyNotPrimary } from "./refusals.ts";
 import type { RequestTable, RunningRequest } from "./requests.ts";
-import { type Rules, shippedRules } from "./rules.ts";
-import { RunningLifecycle, type Transition } from "./running-lifecycle.ts";
-import type { ServingView } from "./serving.ts";
+import type { Transition } from "./running-lifecycle.ts";
 import { meaningOf } from "./settled.ts";
-import { Standing } from "./standing.ts";
+import { Shutdown } from "./shutdown.ts";
 import { type ReplicaTroubles, troublesOf } from "./troubles.ts";
 import type { FlushPoint, Recovered, RegistryAnswer, ReplicaOptions } from "./types.ts";
 
-export class Replica extends Standing implements IntakeView, ServingView, FollowerView, DueView, ProposalView {
-  readonly out: Outbox[] = this.outbox;
-  readonly options: ReplicaOptions;
-  readonly rules: Rules;
-  readonly limits: Limits;
-  readonly self: string;
-  readonly lifecycle = new RunningLifecycle((transition) => this.#onTransition(transition));
-
-  /** No other server can have gone on without this one (commit.ts). */
-  alone = false;
-  stopping = false;
+export class Replica {
+  private readonly core: Core;
+  private readonly consultation: Consultation;
+  private readonly shutdown: Shutdown;
+  private readonly heartbeats: Heartbeats;
+  private readonly invariants = new Invariants();
+  private primary: Primary | null = null;
+  private follower: Follower | null = null;
+  private candidacy: Candidacy | null = null;
   /** Why the last transition happened, and what is waited for: for operators. */
-  why = "starts";
-  waitingFor = "";
-  readonly bus = { connected: false, lostMs: 0 };
-  nowMs: number;
-  wallMs = 0;
-  /** Names that were given. */
-  ids = 0;
-  /** Something rare happened: what is due must be looked at. */
-  #mustLook = false;
-
-  constructor(options: ReplicaOptions, start: Recovered | Parts, nowMs: number) {
-    super(options, start, nowMs);
-    this.options = options;
-    this.rules = options.rules ?? shippedRules;
-    this.limits = options.limits;
-    this.self = options.self.incarnation;
-    this.nowMs = nowMs;
-  }
-
-  /** In the same state, and on its own from here on. Between inputs; records' bytes, which never change, are shared. */
-  clone(): Replica {
-    const copy = new Replica(this.options, this, this.nowMs);
-    copy.lifecycle.goOnFrom(this.lifecycle);
-    copy.alone = this.alone;
-    copy.stopping = this.stopping;
-    copy.why = this.why;
-    copy.waitingFor = this.waitingFor;
-    Object.assign(copy.bus, this.bus);
-    copy.wallMs = this.wallMs;
-    copy.ids = this.ids;
-    copy.#mustLook = this.#mustLook;
-    return copy;
-  }
+  private lastWhy = "starts";
+  private waits = "";
   /** Something rare happened, and `endTurn` is still to look at what follows. */
-  get mustLook(): boolean {
-    return this.#mustLook;
+  private mustLook = false;
+
+  constructor(options: ReplicaOptions, recovered: Recovered, nowMs: number) {
+    this.core = new Core(options, recovered, nowMs);
+    this.consultation = new Consultation(this.core);
+    this.shutdown = new Shutdown(this.core);
+    this.heartbeats = new Heartbeats(this.core);
   }
 
-  newId(kind: string): string {
-    this.ids += 1;
-    return `${this.self}.${kind}${this.ids}`;
+  // --- how it stands ----------------------------------------------------------------------------------------------
+
+  get options(): ReplicaOptions {
+    return this.core.options;
+  }
+  /** This incarnation. */
+  get self(): string {
+    return this.core.self;
+  }
+  /** Which life of its disk this is, from 1. */
+  get life(): number {
+    return this.core.life;
+  }
+  get disk(): string {
+    return this.core.disk;
+  }
+  /** What is to be done, in this order: whoever has done it takes it out. */
+  get outbox(): Outbox[] {
+    return this.core.outbox;
+  }
+  get state(): LifecycleState {
+    return this.core.lifecycle.state;
+  }
+  get hot(): boolean {
+    return this.core.lifecycle.hot;
+  }
+  /** It was told to stop. */
+  get stopping(): boolean {
+    return this.core.stopping;
+  }
+  get isFinal(): boolean {
+    return this.core.lifecycle.isFinal;
+  }
+  /** No other server can have gone on without this one (commit.ts). */
+  get alone(): boolean {
+    return this.core.alone;
+  }
+  get role(): "primary" | "backup" | "none" {
+    return this.core.role;
+  }
+  get epoch(): number {
+    return this.core.membership.epoch;
+  }
+  get log(): MemoryLog {
+    return this.core.own.log;
+  }
+  get committed(): number {
+    return this.core.own.committed;
+  }
+  get synced(): number {
+    return this.core.own.synced;
+  }
+  get published(): number {
+    return this.core.own.published;
+  }
+  /** The history as others are told of it. */
+  get history(): string {
+    return this.core.own.told;
+  }
+  /** The histories before it whose log it goes on with, the oldest first. */
+  get ancestors(): readonly Ancestor[] {
+    return this.core.own.ancestors;
+  }
+  /** The record with which this history began; 0 where it is the first. */
+  get historyStart(): number {
+    return this.core.own.startOf(this.core.applied.requests);
+  }
+  /** This log is none of the history that it names. */
+  get differs(): boolean {
+    return this.core.own.differs;
+  }
+  /** Number of the newest committed result, on a primary. */
+  get results(): number {
+    return this.core.own.results;
+  }
+  /** End of what this server inherited when it went hot; 0 on one that is not hot. */
+  get inherited(): number {
+    return this.primary?.inherited ?? 0;
+  }
+  get inFlight(): number {
+    return this.primary?.inFlight ?? 0;
+  }
+  /** The newest settled record that this server knows. */
+  get record(): RegistryRecord | null {
+    return this.core.membership.record;
+  }
+  /** What it asks for now. */
+  get asked(): RegistryRecord | null {
+    return this.core.membership.open?.record ?? null;
+  }
+  get isNamed(): boolean {
+    return this.core.membership.isNamed;
+  }
+  get epochSeen(): number {
+    return this.core.membership.epochSeen;
+  }
+  get memberEpoch(): number {
+    return this.core.membership.memberEpoch;
+  }
+  /** The session in which this server follows; null: it follows nobody. */
+  get followedSession(): string | null {
+    return this.follower?.session.session ?? null;
+  }
+  get why(): string {
+    return this.lastWhy;
+  }
+  get waitingFor(): string {
+    return this.waits;
+  }
+  /** The link for what goes to this peer. */
+  linkOf(peer: string): LinkName {
+    return this.core.peers.linkOf(peer);
+  }
+  isAnyUp(link: LinkName): boolean {
+    return this.core.peers.isAnyUp(link);
+  }
+  /** For how long nothing has come from it on either link; null: nothing in this life. */
+  silentMs(peer: string, nowMs: number): number | null {
+    return this.core.peers.silentMs(peer, nowMs);
+  }
+  /** Whether the server listens for requests: not while the role is handed over, nor when the last one stops. */
+  get takesRequests(): boolean {
+    const { lifecycle, applied, rules, stopping } = this.core;
+    const isOpen = lifecycle.hot && applied.isLoaded && !rules.isIntakeStopped(lifecycle.held);
+    return isOpen && !(stopping && lifecycle.state === "hot.alone");
+  }
+  /** What it answers where the service's record is in question. */
+  standing(): Standing {
+    return standingOf(this.core);
+  }
+  /** What is wrong now, for operators. */
+  troubles(): ReplicaTroubles {
+    return troublesOf(this.core, this.primary, this.waits);
   }
 
   // --- life -------------------------------------------------------------------------------------------------------
 
   /** With each input. A time that is far from the last look says that this server was paused (rule 9), before the input is judged. */
-  #at(nowMs: number): void {
-    this.nowMs = nowMs;
-    const pauseMs = this.peers.notePause(nowMs, this.limits.heartbeatMs);
+  private at(nowMs: number): void {
+    const { core } = this;
+    core.nowMs = nowMs;
+    const pauseMs = core.peers.notePause(nowMs, core.limits.heartbeatMs);
     if (pauseMs === 0) return;
-    this.plans.onPaused(pauseMs, nowMs);
-    this.membership.onPaused(nowMs);
-    this.follower.onPaused(nowMs);
-    if (!this.bus.connected) this.bus.lostMs = nowMs;
+    this.primary?.onPaused(pauseMs, nowMs);
+    this.shutdown.onPaused(pauseMs, nowMs);
+    core.membership.onPaused(nowMs);
+    this.follower?.onPaused(nowMs);
+    if (!core.bus.connected) core.bus = { ...core.bus, lostMs: nowMs };
   }
 
   start(nowMs: number): void {
-    this.#at(nowMs);
-    this.lifecycle.dispatch("store.recovered", "the disk was read and is sound");
+    this.at(nowMs);
+    this.dispatch({ event: "store.recovered", why: "the disk was read and is sound" });
   }
 
-  #onTransition({ event, from, to, why, actions }: Transition): void {
-    this.why = why;
-    this.waitingFor = "";
-    this.#mustLook = true;
-    this.outbox.push({ type: "event", event, from, to, why });
-    for (const action of actions) this.#perform(action, why);
-    this.#judgeAlone();
+  private dispatch(due: Due): void {
+    this.core.lifecycle.dispatch(due, (transition) => this.perform(transition));
   }
 
-  /** After each change of what the registry says, or is asked to say. */
-  #judgeAlone(): void {
-    this.alone = this.rules.isAlone(this.membership.configurations(), this.self);
+  private perform({ due, from, to, actions }: Transition): void {
+    const { core } = this;
+    const { event, why } = due;
+    this.lastWhy = why;
+    this.waits = "";
+    this.mustLook = true;
+    core.outbox.push({ type: "event", event, from, to, why });
+    if (!core.lifecycle.fenced && !core.lifecycle.isAsking) this.candidacy = null;
+    else this.candidacy ??= new Candidacy(due, null, core);
+    for (const action of actions) this.do(action, due);
+    core.judgeAlone();
   }
 
-  #perform(action: LifecycleAction, why: string): void {
+  private do(action: Transition["actions"][number], due: Due): void {
+    const { core } = this;
+    const { membership, peers, rules, outbox } = core;
     switch (action) {
       case "consult":
         this.consultation.renew();
-        this.membership.read(this.nowMs);
+        membership.read(core.nowMs);
         return;
       case "syncAll":
-        this.#closeBatch();
-        this.plans.fence = this.own.position;
-        if (this.state !== "deposed") this.membership.vouch();
-        this.own.sync(this.plans.fence.sequence, this.outbox);
-        this.#checkSynced();
+        this.fence(due);
+        return;
+      case "proposeRemoval":
+      case "proposeTakeover":
+        peers.noteRemovals(this.candidacy?.leavingOut ?? [], action === "proposeTakeover", core.nowMs);
+        this.propose(action);
+        return;
+      case "proposeBase":
+        this.primary?.onRebasing();
+        this.propose(action);
         return;
       case "proposeClaim":
       case "proposeNewHistory":
-      case "proposeTakeover":
       case "proposeRoles":
-      case "proposeRemoval":
       case "proposeAddition":
-      case "proposeBase":
       case "proposePause":
-        if (action === "proposeBase") this.plans.baseMs = this.nowMs;
-        if (action === "proposeRemoval" || action === "proposeTakeover")
-          this.peers.noteRemovals(this.plans.leavingOut, action === "proposeTakeover", this.nowMs);
-        this.membership.propose(proposed(action, this));
+        this.propose(action);
         return;
       case "leave":
-        this.membership.leave();
+        membership.leave();
         return;
       case "follow":
-        this.follower.follow(this);
+        this.follow();
         return;
       case "unfollow":
-        if (!this.fenced || !this.rules.mayConfirm(true, false)) this.follower.unfollow();
+        if (!core.fenced || !rules.mayConfirm(true, false)) this.follower = null;
         return;
       case "becomeHot":
-        this.#becomeHot();
+        this.primary = new Primary(core);
+        this.heartbeats.send();
         return;
       case "becomeCold":
-        this.#becomeCold();
+        this.becomeCold();
         return;
       case "offerHandover":
-        this.plans.switchSinceMs = this.nowMs;
+        this.primary?.handover.onBegun();
         return;
       case "exit":
-        letOthersGo(this);
-        this.own.append(this.outbox);
-        this.outbox.push({ type: "exit" });
+        this.shutdown.letOthersGo();
+        core.own.append(outbox);
+        outbox.push({ type: "exit" });
         return;
       case "restart":
-        this.outbox.push({ type: "restart" });
+        outbox.push({ type: "restart" });
         return;
       case "fail":
-        this.outbox.push({ type: "fail", why });
+        outbox.push({ type: "fail", why: due.why });
         return;
     }
   }
 
-  #becomeHot(): void {
-    this.plans.onHot(this.nowMs);
-    this.serving.onHot(this);
-    if (this.applied.isLoaded) this.serving.begin(this);
-    this.heartbeats.send(this);
+  /** What is in the log by now goes to the disk; what comes later is confirmed and acknowledged by nobody. */
+  private fence(due: Due): void {
+    const { core } = this;
+    this.closeBatch();
+    this.candidacy = new Candidacy(due, core.own.position, core);
+    if (core.state !== "deposed") core.membership.vouch();
+    core.own.sync(core.own.position.sequence, core.outbox);
+    this.checkSynced();
   }
 
-  #becomeCold(): void {
-    this.log.close();
-    this.pausing.onCold();
-    this.intake.clear();
-    this.commitment.clear();
-    for (const peer of this.peers) stepMirror(peer, { type: "session.ended" });
-    this.outbox.push({ type: "cold" });
-    this.applied.onCold(this.own, this.outbox);
+  private propose(action: Parameters<typeof proposed>[0]): void {
+    const { core, candidacy, primary } = this;
+    if (candidacy === null) throw new Error(`${action} in ${core.state}, which asks for nothing`);
+    core.membership.propose(proposed(action, { core, candidacy, primary, isForced: this.consultation.isForced }));
+  }
+
+  /** Keeps the session of a primary that is followed already. */
+  private follow(): void {
+    const { core, follower } = this;
+    const { record } = core.membership;
+    if (record === null) return;
+    if (follower === null || !core.rules.isSameMember(follower.primary, record.primary))
+      this.follower = new Follower(record.primary, core, this.shutdown);
+  }
+
+  private becomeCold(): void {
+    const { own, outbox, applied } = this.core;
+    own.log.close();
+    this.primary = null;
+    outbox.push({ type: "cold" });
+    applied.onCold(own, outbox);
   }
 
   /** The application's state and the request table were built again from disk, through `requests.through`. */
   onReloaded(requests: RequestTable, nowMs: number): void {
-    this.#at(nowMs);
-    this.applied.onReloaded(requests);
-    if (this.hot) this.serving.begin(this);
-    else this.applied.follow(this.own, this.rules, this.outbox);
+    this.at(nowMs);
+    this.core.applied.onReloaded(requests);
+    if (this.primary !== null) this.primary.begin();
+    else this.core.applyCommitted();
   }
 
-  // --- requests -----------------------------------------------------------------------------------------------------
+  // --- requests ---------------------------------------------------------------------------------------------------
 
   /** The request to run now, or null: it is answered, joined, refused, queued behind a record of its attempt, or dropped. */
   onRequest(arrival: Arrival, nowMs: number, wallMs: number): RunningRequest | null {
-    this.#at(nowMs);
-    if (!this.lifecycle.hot) return null;
-    if (this.takesRequests) return this.intake.onRequest(arrival, wallMs, this);
-    this.intake.refuse(arrival, "NOT_HOT", "the role is being handed over; send it again", this);
+    this.at(nowMs);
+    if (this.primary === null) return null;
+    const { intake } = this.primary;
+    if (this.takesRequests) return intake.onRequest(arrival, wallMs);
+    intake.refuse(arrival, "NOT_HOT", "the role is being handed over; send it again");
     return null;
   }
 
   /** What came as a request and is none. The refusal names a limit, or a schema, that another server may not have. */
   onUnreadable(replyTo: string, refusal: Uint8Array, nowMs: number): void {
-    this.#at(nowMs);
-    if (this.lifecycle.hot) this.intake.answerProven(replyTo, refusal, this.inherited, this);
+    this.at(nowMs);
+    this.primary?.intake.answerProven(replyTo, refusal, this.primary.inherited);
   }
 
   /** The sequence at which the query is to be answered now, with `onAnswer`; null: it is refused, or dropped. */
   onQuery(sender: Pick<Arrival, "client" | "id" | "replyTo">, bodyHash: number, nowMs: number): number | null {
-    this.#at(nowMs);
-    if (!this.lifecycle.hot) return null;
+    this.at(nowMs);
+    if (this.primary === null) return null;
+    const { intake } = this.primary;
     if (!this.takesRequests) {
-      this.intake.refuse(sender, "NOT_HOT", "the role is being handed over; ask again", this);
+      intake.refuse(sender, "NOT_HOT", "the role is being handed over; ask again");
       return null;
     }
-    if (this.deaths.endedByQuery(bodyHash)) {
-      this.intake.refuse(sender, "INVALID_REQUEST", "a server died of this query: it is not asked again", this);
+    if (this.core.deaths.endedByQuery(bodyHash)) {
+      intake.refuse(sender, "INVALID_REQUEST", "a server died of this query: it is not asked again");
       return null;
     }
     return this.log.last;
@@ -240,144 +375,167 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
 
   /** What a query saw at this sequence: it leaves when that is committed, with a proof (rule 5). */
   onAnswer(replyTo: string, answer: Uint8Array, sequence: number, nowMs: number): void {
-    this.#at(nowMs);
-    if (this.lifecycle.hot) this.intake.answerProven(replyTo, answer, sequence, this);
+    this.at(nowMs);
+    this.primary?.intake.answerProven(replyTo, answer, sequence);
   }
 
   /** The next request to run, whose attempt is on record and committed; null: there is none. */
   nextToStart(): RunningRequest | null {
-    return this.lifecycle.hot ? this.intake.nextToStart(this.committed) : null;
+    return this.primary?.intake.nextToStart() ?? null;
   }
   get hasStartable(): boolean {
-    return this.lifecycle.hot && this.intake.hasStartable(this.committed);
+    return this.primary?.intake.hasStartable ?? false;
   }
 
   /** Its handler goes on after its first turn: duplicates may join it. */
   onHandlerWaits(request: RunningRequest, nowMs: number): void {
-    this.#at(nowMs);
-    if (this.lifecycle.hot) this.intake.keepRunning(request);
+    this.at(nowMs);
+    this.primary?.intake.keepRunning(request);
   }
 
   /** A transaction that is not the request's last one (claim 25). */
   onTransaction(request: RunningRequest, part: TransactionPart, nowMs: number): void {
-    this.#at(nowMs);
-    if (this.lifecycle.hot) this.intake.transaction(request, part, this);
+    this.at(nowMs);
+    this.primary?.intake.transaction(request, part);
   }
 
   /** Its last transaction, with what its sender is told. */
   onResult(request: RunningRequest, part: ResultPart, nowMs: number): void {
-    this.#at(nowMs);
-    if (this.lifecycle.hot) this.intake.finish(request, part, this);
+    this.at(nowMs);
+    this.primary?.intake.finish(request, part);
   }
 
   /** The check of this request's body ended a server: it is not checked again (rule 17). */
   endedByBody(client: string, id: string): boolean {
-    return this.deaths.endedByBody(client, id);
+    return this.core.deaths.endedByBody(client, id);
   }
 
   // --- turns ------------------------------------------------------------------------------------------------------
 
   /** After each batch of inputs: closes the batch of records, sends, confirms, commits. */
   endTurn(nowMs: number, wallMs: number): void {
-    this.#at(nowMs);
-    this.wallMs = wallMs;
-    if (this.lifecycle.hot) this.#endHotTurn();
-    else if (this.follower.following !== null) this.follower.confirm(this);
-    if (this.#mustLook || this.lifecycle.held || this.stopping) this.#look();
-    this.own.append(this.outbox);
-    this.invariants.check(this);
+    this.at(nowMs);
+    const { core } = this;
+    core.wallMs = wallMs;
+    if (this.primary !== null) this.primary.endTurn(core.own.log.close());
+    else this.follower?.confirm();
+    if (this.mustLook || core.lifecycle.held || core.stopping) this.look();
+    core.own.append(core.outbox);
+    this.invariants.check(core, this.primary);
   }
 
   /** Inputs come without a pause, and ticks wait: the others hear of this server in between. */
   onLongTurn(nowMs: number): void {
-    this.#at(nowMs);
-    if (!this.isFinal) this.heartbeats.send(this);
+    this.at(nowMs);
+    if (!this.core.lifecycle.isFinal) this.heartbeats.send();
   }
 
-  #endHotTurn(): void {
-    this.#closeBatch();
-    if (this.rules.mayCommit(this.lifecycle.fenced)) for (const peer of this.peers) pump(peer, this.nowMs, false, this);
-    this.commitment.askDisk(this);
-    this.commitment.advance(this);
-    this.serving.announce(this);
-  }
-
-  #closeBatch(): void {
+  private closeBatch(): void {
     const batch = this.log.close();
-    if (batch !== null) this.commitment.onBatch(batch, this);
+    if (batch !== null) this.primary?.commitment.onBatch(batch);
   }
 
   /** Replies that may leave now. */
   release(sink: ReplySink): void {
-    if (!this.lifecycle.hot || this.membership.wasLost || !this.membership.isEpochSaved) return;
-    const others = this.rules.otherMembers(this.membership.configurations(), this.self);
-    this.intake.release(this.own.committed, this.peers.echoedBy(others), this.rules, sink);
+    this.primary?.release(sink);
   }
 
   /** Looks at what is due, and says it to the machine. */
-  #look(): void {
-    this.#mustLook = false;
-    for (const peer of this.peers) judgeSession(peer, this.nowMs, this);
-    const due = whatIsDue(this);
-    if (due !== null) this.#onDue(due);
-    else if (this.state === "hot.switching") offerRole(this);
+  private look(): void {
+    const { primary } = this;
+    this.mustLook = false;
+    if (primary !== null) for (const progress of primary.followers) progress.judge();
+    const due = this.whatIsDue();
+    if (due !== null) this.onDue(due);
+    else if (this.state === "hot.switching") primary?.handover.offer(primary.intake.running);
   }
 
-  #onDue(due: Due): void {
-    this.plans.onDue(due, this.nowMs);
-    this.lifecycle.dispatch(due.event, due.why);
+  private onDue(due: Due): void {
+    this.primary?.handover.onDue(due);
+    this.dispatch(due);
+  }
+
+  private whatIsDue(): Due | null {
+    const { core, primary, follower, candidacy, shutdown } = this;
+    const { lifecycle, membership, peers } = core;
+    if (lifecycle.isFinal) return null;
+    if (shutdown.mayExit(this.inFlight))
+      return {
+        event: "exit.allowed",
+        why: "stops: nothing names this server, or it is alone and everything is on its disk",
+      };
+    if (core.state === "receiving") {
+      if (candidacy?.isLate !== true) return null;
+      const why = membership.writeFault || membership.silentWhy || "no answer";
+      return { event: "handover.unsettled", why: `the registry has not settled who is the primary: ${why}` };
+    }
+    const { record, open, frozen } = membership;
+    if (record === null || open !== null || frozen !== "") return null;
+    if (shutdown.mayLetItselfGo(record))
+      return { event: "leave.unanswered", why: `stops, and ${record.primary.server} does not let it go` };
+    if (primary !== null) return primaryDue(record, { core, primary, shutdown });
+    if (follower !== null && lifecycle.isFollowing) return follower.due(record);
+    if (core.state === "candidate.syncing" && !peers.isLost(record.primary))
+      return { event: "primary.returned", why: `${record.primary.server} is back` };
+    return null;
   }
 
   // --- the disk ---------------------------------------------------------------------------------------------------
 
   onSynced(sequence: number, nowMs: number): void {
-    this.#at(nowMs);
-    this.own.onSynced(sequence, this.outbox);
-    if (this.options.confirm !== "memory") this.follower.owesConfirm();
-    this.#checkSynced();
-    if (this.state === "hot.alone" || this.state.endsWith("syncing")) this.#mustLook = true;
+    this.at(nowMs);
+    const { own, options } = this.core;
+    own.onSynced(sequence, this.core.outbox);
+    if (options.confirm !== "memory") this.follower?.owesConfirm();
+    this.checkSynced();
+    if (this.state === "hot.alone" || syncing.has(this.state)) this.mustLook = true;
   }
   onWritten(sequence: number, nowMs: number): void {
-    this.#at(nowMs);
-    this.own.onWritten(sequence, this.outbox);
-    if (this.options.confirm === "written") this.follower.owesConfirm();
+    this.at(nowMs);
+    const { own, options } = this.core;
+    own.onWritten(sequence, this.core.outbox);
+    if (options.confirm === "written") this.follower?.owesConfirm();
   }
-  #checkSynced(): void {
+  private checkSynced(): void {
+    const { membership, state } = this.core;
     // One that asks to be alone has that on its disk too; one that was deposed asks for nothing.
-    const isSaved = this.state === "deposed" || this.membership.isMemberEpochSaved;
-    if (isSaved && this.rules.isSyncedForCas(this.own.synced, this.plans.fence.sequence))
-      this.lifecycle.dispatch("disk.synced", "everything appended is on the disk");
+    const isSaved = state === "deposed" || membership.isMemberEpochSaved;
+    if (isSaved && this.candidacy?.isSynced === true)
+      this.dispatch({ event: "disk.synced", why: "everything appended is on the disk" });
   }
   onEpochSaved(saved: SavedEpochs, nowMs: number): void {
-    this.#at(nowMs);
-    this.membership.onEpochSaved(saved);
-    this.follower.owesConfirm();
-    this.#checkSynced();
+    this.at(nowMs);
+    this.core.membership.onEpochSaved(saved);
+    this.follower?.owesConfirm();
+    this.checkSynced();
   }
   /** Results of records through here are with NATS. */
   onPublished(sequence: number, nowMs: number): void {
-    this.#at(nowMs);
-    this.own.onPublished(sequence);
-    this.own.letGo(this);
+    this.at(nowMs);
+    const { own } = this.core;
+    own.onPublished(sequence);
+    own.letGo(this.core);
   }
   /** Log below this was dropped from the disk, and memory may drop it too. */
   onFlushed(applied: number, oldestOnDisk: number, nowMs: number): void {
-    this.#at(nowMs);
-    this.own.onFlushed(applied, oldestOnDisk);
-    this.own.letGo(this);
+    this.at(nowMs);
+    const { own } = this.core;
+    own.onFlushed(applied, oldestOnDisk);
+    own.letGo(this.core);
   }
   /**
    * Through where the tables on disk may go now (rule 6): on a server that is not hot no further than its own table of requests.
    * Null: nowhere, for state and requests are being built again from them.
    */
   get flushable(): number | null {
-    if (!this.applied.isLoaded) return null;
-    return this.lifecycle.hot ? this.committed : Math.min(this.committed, this.applied.requests.through);
+    const { own, applied } = this.core;
+    if (!applied.isLoaded) return null;
+    return this.hot ? own.committed : Math.min(own.committed, applied.requests.through);
   }
   /** What goes to the disk with a flush through a record, and the oldest record that the log on disk must keep. */
   flushPoint(through: number): FlushPoint {
-    const { requests } = this.applied;
-    const { published } = this.own;
+    const { requests } = this.core.applied;
+    const { published } = this.core.own;
     const { commonMs, highestMs, clients } = requests.done.floors.saved;
     return {
       committed: through,
@@ -392,250 +550,275 @@ export class Replica extends Standing implements IntakeView, ServingView, Follow
     };
   }
   onDiskFailed(why: string, nowMs: number): void {
-    this.#at(nowMs);
-    this.lifecycle.dispatch("disk.failed", why);
+    this.at(nowMs);
+    this.dispatch({ event: "disk.failed", why });
   }
 
   // --- messages ---------------------------------------------------------------------------------------------------
 
   onMessage(from: string, link: LinkName, message: PeerMessage, payload: Uint8Array, nowMs: number): void {
-    this.#at(nowMs);
-    const peer = this.peers.get(from);
-    if (peer === undefined || this.isFinal) return;
-    this.peers.onHeard(from, link, nowMs);
+    this.at(nowMs);
+    const { core, primary, follower } = this;
+    const peer = core.peers.get(from);
+    if (peer === undefined || core.lifecycle.isFinal) return;
+    core.peers.onHeard(from, link, nowMs);
     switch (message.type) {
       case "heartbeat":
-        this.#onHeartbeat(peer, link, message);
+        this.onHeartbeat(from, link, message);
         return;
       case "follow":
-        if (this.hot && this.applied.isLoaded && message.to === this.self) onFollow(peer, message, nowMs, this);
+        if (core.applied.isLoaded && message.to === core.self) primary?.followers.get(from)?.onFollow(message);
         return;
       case "accept":
-        this.follower.onAccept(message, this);
+        this.onDifference(follower?.onAccept(message) ?? "");
         return;
       case "decline":
-        this.follower.onDecline(from, message, this);
+        this.waits = follower?.onDecline(from, message) || this.waits;
         return;
       case "mirror":
-        this.follower.onMirror(message, payload, this);
+        this.onDifference(follower?.onMirror(message, payload) ?? "");
         return;
       case "confirm":
-        if (this.hot && peer.session !== null && onConfirm(peer.session, message, nowMs, this)) this.#onConfirmed(peer);
+        if (primary?.followers.get(from)?.onConfirm(message) === true) this.onConfirmed(from, primary);
         return;
       case "leave":
         peer.leaving = message.from;
-        answerLeave(peer, this);
+        primary?.answerLeave(from, message.from);
         return;
       case "left":
-        if (message.to === this.self && message.epoch >= this.epoch) this.leaving.onReleased();
+        if (message.to === core.self && message.epoch >= core.membership.epoch) this.shutdown.onReleased();
         return;
       case "handover":
-        this.#onHandover(message);
+        this.onHandover(message);
         return;
       default:
     }
   }
 
-  #onConfirmed(peer: Peer): void {
-    this.commitment.advance(this);
-    judgeSession(peer, this.nowMs, this);
-    const due = joinerDue(peer, this);
-    if (due !== null) this.#onDue(due);
+  private onDifference(why: string): void {
+    if (why !== "") this.lastWhy = why;
   }
 
-  #onHeartbeat(peer: Peer, link: LinkName, message: Heartbeat): void {
-    const echo = message.heard[this.options.self.server];
-    const isOfThis = echo?.incarnation === this.self;
+  private onConfirmed(from: string, { commitment, followers }: Primary): void {
+    const progress = followers.get(from);
+    if (progress === undefined) return;
+    commitment.advance();
+    progress.judge();
+    const due = joinerDue(progress, this.core);
+    if (due !== null) this.onDue(due);
+  }
+
+  private onHeartbeat(from: string, link: LinkName, message: Heartbeat): void {
+    const { core } = this;
+    const { peers, membership, options, nowMs } = core;
+    const { server } = options.self;
+    const echo = message.heard[server];
+    const isOfThis = echo?.incarnation === core.self;
     const told = {
       mainBeat: isOfThis ? echo.mainBeat : 0,
       echoed: isOfThis ? echo.beat : 0,
       beat: this.heartbeats.beat,
-      isNamed: (incarnation: string) => this.membership.isInSync(incarnation),
+      isNamed: (incarnation: string) => membership.isInSync(incarnation),
     };
-    if (!this.peers.onHeartbeat(peer.name, link, message, told, this.nowMs)) return;
-    if (message.wallMs !== undefined) this.clocks.onOther(peer.name, this.nowMs, message.wallMs);
-    if (message.removals !== undefined)
-      this.peers.onRemovals(peer.name, this.options.self.server, message.removals, this.nowMs);
-    this.#onSettlement(this.membership.onHeartbeat(message, this.options.service, this.nowMs));
+    const heard = peers.onHeartbeat(from, link, message, told, nowMs);
+    if (heard === "late") return;
+    if (heard === "another") this.primary?.followers.get(from)?.onIncarnation(message.incarnation);
+    if (message.wallMs !== undefined) core.clocks.onOther(from, nowMs, message.wallMs);
+    if (message.removals !== undefined) peers.onRemovals(from, server, message.removals, nowMs);
+    this.onSettlement(membership.onHeartbeat(message, options.service, nowMs));
   }
 
-  #onHandover(offer: Handover): void {
-    const { following } = this.follower;
-    if (!mayTake(offer, following, this)) return;
-    this.own.committed = offer.sequence;
-    this.plans.takenMs = this.nowMs;
-    this.applied.follow(this.own, this.rules, this.outbox);
-    this.lifecycle.dispatch("handover.offered", `${following?.primary.server} hands the role over`);
+  private onHandover(offer: HandoverMessage): void {
+    const { core, follower } = this;
+    if (follower === null || !this.mayTake(offer, follower)) return;
+    core.own.commitTo(offer.sequence);
+    core.applyCommitted();
+    this.dispatch({ event: "handover.offered", why: `${follower.primary.server} hands the role over` });
+  }
+
+  /** Whether an offer of the role may be taken (handover.ts). */
+  private mayTake(offer: HandoverMessage, { primary, session }: Follower): boolean {
+    const { membership, own, state, stopping, applied, rules, bus, self } = this.core;
+    const { log } = own;
+    if (state !== "following.warm" || stopping || !applied.isLoaded) return false;
+    // A compare-and-set that cannot be settled would leave this server confirming nothing.
+    if (!rules.reachesNats(bus.connected && membership.isAnswered)) return false;
+    if (membership.frozen !== "" || !membership.isEpochSaved || offer.epoch !== membership.epoch) return false;
+    if (!session.accepted || primary.incarnation !== offer.from || offer.to !== self) return false;
+    return rules.holdsOffer(offer, log.last, log.hashAt(offer.sequence));
   }
 
   /** What ended a server of this service, by its watchdog; told again and again. */
   onLastWords(words: LastWords, nowMs: number): void {
-    this.#at(nowMs);
-    this.deaths.note(words);
+    this.at(nowMs);
+    this.core.deaths.note(words);
   }
 
   onLink(peer: string, link: LinkName, isUp: boolean, nowMs: number): void {
-    this.#at(nowMs);
-    if (!isUp) this.peers.onLinkClosed(peer, link, nowMs);
-    if (link === "main") this.heartbeats.send(this);
-    this.#mustLook = true;
+    this.at(nowMs);
+    if (!isUp) this.core.peers.onLinkClosed(peer, link, nowMs);
+    if (link === "main") this.heartbeats.send();
+    this.mustLook = true;
   }
 
   /** Largest frame that the link takes to this peer from now on. */
   onFrameLimit(peer: string, link: LinkName, maxFrameBytes: number, nowMs: number): void {
-    this.#at(nowMs);
-    this.peers.onFrameLimit(peer, link, maxFrameBytes);
+    this.at(nowMs);
+    this.core.peers.onFrameLimit(peer, link, maxFrameBytes);
   }
 
   onLogRead(name: string, session: string, batches: readonly LogBatch[], nowMs: number): void {
-    this.#at(nowMs);
-    const peer = this.peers.get(name);
-    if (peer !== undefined && this.hot) onLogRead(peer, session, batches, this);
+    this.at(nowMs);
+    this.primary?.followers.get(name)?.onLogRead(session, batches);
   }
 
   onSnapshotEnded(session: string, nowMs: number): void {
-    this.#at(nowMs);
-    this.follower.onSnapshotEnded(session, this);
+    this.at(nowMs);
+    this.follower?.onSnapshotEnded(session);
   }
 
   // --- the registry -----------------------------------------------------------------------------------------------
 
   onRegistryRead(answer: RegistryAnswer, nowMs: number): void {
-    this.#at(nowMs);
-    const before = this.membership.frozen;
-    const settlement = this.membership.onRead(answer, nowMs, isAskedInVain(this));
+    this.at(nowMs);
+    const { membership } = this.core;
+    const before = membership.frozen;
+    const isInVain = this.state === "following.unsettled" || this.candidacy?.isJoinerGone === true;
+    const settlement = membership.onRead(answer, nowMs, isInVain);
     if (answer.outcome === "unavailable") {
-      const isIdle = !this.hot && this.follower.following === null;
-      if (isIdle) this.waitingFor = `cannot read the registry: ${answer.reason}`;
+      const isIdle = this.primary === null && this.follower === null;
+      if (isIdle) this.waits = `cannot read the registry: ${answer.reason}`;
       return;
     }
-    const { frozen } = this.membership;
-    if (frozen === "" && this.waitingFor === before) this.waitingFor = "";
-    if (frozen !== "" && !this.consultation.isForced) this.waitingFor = frozen;
-    this.#onSettlement(settlement);
-    this.#consult();
-  }
-
-  /** Whether requests are taken, as far as operators have a say. */
-  #judgePause(): void {
-    this.intake.isPaused = this.hot && this.pausing.current(this) !== null;
+    const { frozen } = membership;
+    if (frozen === "" && this.waits === before) this.waits = "";
+    if (frozen !== "" && !this.consultation.isForced) this.waits = frozen;
+    this.onSettlement(settlement);
+    this.consult();
   }
 
   onCasAnswer(writeId: string, answer: CasAnswer, nowMs: number): void {
-    this.#at(nowMs);
-    this.#onSettlement(this.membership.onCasAnswer(writeId, answer));
-    if (this.membership.mustReadAtOnce) this.membership.read(nowMs);
+    this.at(nowMs);
+    const { membership } = this.core;
+    this.onSettlement(membership.onCasAnswer(writeId, answer));
+    if (membership.mustReadAtOnce) membership.read(nowMs);
   }
 
-  #onSettlement(settlement: Settlement): void {
-    const { record } = this.membership;
+  private onSettlement(settlement: Settlement): void {
+    const { core } = this;
+    const { record } = core.membership;
     if (settlement === null || record === null) return;
     this.consultation.onSettled();
-    this.plans.epochSinceMs = this.nowMs;
-    this.pausing.onRecord(record, this.nowMs);
+    core.pause.onRecord(record, core.nowMs);
     this.consultation.onRecord(this.heartbeats.beat);
-    this.#judgeAlone();
-    for (const peer of this.peers) noteMembership(peer, this);
-    for (const { event, why } of meaningOf(settlement, record, this.follower.following, this))
-      this.lifecycle.dispatch(event, why);
-    this.follower.owesConfirm();
-    this.#judgePause();
-    if (this.hot) this.heartbeats.send(this);
+    core.judgeAlone();
+    this.primary?.onRecord(record);
+    for (const due of meaningOf(settlement, record, this.follower?.primary ?? null, core)) this.dispatch(due);
+    this.follower?.owesConfirm();
+    this.primary?.judgePause();
+    if (this.primary !== null) this.heartbeats.send();
   }
 
   /** Asks the start table, where it has a say. */
-  #consult(): void {
-    const advice = this.consultation.advice(this);
+  private consult(): void {
+    const advice = this.consultation.advice();
     if (advice === null) return;
-    if (advice.isNew) this.lifecycle.dispatch(advice.event, advice.why);
-    if (advice.waitsFor !== "") this.waitingFor = advice.waitsFor;
+    if (advice.isNew) this.dispatch({ event: advice.event, why: advice.why });
+    if (advice.waitsFor !== "") this.waits = advice.waitsFor;
   }
 
   // --- time -------------------------------------------------------------------------------------------------------
 
   onBus(connected: boolean, nowMs: number): void {
-    this.#at(nowMs);
-    if (this.bus.connected && !connected) this.bus.lostMs = nowMs;
-    this.bus.connected = connected;
+    this.at(nowMs);
+    const { bus } = this.core;
+    this.core.bus = { connected, lostMs: bus.connected && !connected ? nowMs : bus.lostMs };
   }
 
   /** Every `heartbeatMs`, and sooner after a `wake`. */
   onTick(nowMs: number, wallMs: number): void {
-    this.#at(nowMs);
-    this.wallMs = wallMs;
-    this.clocks.onOwn(nowMs, wallMs);
-    this.peers.onTick(nowMs);
-    this.membership.onTick(nowMs, this.limits.registryPollMs);
-    this.heartbeats.send(this);
-    if (this.hot && this.rules.mayCommit(this.fenced)) for (const peer of this.peers) keepUp(peer, nowMs, this);
-    this.follower.onTick(this);
-    this.#judgePause();
-    this.#consult();
-    this.#leave();
-    this.#look();
+    this.at(nowMs);
+    const { core } = this;
+    core.wallMs = wallMs;
+    core.clocks.onOwn(nowMs, wallMs);
+    core.peers.onTick(nowMs);
+    core.membership.onTick(nowMs, core.limits.registryPollMs);
+    this.heartbeats.send();
+    this.primary?.onTick();
+    this.follower?.onTick();
+    this.primary?.judgePause();
+    this.consult();
+    this.leave();
+    this.look();
   }
 
-  #leave(): void {
-    this.leaving.ask(this);
-    if (this.stopping) this.waitingFor = this.leaving.waitsFor(this) || this.waitingFor;
-  }
-
-  /** What is wrong now, for operators. */
-  troubles(): ReplicaTroubles {
-    return troublesOf(this);
+  private leave(): void {
+    this.shutdown.ask();
+    if (this.core.stopping) this.waits = this.shutdown.waitsFor(this.primary?.handover ?? null) || this.waits;
   }
 
   /** Another process says that it is this server. */
   onNamesake(namesake: Namesake, nowMs: number): void {
-    this.#at(nowMs);
-    this.namesakes.onHeard(namesake, nowMs);
+    this.at(nowMs);
+    this.core.namesakes.onHeard(namesake, nowMs);
   }
   /** All who have this server's name were asked; until then they may answer. */
   onNamesakesAsked(untilMs: number, nowMs: number): void {
-    this.#at(nowMs);
-    this.namesakes.onAsked(untilMs);
+    this.at(nowMs);
+    this.core.namesakes.onAsked(untilMs);
   }
 
   // --- operators --------------------------------------------------------------------------------------------------
 
+  /** Why a command is not for this server: it meant another life, or another process of its name; null: it is for this one. */
+  whyNotMeant(meant: string | undefined, mustName: boolean): string | null {
+    return whyNotMeant(meant, mustName, this.core);
+  }
+
   onStop(nowMs: number): void {
-    this.#at(nowMs);
-    this.stopping = true;
-    this.plans.stopSinceMs = nowMs;
-    this.heartbeats.send(this);
-    this.#leave();
-    this.#look();
+    this.at(nowMs);
+    this.shutdown.onStop();
+    this.heartbeats.send();
+    this.leave();
+    this.look();
   }
 
   /** Null when it is under way; else why not. */
   onSwitch(nowMs: number): string | null {
-    this.#at(nowMs);
-    const refusal = whyNoSwitch(this);
+    this.at(nowMs);
+    const handover = this.primary?.handover ?? null;
+    const refusal = whyNoSwitch(this.core, handover);
     if (refusal !== null) return refusal;
-    this.plans.switchWhy = "an operator asked for it";
-    this.#look();
+    handover?.want("an operator asked for it");
+    this.look();
     return null;
   }
 
   /** Null when it is done; else why not. */
   onPause(paused: boolean, forMs: number | undefined, nowMs: number): string | null {
-    this.#at(nowMs);
-    const refusal = whyNotPrimary(this);
-    if (refusal !== null) return refusal;
+    this.at(nowMs);
+    if (this.primary === null) return whyNotPrimary(this.core);
     const until = forMs === undefined ? {} : { forMs };
-    this.pausing.want(paused ? { sinceMs: this.wallMs, ...until } : null);
-    this.#judgePause();
-    this.#mustLook = true;
-    return refusal;
+    this.primary.pausing.want(paused ? { sinceMs: this.core.wallMs, ...until } : null);
+    this.primary.judgePause();
+    this.mustLook = true;
+    return null;
   }
 
   /** Rule 18. `despite`: newer copies, by name, that are set aside. Null when it is under way; else why not. */
   onRecover(despite: readonly string[], nowMs: number): string | null {
-    this.#at(nowMs);
-    const refusal = whyNoRecovery(this, despite);
+    this.at(nowMs);
+    const refusal = whyNoRecovery(this.core, despite);
     if (refusal !== null) return refusal;
     this.consultation.onLossAccepted(despite);
-    this.membership.read(nowMs);
+    this.core.membership.read(nowMs);
     return null;
   }
 }
+
+const syncing: ReadonlySet<LifecycleState> = new Set([
+  "claiming.syncing",
+  "renewing.syncing",
+  "candidate.syncing",
+  "hot.fencing.syncing",
+] as const);

@@ -4,14 +4,8 @@
  * first record of a request carries its body, so that another server can resume it.
  */
 import { recordHeaderBytes, recordKinds, requestKey } from "../codec/record.ts";
-import type { MemoryLog } from "../log/memory-log.ts";
-import type { CompletedTransaction, RequestTable, RunningRequest } from "./requests.ts";
-
-interface RecordView {
-  readonly log: MemoryLog;
-  readonly applied: { readonly requests: RequestTable };
-  readonly epoch: number;
-}
+import type { Core } from "./core.ts";
+import { type CompletedTransaction, RunningRequest } from "./requests.ts";
 
 /** Its sequence. On the hot path: no object of its own but the record's fields. */
 export function appendRecord(
@@ -22,16 +16,16 @@ export function appendRecord(
   effects: Uint8Array,
   reply: string,
   body: string,
-  view: RecordView,
+  { own, applied, membership }: Core,
 ): number {
-  const sequence = view.log.last + 1;
-  const { log } = view;
-  const { requests } = view.applied;
+  const { log } = own;
+  const sequence = log.last + 1;
+  const { requests } = applied;
   const isFinal = kind === recordKinds.final;
   const start = log.append({
     kind,
     ordinal,
-    epoch: view.epoch,
+    epoch: membership.epoch,
     sequence,
     resultNumber: isFinal ? requests.resultNumber + 1 : 0,
     stampMs: request.stampMs,
@@ -59,22 +53,9 @@ export function resumable(
   begun: { client: string; id: string; key: string; bodyHash: number; stampMs: number; body: string },
   completed: readonly CompletedTransaction[],
 ): RunningRequest {
-  return {
-    client: begun.client,
-    id: begun.id,
-    key: begun.key,
-    requestKey: requestKey(begun.client, begun.id),
-    after: "",
-    bodyHash: begun.bodyHash,
-    stampMs: begun.stampMs,
-    body: JSON.parse(begun.body),
-    replyTo: [],
-    joined: 0,
-    completed,
-    resumed: true,
-    startsAfter: 0,
-    started: false,
-    done: false,
-    ordinal: completed.length,
-  };
+  const body: unknown = JSON.parse(begun.body);
+  const request = new RunningRequest(begun, requestKey(begun.client, begun.id), "", begun.stampMs, body, [], completed);
+  request.resumed = true;
+  request.ordinal = completed.length;
+  return request;
 }

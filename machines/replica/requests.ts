@@ -27,8 +27,16 @@ export interface BegunRequest {
   readonly firstSequence: number;
 }
 
+/** Who asked for what. */
+interface Asked {
+  readonly client: string;
+  readonly id: string;
+  readonly key: string;
+  readonly bodyHash: number;
+}
+
 /** What this server was asked and has not finished: from arrival to the record of its result. */
-export interface RunningRequest {
+export class RunningRequest {
   readonly client: string;
   readonly id: string;
   readonly key: string;
@@ -42,16 +50,37 @@ export interface RunningRequest {
   /** Reply subjects: the first one's and those of duplicates that joined. */
   readonly replyTo: string[];
   /** How many of these joined. */
-  joined: number;
-  completed: readonly CompletedTransaction[];
-  resumed: boolean;
+  joined = 0;
+  readonly completed: readonly CompletedTransaction[];
+  resumed = false;
   /** The log must be committed through here before the handler starts (rule 17); 0: at once. */
-  startsAfter: number;
-  started: boolean;
+  startsAfter = 0;
+  started = false;
   /** True when its result is a record. */
-  done: boolean;
+  done = false;
   /** Transactions of this request in the log so far. */
-  ordinal: number;
+  ordinal = 0;
+
+  constructor(
+    { client, id, key, bodyHash }: Asked,
+    requestKey: string,
+    after: string,
+    stampMs: number,
+    body: unknown,
+    replyTo: string[],
+    completed: readonly CompletedTransaction[],
+  ) {
+    this.client = client;
+    this.id = id;
+    this.key = key;
+    this.requestKey = requestKey;
+    this.after = after;
+    this.bodyHash = bodyHash;
+    this.stampMs = stampMs;
+    this.body = body;
+    this.replyTo = replyTo;
+    this.completed = completed;
+  }
 }
 
 export class RequestTable {

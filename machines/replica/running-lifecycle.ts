@@ -7,68 +7,57 @@ import {
   type LifecycleAction,
   type LifecycleEvent,
   type LifecycleSnapshot,
+  type LifecycleState,
+  lifecycleState,
   lifecycleStep,
   startingLifecycle,
-  stateName,
 } from "../lifecycle.ts";
+import type { Due } from "./due.ts";
 
 /** An event that changed the state, or asks for something. */
 export interface Transition {
-  readonly event: LifecycleEvent["type"];
-  readonly from: string;
-  readonly to: string;
-  readonly why: string;
+  readonly due: Due;
+  readonly from: LifecycleState;
+  readonly to: LifecycleState;
   readonly actions: readonly LifecycleAction[];
 }
 
-interface Said {
-  readonly event: LifecycleEvent["type"];
-  readonly why: string;
-}
-
 export class RunningLifecycle {
-  state = stateName(startingLifecycle);
+  state = lifecycleState(startingLifecycle);
   hot = false;
   fenced = false;
+  /** A compare-and-set is open, or about to be opened. */
+  isAsking = false;
   /** No new request is taken: the role is being handed over. */
   held = false;
   isFollowing = false;
   isFinal = false;
-  #snapshot: LifecycleSnapshot = startingLifecycle;
-  readonly #said: Said[] = [];
-  readonly #onTransition: (transition: Transition) => void;
+  private snapshot: LifecycleSnapshot = startingLifecycle;
+  private readonly said: Due[] = [];
 
-  constructor(onTransition: (transition: Transition) => void) {
-    this.#onTransition = onTransition;
-  }
-
-  /** As a copy, which tells its own transitions. Between events. */
-  goOnFrom(original: RunningLifecycle): void {
-    this.#take(original.#snapshot);
-  }
-
-  /** `why`: for operators. An event that is said while another is being worked out waits for its turn. */
-  dispatch(event: LifecycleEvent["type"], why: string): void {
-    this.#said.push({ event, why });
-    if (this.#said.length > 1) return;
-    while (this.#said.length > 0) {
-      this.#step(this.#said[0] as Said);
-      this.#said.shift();
+  /** An event that is said while another is being worked out waits for its turn. */
+  dispatch(due: Due, perform: (transition: Transition) => void): void {
+    this.said.push(due);
+    if (this.said.length > 1) return;
+    while (this.said.length > 0) {
+      this.step(this.said[0] as Due, perform);
+      this.said.shift();
     }
   }
 
-  #step({ event, why }: Said): void {
+  private step(due: Due, perform: (transition: Transition) => void): void {
     const from = this.state;
-    const [snapshot, actions] = lifecycleStep(this.#snapshot, { type: event } as LifecycleEvent);
-    this.#take(snapshot);
-    if (from !== this.state || actions.length > 0) this.#onTransition({ event, from, to: this.state, why, actions });
+    const [snapshot, actions] = lifecycleStep(this.snapshot, { type: due.event } as LifecycleEvent);
+    this.take(snapshot);
+    if (from !== this.state || actions.length > 0) perform({ due, from, to: this.state, actions });
   }
 
-  #take(snapshot: LifecycleSnapshot): void {
-    this.#snapshot = snapshot;
-    this.state = stateName(snapshot);
+  private take(snapshot: LifecycleSnapshot): void {
+    this.snapshot = snapshot;
+    this.state = lifecycleState(snapshot);
     this.hot = snapshot.hasTag("hot");
     this.fenced = snapshot.hasTag("fenced");
+    this.isAsking = snapshot.hasTag("asking");
     this.held = snapshot.hasTag("held");
     this.isFollowing = snapshot.hasTag("following");
     this.isFinal = snapshot.status === "done";

@@ -53,40 +53,31 @@ export function duration(ms: number): string {
 }
 
 export class StampRefusals {
-  #periodMs = Number.NEGATIVE_INFINITY;
-  #times = 0;
-  #timesBefore = 0;
-  #last = { client: "", aheadMs: 0 };
-
-  clone(): StampRefusals {
-    const copy = new StampRefusals();
-    copy.#periodMs = this.#periodMs;
-    copy.#times = this.#times;
-    copy.#timesBefore = this.#timesBefore;
-    copy.#last = this.#last;
-    return copy;
-  }
+  private periodMs = Number.NEGATIVE_INFINITY;
+  private times = 0;
+  private timesBefore = 0;
+  private last = { client: "", aheadMs: 0 };
 
   note(client: string, aheadMs: number, nowMs: number): void {
-    this.#turn(nowMs);
-    this.#times += 1;
-    this.#last = { client, aheadMs };
+    this.turn(nowMs);
+    this.times += 1;
+    this.last = { client, aheadMs };
   }
 
   /** For operators; null: there were none to speak of. */
   trouble(nowMs: number): string | null {
-    this.#turn(nowMs);
-    const times = this.#times + this.#timesBefore;
+    this.turn(nowMs);
+    const times = this.times + this.timesBefore;
     if (times < manyRefusals) return null;
-    const { client, aheadMs } = this.#last;
+    const { client, aheadMs } = this.last;
     const side = aheadMs < 0 ? "behind" : "ahead of";
     return `${times} requests of the last minutes were refused for their stamps, the newest of client ${JSON.stringify(client)}: ${duration(Math.abs(aheadMs))} ${side} the service's clock; set the clocks`;
   }
 
-  #turn(nowMs: number): void {
-    if (nowMs - this.#periodMs < periodMs) return;
-    this.#timesBefore = nowMs - this.#periodMs < 2 * periodMs ? this.#times : 0;
-    this.#times = 0;
-    this.#periodMs = nowMs;
+  private turn(nowMs: number): void {
+    if (nowMs - this.periodMs < periodMs) return;
+    this.timesBefore = nowMs - this.periodMs < 2 * periodMs ? this.times : 0;
+    this.times = 0;
+    this.periodMs = nowMs;
   }
 }

@@ -2,31 +2,31 @@
  * What a server that was told to stop waits for, and what it would cost to end it now: for operators. What always holds: it
  * looks and changes nothing; "" where what is left is the server's own work, which needs nobody.
  */
-import { heirsOf } from "./handover.ts";
-import type { ReplicaView } from "./view.ts";
+import type { Core } from "./core.ts";
+import type { Handover } from "./handover.ts";
 
-export function whatKeepsPrimary(view: ReplicaView): string {
-  const { record, open } = view.membership;
+export function whatKeepsPrimary(core: Core, handover: Handover): string {
+  const { record, open } = core.membership;
   if (record === null) return "";
-  const others = record.inSync.filter(({ incarnation }) => incarnation !== view.self).map(({ server }) => server);
+  const others = record.inSync.filter(({ incarnation }) => incarnation !== core.self).map(({ server }) => server);
   const names = others.join(", ");
-  const registry = whatRegistryLacks(view);
+  const registry = whatRegistryLacks(core);
   if (others.length === 0)
     return open === null || registry === ""
       ? ""
       : `${registry}, to settle what this server asked for; killed now, it has on its disk all that it acknowledged`;
   if (registry !== "")
     return `${registry}, which names this server and ${names}; killed now, it loses nothing that ${names} has`;
-  if (heirsOf(record, "bus", view).length > 0) return `${names} to take the role over`;
-  return `${names} to reach NATS and take the role over; after ${view.limits.stopMs} ms it stops alone, with everything on its disk`;
+  if (handover.heirsOf(record, "bus").length > 0) return `${names} to take the role over`;
+  return `${names} to reach NATS and take the role over; after ${core.limits.stopMs} ms it stops alone, with everything on its disk`;
 }
 
 /** `primary`: who must let it go; "" where nobody must. */
-export function whatKeepsOther(view: ReplicaView, primary: string): string {
-  const { open, isNamed, record } = view.membership;
-  const registry = whatRegistryLacks(view);
+export function whatKeepsOther(core: Core, primary: string): string {
+  const { open, isNamed, record } = core.membership;
+  const registry = whatRegistryLacks(core);
   if (registry !== "" && (open !== null || isNamed || primary !== "")) {
-    const others = record?.inSync.filter(({ incarnation }) => incarnation !== view.self).map(({ server }) => server);
+    const others = record?.inSync.filter(({ incarnation }) => incarnation !== core.self).map(({ server }) => server);
     const cost = isNamed
       ? `counts on this server; killed now, only ${others?.join(", ") || "its own disk"} has what was acknowledged last`
       : "may come to name this server; killed now, nothing is lost, for no record counts on it";
@@ -36,7 +36,7 @@ export function whatKeepsOther(view: ReplicaView, primary: string): string {
 }
 
 /** Why no change of mode can be settled now. */
-function whatRegistryLacks({ membership }: ReplicaView): string {
+function whatRegistryLacks({ membership }: Core): string {
   const { frozen, silentWhy, writeFault, isAnswered } = membership;
   const fault = silentWhy || frozen || writeFault;
   if (fault !== "") return `the registry (${fault})`;

@@ -9,35 +9,32 @@ const maxLives = 64;
 
 export class ToldDeaths {
   /** By the life that ended, oldest first. */
-  #told: Map<string, LastWords>;
+  private told: Map<string, LastWords>;
 
   constructor(told: Iterable<readonly [string, LastWords]> = []) {
-    this.#told = new Map(told);
+    this.told = new Map(told);
   }
 
-  clone(): ToldDeaths {
-    return new ToldDeaths(this.#told);
-  }
   /** What decides how this goes on, as values. */
   get facts() {
-    return [...this.#told.keys()];
+    return [...this.told.keys()];
   }
 
   note(words: LastWords): void {
-    if (this.#told.has(words.life)) return;
-    this.#told.set(words.life, words);
-    const [oldest] = this.#told.keys();
-    if (this.#told.size > maxLives && oldest !== undefined) this.#told.delete(oldest);
+    if (this.told.has(words.life)) return;
+    this.told.set(words.life, words);
+    const [oldest] = this.told.keys();
+    if (this.told.size > maxLives && oldest !== undefined) this.told.delete(oldest);
   }
 
   /** How many runs of this request ended a server and have no attempt on record. From now on they have one: it is made. */
   takeUnrecorded(key: string): number {
-    if (this.#told.size === 0) return 0;
+    if (this.told.size === 0) return 0;
     let taken = 0;
-    for (const [life, words] of this.#told) {
+    for (const [life, words] of this.told) {
       const isRun = words.code === "handler" || words.code === "handlers";
       if (!isRun || words.isRecorded || words.id === "" || requestKey(words.client, words.id) !== key) continue;
-      this.#told.set(life, { ...words, isRecorded: true });
+      this.told.set(life, { ...words, isRecorded: true });
       taken += 1;
     }
     return taken;
@@ -45,15 +42,15 @@ export class ToldDeaths {
 
   /** The check of this request's body ended a server: nothing was executed, and it is not checked again. */
   endedByBody(client: string, id: string): boolean {
-    return this.#has((words) => words.code === "body" && words.client === client && words.id === id);
+    return this.has((words) => words.code === "body" && words.client === client && words.id === id);
   }
   /** A query with this body ended a server, whoever asked. 0: the hash is not known. */
   endedByQuery(bodyHash: number): boolean {
-    return bodyHash !== 0 && this.#has((words) => words.code === "query" && words.bodyHash === bodyHash);
+    return bodyHash !== 0 && this.has((words) => words.code === "query" && words.bodyHash === bodyHash);
   }
-  #has(is: (words: LastWords) => boolean): boolean {
-    if (this.#told.size === 0) return false;
-    for (const words of this.#told.values()) if (is(words)) return true;
+  private has(is: (words: LastWords) => boolean): boolean {
+    if (this.told.size === 0) return false;
+    for (const words of this.told.values()) if (is(words)) return true;
     return false;
   }
 }

@@ -4,53 +4,40 @@
  */
 import type { TroubleCode } from "../../schemas/troubles.ts";
 import { linkConclusion } from "../link.ts";
-import type { ServiceClock } from "./clocks.ts";
+import type { Core } from "./core.ts";
 import { initialEpoch } from "./initial-record.ts";
-import { roomTo } from "./mirroring.ts";
-import { type NamedView, namesakeOf } from "./namesakes.ts";
-import type { Pausing } from "./pausing.ts";
 import { canTakeOver, type LinkName } from "./peers.ts";
+import type { Primary } from "./primary.ts";
+import { roomTo } from "./progress.ts";
 import { duration } from "./stamp-refusals.ts";
-
-/** The replica's fields that are read here. */
-export interface TroubledView extends NamedView {
-  readonly role: "primary" | "backup" | "none";
-  readonly waitingFor: string;
-  readonly intake: { readonly isPaused: boolean; stampTrouble(nowMs: number): string | null };
-  readonly pausing: Pausing;
-  readonly clocks: ServiceClock;
-  readonly wallMs: number;
-  /** Which life of its disk this is, from 1. */
-  readonly life: number;
-  readonly bus: { readonly connected: boolean };
-}
 
 export type ReplicaTroubles = readonly (readonly [code: TroubleCode, message: string | null])[];
 
-export function troublesOf(view: TroubledView): ReplicaTroubles {
+/** `waitingFor`: what this server is told to wait for, "" if nothing. */
+export function troublesOf(core: Core, primary: Primary | null, waitingFor: string): ReplicaTroubles {
   return [
-    ["server.waiting", whyWaiting(view)],
-    ["disk.empty", whyDiskIsEmpty(view)],
-    ["backup.lost", whyNoBackup(view)],
-    ["backup.missing", whyBackupMissing(view)],
-    ["backup.unfit", whyBackupUnfit(view)],
-    ["link.record", whyRecordDoesNotFit(view)],
-    ["link.narrow", whyLinkIsNarrow(view)],
-    ["server.doubled", whyDoubled(view)],
-    ["peer.silent", whoIsSilent(view)],
-    ["link.main", whatGoesOverNats(view)],
-    ["registry.silent", whyNoRegistry(view)],
-    ["registry.refuses", whyRegistryRefuses(view)],
-    ["registry.frozen", view.membership.frozen || null],
-    ["intake.paused", whyPaused(view)],
-    ["clock.apart", whyClockIsApart(view)],
-    ["settings.differ", whySettingsDiffer(view)],
-    ["stamps.refused", view.hot ? view.intake.stampTrouble(view.nowMs) : null],
+    ["server.waiting", whyWaiting(core, waitingFor)],
+    ["disk.empty", whyDiskIsEmpty(core)],
+    ["backup.lost", whyNoBackup(core)],
+    ["backup.missing", whyBackupMissing(core)],
+    ["backup.unfit", whyBackupUnfit(core, primary)],
+    ["link.record", whyRecordDoesNotFit(core, primary)],
+    ["link.narrow", whyLinkIsNarrow(core)],
+    ["server.doubled", whyDoubled(core)],
+    ["peer.silent", whoIsSilent(core)],
+    ["link.main", whatGoesOverNats(core)],
+    ["registry.silent", whyNoRegistry(core)],
+    ["registry.refuses", whyRegistryRefuses(core)],
+    ["registry.frozen", core.membership.frozen || null],
+    ["intake.paused", whyPaused(primary, core)],
+    ["clock.apart", whyClockIsApart(core)],
+    ["settings.differ", whySettingsDiffer(core)],
+    ["stamps.refused", core.hot ? core.stampRefusals.trouble(core.nowMs) : null],
   ];
 }
 
 /** Which of two is right nobody here can tell. */
-function whyClockIsApart({ peers, clocks, limits, nowMs, wallMs }: TroubledView): string | null {
+function whyClockIsApart({ peers, clocks, limits, nowMs, wallMs }: Core): string | null {
   for (const peer of peers) {
     const { name } = peer;
     if (peers.isAway(peer)) continue;
@@ -63,7 +50,7 @@ function whyClockIsApart({ peers, clocks, limits, nowMs, wallMs }: TroubledView)
 }
 
 /** A server with fewer floors drops them sooner: after a takeover others are refused than before (rule 12). */
-function whySettingsDiffer({ peers, limits }: TroubledView): string | null {
+function whySettingsDiffer({ peers, limits }: Core): string | null {
   for (const peer of peers) {
     const { name, heartbeat } = peer;
     const { rememberClients: its } = heartbeat ?? {};
@@ -73,12 +60,12 @@ function whySettingsDiffer({ peers, limits }: TroubledView): string | null {
   return null;
 }
 
-function whyWaiting({ role, waitingFor }: TroubledView): string | null {
+function whyWaiting({ role }: Core, waitingFor: string): string | null {
   return role === "none" && waitingFor !== "" ? waitingFor : null;
 }
 
 /** Nothing was found on it, and yet the registry counts on something: is it the right directory, is its volume there? */
-function whyDiskIsEmpty({ role, life, options, membership }: TroubledView): string | null {
+function whyDiskIsEmpty({ role, life, options, membership }: Core): string | null {
   const { record } = membership;
   if (role !== "none" || life > 1 || record === null || record.epoch === initialEpoch) return null;
   const { server } = options.self;
@@ -86,38 +73,39 @@ function whyDiskIsEmpty({ role, life, options, membership }: TroubledView): stri
   return `the data directory was empty at the start, but the registry counts on what ${server} had in it: is it the right one?`;
 }
 
-function whyDoubled(view: TroubledView): string | null {
-  const namesake = namesakeOf(view);
-  const { server } = view.options.self;
+function whyDoubled(core: Core): string | null {
+  const { namesake } = core;
+  const { server } = core.options.self;
   if (namesake !== null)
-    return `another server named ${server} speaks, the incarnation ${namesake.incarnation} (this is ${view.self}): stop the wrong one`;
-  const names = [...view.peers].filter((peer) => view.peers.isDoubled(peer)).map(({ name }) => name);
+    return `another server named ${server} speaks, the incarnation ${namesake.incarnation} (this is ${core.self}): stop the wrong one`;
+  const names = [...core.peers].filter((peer) => core.peers.isDoubled(peer)).map(({ name }) => name);
   return names.length === 0 ? null : `two servers speak under one name: ${names.join(", ")}; stop the wrong one`;
 }
 
-function whyNoBackup(view: TroubledView): string | null {
-  const absent = outOfSync(view);
-  if (absent.length === 0 || isAnyInSync(view)) return null;
+function whyNoBackup(core: Core): string | null {
+  const absent = outOfSync(core);
+  if (absent.length === 0 || isAnyInSync(core)) return null;
   return `no backup is in sync (${absent.join(", ")}): a failover would not work`;
 }
 
-function whyBackupMissing(view: TroubledView): string | null {
-  const absent = outOfSync(view);
-  return absent.length > 0 && isAnyInSync(view) ? `not in sync: ${absent.join(", ")}` : null;
+function whyBackupMissing(core: Core): string | null {
+  const absent = outOfSync(core);
+  return absent.length > 0 && isAnyInSync(core) ? `not in sync: ${absent.join(", ")}` : null;
 }
 
 /** On the primary: configured servers that the newest record does not count on. */
-function outOfSync({ hot, options, membership }: TroubledView): string[] {
+function outOfSync({ hot, options, membership }: Core): string[] {
   if (!hot) return [];
   const inSync = membership.record?.inSync ?? [];
   return options.servers.filter((name) => !inSync.some(({ server }) => server === name));
 }
 
 /** On a primary that the registry answers: who follows, in sync or not, and could not take over. */
-function whyBackupUnfit(view: TroubledView): string | null {
-  if (!view.hot || !view.membership.isAnswered) return null;
+function whyBackupUnfit({ membership }: Core, primary: Primary | null): string | null {
+  if (primary === null || !membership.isAnswered) return null;
   const unfit: string[] = [];
-  for (const { name, session, heartbeat } of view.peers) {
+  for (const { name, session, peer } of primary.followers) {
+    const { heartbeat } = peer;
     if (session === null || heartbeat?.incarnation !== session.incarnation || canTakeOver(heartbeat)) continue;
     unfit.push(`${name} (${heartbeat.bus ? "the registry does not answer it" : "it does not reach NATS"})`);
   }
@@ -126,34 +114,34 @@ function whyBackupUnfit(view: TroubledView): string | null {
 }
 
 /** Heard once, and on neither link any more. */
-function whoIsSilent({ peers }: TroubledView): string | null {
+function whoIsSilent({ peers }: Core): string | null {
   const silent = [...peers].filter((peer) => peer.heartbeat !== null && peers.isAway(peer));
   return silent.length === 0 ? null : `not heard any more: ${silent.map(({ name }) => name).join(", ")}`;
 }
 
-function whatGoesOverNats({ peers }: TroubledView): string | null {
+function whatGoesOverNats({ peers }: Core): string | null {
   const names = [...peers].filter(({ links }) => linkConclusion(links) === "failsafe").map(({ name }) => name);
   return names.length === 0 ? null : `the main link to ${names.join(", ")} is down: what goes there goes over NATS`;
 }
 
 /** One that has no connection to NATS says that instead. */
-function whyNoRegistry({ membership, bus, limits, nowMs }: TroubledView): string | null {
+function whyNoRegistry({ membership, bus, limits, nowMs }: Core): string | null {
   const { silentSinceMs, silentWhy } = membership;
   if (silentSinceMs === null || !bus.connected || nowMs - silentSinceMs <= limits.registryTimeoutMs) return null;
   return `the registry does not answer: ${silentWhy}`;
 }
 
-function whyPaused(view: TroubledView): string | null {
-  const pause = view.hot && view.intake.isPaused ? view.pausing.current(view) : null;
+function whyPaused(primary: Primary | null, { wallMs }: Core): string | null {
+  const pause = primary?.intake.isPaused === true ? primary.pausing.current : null;
   if (pause === null) return null;
   const { sinceMs, forMs } = pause;
-  const until = forMs === undefined ? "" : ` for ${duration(Math.max(0, sinceMs + forMs - view.wallMs))} more`;
-  const unwritten = view.pausing.why(view) === null ? "" : "; the registry does not have that yet";
+  const until = forMs === undefined ? "" : ` for ${duration(Math.max(0, sinceMs + forMs - wallMs))} more`;
+  const unwritten = primary?.pausing.why === null ? "" : "; the registry does not have that yet";
   return `an operator paused the intake${until}: \`twinlog resume\`${unwritten}`;
 }
 
 /** What is asked of it is asked again and again; meanwhile the mode stays as it is. */
-function whyRegistryRefuses({ membership, state }: TroubledView): string | null {
+function whyRegistryRefuses({ membership, state }: Core): string | null {
   const { writeFault, silentWhy, open } = membership;
   if (open === null || writeFault === "" || silentWhy !== "") return null;
   return `the registry takes no change of mode from this server (${state}): ${writeFault}`;
@@ -162,13 +150,10 @@ function whyRegistryRefuses({ membership, state }: TroubledView): string | null 
 const named: Record<LinkName, string> = { main: "the main link", failsafe: "NATS" };
 
 /** On the primary: what a backup cannot be sent by the link that is left. */
-function whyRecordDoesNotFit(view: TroubledView): string | null {
-  if (!view.hot) return null;
-  for (const peer of view.peers) {
-    const tooLarge = peer.session?.tooLarge ?? null;
-    const bytes = tooLarge?.bytes ?? (peer.session === null ? (peer.fruitless?.bytes ?? 0) : 0);
-    const link = view.peers.linkTo(peer);
-    const room = roomTo(peer, link, view);
+function whyRecordDoesNotFit(core: Core, primary: Primary | null): string | null {
+  for (const { peer, tooLargeBytes: bytes } of primary?.followers ?? []) {
+    const link = core.peers.linkTo(peer);
+    const room = roomTo(peer, link, core);
     if (bytes === 0 || bytes <= room) continue;
     const helps = link === "failsafe" ? "bring the main link back, or raise max_payload" : "raise its maxBatchBytes";
     return `${peer.name} cannot be sent a record of ${bytes} bytes: ${named[link]} takes ${Math.max(0, room)} now; ${helps}`;
@@ -177,11 +162,11 @@ function whyRecordDoesNotFit(view: TroubledView): string | null {
 }
 
 /** Before it matters: a link that is not needed now, or by records that are not so large. */
-function whyLinkIsNarrow(view: TroubledView): string | null {
-  const { maxRecordBytes } = view.limits;
-  for (const peer of view.peers) {
+function whyLinkIsNarrow(core: Core): string | null {
+  const { maxRecordBytes } = core.limits;
+  for (const peer of core.peers) {
     for (const link of ["main", "failsafe"] as const) {
-      const room = roomTo(peer, link, view);
+      const room = roomTo(peer, link, core);
       if (room < maxRecordBytes)
         return `${named[link]} takes ${Math.max(0, room)} bytes of records to ${peer.name}, one may have ${maxRecordBytes} (maxRecordBytes)`;
     }
@@ -189,6 +174,6 @@ function whyLinkIsNarrow(view: TroubledView): string | null {
   return null;
 }
 
-function isAnyInSync({ self, membership }: TroubledView): boolean {
+function isAnyInSync({ self, membership }: Core): boolean {
   return membership.record?.inSync.some(({ incarnation }) => incarnation !== self) ?? false;
 }

@@ -3,7 +3,8 @@
  * here a second time, about all paths; a transition that is added or lost shows up as the path that breaks the rule.
  */
 import test from "ava";
-import { lifecycleMachine, lifecycleStep, startingLifecycle, stateName } from "../../machines/lifecycle.ts";
+import { lifecycleMachine, lifecycleStep, startingLifecycle } from "../../machines/lifecycle.ts";
+import { stateName } from "../../machines/step.ts";
 import { checkSound, type Step, walk, walkPaths } from "./explore.ts";
 
 const graph = walk(lifecycleMachine);

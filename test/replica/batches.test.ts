@@ -2,10 +2,12 @@
  * What one message between servers may carry: a turn's records, however many they are, cut to what the link in use takes now
  * (rules 4, 8, 10, 15; situation 56). A frame that does not fit is refused by the stage, as the adapters refuse it.
  */
+
 import test from "ava";
 import { payloadFieldsBytes } from "../../machines/codec/message.ts";
 import { sliceFrom } from "../../machines/log/batch.ts";
 import { mainFrameBytes } from "../../schemas/settings.ts";
+import { inside } from "../helpers/inside.ts";
 import { fieldsOf } from "../helpers/records.ts";
 import { limits, Stage, type StageOptions } from "./stage.ts";
 
@@ -247,7 +249,7 @@ test("7. records that only the disk has, in larger pieces than a message takes, 
     bytes: Buffer.concat(all.map(({ bytes }) => bytes)),
   };
   alpha.onPublished(200, stage.nowMs);
-  alpha.own.log.trim(200, 0);
+  inside(alpha).core.own.log.trim(200, 0);
   t.is(alpha.log.base.sequence, 200);
   stage.start("beta");
   stage.server("alpha").held.add("readLog");

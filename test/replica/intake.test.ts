@@ -1,6 +1,8 @@
 /** Requests at a server's door, and what may leave when: duplicates, order, limits, proofs, attempts, resumed requests (rules 5, 11, 12, 15, 16, 17). */
+
 import test from "ava";
 import { shippedRules } from "../../machines/replica/rules.ts";
+import { inside, primaryOf } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
 
 /** Alpha hears nothing of beta: nothing is confirmed, nothing proved. */
@@ -31,7 +33,7 @@ test("a duplicate of a request that is done and not committed waits for the comm
 
 test("copies that join a request, or wait for its commit, are in flight: past the limit they are refused (rule 15)", (t) => {
   const stage = Stage.normal({ replica: { limits: { ...limits, maxInFlight: 4 } } });
-  const { intake } = stage.replica("alpha");
+  const { intake } = primaryOf(stage.replica("alpha"));
   stage.do("alpha", "1", { isSlow: true });
   for (let copy = 0; copy < 9; copy += 1) stage.do("alpha", "1");
   t.is(intake.inFlight, 4);
@@ -162,13 +164,17 @@ test("a request at or below the floor is refused as expired and not run; the flo
     stage.do("alpha", `${request}`, { issuedAtMs: issuedAtMs(request) });
   stage.replies();
   for (const name of ["alpha", "beta"]) {
-    const { done } = stage.replica(name).applied.requests;
+    const { done } = inside(stage.replica(name)).core.applied.requests;
     t.true(done.count < 20, name);
     t.true(done.floors.floorFor("c", shippedRules) >= issuedAtMs(20), name);
   }
   stage.tick(2);
-  const { floors } = stage.replica("alpha").applied.requests.done;
-  t.deepEqual(floors.saved, stage.replica("beta").applied.requests.done.floors.saved, "all forget the same");
+  const { floors } = inside(stage.replica("alpha")).core.applied.requests.done;
+  t.deepEqual(
+    floors.saved,
+    inside(stage.replica("beta")).core.applied.requests.done.floors.saved,
+    "all forget the same",
+  );
   const floorMs = floors.floorFor("c", shippedRules);
   const { last } = stage.replica("alpha").log;
   stage.do("alpha", "1", { issuedAtMs: issuedAtMs(1) });
@@ -327,11 +333,11 @@ test("records of one turn are counted whole, however many pieces the log made of
   for (const id of ids)
     alpha.onResult(stage.slow("alpha", id), { name: "main", effects, outcome: '"ok":true,"result":1' }, stage.nowMs);
   stage.run();
-  t.true(alpha.commitment.openBytes > 3 * effects.length, `${alpha.commitment.openBytes}`);
+  t.true(primaryOf(alpha).commitment.openBytes > 3 * effects.length, `${primaryOf(alpha).commitment.openBytes}`);
   stage.cuts.clear();
   stage.tick(12);
   t.is(alpha.committed, 3);
-  t.is(alpha.commitment.openBytes, 0);
+  t.is(primaryOf(alpha).commitment.openBytes, 0);
 });
 
 test("a log that waits for the disk, or for NATS to get its results, is busy when it is full (rule 15, situation 41)", (t) => {
@@ -464,7 +470,7 @@ test("nothing is said once the role is gone (rule 7, situation 13)", (t) => {
   stage.cuts.add("alpha>beta");
   stage.tick(5);
   t.false(stage.replica("alpha").hot);
-  t.is(stage.replica("alpha").intake.inFlight, 0);
+  t.is(stage.replica("alpha").inFlight, 0);
   stage.cuts.clear();
   stage.tick(1);
   t.deepEqual(stage.replies(), []);

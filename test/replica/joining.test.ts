@@ -1,8 +1,10 @@
 /** Joining: by the log, across a fork, by a snapshot; when a joiner is taken in, and when it is not (rules 4, 7, 8). */
+
 import test from "ava";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
-import { onAccept, onMirror, startFollowing } from "../../machines/replica/following.ts";
+import { FollowedSession } from "../../machines/replica/followed-session.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
+import { inside, primaryOf } from "../helpers/inside.ts";
 import { batchOf, fieldsOf } from "../helpers/records.ts";
 import { limits, Stage } from "./stage.ts";
 
@@ -68,7 +70,7 @@ test("while the adding is unknown an acknowledgement needs the disk and the join
   t.deepEqual(stage.replies(), ["4: ok at 4"]);
   stage.cuts.add("beta>alpha");
   stage.do("alpha", "5");
-  t.is(alpha.up.own.synced, 5);
+  t.is(inside(alpha.up).core.own.synced, 5);
   t.deepEqual(stage.replies(), []);
 });
 
@@ -214,13 +216,13 @@ test("a question to follow that comes late ends no newer session (rule 4, situat
   stage.server("beta").hasInput = true;
   stage.run();
   stage.tick(3);
-  const { session } = stage.replica("alpha").peers.get("beta") ?? {};
+  const { session } = primaryOf(stage.replica("alpha")).followers.get("beta") ?? {};
   t.is(stage.lastSent("beta", "follow").number, 2);
-  t.is(session?.id, beta.follower.following?.session);
+  t.is(session?.id, beta.followedSession ?? "none");
   t.not(session?.id, first.session);
   for (const late of [first, { ...first, session: "older", from: "beta.0" }]) {
     stage.forge("beta", "alpha", late);
-    t.is(stage.replica("alpha").peers.get("beta")?.session, session);
+    t.is(primaryOf(stage.replica("alpha")).followers.get("beta")?.session, session);
   }
   stage.do("alpha", "4");
   t.deepEqual(stage.replies(), ["4: ok at 4"], "at once: the session stands");
@@ -339,18 +341,18 @@ test("a confirm that comes while what it confirms is to be sent again leaves not
   stage.cuts.clear();
   stage.do("alpha", "4");
   t.deepEqual(stage.replies(), ["4: ok at 4"]);
-  t.deepEqual(alpha.peers.get("beta")?.session?.flight, []);
+  t.deepEqual(primaryOf(alpha).followers.get("beta")?.session?.facts.flight, []);
 });
 
 test("a follower drops nothing that it knows to be committed, whatever a primary agrees to (rule 7)", (t) => {
-  const primary = { server: "alpha", incarnation: "alpha.1" };
+  const session = () => new FollowedSession("alpha.1", "s", 1, 0);
   const log = new MemoryLog();
   log.appendBatch(batchOf([fieldsOf({ sequence: 1 }), fieldsOf({ sequence: 2 })], 0));
   const accept = { type: "accept", session: "s", from: "alpha.1", to: "beta.1", epoch: 3, sequence: 1 } as const;
   const hash = log.hashAt(1) ?? null;
-  t.is(onAccept(startFollowing(primary, "s", 1, 0), { ...accept, hash }, log, 2, shippedRules), "differs");
+  t.is(session().onAccept({ ...accept, hash }, log, 2, shippedRules), "differs");
   t.is(log.last, 2);
-  t.is(onAccept(startFollowing(primary, "s", 1, 0), { ...accept, hash }, log, 1, shippedRules), "taken");
+  t.is(session().onAccept({ ...accept, hash }, log, 1, shippedRules), "taken");
   t.is(log.last, 1);
 });
 
@@ -363,9 +365,9 @@ test("a full log takes no record, and is compared all the same: what fitted coun
     return { message: { ...of, ...batch, committed: 3, published: 0, probe: 1 }, payload: bytes };
   };
   const taken = (sequence: number, previousHash: number, isFull: boolean) => {
-    const following = startFollowing({ server: "alpha", incarnation: "alpha.1" }, "s", 1, 0);
+    const following = new FollowedSession("alpha.1", "s", 1, 0);
     const { message, payload } = mirror(sequence, previousHash);
-    const outcome = onMirror(following, message, payload, log, isFull, shippedRules);
+    const outcome = following.onMirror(message, payload, log, isFull, shippedRules);
     return [outcome, following.verified, following.gap, log.last];
   };
   const { hash } = log.closed;
@@ -386,7 +388,7 @@ test("a late heartbeat of an older life is not believed (rule 1)", (t) => {
   stage.kill("beta");
   stage.start("beta");
   stage.tick();
-  t.is(stage.replica("alpha").peers.get("beta")?.heartbeat?.incarnation, "beta.2");
+  t.is(inside(stage.replica("alpha")).core.peers.get("beta")?.heartbeat?.incarnation, "beta.2");
   stage.forge("beta", "alpha", { ...old, beat: old.beat + 1_000 });
-  t.is(stage.replica("alpha").peers.get("beta")?.heartbeat?.incarnation, "beta.2");
+  t.is(inside(stage.replica("alpha")).core.peers.get("beta")?.heartbeat?.incarnation, "beta.2");
 });

@@ -1,7 +1,9 @@
 /** Two servers of one name (rule 1): which of them is believed, what neither may do, and what counts as present. */
+
 import test from "ava";
 import type { Heartbeat } from "../../machines/codec/message.ts";
 import { hearVoice, isDoubled, type Voice } from "../../machines/replica/voices.ts";
+import { inside } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
 
 const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
@@ -30,8 +32,8 @@ test("a second server of the primary's name, on another disk, is no restart of i
   t.is(stage.record.epoch, epoch);
   stage.do("alpha", "1");
   t.deepEqual(stage.replies(), ["1: ok at 1"]);
-  const peer = stage.replica("beta").peers.get("alpha");
-  t.true(peer !== undefined && stage.replica("beta").peers.isDoubled(peer));
+  const peer = inside(stage.replica("beta")).core.peers.get("alpha");
+  t.true(peer !== undefined && inside(stage.replica("beta")).core.peers.isDoubled(peer));
   t.regex(
     stage
       .replica("beta")
@@ -49,10 +51,10 @@ test("one that the registry names is believed rather than one that was heard fir
   stage.cuts.add("alpha>beta");
   stage.start("beta");
   speak(stage, "alpha", "beta", 3);
-  t.is(stage.replica("beta").peers.get("alpha")?.heartbeat?.incarnation, "alpha.x");
+  t.is(inside(stage.replica("beta")).core.peers.get("alpha")?.heartbeat?.incarnation, "alpha.x");
   stage.cuts.clear();
   speak(stage, "alpha", "beta", 3 + polls);
-  t.is(stage.replica("beta").peers.get("alpha")?.heartbeat?.incarnation, "alpha.1");
+  t.is(inside(stage.replica("beta")).core.peers.get("alpha")?.heartbeat?.incarnation, "alpha.1");
   t.deepEqual(stage.states(), ["hot.normal", "following.warm"], "and joined");
 });
 

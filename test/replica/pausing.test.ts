@@ -2,8 +2,10 @@
  * An operator's pause belongs to the registry's record: it outlives a switch, a takeover and a restart, ends when it is
  * resumed or its time is over, and a record without one is as ever.
  */
+
 import test from "ava";
 import { RegistryRecord } from "../../schemas/registry.ts";
+import { primaryOf } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
 
 const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
@@ -64,9 +66,9 @@ test("a pause with a time ends by itself, also where a takeover came between, an
   stage.tick(polls);
   const beta = stage.replica("beta");
   t.is(beta.state, "hot.alone");
-  t.true(beta.intake.isPaused);
+  t.true(primaryOf(beta).intake.isPaused);
   stage.tick(10_000 / limits.heartbeatMs);
-  t.false(beta.intake.isPaused);
+  t.false(primaryOf(beta).intake.isPaused);
   t.is(stage.record.pause, undefined);
 });
 
@@ -74,7 +76,7 @@ test("a wall clock that was set back does not make a pause longer than it was me
   const stage = paused(10_000);
   stage.wallMs -= 86_400_000;
   stage.tick(10_000 / limits.heartbeatMs + 2);
-  t.false(stage.replica("alpha").intake.isPaused);
+  t.false(primaryOf(stage.replica("alpha")).intake.isPaused);
   t.is(stage.record.pause, undefined);
 });
 
@@ -83,7 +85,7 @@ test("the registry is silent: a pause counts on the primary, says that it is not
   stage.isFull = true;
   stage.replica("alpha").onPause(true, undefined, stage.nowMs);
   stage.tick(polls);
-  t.true(stage.replica("alpha").intake.isPaused);
+  t.true(primaryOf(stage.replica("alpha")).intake.isPaused);
   t.regex(
     stage
       .replica("alpha")

@@ -1,7 +1,7 @@
 /** Operator's force (rule 18): it never goes on from an older copy while a newer one is at hand, nor beside a primary that serves. */
 import test from "ava";
-import { copyName, newestOfOthers, ownCopy, standingOf } from "../../machines/replica/copies.ts";
-import { whyNotMeant } from "../../machines/replica/refusals.ts";
+import { copyName, newestOfOthers, ownCopy } from "../../machines/replica/copies.ts";
+import { inside } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
 import { emptyDisk } from "./staged-server.ts";
 
@@ -36,7 +36,7 @@ function recover(stage: Stage, name: string, despite: readonly string[] = []): s
 test("force does not go on from an empty disk while an older server with records is at hand, and names it (rule 18)", (t) => {
   const stage = emptyBetaAndAlpha();
   t.deepEqual(stage.states(), ["waiting", "refusing"]);
-  const alpha = copyName(ownCopy(stage.replica("alpha")));
+  const alpha = copyName(ownCopy(inside(stage.replica("alpha")).core));
   t.is(alpha, "alpha@h1/3/2");
   t.true(recover(stage, "beta")?.includes(`alpha is at hand with a newer copy, ${alpha}`));
   t.is(stage.replica("beta").state, "refusing");
@@ -110,16 +110,16 @@ test("force is refused while the registry's primary serves, on a server that may
 test("a command is obeyed by the incarnation that its asker saw, and by no other of its name (rule 1)", (t) => {
   const stage = Stage.normal();
   const alpha = stage.replica("alpha");
-  t.is(whyNotMeant("alpha.1", true, alpha), null);
-  t.is(whyNotMeant(undefined, false, alpha), null, "a mild one may name nobody");
-  t.regex(whyNotMeant(undefined, true, alpha) ?? "", /Name its incarnation: this is alpha\.1/);
-  t.regex(whyNotMeant("alpha.7", false, alpha) ?? "", /alpha\.7 was meant/);
+  t.is(alpha.whyNotMeant("alpha.1", true), null);
+  t.is(alpha.whyNotMeant(undefined, false), null, "a mild one may name nobody");
+  t.regex(alpha.whyNotMeant(undefined, true) ?? "", /Name its incarnation: this is alpha\.1/);
+  t.regex(alpha.whyNotMeant("alpha.7", false) ?? "", /alpha\.7 was meant/);
 });
 
 test("a server tells its copy, the last result in it, and the newest record that it knew before it began (rule 18)", (t) => {
   const stage = Stage.normal();
   for (const id of ["1", "2"]) stage.do("alpha", id);
-  const told = standingOf(stage.replica("beta"));
+  const told = stage.replica("beta").standing();
   t.like(told, {
     server: "beta",
     disk: "disk of beta",
@@ -130,9 +130,9 @@ test("a server tells its copy, the last result in it, and the newest record that
     hot: false,
   });
   t.true(told.lastStampMs > 0);
-  t.is(newestOfOthers(stage.replica("beta"), true), null);
+  t.is(newestOfOthers(inside(stage.replica("beta")).core, true), null);
   stage.registry = null;
   stage.kill("beta");
   stage.start("beta");
-  t.deepEqual(standingOf(stage.replica("beta")).record, standingOf(stage.replica("alpha")).record);
+  t.deepEqual(stage.replica("beta").standing().record, stage.replica("alpha").standing().record);
 });

@@ -1,5 +1,7 @@
 /** The registry seen from one server: answers that are late, unknown, lost or older than what was seen (rule 3, the registry's section). */
+
 import test from "ava";
+import { inside } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
 
 const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
@@ -57,7 +59,7 @@ test("the first try lands late, after a second one was sent: that one's clear lo
   t.is(answer.outcome, "lost");
   stage.server("alpha").held.add("readRegistry");
   stage.answerCas("alpha", second.record.writeId, answer);
-  t.false(stage.replica("alpha").membership.wasLost, "after a retry nothing is clear");
+  t.false(inside(stage.replica("alpha")).core.membership.wasLost, "after a retry nothing is clear");
   stage.unhold("alpha", "readRegistry");
   stage.tick();
   t.is(stage.replica("alpha").state, "hot.alone");
@@ -110,7 +112,7 @@ test("an answer to a write that nobody waits for any more changes nothing", (t) 
   stage.answerCas("alpha", "alpha.1.77", { outcome: "won", revision: 99 });
   stage.answerCas("alpha", record.writeId, { outcome: "lost" });
   t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
-  t.is(stage.replica("alpha").membership.record?.epoch, record.epoch);
+  t.is(inside(stage.replica("alpha")).core.membership.record?.epoch, record.epoch);
 });
 
 test("a registry that went backwards freezes changes of mode, and the running mode goes on (situation 7)", (t) => {
@@ -120,7 +122,7 @@ test("a registry that went backwards freezes changes of mode, and the running mo
   stage.tick(polls);
   stage.do("alpha", "1");
   t.deepEqual(stage.replies(), ["1: ok at 1"]);
-  t.regex(stage.replica("alpha").membership.frozen, /went back to epoch 2, this server has seen 3/);
+  t.regex(inside(stage.replica("alpha")).core.membership.frozen, /went back to epoch 2, this server has seen 3/);
   stage.kill("beta");
   stage.tellGone("beta");
   stage.tick(polls);
@@ -170,7 +172,7 @@ test("a missing registry record is not a first start: it is refused, and a serve
   stage.tick(polls);
   stage.do("alpha", "1");
   t.deepEqual(stage.replies(), ["1: ok at 1"]);
-  t.regex(stage.replica("alpha").membership.frozen, /gone/);
+  t.regex(inside(stage.replica("alpha")).core.membership.frozen, /gone/);
   const fresh = new Stage();
   fresh.registry = null;
   fresh.start("alpha");
@@ -188,7 +190,7 @@ test("a told record of an older epoch than the one seen is not followed (rule 3)
   t.is(stage.replica("beta").state, "hot.alone");
   stage.forge("alpha", "beta", { ...heartbeat, beat: heartbeat.beat + 1_000 });
   t.is(stage.replica("beta").state, "hot.alone");
-  t.is(stage.replica("beta").membership.epoch, 4);
+  t.is(inside(stage.replica("beta")).core.membership.epoch, 4);
 });
 
 test("a peer's word that there is a newer epoch is not enough, but makes a server read (rule 3)", (t) => {

@@ -1,6 +1,6 @@
 /** A registry that was lost, or is an older copy, and what an operator puts back (the registry record; situations 8 and 54). */
+
 import test from "ava";
-import { standingOf } from "../../machines/replica/copies.ts";
 import { initialRecord } from "../../machines/replica/initial-record.ts";
 import {
   type Restoration,
@@ -11,13 +11,14 @@ import {
 import { shippedRules } from "../../machines/replica/rules.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { Standing } from "../../schemas/standing.ts";
+import { inside } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
 
 const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
 const heard = Math.ceil(limits.suspicionMs / limits.heartbeatMs) + 2;
 
 function standingsOf(stage: Stage): Standing[] {
-  return [...stage.servers.values()].flatMap(({ replica }) => (replica === null ? [] : [standingOf(replica)]));
+  return [...stage.servers.values()].flatMap(({ replica }) => (replica === null ? [] : [replica.standing()]));
 }
 
 function judge(stage: Stage, changes: Partial<RestorationFacts> = {}): Restoration {
@@ -80,8 +81,8 @@ for (const [what, present] of [
     stage.tick(polls);
     t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
     t.deepEqual(stage.take(), [], "nobody moves");
-    t.is(stage.replica("alpha").membership.frozen, "");
-    t.is(stage.replica("beta").membership.epoch, 5);
+    t.is(inside(stage.replica("alpha")).core.membership.frozen, "");
+    t.is(inside(stage.replica("beta")).core.membership.epoch, 5);
     stage.do("alpha", "2");
     t.deepEqual(stage.replies(), ["1: ok at 1", "2: ok at 2"]);
     stage.kill("alpha");
@@ -272,7 +273,7 @@ test("a primary that did not see what was put back before goes on as the primary
 /** By what a server that saw the first one says. */
 function restoredAgain(first: RegistryRecord): RegistryRecord {
   const standing = {
-    ...standingOf(Stage.normal().replica("alpha")),
+    ...Stage.normal().replica("alpha").standing(),
     epochSeen: first.epoch,
     record: first,
     frozen: "gone",

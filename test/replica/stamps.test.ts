@@ -2,8 +2,10 @@
  * Stamps and the clocks by which they are judged (rule 12, situations 43, 57): clients' that are fast or slow, a primary's
  * that is a day off, and what a refusal says. One party's clock costs that party alone.
  */
+
 import test from "ava";
 import type { StampRange } from "../../schemas/envelope.ts";
+import { inside } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
 
 const dayMs = 86_400_000;
@@ -63,7 +65,11 @@ test("what a primary whose clock is a day fast did and forgot refuses nothing on
   for (let request = 1; request <= 30; request += 1) stage.do("alpha", `u${request}`);
   stage.replies();
   t.deepEqual(ask(stage, "alpha", 1, 15, 0, "other"), ok(15));
-  t.is(stage.replica("alpha").applied.requests.done.count, 11, "as many as the limit says, whatever the clock says");
+  t.is(
+    inside(stage.replica("alpha")).core.applied.requests.done.count,
+    11,
+    "as many as the limit says, whatever the clock says",
+  );
   stage.kill("alpha");
   stage.tellGone("alpha");
   stage.tick(10);
@@ -77,11 +83,11 @@ test("a wall clock that jumps forgets nothing; time that passes does (rule 12, s
   stage.wallMs += 2 * dayMs;
   stage.tick(2);
   t.deepEqual(ask(stage, "alpha", 6, 5), ok(5));
-  t.is(stage.replica("alpha").applied.requests.done.count, 10);
+  t.is(inside(stage.replica("alpha")).core.applied.requests.done.count, 10);
   stage.tick(110);
   t.deepEqual(ask(stage, "alpha", 11, 1), ok(1));
   t.deepEqual(ask(stage, "alpha", 12, 1), ok(1), "and another record says it");
-  t.is(stage.replica("alpha").applied.requests.done.count, 2);
+  t.is(inside(stage.replica("alpha")).core.applied.requests.done.count, 2);
 });
 
 test("a refusal says whose clock it is, by how much, and what would be taken", (t) => {

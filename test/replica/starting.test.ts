@@ -1,8 +1,10 @@
 /** The start table, row by row, and what servers make of it after a total loss (modes and start; rules 1 and 18). */
+
 import test from "ava";
 import { shippedRules } from "../../machines/replica/rules.ts";
 import { consultTable, type Presence, type StartFacts } from "../../machines/replica/start-table.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
+import { inside } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
 import { Server } from "./staged-server.ts";
 
@@ -319,13 +321,13 @@ for (const order of [
     t.true(lines.includes("beta syncs through 2"), "synced before the asking");
     t.true(lines.includes("alpha: receiveSnapshot"), "a log of the old history is not gone on with");
     t.true(lines.some((line) => line.includes("primary-only beta.2 of [beta.2] on disk from 2 in history")));
-    t.is(stage.replica("beta").commitment.results, 0);
+    t.is(stage.replica("beta").results, 0);
     stage.do("beta", "2");
     stage.do("beta", "3");
     t.deepEqual(stage.replies(), ["2: ok at 2 again", "3: ok at 4"]);
     const result = stage.replica("beta").log.last;
     t.is(result, 4);
-    t.is(stage.replica("beta").commitment.results, 1, "results are counted from 1 in each history");
+    t.is(stage.replica("beta").results, 1, "results are counted from 1 in each history");
   });
 }
 
@@ -339,7 +341,7 @@ function renewed(): Stage {
 
 test("a new history remembers the one that it goes on with, its end and its last result, on the disk (situation 63)", (t) => {
   const stage = renewed();
-  const { own } = stage.replica("beta");
+  const { own } = inside(stage.replica("beta")).core;
   const { last, lastEpoch } = stage.server("alpha").disk.log;
   t.deepEqual(own.ancestors[0]?.end.epoch, lastEpoch);
   t.like(own.ancestors, [{ history: "h1", start: 0, results: 2 }]);
@@ -357,7 +359,7 @@ test("who joins by the log alone is told of the histories before this one, and k
   stage.start("alpha");
   stage.tick(polls + 8);
   t.deepEqual(stage.states(), ["following.warm", "hot.normal"]);
-  const { ancestors } = stage.replica("beta").own;
+  const { ancestors } = inside(stage.replica("beta")).core.own;
   t.is(ancestors.length, 1);
   t.deepEqual(stage.server("alpha").disk.ancestors, ancestors);
 });
@@ -372,10 +374,10 @@ test("a history whose first record was lost before it reached the disk begins wi
   stage.kill("alpha");
   stage.start("beta");
   stage.tick(polls + 8);
-  const { own, commitment } = stage.replica("beta");
-  t.is(own.log.last, 3);
-  t.is(own.ancestors.length, 1);
-  t.is(commitment.results, 0);
+  const beta = stage.replica("beta");
+  t.is(beta.log.last, 3);
+  t.is(beta.ancestors.length, 1);
+  t.is(beta.results, 0);
 });
 
 test("both died, and an operator is to decide: they wait; recover goes on with what that server has (rule 18)", (t) => {

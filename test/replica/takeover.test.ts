@@ -1,6 +1,8 @@
 /** Takeovers, beside the transcripts in `testdata/`: what a server wants done when its peer is lost or comes back (rules 2, 3, 5, 7). */
+
 import test from "ava";
 import { RequestTable } from "../../machines/replica/requests.ts";
+import { inside, primaryOf } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
 
 const silence = Math.ceil(limits.suspicionMs / limits.heartbeatMs) + 1;
@@ -119,7 +121,7 @@ test("while the removal is unknown an acknowledgement needs the backup and the d
   t.deepEqual(stage.replies(), ["2: ok at 2"]);
   stage.cuts.add("beta>alpha");
   stage.do("alpha", "3");
-  t.is(alpha.up.own.synced, 3);
+  t.is(inside(alpha.up).core.own.synced, 3);
   t.deepEqual(stage.replies(), [], "synced alone does not do");
 });
 
@@ -177,7 +179,7 @@ test("a server that loses the role again while its state is still built again bu
   t.is(alpha.waiting.filter(({ type }) => type === "reload").length, 1);
   stage.unhold("alpha", "reload");
   stage.tick(6);
-  t.true(alpha.up.applied.isLoaded);
+  t.true(inside(alpha.up).core.applied.isLoaded);
   t.is(alpha.up.state, "following.warm");
 });
 
@@ -196,7 +198,7 @@ test("a state built again has all that it lacks in memory, also when a flush end
   alpha.up.onRegistryRead({ outcome: "found", ...stage.registry }, stage.nowMs);
   alpha.hasInput = true;
   stage.run();
-  t.false(alpha.up.applied.isLoaded);
+  t.false(inside(alpha.up).core.applied.isLoaded);
   const { committed } = alpha.up;
   t.true(committed > 0);
   // The flush was under way when the disk was read for the new state, and ends before that has applied the rest.
@@ -265,7 +267,7 @@ test("a primary that was paused gives a member that did not follow it yet its ti
   stage.tellGone("alpha");
   const beta = stage.replica("beta");
   t.is(beta.state, "hot.normal");
-  t.is(beta.peers.get("gamma")?.session, null);
+  t.is(primaryOf(beta).followers.get("gamma")?.session, null);
   const { epoch } = stage.record;
   stage.nowMs += 60_000;
   stage.tick();
@@ -350,7 +352,7 @@ test("a backup that is heard and confirms nothing is removed after its time (rul
 test("a backup whose memory is full takes nothing more, and is removed after its time (rules 10, 15, situation 41)", (t) => {
   const stage = Stage.normal();
   const beta = stage.replica("beta");
-  Object.assign(beta, { limits: { ...limits, maxRetainedBytes: 0, maxUnflushedBytes: 200 } });
+  Object.assign(inside(beta).core, { limits: { ...limits, maxRetainedBytes: 0, maxUnflushedBytes: 200 } });
   for (const id of ["1", "2", "3", "4"]) stage.do("alpha", id);
   t.true(beta.log.last < 4);
   stage.do("alpha", "5");

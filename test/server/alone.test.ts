@@ -1,8 +1,10 @@
 /** A server that is alone: what a query may say and when, and what becomes of results that it could not publish. */
+
 import test from "ava";
 import { z } from "zod";
 import { defineApplication } from "../../actors/application/define.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { inside } from "../helpers/inside.ts";
 import { OneServer, service } from "../helpers/one-server.ts";
 
 /** Its query throws, and says in the error what it saw. */
@@ -117,7 +119,7 @@ test("rule 12: what a server chose to forget, and no committed record says, is r
     await first.run(20);
   }
   await first.run(1_000);
-  t.is(first.life.replica.applied.requests.forgetThrough, 1, "chosen, and said by the next record");
+  t.is(inside(first.life.replica).core.applied.requests.forgetThrough, 1, "chosen, and said by the next record");
   t.is(first.life.checkpoint.applied, 11);
 
   const { disk } = first.store;

@@ -1,4 +1,5 @@
 /** What was forgotten of whom, over a restart: on the disk, and on one that a program without floors of clients wrote (rule 12). */
+
 import test from "ava";
 import { z } from "zod";
 import { defineApplication } from "../../actors/application/define.ts";
@@ -6,6 +7,7 @@ import { metaKey, metaValue } from "../../machines/checkpoint/layout.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
 import { CheckpointMeta } from "../../schemas/checkpoint.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { inside } from "../helpers/inside.ts";
 import type { MemoryDisk } from "../helpers/memory-store.ts";
 import { type MemoryRegistry, OneServer, service } from "../helpers/one-server.ts";
 
@@ -53,7 +55,7 @@ async function nextLife(disk: MemoryDisk, registry: MemoryRegistry): Promise<One
 test("rule 12: floors of clients outlive a restart: what was forgotten is not done again, and others go on", async (t) => {
   const { disk, registry, nowMs, fastMs } = await firstLife();
   const next = await nextLife(disk, registry);
-  const { floors } = next.life.replica.applied.requests.done;
+  const { floors } = inside(next.life.replica).core.applied.requests.done;
   t.is(floors.commonMs, -1);
   t.is(floors.floorFor("fast", shippedRules), fastMs);
   t.true(floors.floorFor("alice", shippedRules) > nowMs);

@@ -2,11 +2,13 @@
  * A store as programs wrote it before batches had a bound: a turn's records are one segment, larger than a message between
  * servers may be (situation 56). It is opened, what is in memory is cut, and a backup gets all of it.
  */
+
 import test from "ava";
 import type { Application } from "../../actors/application/define.ts";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { collect } from "../helpers/checkpoints.ts";
+import { inside } from "../helpers/inside.ts";
 import { MemoryDisk } from "../helpers/memory-store.ts";
 import { MemoryRegistry, OneServer, service } from "../helpers/one-server.ts";
 
@@ -58,7 +60,13 @@ test("7. a store with segments that are larger than a message opens, and a backu
     incarnation: "beta-1",
     life: 1,
     beat: number,
-    heard: { alpha: { incarnation: "alpha-2", beat: replica.heartbeats.beat, mainBeat: replica.heartbeats.beat } },
+    heard: {
+      alpha: {
+        incarnation: "alpha-2",
+        beat: inside(replica).heartbeats.beat,
+        mainBeat: inside(replica).heartbeats.beat,
+      },
+    },
     state: "following.joining",
     hot: false,
     stopping: false,

@@ -8,9 +8,11 @@
  * its disk (2 and 4); a server that ended after it was told to stop is named by no record, unless it is alone and its disk
  * has everything (clean stop).
  */
+
 import { RecordReader, recordKinds, requestKey } from "../../../machines/codec/record.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";
 import type { RegistryRecord } from "../../../schemas/registry.ts";
+import { inside } from "../../helpers/inside.ts";
 import type { SmallRegistry } from "./registry.ts";
 import type { ServerState } from "./server-state.ts";
 import type { Seen, Speaker } from "./turn.ts";
@@ -254,7 +256,9 @@ function checkStopped(stopped: readonly string[], servers: readonly ServerState[
 }
 
 /** Rule 2 twice over: a server that is fenced, or asks to leave a member out, has no session in which it could confirm. */
-function checkFence({ self, fenced, membership, follower }: Replica): void {
+function checkFence(replica: Replica): void {
+  const { core, follower } = inside(replica);
+  const { self, fenced, membership } = core;
   const isBound = fenced || membership.leavesOut;
-  assert(!isBound || follower.following === null, `rule 2: ${self} follows while it is fenced or asks`);
+  assert(!isBound || follower === null, `rule 2: ${self} follows while it is fenced or asks`);
 }

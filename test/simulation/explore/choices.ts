@@ -2,6 +2,7 @@
  * What may happen next in a small world, by name. What always holds: a name says all of the choice, in any world in which
  * it is open; the ordinary comes first, what is bounded last.
  */
+import { inside } from "../../helpers/inside.ts";
 import type { Counted } from "./bounds.ts";
 import type { Mailbox } from "./mailbox.ts";
 import type { SmallRegistry } from "./registry.ts";
@@ -56,9 +57,10 @@ function addOrdinary(
   if (jobs.length > 0) choices.push(`disk ${name}`);
   if (snapshot !== null) choices.push(`snapshot ${name}`);
   if (readingSince !== null) for (let at = readingSince; at <= revision; at += 1) choices.push(`read ${name} ${at}`);
-  else if ((replica.membership.known?.revision ?? 0) < revision) choices.push(`poll ${name}`);
+  else if ((inside(replica).core.membership.known?.revision ?? 0) < revision) choices.push(`poll ${name}`);
   for (const peer of world.servers)
-    if (peer.replica === null && replica.peers.isPresent(peer.name)) choices.push(`miss ${name} ${peer.name}`);
+    if (peer.replica === null && inside(replica).core.peers.isPresent(peer.name))
+      choices.push(`miss ${name} ${peer.name}`);
 }
 
 function addAsked(choices: string[], world: ChoiceView): void {

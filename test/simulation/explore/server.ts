@@ -2,9 +2,12 @@
  * A server of the small world: a replica and a disk, and what of it is under way. What always holds: the disk has what was
  * written to it, one job after another, and nothing else; a crash takes the memory and the jobs that are not done.
  */
+
+import { cloneOf } from "../../../machines/clone.ts";
 import { MemoryLog } from "../../../machines/log/memory-log.ts";
 import type { SavedEpochs } from "../../../machines/replica/outbox.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";
+import { inside } from "../../helpers/inside.ts";
 import { factsOf } from "./facts.ts";
 
 export type DiskJob =
@@ -46,7 +49,7 @@ export class SmallServer {
     copy.lives = this.lives;
     copy.nowMs = this.nowMs;
     copy.beats = this.beats;
-    copy.replica = this.replica?.clone() ?? null;
+    copy.replica = this.replica === null ? null : cloneOf(this.replica);
     copy.hasStopped = this.hasStopped;
     copy.epoch = this.epoch;
     copy.memberEpoch = this.memberEpoch;
@@ -69,7 +72,7 @@ export class SmallServer {
   /** How many names it has given: with equal ones and equal facts, it gives the same names. */
   get names(): string {
     const { replica } = this;
-    return replica === null ? "" : `${replica.ids} ${replica.membership.facts.writes}`;
+    return replica === null ? "" : `${inside(replica).core.given} ${inside(replica).core.membership.facts.writes}`;
   }
 
   // --- the disk ---------------------------------------------------------------------------------------------------

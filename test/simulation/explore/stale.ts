@@ -4,9 +4,12 @@
  * (mirrors and confirms are cumulative) or from a session, an incarnation or an epoch that never comes back. Where the very
  * rules that drop such messages are broken, none is let go.
  */
+
 import type { PeerMessage } from "../../../machines/codec/message.ts";
+import type { FollowedSession } from "../../../machines/replica/followed-session.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";
 import type { Rules } from "../../../machines/replica/rules.ts";
+import { inside } from "../../helpers/inside.ts";
 
 /** The rules that keep late messages out. */
 const keepers: readonly (keyof Rules)[] = ["mirrorFits", "confirmFits", "isSameMember"];
@@ -38,25 +41,28 @@ export function isStale(message: PeerMessage, from: string, replica: Replica | n
   }
 }
 
+function followedBy(replica: Replica | null): FollowedSession | null {
+  return (replica && inside(replica).follower?.session) ?? null;
+}
+
 /** The follower names its sessions: one that it has left never comes back, and one answer is enough. */
 function isAnswerStale(
   message: Extract<PeerMessage, { type: "accept" | "decline" }>,
   replica: Replica | null,
 ): boolean {
-  const following = replica?.follower.following ?? null;
+  const following = followedBy(replica);
   if (following === null || following.session !== message.session || following.accepted) return true;
   return message.type === "decline" && following.declined === message.reason && following.snapshot;
 }
 
 /** It has all that this one tells, in this session, and its confirm is sent or owed. */
 function isMirrorStale(message: Extract<PeerMessage, { type: "mirror" }>, replica: Replica | null): boolean {
-  const following = replica?.follower.following ?? null;
+  const following = followedBy(replica);
   if (replica === null || following === null || following.session !== message.session) return true;
   if (message.epoch < replica.epoch) return true;
   if (!following.verified || message.epoch > replica.epoch) return false;
-  const { own } = replica;
-  const isTaken = message.last <= own.log.last && message.committed <= own.committed;
-  return isTaken && message.probe <= following.probe && message.published <= own.published;
+  const isTaken = message.last <= replica.log.last && message.committed <= replica.committed;
+  return isTaken && message.probe <= following.probe && message.published <= replica.published;
 }
 
 /** The primary knows as much already, or its session is over. */
@@ -65,7 +71,7 @@ function isConfirmStale(
   from: string,
   replica: Replica | null,
 ): boolean {
-  const session = replica?.peers.get(from)?.session ?? null;
+  const session = (replica && inside(replica).primary?.followers.get(from)?.session) ?? null;
   if (replica === null || session === null || session.id !== message.session) return true;
   if (message.epoch < replica.epoch) return true;
   if (message.epoch > replica.epoch || message.gap) return false;

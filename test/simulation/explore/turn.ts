@@ -3,12 +3,14 @@
  * disk, or noted for the world around it. What always holds: it depends on the server and the input alone, and what is noted
  * are values. Time stands still but for a silence.
  */
+
 import type { Outbox } from "../../../machines/replica/outbox.ts";
 import { Replica } from "../../../machines/replica/replica.ts";
 import { RequestTable } from "../../../machines/replica/requests.ts";
 import type { Rules } from "../../../machines/replica/rules.ts";
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 import { Limits } from "../../../schemas/settings.ts";
+import { inside } from "../../helpers/inside.ts";
 import type { Bounds } from "./bounds.ts";
 import type { Letters, Sent } from "./mailbox.ts";
 import type { Asked } from "./registry.ts";
@@ -52,6 +54,8 @@ const limits = Limits.parse({
 });
 const limitsWithBases = { ...limits, baseMs: silenceMs };
 const noBytes = new Uint8Array(0);
+/** When something began that has taken too long. */
+const longAgo = { sinceMs: Number.NEGATIVE_INFINITY };
 
 export class Turn {
   readonly server: SmallServer;
@@ -192,8 +196,8 @@ export class Turn {
   /** A switch has taken too long for this one, by its own clock. */
   late(): void {
     this.take((replica, nowMs) => {
-      replica.plans.switchSinceMs = Number.NEGATIVE_INFINITY;
-      replica.plans.takenMs = Number.NEGATIVE_INFINITY;
+      const { primary, candidacy } = inside(replica);
+      for (const since of [primary?.handover, candidacy]) Object.assign(since ?? {}, longAgo);
       replica.onTick(nowMs, 0);
     });
   }
@@ -223,7 +227,7 @@ export class Turn {
   }
 
   poll(): void {
-    this.take((replica, nowMs) => replica.membership.read(nowMs));
+    this.take((replica, nowMs) => inside(replica).core.membership.read(nowMs));
   }
 
   read(record: RegistryRecord, revision: number): void {

@@ -62,9 +62,9 @@ export class Oracle {
   }
 
   #lack({ incarnation }: Member, { sequence, hash }: Position, durability: RegistryRecord["durability"]): string {
-    const own = this.#replicas.get(incarnation)?.own;
-    if (own === undefined) return "";
-    const { log, synced } = own;
+    const replica = this.#replicas.get(incarnation);
+    if (replica === undefined) return "";
+    const { log, synced } = replica;
     if (log.closed.sequence < sequence) return `its log ends at ${log.closed.sequence}, ${sequence} is committed`;
     const found = log.hashAt(sequence);
     if (found !== undefined && found !== hash) return `it holds another record ${sequence} than the committed one`;

@@ -108,13 +108,13 @@ export class PublishedCheck {
     if (this.#narrow !== null) published.excuse(this.#narrow.limits, this.#narrow.service);
   }
 
-  check({ self, history, own }: Replica): void {
-    const missing = this.#hasFailed ? 0 : this.#of(history).missing(own.published);
+  check({ self, history, published }: Replica): void {
+    const missing = this.#hasFailed ? 0 : this.#of(history).missing(published);
     if (missing === 0) return;
     this.#hasFailed = true;
     this.#fail(
       "rule 13",
-      `${self} takes results up to ${own.published} for published, and NATS never took that of ${missing}`,
+      `${self} takes results up to ${published} for published, and NATS never took that of ${missing}`,
     );
   }
 }

@@ -9,12 +9,12 @@ import { RecoveryError } from "../../../machines/checkpoint/scan.ts";
 import { decodeMessage } from "../../../machines/codec/message.ts";
 import { chainHash, RecordReader, recordKinds } from "../../../machines/codec/record.ts";
 import type { LogBatch } from "../../../machines/log/batch.ts";
-import { standingOf } from "../../../machines/replica/copies.ts";
 import { initialRecord } from "../../../machines/replica/initial-record.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";
 import { type Rules, shippedRules } from "../../../machines/replica/rules.ts";
 import { Settings } from "../../../schemas/settings.ts";
 import { subjects } from "../../../schemas/subjects.ts";
+import { inside } from "../../helpers/inside.ts";
 import { type Mutation, mutations } from "../mutations/mutations.ts";
 import { misbehave } from "../service/misbehaving.ts";
 import { incarnationOf, type ServerEnd, type StartContext, type StartServer } from "../service/running-server.ts";
@@ -165,6 +165,10 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
   return (context) => {
     const { server, servers, process } = context;
     const replica = () => (handle.life?.hasBegun === true ? handle.life.replica : null);
+    const of = () => {
+      const begun = replica();
+      return begun === null ? null : inside(begun).core;
+    };
     const seen = watchReady(watchLinks(context.world, context.moments), context, replica);
     const world = mutation?.world?.(seen) ?? seen;
     const settings = Settings.parse({
@@ -193,7 +197,7 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
     let toldWhenHot: readonly string[] = [];
     let isHot = false;
     const onState = (state: string) => {
-      if (!isHot && state.startsWith("hot")) toldWhenHot = replica()?.deaths.facts ?? [];
+      if (!isHot && state.startsWith("hot")) toldWhenHot = of()?.deaths.facts ?? [];
       isHot = state.startsWith("hot");
       context.onState(state);
     };
@@ -202,7 +206,7 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
       plan,
       workload.application,
       () => toldWhenHot,
-      () => (replica()?.applied.requests.forgotten ?? 0) > 0,
+      () => (of()?.applied.requests.forgotten ?? 0) > 0,
     );
     let lives = 0;
     let incarnation = incarnationOf(process);
@@ -232,11 +236,11 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
       last: () => replica()?.log.last ?? Number.MAX_SAFE_INTEGER,
       committed: () => replica()?.committed ?? 0,
       state: () => replica()?.state ?? "",
-      asks: () => replica()?.membership.open?.record ?? null,
+      asks: () => replica()?.asked ?? null,
       incarnation: () => incarnation,
       standing: () => {
         const begun = replica();
-        return begun === null ? null : standingOf(begun);
+        return begun === null ? null : begun.standing();
       },
       ended: handle.ended.then((end) => {
         if (end.reason === "exit") return "exit";

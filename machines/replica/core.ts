@@ -1,0 +1,119 @@
+/**
+ * What a server has whatever its role, for as long as its process lives: the log, the state that was applied, what it knows
+ * of the registry and of the others, and its lifecycle. The roles hold on to it. What always holds: nothing here knows a
+ * role, and nothing that ends with a role is kept here; what a part wants done it says in `outbox`, in order.
+ */
+import type { LifecycleState } from "../lifecycle.ts";
+import { Applied } from "./applied.ts";
+import { ServiceClock } from "./clocks.ts";
+import { Membership } from "./membership.ts";
+import { type Namesake, Namesakes } from "./namesakes.ts";
+import type { Outbox } from "./outbox.ts";
+import { OwnLog } from "./own-log.ts";
+import { Peers } from "./peers.ts";
+import { type Rules, shippedRules } from "./rules.ts";
+import { RunningLifecycle } from "./running-lifecycle.ts";
+import { SeenPause } from "./seen-pause.ts";
+import { StampRefusals } from "./stamp-refusals.ts";
+import { ToldDeaths } from "./told-deaths.ts";
+import type { Recovered, ReplicaOptions } from "./types.ts";
+
+export class Core {
+  readonly options: ReplicaOptions;
+  readonly rules: Rules;
+  readonly limits: ReplicaOptions["limits"];
+  /** This incarnation. */
+  readonly self: string;
+  /** Which life of its disk this is, from 1. */
+  readonly life: number;
+  readonly disk: string;
+  readonly outbox: Outbox[] = [];
+  readonly lifecycle = new RunningLifecycle();
+  readonly own: OwnLog;
+  readonly applied: Applied;
+  readonly membership: Membership;
+  readonly peers: Peers;
+  readonly pause = new SeenPause();
+  readonly deaths = new ToldDeaths();
+  readonly namesakes = new Namesakes();
+  readonly clocks = new ServiceClock();
+  /** Of the last minutes, in whatever role. */
+  readonly stampRefusals = new StampRefusals();
+
+  nowMs: number;
+  /** 0: this server has not looked yet. */
+  wallMs = 0;
+  /** It was told to stop. */
+  stopping = false;
+  bus: { readonly connected: boolean; readonly lostMs: number } = { connected: false, lostMs: 0 };
+  /** No other server can have gone on without this one (commit.ts). */
+  alone = false;
+  /** The newest probe that is wanted (rule 5): numbered through all roles, so that an echo of an earlier one proves nothing. */
+  probe = 0;
+  /** Names that were given, and sessions that this incarnation asked for, with whomever: no role gives one again. */
+  private names = 0;
+  private sessions = 0;
+
+  constructor(options: ReplicaOptions, recovered: Recovered, nowMs: number) {
+    const { self, servers, limits, confirm, rules = shippedRules } = options;
+    const { memberEpoch, syncedEpoch, record } = recovered;
+    this.options = options;
+    this.rules = rules;
+    this.limits = limits;
+    this.self = self.incarnation;
+    this.life = recovered.life;
+    this.disk = recovered.disk;
+    this.nowMs = nowMs;
+    this.own = new OwnLog(recovered);
+    this.applied = new Applied(recovered.requests);
+    const epochSeen = rules.epochAtStart(recovered.epochSeen);
+    const remembered = { epochSeen, memberEpoch, syncedEpoch, record, isSynced: confirm === "synced" };
+    this.membership = new Membership(self, rules, this.outbox, remembered);
+    const others = servers.filter((name) => name !== self.server);
+    this.peers = new Peers(others, limits.suspicionMs, nowMs, rules);
+    this.applied.follow(this.own, rules, this.outbox);
+  }
+
+  get state(): LifecycleState {
+    return this.lifecycle.state;
+  }
+  get hot(): boolean {
+    return this.lifecycle.hot;
+  }
+  get fenced(): boolean {
+    return this.lifecycle.fenced;
+  }
+
+  get role(): "primary" | "backup" | "none" {
+    if (this.hot) return "primary";
+    return this.membership.isNamed && this.lifecycle.isFollowing ? "backup" : "none";
+  }
+
+  newName(kind: string): string {
+    this.names += 1;
+    return `${this.self}.${kind}${this.names}`;
+  }
+  newSession(): { readonly session: string; readonly number: number } {
+    this.sessions += 1;
+    return { session: this.newName("s"), number: this.sessions };
+  }
+  /** How many names were given. */
+  get given(): number {
+    return this.names;
+  }
+
+  /** Another process that says this server's name, and was heard lately: it says so every `statusMs`, and two may be missed. */
+  get namesake(): Namesake | null {
+    return this.namesakes.present(this.limits.suspicionMs + 2 * this.limits.statusMs, this.nowMs);
+  }
+
+  /** After each change of what the registry says, or is asked to say. */
+  judgeAlone(): void {
+    this.alone = this.rules.isAlone(this.membership.configurations(), this.self);
+  }
+
+  /** A server that is not hot applies what is committed. */
+  applyCommitted(): void {
+    this.applied.follow(this.own, this.rules, this.outbox);
+  }
+}
