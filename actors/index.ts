@@ -35,7 +35,7 @@ export interface ConnectOptions<A extends ApplicationDefinition = ApplicationDef
 export interface Connection<Body, Result> extends Client<Body, Result> {
   /** All results of the service, in order (rule 13). */
   results(options?: Omit<ResultsOptions, "service" | "bus" | "clock">): ResultsReader;
-  /** Ends what is unanswered and closes the connection to NATS. */
+  /** Ends what is unanswered and every reader of results, and closes the connection to NATS. */
   disconnect(): Promise<void>;
 }
 
@@ -64,6 +64,7 @@ export async function connect<A extends ApplicationDefinition = ApplicationDefin
   });
   const disconnect = async () => {
     client.close();
+    for (const reader of readers) reader.close();
     await bus.stop();
   };
   if (!bus.connected()) {
