@@ -34,6 +34,8 @@ interface SimServer {
   /** Its next life dies so. */
   nextPlan: CrashPlan | null;
   version: Version;
+  /** Started on its disk while it ran, and refused, but for one that came just when it ended. */
+  readonly seconds: Map<SimProcess, RunningServer | null>;
 }
 
 const restartMs = 300;
@@ -89,6 +91,7 @@ export class Cluster {
         failedStarts: 0,
         nextPlan: null,
         version: "right",
+        seconds: new Map(),
       });
     }
   }
@@ -164,20 +167,31 @@ export class Cluster {
     server.process = process;
     this.#planStart(server, process);
     this.#tell(name, `starts as ${incarnationOf(process)}`);
-    process.whenKilled(() => this.#onDead(server, process));
-    // In an event of its own: what it throws is its own death.
-    process.later(0, "start", () => {
-      const running = this.#launch(process, name);
-      server.running = running;
-      this.#watch(server, process, running);
-    });
+    process.whenKilled((kind) => this.#onDead(server, process, kind));
+    this.#begin(server, process);
   }
 
-  /** A second process on a disk that is in use: it must be refused (situation 29). */
+  /** A second process on a disk that is in use: it must be refused (situation 29). Where the first one ends first, it is the server. */
   startTwice(name: string): void {
+    const server = this.#server(name);
     const process = this.#sim.startProcess(name);
+    server.seconds.set(process, null);
+    process.whenKilled((kind) => {
+      server.seconds.delete(process);
+      this.#onDead(server, process, kind);
+    });
+    this.#begin(server, process);
+  }
+
+  /** In an event of its own: what it throws is its own death. */
+  #begin(server: SimServer, process: SimProcess): void {
     process.later(0, "start", () => {
-      this.#watch(null, process, this.#launch(process, name));
+      const running = this.#launch(process, server.name);
+      const isTheServer = server.process === process;
+      if (isTheServer) server.running = running;
+      else server.seconds.set(process, running);
+      this.#watch(server, process, running);
+      if (isTheServer && server.isOff) this.stop(server.name);
     });
   }
 
@@ -264,8 +278,10 @@ export class Cluster {
     this.start(name);
   }
 
+  /** With whatever else was started on its disk: that may be another one at once. */
   kill(name: string, kind: KillKind): void {
-    const { process } = this.#server(name);
+    const { process, seconds } = this.#server(name);
+    for (const second of seconds.keys()) second.kill(kind);
     if (process?.isAlive !== true) return;
     const { running } = this.#server(name);
     const last = running?.last?.();
@@ -422,7 +438,8 @@ export class Cluster {
     if (end === "damaged" && !this.#sim.host(process.host).disk.main.isHarmed)
       this.onViolation("rule 14", `${incarnationOf(process)} refuses its disk, and nothing but crashes came over it`);
     // Another version fails on a disk that is sound.
-    if ((end === "fail" || end === "damaged") && server?.version === "right") server.failedStarts += 1;
+    const isItsOwn = server?.process === process && server.version === "right";
+    if ((end === "fail" || end === "damaged") && isItsOwn) server.failedStarts += 1;
     process.kill("process");
   }
 
@@ -437,17 +454,30 @@ export class Cluster {
       );
   }
 
-  #onDead(server: SimServer, process: SimProcess): void {
+  #onDead(server: SimServer, process: SimProcess, kind: KillKind): void {
     if (server.process !== process) return;
     server.running = null;
     this.onState(server.name, "away");
-    if (server.isOff) return;
+    if (kind === "machine") for (const second of server.seconds.keys()) second.kill(kind);
+    if (this.#isSucceeded(server) || server.isOff) return;
     const delayMs = restartMs * this.#rng.between(0.1, 4);
     this.#sim.scheduler.after(delayMs, null, "supervise", () => {
       if (server.isOff || server.process?.isAlive === true) return;
       this.#mend(server);
       this.start(server.name);
     });
+  }
+
+  /** A second process is there, and has the disk from now on or is refused still: what its supervisor does is for that one. */
+  #isSucceeded(server: SimServer): boolean {
+    const [second] = server.seconds;
+    if (second === undefined) return false;
+    const [process, running] = second;
+    server.seconds.delete(process);
+    server.process = process;
+    server.running = running;
+    if (server.isOff) this.stop(server.name);
+    return true;
   }
 
   /** A server that will not start because of its disk is given an empty one, where another server has everything. */
