@@ -9,6 +9,8 @@ interface SelfCopying {
   clone(): object;
 }
 
+type Fields = Record<string, unknown>;
+
 export function cloneOf<Whole extends object>(whole: Whole): Whole {
   return copyOf(whole, new Map()) as Whole;
 }
@@ -43,8 +45,15 @@ function newCopy(value: object, prototype: object, known: Map<object, object>): 
     known.set(value, copy);
     return copy;
   }
-  const copy: Record<string, unknown> = Object.create(prototype);
+  return copyOfInstance(value as Fields, prototype, known);
+}
+
+function copyOfInstance(value: Fields, prototype: object, known: Map<object, object>): Fields {
+  const copy: Fields = Object.create(prototype);
   known.set(value, copy);
-  for (const name in value) copy[name] = copyOf((value as Record<string, unknown>)[name], known);
+  for (const name in value) {
+    const field = value[name];
+    copy[name] = typeof field === "object" && field !== null ? copyOf(field, known) : field;
+  }
   return copy;
 }
