@@ -10,7 +10,7 @@ import { RecordReader } from "../machines/codec/record.ts";
 import { type LogBatch, sliceFrom, sliceThrough } from "../machines/log/batch.ts";
 import type { SavedFloors } from "../machines/log/floors.ts";
 import { type EpochEnd, MemoryLog } from "../machines/log/memory-log.ts";
-import { RequestTable } from "../machines/replica/requests.ts";
+import { RequestTable } from "../machines/replica/log/requests.ts";
 import type { Rules } from "../machines/replica/rules.ts";
 import type { Recovered } from "../machines/replica/types.ts";
 import type { CheckpointMeta } from "../schemas/checkpoint.ts";

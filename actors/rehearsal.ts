@@ -6,11 +6,11 @@
 import { encodeMessage } from "../machines/codec/message.ts";
 import { type LifecycleEvent, lifecycleStep, startingLifecycle } from "../machines/lifecycle.ts";
 import { MemoryLog } from "../machines/log/memory-log.ts";
-import { initialRecord } from "../machines/replica/initial-record.ts";
-import type { Arrival } from "../machines/replica/intake.ts";
+import { RequestTable } from "../machines/replica/log/requests.ts";
 import type { Outbox } from "../machines/replica/outbox.ts";
+import type { Arrival } from "../machines/replica/primary/intake.ts";
+import { initialRecord } from "../machines/replica/registry/initial-record.ts";
 import { Replica } from "../machines/replica/replica.ts";
-import { RequestTable } from "../machines/replica/requests.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { subjects } from "../schemas/subjects.ts";
 import { BodyParser } from "./application/body.ts";

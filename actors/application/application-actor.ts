@@ -14,10 +14,10 @@ import {
 } from "../../machines/application.ts";
 import { RecordReader } from "../../machines/codec/record.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
-import { refusal } from "../../machines/replica/intake.ts";
+import type { RunningRequest } from "../../machines/replica/log/requests.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
+import { refusal } from "../../machines/replica/primary/intake.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
-import type { RunningRequest } from "../../machines/replica/requests.ts";
 import type { Rules } from "../../machines/replica/rules.ts";
 import { stateName } from "../../machines/step.ts";
 import { duplicateHeaders } from "../../schemas/envelope.ts";

@@ -4,7 +4,7 @@
  * without a proof.
  */
 
-import { type Arrival, refusal } from "../../machines/replica/intake.ts";
+import { type Arrival, refusal } from "../../machines/replica/primary/intake.ts";
 import { Envelope, QueryEnvelope } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
 import { parseClientSubject } from "../../schemas/subjects.ts";

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { decodeMessage, encodeMessage, MessageError, type PeerMessage } from "../../machines/codec/message.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
-import type { LinkName } from "../../machines/replica/peers.ts";
+import type { LinkName } from "../../machines/replica/peers/peers.ts";
 import { mainFrameBytes } from "../../schemas/settings.ts";
 import type { Actor } from "../actor.ts";
 import type { LinkDownReason } from "../world/ports.ts";

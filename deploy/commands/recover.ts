@@ -4,7 +4,7 @@
  */
 import type { Command } from "commander";
 import type { Bus } from "../../actors/world/ports.ts";
-import { copyName } from "../../machines/replica/copies.ts";
+import { copyName } from "../../machines/replica/registry/copies.ts";
 import type { Standing } from "../../schemas/standing.ts";
 import { sendControl, whenHot } from "./control.ts";
 import { askStandings, doubledOf, newerThan, servingOf, silentOf } from "./standings.ts";

@@ -1,7 +1,7 @@
 /**
  * When to flush (claim 6). Pure: the caller says what has happened since the last flush and learns the reason for the next
  * one. What always holds: who asks for a flush gets one, and else nothing to flush is no reason. What a server that is alone
- * acknowledges is synced without a flush (machines/replica/commitment.ts).
+ * acknowledges is synced without a flush (machines/replica/primary/commitment.ts).
  */
 export type FlushReason = "command" | "memory" | "count" | "time";
 

@@ -4,18 +4,18 @@
  * role, and nothing that ends with a role is kept here; what a part wants done it says in `outbox`, in order.
  */
 import type { LifecycleState } from "../lifecycle.ts";
-import { Applied } from "./applied.ts";
-import { ServiceClock } from "./clocks.ts";
-import { Membership } from "./membership.ts";
-import { type Namesake, Namesakes } from "./namesakes.ts";
+import { Applied } from "./log/applied.ts";
+import { OwnLog } from "./log/own-log.ts";
 import type { Outbox } from "./outbox.ts";
-import { OwnLog } from "./own-log.ts";
-import { Peers } from "./peers.ts";
+import { ServiceClock } from "./peers/clocks.ts";
+import { type Namesake, Namesakes } from "./peers/namesakes.ts";
+import { Peers } from "./peers/peers.ts";
+import { ToldDeaths } from "./peers/told-deaths.ts";
+import { Membership } from "./registry/membership.ts";
+import { SeenPause } from "./registry/seen-pause.ts";
 import { type Rules, shippedRules } from "./rules.ts";
 import { RunningLifecycle } from "./running-lifecycle.ts";
-import { SeenPause } from "./seen-pause.ts";
 import { StampRefusals } from "./stamp-refusals.ts";
-import { ToldDeaths } from "./told-deaths.ts";
 import type { Recovered, ReplicaOptions } from "./types.ts";
 
 export class Core {

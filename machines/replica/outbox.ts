@@ -9,7 +9,7 @@ import type { ReadySignal } from "../../schemas/envelope.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { PeerMessage } from "../codec/message.ts";
 import type { LogBatch } from "../log/batch.ts";
-import type { LinkName } from "./peers.ts";
+import type { LinkName } from "./peers/peers.ts";
 
 export interface SavedEpochs {
   readonly epoch: number;

@@ -2,9 +2,10 @@
  * Why what an operator asks cannot be done now, for a person to read; null where it can. What always holds: they look, and
  * change nothing.
  */
-import { copyName, newestOfOthers, ownCopy } from "./copies.ts";
+
 import type { Core } from "./core.ts";
-import type { Handover } from "./handover.ts";
+import type { Handover } from "./primary/handover.ts";
+import { copyName, newestOfOthers, ownCopy } from "./registry/copies.ts";
 
 /** A command for another life of this server, or for another process of its name. `mustName`: one that names none is nobody's. */
 export function whyNotMeant(

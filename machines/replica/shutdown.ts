@@ -8,8 +8,8 @@
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { LifecycleState } from "../lifecycle.ts";
 import type { Core } from "./core.ts";
-import type { Handover } from "./handover.ts";
-import type { Peer } from "./peers.ts";
+import type { Peer } from "./peers/peers.ts";
+import type { Handover } from "./primary/handover.ts";
 import { whatKeepsOther, whatKeepsPrimary } from "./stop-waits.ts";
 
 /** Where a server is no member. */

@@ -3,7 +3,7 @@
  * looks and changes nothing; "" where what is left is the server's own work, which needs nobody.
  */
 import type { Core } from "./core.ts";
-import type { Handover } from "./handover.ts";
+import type { Handover } from "./primary/handover.ts";
 
 export function whatKeepsPrimary(core: Core, handover: Handover): string {
   const { record, open } = core.membership;

@@ -5,10 +5,10 @@
 import type { TroubleCode } from "../../schemas/troubles.ts";
 import { linkConclusion } from "../link.ts";
 import type { Core } from "./core.ts";
-import { initialEpoch } from "./initial-record.ts";
-import { canTakeOver, type LinkName } from "./peers.ts";
-import type { Primary } from "./primary.ts";
-import { roomTo } from "./progress.ts";
+import { canTakeOver, type LinkName } from "./peers/peers.ts";
+import type { Primary } from "./primary/primary.ts";
+import { roomTo } from "./primary/progress.ts";
+import { initialEpoch } from "./registry/initial-record.ts";
 import { duration } from "./stamp-refusals.ts";
 
 export type ReplicaTroubles = readonly (readonly [code: TroubleCode, message: string | null])[];

@@ -7,7 +7,7 @@ import type { Member, RegistryRecord } from "../../schemas/registry.ts";
 import type { Limits, Settings } from "../../schemas/settings.ts";
 import type { SavedFloors } from "../log/floors.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
-import type { RequestTable } from "./requests.ts";
+import type { RequestTable } from "./log/requests.ts";
 import type { Rules } from "./rules.ts";
 
 export interface ReplicaOptions {

@@ -11,7 +11,7 @@ import { noWatchdog } from "../../actors/world/ports.ts";
 import { openRealWorld } from "../../actors/world/real-world.ts";
 import { findApplication } from "../../deploy/applications.ts";
 import { readSettings } from "../../deploy/settings-file.ts";
-import type { Arrival } from "../../machines/replica/intake.ts";
+import type { Arrival } from "../../machines/replica/primary/intake.ts";
 import { headers } from "../../schemas/envelope.ts";
 import { subjects } from "../../schemas/subjects.ts";
 

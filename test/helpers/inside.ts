@@ -2,12 +2,13 @@
  * A replica's inside, for tests and the small world: what is behind the door, to be looked at. What ships comes in by the
  * door alone.
  */
-import type { Candidacy } from "../../machines/replica/candidacy.ts";
-import type { Consultation } from "../../machines/replica/consultation.ts";
+
 import type { Core } from "../../machines/replica/core.ts";
-import type { Follower } from "../../machines/replica/follower.ts";
-import type { Heartbeats } from "../../machines/replica/heartbeat.ts";
-import type { Primary } from "../../machines/replica/primary.ts";
+import type { Follower } from "../../machines/replica/follower/follower.ts";
+import type { Heartbeats } from "../../machines/replica/peers/heartbeat.ts";
+import type { Primary } from "../../machines/replica/primary/primary.ts";
+import type { Candidacy } from "../../machines/replica/registry/candidacy.ts";
+import type { Consultation } from "../../machines/replica/registry/consultation.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { Shutdown } from "../../machines/replica/shutdown.ts";
 

@@ -7,7 +7,7 @@ import { Life, type LifeEnd } from "../../actors/life.ts";
 import { Troubles } from "../../actors/operator/troubles.ts";
 import type { Link, LinkKind, Registry, World } from "../../actors/world/ports.ts";
 import { decodeMessage, encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
-import { initialRecord } from "../../machines/replica/initial-record.ts";
+import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { mainFrameBytes, Settings } from "../../schemas/settings.ts";
 import { TestBus, TestClock } from "./hand-world.ts";

@@ -7,7 +7,7 @@ import * as fc from "fast-check";
 import { arrivalStamp } from "../../machines/codec/record.ts";
 import { DuplicateTable } from "../../machines/log/duplicates.ts";
 import { ClientFloors, type FloorRules } from "../../machines/log/floors.ts";
-import { AheadClients } from "../../machines/replica/ahead.ts";
+import { AheadClients } from "../../machines/replica/primary/ahead.ts";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 
 type Judge = FloorRules & Pick<Rules, "maxAhead" | "isExpired">;

@@ -2,7 +2,7 @@
 import test from "ava";
 import * as fc from "fast-check";
 import type { EpochEnd } from "../../machines/log/memory-log.ts";
-import { agreedSequence } from "../../machines/replica/progress.ts";
+import { agreedSequence } from "../../machines/replica/primary/progress.ts";
 
 /** A log as the epochs of its records. One incarnation makes the records of an epoch, so an epoch and a sequence name a record. */
 type Log = readonly number[];

@@ -2,7 +2,7 @@
 
 import test from "ava";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
-import { FollowedSession } from "../../machines/replica/followed-session.ts";
+import { FollowedSession } from "../../machines/replica/follower/followed-session.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
 import { inside, primaryOf } from "../helpers/inside.ts";
 import { batchOf, fieldsOf } from "../helpers/records.ts";

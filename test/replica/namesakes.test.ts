@@ -2,7 +2,7 @@
 
 import test from "ava";
 import type { Heartbeat } from "../../machines/codec/message.ts";
-import { hearVoice, isDoubled, type Voice } from "../../machines/replica/voices.ts";
+import { hearVoice, isDoubled, type Voice } from "../../machines/replica/peers/voices.ts";
 import { inside } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
 

@@ -1,9 +1,9 @@
 /** What the disk is given of the log, and how far its word about it holds (rule 7). */
 import test from "ava";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
+import { OwnLog } from "../../machines/replica/log/own-log.ts";
+import { RequestTable } from "../../machines/replica/log/requests.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
-import { OwnLog } from "../../machines/replica/own-log.ts";
-import { RequestTable } from "../../machines/replica/requests.ts";
 import { fieldsOf } from "../helpers/records.ts";
 
 function ownLog(): { own: OwnLog; out: Outbox[]; make: (epoch: number) => void; given: () => number[][] } {

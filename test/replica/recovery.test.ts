@@ -1,6 +1,6 @@
 /** Operator's force (rule 18): it never goes on from an older copy while a newer one is at hand, nor beside a primary that serves. */
 import test from "ava";
-import { copyName, newestOfOthers, ownCopy } from "../../machines/replica/copies.ts";
+import { copyName, newestOfOthers, ownCopy } from "../../machines/replica/registry/copies.ts";
 import { inside } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
 import { emptyDisk } from "./staged-server.ts";

@@ -1,13 +1,13 @@
 /** A registry that was lost, or is an older copy, and what an operator puts back (the registry record; situations 8 and 54). */
 
 import test from "ava";
-import { initialRecord } from "../../machines/replica/initial-record.ts";
+import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
 import {
   type Restoration,
   type RestorationFacts,
   restoration,
   whyNotFirst,
-} from "../../machines/replica/restoration.ts";
+} from "../../machines/replica/registry/restoration.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { Standing } from "../../schemas/standing.ts";

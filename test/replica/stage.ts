@@ -7,12 +7,12 @@
  * lets it go; the transcript leaves out only heartbeats, mirrors, confirms and reads.
  */
 import { decodeMessage, encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
-import { initialRecord } from "../../machines/replica/initial-record.ts";
-import type { CasAnswer, KnownRecord } from "../../machines/replica/membership.ts";
+import { RequestTable, type RunningRequest } from "../../machines/replica/log/requests.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
-import type { LinkName } from "../../machines/replica/peers.ts";
+import type { LinkName } from "../../machines/replica/peers/peers.ts";
+import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
+import type { CasAnswer, KnownRecord } from "../../machines/replica/registry/membership.ts";
 import { Replica } from "../../machines/replica/replica.ts";
-import { RequestTable, type RunningRequest } from "../../machines/replica/requests.ts";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 import type { RegistryAnswer, ReplicaOptions } from "../../machines/replica/types.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";

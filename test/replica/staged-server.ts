@@ -2,9 +2,9 @@
  * One server on the stage: its disk, the replica of its present life, and what the test holds back.
  */
 import { MemoryLog } from "../../machines/log/memory-log.ts";
+import type { RunningRequest } from "../../machines/replica/log/requests.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
-import type { RunningRequest } from "../../machines/replica/requests.ts";
 import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 

@@ -1,8 +1,8 @@
 /** The start table, row by row, and what servers make of it after a total loss (modes and start; rules 1 and 18). */
 
 import test from "ava";
+import { consultTable, type Presence, type StartFacts } from "../../machines/replica/registry/start-table.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
-import { consultTable, type Presence, type StartFacts } from "../../machines/replica/start-table.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { inside } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";

@@ -1,7 +1,7 @@
 /** Takeovers, beside the transcripts in `testdata/`: what a server wants done when its peer is lost or comes back (rules 2, 3, 5, 7). */
 
 import test from "ava";
-import { RequestTable } from "../../machines/replica/requests.ts";
+import { RequestTable } from "../../machines/replica/log/requests.ts";
 import { inside, primaryOf } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
 

@@ -13,7 +13,7 @@ import type { ApplicationDefinition, BodyOf, ResultOf } from "../../../actors/ap
 import { type Connection, type ConnectOptions, connect } from "../../../actors/index.ts";
 import { openRegistry } from "../../../actors/world/real-world.ts";
 import { TcpProxy } from "../../../deploy/drill/proxy.ts";
-import { initialRecord } from "../../../machines/replica/initial-record.ts";
+import { initialRecord } from "../../../machines/replica/registry/initial-record.ts";
 import { ReadySignal } from "../../../schemas/envelope.ts";
 import type { Mode, RegistryRecord } from "../../../schemas/registry.ts";
 import { type Limits, Settings } from "../../../schemas/settings.ts";

@@ -23,12 +23,13 @@
  * - of a heartbeat what is for people, and what the start table reads only to choose the longest log (`afterTotalLoss:
  *   longest`, which is not explored): `state`, `history`, `last`, `lastEpoch`, `committed`, `beat` and its echoes.
  */
-import type { Candidacy } from "../../../machines/replica/candidacy.ts";
+
 import type { Core } from "../../../machines/replica/core.ts";
-import type { Follower } from "../../../machines/replica/follower.ts";
-import type { Peer } from "../../../machines/replica/peers.ts";
-import type { Primary } from "../../../machines/replica/primary.ts";
-import type { Progress } from "../../../machines/replica/progress.ts";
+import type { Follower } from "../../../machines/replica/follower/follower.ts";
+import type { Peer } from "../../../machines/replica/peers/peers.ts";
+import type { Primary } from "../../../machines/replica/primary/primary.ts";
+import type { Progress } from "../../../machines/replica/primary/progress.ts";
+import type { Candidacy } from "../../../machines/replica/registry/candidacy.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";
 import { inside } from "../../helpers/inside.ts";
 

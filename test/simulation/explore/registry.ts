@@ -4,7 +4,7 @@
  * lands; a reading answers what the registry said at some time between the question and the answer. A registry never
  * changes, equal ones are one, and what becomes of one is worked out once.
  */
-import type { CasAnswer } from "../../../machines/replica/membership.ts";
+import type { CasAnswer } from "../../../machines/replica/registry/membership.ts";
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 
 /** What a server asks for. */

@@ -6,7 +6,7 @@
  */
 
 import type { PeerMessage } from "../../../machines/codec/message.ts";
-import type { FollowedSession } from "../../../machines/replica/followed-session.ts";
+import type { FollowedSession } from "../../../machines/replica/follower/followed-session.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";
 import type { Rules } from "../../../machines/replica/rules.ts";
 import { inside } from "../../helpers/inside.ts";

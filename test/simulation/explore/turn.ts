@@ -4,9 +4,9 @@
  * are values. Time stands still but for a silence.
  */
 
+import { RequestTable } from "../../../machines/replica/log/requests.ts";
 import type { Outbox } from "../../../machines/replica/outbox.ts";
 import { Replica } from "../../../machines/replica/replica.ts";
-import { RequestTable } from "../../../machines/replica/requests.ts";
 import type { Rules } from "../../../machines/replica/rules.ts";
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 import { Limits } from "../../../schemas/settings.ts";

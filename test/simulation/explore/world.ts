@@ -6,7 +6,7 @@
  * What always holds: after each choice everything in checks.ts was asserted. Time stands still but for `silence`:
  * all else that a clock would bring (heartbeats, questions asked again) may happen at any time, so it is a choice.
  */
-import { initialRecord } from "../../../machines/replica/initial-record.ts";
+import { initialRecord } from "../../../machines/replica/registry/initial-record.ts";
 import { type Counted, type Spent, spendOne, timesOf } from "./bounds.ts";
 import type { Checks } from "./checks.ts";
 import { type ChoiceView, choicesOf } from "./choices.ts";

@@ -12,8 +12,8 @@ import {
   type World,
 } from "../../../actors/world/ports.ts";
 import { everything, metaKey } from "../../../machines/checkpoint/layout.ts";
-import { initialRecord } from "../../../machines/replica/initial-record.ts";
-import { refusal } from "../../../machines/replica/intake.ts";
+import { refusal } from "../../../machines/replica/primary/intake.ts";
+import { initialRecord } from "../../../machines/replica/registry/initial-record.ts";
 import { headers } from "../../../schemas/envelope.ts";
 import { SimBus } from "../world/sim-bus.ts";
 

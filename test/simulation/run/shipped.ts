@@ -9,7 +9,7 @@ import { RecoveryError } from "../../../machines/checkpoint/scan.ts";
 import { decodeMessage } from "../../../machines/codec/message.ts";
 import { chainHash, RecordReader, recordKinds } from "../../../machines/codec/record.ts";
 import type { LogBatch } from "../../../machines/log/batch.ts";
-import { initialRecord } from "../../../machines/replica/initial-record.ts";
+import { initialRecord } from "../../../machines/replica/registry/initial-record.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";
 import { type Rules, shippedRules } from "../../../machines/replica/rules.ts";
 import { Settings } from "../../../schemas/settings.ts";

@@ -1,0 +1,235 @@
+/**
+ * Requests as the log tells them: which are done, begun or attempted (rules 11, 12, 16, 17; claims 22, 25, 32).
+ * Fed with records in log order, on the primary as it makes them and on a warm server once they are committed, so that
+ * every server that has applied the same log has the same table. The intake's own list of what runs now is `running`.
+ */
+import { RecordReader, recordKinds, requestKey } from "../../codec/record.ts";
+import { DuplicateTable } from "../../log/duplicates.ts";
+import { ClientFloors, type FloorRules, type SavedFloors } from "../../log/floors.ts";
+
+export interface CompletedTransaction {
+  readonly name: string;
+  /** JSON. */
+  readonly value: string;
+}
+
+/** A request that has records but no result yet. */
+export interface BegunRequest {
+  readonly client: string;
+  readonly id: string;
+  readonly key: string;
+  readonly bodyHash: number;
+  readonly stampMs: number;
+  /** JSON. */
+  readonly body: string;
+  readonly completed: readonly CompletedTransaction[];
+  readonly attempts: number;
+  readonly firstSequence: number;
+}
+
+/** Who asked for what. */
+interface Asked {
+  readonly client: string;
+  readonly id: string;
+  readonly key: string;
+  readonly bodyHash: number;
+}
+
+/** What this server was asked and has not finished: from arrival to the record of its result. */
+export class RunningRequest {
+  readonly client: string;
+  readonly id: string;
+  readonly key: string;
+  readonly requestKey: string;
+  /** Key of the request that comes before it (rule 11); "": none. */
+  readonly after: string;
+  readonly bodyHash: number;
+  readonly stampMs: number;
+  /** The body as the application's schema gave it. */
+  readonly body: unknown;
+  /** Reply subjects: the first one's and those of duplicates that joined. */
+  readonly replyTo: string[];
+  /** How many of these joined. */
+  joined = 0;
+  readonly completed: readonly CompletedTransaction[];
+  resumed = false;
+  /** The log must be committed through here before the handler starts (rule 17); 0: at once. */
+  startsAfter = 0;
+  started = false;
+  /** True when its result is a record. */
+  done = false;
+  /** Transactions of this request in the log so far. */
+  ordinal = 0;
+
+  constructor(
+    { client, id, key, bodyHash }: Asked,
+    requestKey: string,
+    after: string,
+    stampMs: number,
+    body: unknown,
+    replyTo: string[],
+    completed: readonly CompletedTransaction[],
+  ) {
+    this.client = client;
+    this.id = id;
+    this.key = key;
+    this.requestKey = requestKey;
+    this.after = after;
+    this.bodyHash = bodyHash;
+    this.stampMs = stampMs;
+    this.body = body;
+    this.replyTo = replyTo;
+    this.completed = completed;
+  }
+}
+
+export class RequestTable {
+  readonly done: DuplicateTable;
+  #begun: Map<string, BegunRequest>;
+  #resultNumber: number;
+  #historyStart = 0;
+  #through: number;
+  #forgetThrough = 0;
+  #forgotten = 0;
+  #expected: { readonly sequence: number; readonly through: number }[] = [];
+  readonly #reader = new RecordReader(new Uint8Array(0));
+
+  /** `rememberClients`: how many clients have a floor of their own, the same from a disk's first record on. */
+  constructor(
+    start: { through: number; resultNumber: number } & (
+      | { done: DuplicateTable }
+      | { floors?: SavedFloors; rememberClients: number }
+    ),
+  ) {
+    this.done =
+      "done" in start ? start.done : new DuplicateTable(new ClientFloors(start.floors, start.rememberClients));
+    this.#begun = new Map();
+    this.#resultNumber = start.resultNumber;
+    this.#through = start.through;
+  }
+
+  clone(): RequestTable {
+    const [through, resultNumber] = [this.#through, this.#resultNumber];
+    const copy = new RequestTable({ through, resultNumber, done: this.done.clone() });
+    copy.#begun = new Map(this.#begun);
+    copy.#historyStart = this.#historyStart;
+    copy.#forgetThrough = this.#forgetThrough;
+    copy.#forgotten = this.#forgotten;
+    copy.#expected = [...this.#expected];
+    return copy;
+  }
+
+  /** The newest result's number in this history. */
+  get resultNumber(): number {
+    return this.#resultNumber;
+  }
+  /** The record with which the present history began; 0 where no record that is kept is older. */
+  get historyStart(): number {
+    return this.#historyStart;
+  }
+  /** The last record that this table knows of. */
+  get through(): number {
+    return this.#through;
+  }
+  get begun(): ReadonlyMap<string, BegunRequest> {
+    return this.#begun;
+  }
+
+  /** One record that is in this server's log for good, or that this server makes. `bytes` are what `reader` reads. */
+  observe(reader: RecordReader, bytes: Uint8Array): void {
+    this.#through = reader.sequence;
+    const kind = reader.kind;
+    if (kind === recordKinds.history) {
+      this.#resultNumber = 0;
+      this.#historyStart = reader.sequence;
+      return;
+    }
+    const key = requestKey(reader.client, reader.id);
+    if (kind === recordKinds.final) {
+      this.#finish(key, reader.client, reader, bytes);
+      return;
+    }
+    const before = this.#begun.get(key);
+    const isAttempt = kind === recordKinds.attempt;
+    const value = isAttempt ? [] : [{ name: reader.name, value: Buffer.from(reader.reply).toString("utf8") }];
+    this.#begun.set(key, {
+      client: reader.client,
+      id: reader.id,
+      key: reader.key,
+      bodyHash: reader.bodyHash,
+      stampMs: reader.stampMs,
+      body: before?.body || Buffer.from(reader.body).toString("utf8"),
+      completed: [...(before?.completed ?? []), ...value],
+      attempts: (before?.attempts ?? 0) + (isAttempt ? 1 : 0),
+      firstSequence: before?.firstSequence ?? reader.sequence,
+    });
+  }
+
+  /**
+   * A record that this server has just made, at `start` in `arena`. `done`: the request that it finishes, if it is a
+   * final one: the hot path's short way in, which reads only numbers.
+   */
+  observeOwn(arena: Buffer, start: number, done: Pick<RunningRequest, "client" | "requestKey"> | null): void {
+    this.#reader.over(arena, start);
+    if (done === null) this.observe(this.#reader, arena);
+    else this.#finish(done.requestKey, done.client, this.#reader, arena);
+  }
+
+  #finish(key: string, client: string, reader: RecordReader, bytes: Uint8Array): void {
+    this.#through = reader.sequence;
+    this.#resultNumber = reader.resultNumber;
+    this.done.remember(
+      key,
+      client,
+      reader.bodyHash,
+      reader.stampMs,
+      reader.sequence,
+      bytes,
+      reader.replyAt,
+      reader.replyLength,
+    );
+    if (this.#begun.size > 0) this.#begun.delete(key);
+  }
+
+  /** What the primary has decided to forget: carried in every record it makes, done once that record is committed. */
+  get forgetThrough(): number {
+    return this.#forgetThrough;
+  }
+  /** What committed records say to forget: this, and nothing that was only chosen, outlives this server. */
+  get forgotten(): number {
+    return this.#forgotten;
+  }
+  /** Looks for replies that are too many, or that this server has known for too long. */
+  chooseForgotten(keep: number, rememberMs: number, nowMs: number, maxAtOnce: number): void {
+    this.#forgetThrough = Math.max(this.#forgetThrough, this.done.forgettable(keep, rememberMs, nowMs, maxAtOnce));
+  }
+  /** A record that is not committed says so: the next own record says it too, and it is done once that one is committed. */
+  expectForget(sequence: number, through: number): void {
+    // What this server chose when it was the primary before, and no record carried, was forgotten by nobody.
+    if (through <= (this.#expected.at(-1)?.through ?? this.#forgotten)) return;
+    this.#forgetThrough = Math.max(this.#forgetThrough, through);
+    this.#expected.push({ sequence, through });
+  }
+  /** Inherited records are committed through here. */
+  onCommitted(sequence: number, rules: FloorRules): void {
+    while (this.#expected.length > 0 && (this.#expected[0]?.sequence ?? 0) <= sequence)
+      this.forget(this.#expected.shift()?.through ?? 0, rules);
+  }
+  /** A record that says so is committed. */
+  forget(through: number, rules: FloorRules): void {
+    if (through <= this.#forgotten) return;
+    this.#forgotten = through;
+    this.#forgetThrough = Math.max(this.#forgetThrough, through);
+    this.done.forget(through, rules);
+    // Tried and never finished, and nobody asks any more: it must not hold the log on the disk for ever.
+    for (const [key, request] of this.#begun)
+      if (request.completed.length === 0 && request.firstSequence <= through) this.#begun.delete(key);
+  }
+
+  /** The oldest record that is still needed to rebuild this table; `through + 1` if none is. */
+  get oldestNeeded(): number {
+    let oldest = Math.min(this.done.oldest?.sequence ?? Number.POSITIVE_INFINITY, this.#through + 1);
+    for (const request of this.#begun.values()) oldest = Math.min(oldest, request.firstSequence);
+    return oldest;
+  }
+}

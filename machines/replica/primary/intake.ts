@@ -1,0 +1,370 @@
+/**
+ * What clients asked of a hot server and what they are owed: the way from a request to its record and, after commit, to
+ * its reply (rules 5, 11, 12, 15, 17). The hot path allocates one object for a request and one for its reply.
+ *
+ * What always holds: a reply leaves in the order of the log and only when all that it depends on is committed; a refusal
+ * that another server might not repeat leaves only with a proof that this server was not deposed; both die with the role.
+ */
+import type { StampRange } from "../../../schemas/envelope.ts";
+import type { ErrorCode } from "../../../schemas/errors.ts";
+import { arrivalStamp, recordKinds, requestKey } from "../../codec/record.ts";
+import { maxLogBytes } from "../../log/memory-log.ts";
+import type { Core } from "../core.ts";
+import { RunningRequest } from "../log/requests.ts";
+import type { Commitment } from "./commitment.ts";
+import type { Followers } from "./followers.ts";
+import { OwedReplies, type ReplySink } from "./owed-replies.ts";
+import { appendRecord, attemptBytes } from "./request-records.ts";
+import { type StampRefusal, Stamps } from "./stamps.ts";
+
+/** A parsed request at the door. `body` was checked by the application's schema. */
+export interface Arrival {
+  readonly client: string;
+  readonly id: string;
+  readonly key: string;
+  readonly bodyHash: number;
+  readonly issuedAtMs: number | undefined;
+  readonly after: string | undefined;
+  readonly resend: boolean;
+  readonly body: unknown;
+  /** Empty: nobody waits for the reply. */
+  readonly replyTo: string;
+}
+
+/** What a handler has come to: effects, and the value that its transaction gave, as JSON. */
+export interface TransactionPart {
+  readonly name: string;
+  readonly effects: Uint8Array;
+  readonly value: string;
+}
+
+/** The same of the last one; `outcome` is the reply's JSON from `"ok"` to before `,"sequence"`. */
+export interface ResultPart {
+  readonly name: string;
+  readonly effects: Uint8Array;
+  readonly outcome: string;
+}
+
+/** When this time of being the primary began, and with what. */
+export interface Term {
+  readonly sinceMs: number;
+  /** End of what this server inherited when it went hot. */
+  readonly inherited: number;
+}
+
+/** A request whose turn comes after the one that is dangerous, and how often it was tried. */
+class Waiting {
+  readonly request: RunningRequest;
+  readonly attempts: number;
+
+  constructor(request: RunningRequest, attempts: number) {
+    this.request = request;
+    this.attempts = attempts;
+  }
+}
+
+const noBytes = new Uint8Array(0);
+
+/** JSON of a refusal. `executed: false` speaks of the copy that was refused (rule 5). */
+export function refusal(client: string, id: string, code: ErrorCode, message: string, stamps?: StampRange): Uint8Array {
+  return Buffer.from(JSON.stringify({ client, id, ok: false, error: { code, message, executed: false, stamps } }));
+}
+
+export class Intake {
+  private readonly core: Core;
+  private readonly followers: Followers;
+  private readonly commitment: Commitment;
+  private readonly term: Term;
+  private readonly replies = new OwedReplies();
+  private readonly stamps: Stamps;
+  /** By an operator, for as long as this server is the primary. */
+  isPaused = false;
+  private readonly queue: RunningRequest[] = [];
+  /**
+   * The one request with an attempt on record before this server's that has its turn: a server died of it, or of another
+   * that ran beside it. The others wait until it is done, so that only the one that kills is given up (rule 17).
+   */
+  private dangerous: RunningRequest | null = null;
+  private readonly waiting: Waiting[] = [];
+  /** Begun and not done: joined by duplicates. */
+  private readonly begun = new Map<string, RunningRequest>();
+  /** Copies that wait for the answer of one that runs. */
+  private joined = 0;
+
+  constructor(core: Core, followers: Followers, commitment: Commitment, term: Term) {
+    this.core = core;
+    this.followers = followers;
+    this.commitment = commitment;
+    this.term = term;
+    this.stamps = new Stamps(core);
+  }
+
+  /** What decides how this goes on and is not told otherwise, as values. */
+  get facts() {
+    const dangerous = this.dangerous?.requestKey;
+    const running = [...this.begun.values()];
+    const ahead = this.stamps.facts;
+    return { replies: this.replies.facts, queue: this.queue, dangerous, waiting: this.waiting, running, ahead };
+  }
+
+  /** Begun, or about to, and without a result. */
+  get running(): number {
+    return this.begun.size;
+  }
+  get inFlight(): number {
+    return this.replies.waiting + this.begun.size + this.joined;
+  }
+
+  /** The request to run now, or null: it is answered, joined, refused, queued behind an attempt record, or dropped. */
+  onRequest(arrival: Arrival, nowWallMs: number): RunningRequest | null {
+    const { rules, limits, nowMs } = this.core;
+    const { requests } = this.core.applied;
+    const key = requestKey(arrival.client, arrival.id);
+    const doneAt = requests.done.sequenceOf(key);
+    if (rules.isDuplicate(doneAt)) {
+      this.answerAgain(key, arrival);
+      return null;
+    }
+    const running = this.begun.get(key);
+    if (running !== undefined && rules.isInProgress(running.done)) {
+      if (rules.isReused(arrival.bodyHash, running.bodyHash)) this.refuseReused(arrival);
+      else if (this.isFull()) this.refuse(arrival, "BUSY", "too many requests are in flight");
+      else if (arrival.replyTo !== "") this.join(running, arrival.replyTo);
+      return null;
+    }
+    const untimely = this.stamps.judge(arrival, nowWallMs);
+    if (untimely !== null) {
+      this.refuseStamp(arrival, untimely);
+      return null;
+    }
+    const begun = requests.begun.get(key);
+    if (begun !== undefined && rules.isReused(arrival.bodyHash, begun.bodyHash)) {
+      this.refuseReused(arrival);
+      return null;
+    }
+    const after = arrival.after === undefined ? "" : requestKey(arrival.client, arrival.after);
+    if (after !== "" && !rules.mayRunAfter(this.isKnown(after))) {
+      this.refuse(arrival, "OUT_OF_ORDER", `request ${arrival.after} is not known here; send it again first`);
+      return null;
+    }
+    const busy = this.busy();
+    if (busy !== "") {
+      this.refuse(arrival, "BUSY", busy);
+      return null;
+    }
+    const replyTo = arrival.replyTo === "" ? [] : [arrival.replyTo];
+    const stampMs = begun?.stampMs ?? arrival.issuedAtMs ?? arrivalStamp(nowWallMs);
+    const completed = begun === undefined ? [] : rules.completed(begun.completed);
+    const request = new RunningRequest(arrival, key, after, stampMs, arrival.body, replyTo, completed);
+    request.resumed = begun !== undefined && begun.completed.length > 0;
+    request.ordinal = begun?.completed.length ?? 0;
+    const isEarly = nowMs - this.term.sinceMs < limits.cautionMs;
+    const isSuspect = rules.needsAttempt(arrival.resend || isEarly || begun !== undefined);
+    // What was on record once is so again; a body may take more in a record than it took on the wire.
+    if (isSuspect && begun === undefined && !this.fitsAttempt(request)) {
+      this.refuse(arrival, "TOO_LARGE", "its body, written out, does not fit in a record");
+      return null;
+    }
+    this.stamps.onTaken(arrival, nowWallMs);
+    return this.begin(request, begun?.attempts ?? 0, isSuspect);
+  }
+
+  /** A record with the body fits what a record may have (rule 15). */
+  private fitsAttempt(request: RunningRequest): boolean {
+    const { rules, limits } = this.core;
+    return attemptBytes(request) <= rules.recordRoom(limits.maxRecordBytes, Number.POSITIVE_INFINITY);
+  }
+
+  private busy(): string {
+    const { rules, limits, own } = this.core;
+    const { log } = own;
+    if (this.isPaused) return "intake is paused by an operator";
+    // What this turn made counts too: all of it may come at once.
+    if (rules.isFull(this.commitment.openBytes + log.turnBytes, limits.maxUnconfirmedBytes))
+      return "the backup or the disk does not keep up";
+    if (rules.isFull(log.retainedBytes, maxLogBytes(limits)))
+      return "the disk, or NATS with the results, does not keep up";
+    return this.isFull() ? "too many requests are in flight" : "";
+  }
+
+  private isFull(): boolean {
+    const { rules, limits } = this.core;
+    return rules.isFull(this.inFlight, limits.maxInFlight);
+  }
+
+  private join(running: RunningRequest, replyTo: string): void {
+    running.replyTo.push(replyTo);
+    running.joined += 1;
+    this.joined += 1;
+  }
+
+  /** Starts a request at once, or behind an attempt record where it may be dangerous (rule 17). */
+  begin(request: RunningRequest, attempts: number, isSuspect: boolean): RunningRequest | null {
+    const told = this.core.rules.toldAttempts(this.core.deaths.takeUnrecorded(request.requestKey));
+    for (let nth = 0; nth < told; nth += 1) this.attempt(request, attempts + nth);
+    return this.admit(request, attempts + told, isSuspect || told > 0);
+  }
+
+  private admit(request: RunningRequest, attempts: number, isSuspect: boolean): RunningRequest | null {
+    if (this.core.rules.isPoisoned(attempts)) {
+      const error = {
+        code: "POISONED",
+        message: "this request was started twice and a server died each time",
+        executed: request.ordinal > 0,
+      };
+      this.finish(request, { name: "", effects: noBytes, outcome: `"ok":false,"error":${JSON.stringify(error)}` });
+      return null;
+    }
+    if (isSuspect && attempts > 0 && this.dangerous !== null) {
+      request.startsAfter = Number.POSITIVE_INFINITY;
+      this.waiting.push(new Waiting(request, attempts));
+    } else if (isSuspect) {
+      if (attempts > 0) this.dangerous = request;
+      request.startsAfter = this.attempt(request, attempts);
+    } else if (this.queue.length === 0 && !this.isHeld(request)) {
+      request.started = true;
+      return request;
+    }
+    this.begun.set(request.requestKey, request);
+    this.queue.push(request);
+    return null;
+  }
+
+  private attempt(request: RunningRequest, attempts: number): number {
+    const body = JSON.stringify(request.body);
+    return appendRecord(request, recordKinds.attempt, attempts, "", noBytes, "", body, this.core);
+  }
+
+  /** The next of those that were in flight at a death gets its turn, alone. */
+  private onDangerOver(): void {
+    const next = this.waiting.shift();
+    this.dangerous = next?.request ?? null;
+    if (next !== undefined) next.request.startsAfter = this.attempt(next.request, next.attempts);
+  }
+
+  /** The next queued request whose attempt record is committed, and the one before it on record; null if there is none. */
+  nextToStart(): RunningRequest | null {
+    const at = this.startable();
+    const [next] = at < 0 ? [] : this.queue.splice(at, 1);
+    if (next === undefined) return null;
+    next.started = true;
+    return next;
+  }
+
+  get hasStartable(): boolean {
+    return this.startable() >= 0;
+  }
+
+  private startable(): number {
+    const { committed } = this.core.own;
+    for (let at = 0; at < this.queue.length; at += 1) {
+      const request = this.queue[at] as RunningRequest;
+      if (request.startsAfter > committed) return -1;
+      if (!this.isHeld(request)) return at;
+    }
+    return -1;
+  }
+
+  /** The one before it runs and has no record yet: both commit in the client's order (invariant 9). */
+  private isHeld({ after }: RunningRequest): boolean {
+    return after !== "" && this.begun.get(after)?.ordinal === 0;
+  }
+
+  /** The handler goes on after its first turn: duplicates may join it. */
+  keepRunning(request: RunningRequest): void {
+    if (!request.done) this.begun.set(request.requestKey, request);
+  }
+
+  private isKnown(key: string): boolean {
+    if (this.core.applied.requests.done.sequenceOf(key) > 0 || this.begun.has(key)) return true;
+    const begun = this.core.applied.requests.begun.get(key);
+    return begun !== undefined && begun.completed.length > 0;
+  }
+
+  private answerAgain(key: string, arrival: Arrival): void {
+    const done = this.core.applied.requests.done.find(key);
+    if (done === null) return;
+    if (this.core.rules.isReused(arrival.bodyHash, done.bodyHash)) {
+      this.refuseReused(arrival);
+      return;
+    }
+    if (arrival.replyTo === "") return;
+    const { rules, membership, own } = this.core;
+    const reply = rules.storedReply(done.reply, membership.epoch);
+    if (rules.mayAnswer(done.sequence, own.committed)) this.replies.oweAtOnce(arrival.replyTo, reply, true);
+    else if (this.isFull()) this.refuse(arrival, "BUSY", "too many requests are in flight");
+    else this.replies.owe(arrival.replyTo, own.log.last, reply, 0, reply.length, true);
+  }
+
+  /** A refusal that another server might not repeat: it waits for a proof; too many waiting, and it is dropped. */
+  private refuseReused(arrival: Arrival): void {
+    const bytes = refusal(arrival.client, arrival.id, "ID_REUSED", "this id was used with another body");
+    // It speaks of a record: it leaves when that is committed.
+    this.answerProven(arrival.replyTo, bytes, this.core.own.log.last);
+  }
+
+  refuse(arrival: Pick<Arrival, "client" | "id" | "replyTo">, code: ErrorCode, message: string): void {
+    this.answerProven(arrival.replyTo, refusal(arrival.client, arrival.id, code, message), this.term.inherited);
+  }
+
+  private refuseStamp({ client, id, replyTo }: Arrival, { code, message, range }: StampRefusal): void {
+    this.answerProven(replyTo, refusal(client, id, code, message, range), this.term.inherited);
+  }
+
+  /** An answer that is true only while this server is the primary: a refusal, or what a query saw at `needs`. */
+  answerProven(to: string, bytes: Uint8Array, needs: number): void {
+    if (to === "" || this.replies.waitingForProof >= this.core.limits.maxWaitingRefusals) return;
+    const probe = this.core.alone ? 0 : this.followers.nextProbe();
+    this.replies.oweProven(to, this.core.rules.answerNeeds(needs, this.term.inherited), probe, bytes);
+  }
+
+  /** A transaction that is not the request's last one (claim 25). */
+  transaction(request: RunningRequest, part: TransactionPart): number {
+    const body = request.ordinal === 0 ? JSON.stringify(request.body) : "";
+    const sequence = appendRecord(
+      request,
+      recordKinds.transaction,
+      request.ordinal,
+      part.name,
+      part.effects,
+      part.value,
+      body,
+      this.core,
+    );
+    request.ordinal += 1;
+    this.begun.set(request.requestKey, request);
+    return sequence;
+  }
+
+  /** The record of the result. */
+  finish(request: RunningRequest, part: ResultPart): number {
+    const { own, membership, applied } = this.core;
+    const head = `{"client":${JSON.stringify(request.client)},"id":${JSON.stringify(request.id)},`;
+    const reply = `${head}${part.outcome},"sequence":${own.log.last + 1},"epoch":${membership.epoch}}`;
+    const sequence = appendRecord(
+      request,
+      recordKinds.final,
+      request.ordinal,
+      part.name,
+      part.effects,
+      reply,
+      "",
+      this.core,
+    );
+    request.done = true;
+    if (this.begun.size > 0) this.begun.delete(request.requestKey);
+    const at = applied.requests.done.newest;
+    for (let index = 0; index < request.replyTo.length; index += 1) {
+      const to = request.replyTo[index] as string;
+      this.replies.owe(to, sequence, at.source, at.start, at.end, index > 0);
+    }
+    this.joined -= request.joined;
+    if (request === this.dangerous) this.onDangerOver();
+    return sequence;
+  }
+
+  /** Hands out what may leave now (rule 5). */
+  release(echoed: number, sink: ReplySink): void {
+    this.replies.release(this.core.own.committed, echoed, this.core.rules, sink);
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * The replies that a hot server owes, until they may leave (rule 5). What always holds: a reply to a request leaves in the
+ * order of the log, when its record is committed; what is true only while this server is the primary leaves, in its own
+ * order, when what it saw is committed and an echo proves that nobody has gone on without this server.
+ */
+import type { Rules } from "../rules.ts";
+
+/** Called for each reply that may leave now. The bytes are not changed later. */
+export type ReplySink = (to: string, bytes: Uint8Array, duplicate: boolean) => void;
+
+/** Bytes of `source` from `start` to `end`; `probe` 0: no proof is needed. */
+interface Owed {
+  readonly to: string;
+  readonly needs: number;
+  readonly probe: number;
+  readonly source: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+  readonly duplicate: boolean;
+}
+
+/** Answers that could leave at once and wait all the same, because this server may not speak now; more are dropped. */
+const maxAtOnce = 65_536;
+/** The array of what is owed is cut when this many at its head have left, and they are half of it. */
+const cutAfter = 4096;
+
+export class OwedReplies {
+  private readonly owed: Owed[] = [];
+  private head = 0;
+  private readonly atOnce: Owed[] = [];
+  private readonly proven: Owed[] = [];
+
+  /** What decides how this goes on and is not told otherwise, as values. */
+  get facts() {
+    const facts = ({ to, needs, probe, source, start, end, duplicate }: Owed) => {
+      const text = Buffer.from(source.subarray(start, end)).toString("latin1");
+      return { to, needs, probe, duplicate, text };
+    };
+    const owed = this.owed.slice(this.head).map(facts);
+    return { owed, atOnce: this.atOnce.map(facts), proven: this.proven.map(facts) };
+  }
+
+  /** Replies that wait for their record to be committed. */
+  get waiting(): number {
+    return this.owed.length - this.head;
+  }
+  get waitingForProof(): number {
+    return this.proven.length;
+  }
+
+  /** Called in the order of `needs`. */
+  owe(to: string, needs: number, source: Uint8Array, start: number, end: number, duplicate: boolean): void {
+    this.owed.push({ to, needs, probe: 0, source, start, end, duplicate });
+  }
+  oweAtOnce(to: string, source: Uint8Array, duplicate: boolean): void {
+    if (to === "" || this.atOnce.length >= maxAtOnce) return;
+    this.atOnce.push({ to, needs: 0, probe: 0, source, start: 0, end: source.length, duplicate });
+  }
+  oweProven(to: string, needs: number, probe: number, source: Uint8Array): void {
+    this.proven.push({ to, needs, probe, source, start: 0, end: source.length, duplicate: false });
+  }
+
+  release(committed: number, echoed: number, rules: Rules, sink: ReplySink): void {
+    for (const reply of this.atOnce) give(reply, sink);
+    this.atOnce.length = 0;
+    this.releaseCommitted(committed, rules, sink);
+    let count = 0;
+    for (const reply of this.proven) {
+      if (!rules.mayAnswer(reply.needs, committed) || !rules.isProven(reply.probe, echoed)) break;
+      give(reply, sink);
+      count += 1;
+    }
+    if (count > 0) this.proven.splice(0, count);
+  }
+
+  private releaseCommitted(committed: number, rules: Rules, sink: ReplySink): void {
+    const owed = this.owed;
+    let head = this.head;
+    while (head < owed.length) {
+      const reply = owed[head] as Owed;
+      if (!rules.mayAnswer(reply.needs, committed)) break;
+      give(reply, sink);
+      head += 1;
+    }
+    if (head === owed.length) {
+      owed.length = 0;
+      head = 0;
+    } else if (head > cutAfter && head * 2 > owed.length) {
+      owed.splice(0, head);
+      head = 0;
+    }
+    this.head = head;
+  }
+}
+
+function give(reply: Owed, sink: ReplySink): void {
+  sink(reply.to, reply.source.subarray(reply.start, reply.end), reply.duplicate);
+}

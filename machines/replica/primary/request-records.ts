@@ -1,0 +1,61 @@
+/**
+ * From a request to its records, and back from what a server before this one left of it (rules 12, 16, 17; claim 25). What
+ * always holds: a record has the epoch of its making and the next sequence, and the table of requests sees it at once; the
+ * first record of a request carries its body, so that another server can resume it.
+ */
+import { recordHeaderBytes, recordKinds, requestKey } from "../../codec/record.ts";
+import type { Core } from "../core.ts";
+import { type CompletedTransaction, RunningRequest } from "../log/requests.ts";
+
+/** Its sequence. On the hot path: no object of its own but the record's fields. */
+export function appendRecord(
+  request: RunningRequest,
+  kind: (typeof recordKinds)[keyof typeof recordKinds],
+  ordinal: number,
+  name: string,
+  effects: Uint8Array,
+  reply: string,
+  body: string,
+  { own, applied, membership }: Core,
+): number {
+  const { log } = own;
+  const sequence = log.last + 1;
+  const { requests } = applied;
+  const isFinal = kind === recordKinds.final;
+  const start = log.append({
+    kind,
+    ordinal,
+    epoch: membership.epoch,
+    sequence,
+    resultNumber: isFinal ? requests.resultNumber + 1 : 0,
+    stampMs: request.stampMs,
+    forgottenThrough: requests.forgetThrough,
+    bodyHash: request.bodyHash,
+    client: request.client,
+    id: request.id,
+    key: request.key,
+    name,
+    effects,
+    reply,
+    body,
+  });
+  requests.observeOwn(log.arena, start, isFinal ? request : null);
+  return sequence;
+}
+
+/** What a record of its attempt takes: its body as another server will read it. */
+export function attemptBytes({ client, id, key, body }: RunningRequest): number {
+  return recordHeaderBytes + Buffer.byteLength(`${client}${id}${key}`) + Buffer.byteLength(JSON.stringify(body));
+}
+
+/** A request that an earlier server began (rule 16). */
+export function resumable(
+  begun: { client: string; id: string; key: string; bodyHash: number; stampMs: number; body: string },
+  completed: readonly CompletedTransaction[],
+): RunningRequest {
+  const body: unknown = JSON.parse(begun.body);
+  const request = new RunningRequest(begun, requestKey(begun.client, begun.id), "", begun.stampMs, body, [], completed);
+  request.resumed = true;
+  request.ordinal = completed.length;
+  return request;
+}

@@ -1,0 +1,175 @@
+/**
+ * One session of a follower, as the primary counts it (rules 4, 5, 10, 15): from the accept to the end of the follower, of the
+ * primary or of the role. What always holds: it changes by what is named here and in no other way; what is confirmed only
+ * rises, and what is sent is never below it; what is sent and not confirmed is counted.
+ */
+import type { Confirm } from "../../codec/message.ts";
+import type { LinkName } from "../peers/peers.ts";
+import type { Rules } from "../rules.ts";
+
+/**
+ * Mirrors on their way to one follower. Past it records gather into the next one: under load batches grow by themselves,
+ * and a record waits at most a part of the round trip that its confirm takes anyway.
+ */
+const maxMirrorsInFlight = 2;
+
+/** A message on its way: its last record, and its bytes. */
+interface InFlight {
+  readonly last: number;
+  readonly bytes: number;
+}
+
+/** A record that does not fit the link that there is. */
+export interface TooLarge {
+  readonly sequence: number;
+  readonly bytes: number;
+}
+
+export class Session {
+  readonly id: string;
+  readonly incarnation: string;
+  /** Where both logs agreed when it began. */
+  readonly start: number;
+  private confirmedTo = 0;
+  private epoch = 0;
+  private sentTo: number;
+  private flight: InFlight[] = [];
+  private flightBytes = 0;
+  private echo = 0;
+  private probe = 0;
+  /** When confirmed last moved, or was level with sent. */
+  private progressMs: number;
+  /** When unconfirmed records were sent again last: that is no progress. */
+  private resentMs = Number.NEGATIVE_INFINITY;
+  private isQuiet = true;
+  private link: LinkName | null = null;
+  private isRead = false;
+  private oversize: TooLarge | null = null;
+
+  constructor(id: string, incarnation: string, start: number, nowMs: number) {
+    this.id = id;
+    this.incarnation = incarnation;
+    this.start = start;
+    this.sentTo = start;
+    this.progressMs = nowMs;
+  }
+
+  /** What decides how it goes on, as values. */
+  get facts() {
+    const { id, incarnation, start, confirmedTo, epoch, sentTo, flight, flightBytes, echo, probe, link } = this;
+    const { progressMs, resentMs, isRead, oversize } = this;
+    const counted = { id, incarnation, start, confirmedTo, epoch, sentTo, flight, flightBytes, echo, probe, link };
+    return { ...counted, isRead, oversize, progressMs, resentMs };
+  }
+
+  /** Cumulative, both sequences. */
+  get confirmed(): number {
+    return this.confirmedTo;
+  }
+  get sent(): number {
+    return this.sentTo;
+  }
+  /** The epoch of its newest confirm: only one of the present epoch makes it a member. */
+  get confirmedEpoch(): number {
+    return this.epoch;
+  }
+  /** The highest probe that came back, and the highest that was sent. */
+  get echoed(): number {
+    return this.echo;
+  }
+  get probed(): number {
+    return this.probe;
+  }
+  /** Records for it are being read from disk. */
+  get isReading(): boolean {
+    return this.isRead;
+  }
+  /** Nothing was sent since the last tick. */
+  get quiet(): boolean {
+    return this.isQuiet;
+  }
+  /** The next record does not fit its link: it gets nothing until it has another link, or that one takes more. */
+  get tooLarge(): TooLarge | null {
+    return this.oversize;
+  }
+  get isOwed(): boolean {
+    return this.sentTo > this.confirmedTo || this.oversize !== null;
+  }
+  stalledMs(nowMs: number): number {
+    return nowMs - this.progressMs;
+  }
+  /** Records were sent, and neither a confirm nor another sending came for so long. */
+  isLate(nowMs: number, limitMs: number): boolean {
+    return this.sentTo > this.confirmedTo && nowMs - Math.max(this.progressMs, this.resentMs) > limitMs;
+  }
+  hasWindow(maxBytes: number): boolean {
+    return this.flightBytes < maxBytes && this.flight.length < maxMirrorsInFlight && this.oversize === null;
+  }
+
+  onConfirm({ epoch, sequence, probe }: Confirm, nowMs: number): void {
+    this.epoch = epoch;
+    this.echo = Math.max(this.echo, probe);
+    if (sequence > this.confirmedTo) {
+      this.confirmedTo = sequence;
+      this.progressMs = nowMs;
+    }
+    // What was sent again may have been confirmed before: it is not on its way, and not sent a third time.
+    this.sentTo = Math.max(this.sentTo, this.confirmedTo);
+    while (this.flight.length > 0 && (this.flight[0]?.last ?? 0) <= this.confirmedTo)
+      this.flightBytes -= this.flight.shift()?.bytes ?? 0;
+  }
+
+  /** From the last confirmed record: after a gap, a change of links, or when no confirm comes. */
+  sendAgain(nowMs: number, rules: Rules): void {
+    if (this.sentTo > this.confirmedTo) this.resentMs = nowMs;
+    this.sentTo = rules.resendsFrom(this.confirmedTo, this.start, this.sentTo);
+    this.flight = [];
+    this.flightBytes = 0;
+  }
+
+  /** Everything goes by this link from now on; what was on its way by another one goes again. */
+  use(link: LinkName, nowMs: number, rules: Rules): void {
+    if (this.link === link) return;
+    if (this.link !== null) this.sendAgain(nowMs, rules);
+    this.link = link;
+  }
+
+  /** Its link takes so much: the record that did not fit may now, or is not the next any more. */
+  onRoom(room: number): void {
+    const { oversize } = this;
+    if (oversize !== null && (oversize.bytes <= room || oversize.sequence !== this.sentTo + 1)) this.oversize = null;
+  }
+  onTooLarge(record: TooLarge): void {
+    this.oversize = record;
+  }
+
+  /** Caught up: the stall timer starts anew, unless something is about to be sent again, or does not fit. */
+  noteLevel(nowMs: number): void {
+    const isLevel = this.sentTo <= this.confirmedTo && this.resentMs <= this.progressMs;
+    if (isLevel && this.oversize === null) this.progressMs = nowMs;
+  }
+
+  /** A message left with this probe; with records through `last`, 0: with none. */
+  onSent(probe: number, last: number, bytes: number): void {
+    this.probe = probe;
+    this.isQuiet = false;
+    if (last === 0) return;
+    this.sentTo = last;
+    this.flight.push({ last, bytes });
+    this.flightBytes += bytes;
+  }
+
+  onReading(): void {
+    this.isRead = true;
+  }
+  onRead(): void {
+    this.isRead = false;
+  }
+  onTick(): void {
+    this.isQuiet = true;
+  }
+  /** This server was paused: what it did not hear says nothing (rule 9). */
+  onPaused(nowMs: number): void {
+    this.progressMs = nowMs;
+  }
+}
