@@ -14,20 +14,26 @@ import { RequestTable } from "../machines/replica/log/requests.ts";
 import type { Rules } from "../machines/replica/rules.ts";
 import type { Recovered } from "../machines/replica/types.ts";
 import type { CheckpointMeta } from "../schemas/checkpoint.ts";
-import type { ApplicationActor } from "./application/application-actor.ts";
-import type { ApplicationState } from "./application/state.ts";
+import type { Application } from "./application/define.ts";
+import { ApplicationState } from "./application/state.ts";
 import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import type { Clock } from "./world/ports.ts";
 
 export interface LoaderParts {
   readonly identity: Identity;
   readonly clock: Clock;
-  readonly application: ApplicationActor;
+  readonly application: Application;
   readonly rules: Rules;
   /** Largest batch in memory: what lies on the disk in larger ones is cut. */
   readonly maxBatchBytes: number;
   /** How many clients have a floor of their own. */
   readonly rememberClients: number;
+}
+
+/** What a life begins with. */
+export interface Loaded {
+  readonly state: ApplicationState;
+  readonly recovered: Recovered;
 }
 
 /** Collects one reading of the store. */
@@ -139,9 +145,9 @@ export class Loader {
   }
 
   /** Opens the store for a new life; an empty one is made this server's. The life is on the disk when it resolves. */
-  async open(checkpoint: Checkpoint, incarnation: string): Promise<{ state: ApplicationState; recovered: Recovered }> {
+  async open(checkpoint: Checkpoint, incarnation: string): Promise<Loaded> {
     const { identity, application, clock } = this.#parts;
-    const reading = new Reading(application.beginLoad(), this.#parts);
+    const reading = new Reading(new ApplicationState(application), this.#parts);
     const found = await checkpoint.open(reading);
     const meta = reading.finish();
     const life = (meta?.life ?? 0) + 1;
@@ -191,7 +197,7 @@ export class Loader {
 
   /** Reads the open store again, as it is now. */
   async again(checkpoint: Checkpoint): Promise<{ state: ApplicationState; requests: RequestTable }> {
-    const reading = new Reading(this.#parts.application.beginLoad(), this.#parts);
+    const reading = new Reading(new ApplicationState(this.#parts.application), this.#parts);
     await checkpoint.reload(reading);
     reading.finish();
     return { state: reading.state, requests: reading.requests };

@@ -7,8 +7,10 @@ import { describeLastWords, type LastWords } from "../schemas/death.ts";
 import { subjects } from "../schemas/subjects.ts";
 import { messageOf } from "./application/errors.ts";
 import { BoundedLines, stackOf } from "./bounded-lines.ts";
-import { Life, type LifeEnd, type LifeOptions } from "./life.ts";
+import { Life } from "./life.ts";
+import type { LifeEnd, LifeOptions } from "./life-options.ts";
 import { Troubles } from "./operator/troubles.ts";
+import type { RunningLife } from "./running-life.ts";
 import type { Link } from "./world/ports.ts";
 
 export type ServerOptions = Omit<LifeOptions, "troubles">;
@@ -20,8 +22,8 @@ export interface ServerHandle {
   readonly ended: Promise<ServerEnd>;
   /** A promise of the application's was rejected, and nobody waits for it: counted, logged, shown, survived. */
   onFloatingRejection(error: unknown): void;
-  /** The present life; null before the first and after the last. */
-  readonly life: Life | null;
+  /** The present life; null while its disk is being read, before the first and after the last. */
+  readonly life: RunningLife | null;
 }
 
 const maxLastWords = 64;
@@ -45,7 +47,7 @@ export function startServer(options: ServerOptions): ServerHandle {
       { lastWords: words },
       `server ${words.server} was ended by its watchdog: ${describeLastWords(words)}`,
     );
-    life?.onLastWords(words);
+    life?.running?.onLastWords(words);
   };
   /** The process before this one was ended by its watchdog: whoever was there to hear it may be gone by now. */
   const passOn = () => {
@@ -59,16 +61,16 @@ export function startServer(options: ServerOptions): ServerHandle {
 
   const listen = (link: Link) =>
     link.start({
-      onUp: (peer) => life?.onUp(link.kind, peer),
-      onDown: (peer, reason) => life?.onDown(link.kind, peer, reason),
-      onFrame: (peer, frame) => life?.onFrame(link.kind, peer, frame),
+      onUp: (peer) => life?.running?.onUp(link.kind, peer),
+      onDown: (peer, reason) => life?.running?.onDown(link.kind, peer, reason),
+      onFrame: (peer, frame) => life?.running?.onFrame(link.kind, peer, frame),
       onLastWords,
     });
 
   const run = async (): Promise<ServerEnd> => {
-    const faults = world.bus.onFault((fault) => life?.onFault(fault));
+    const faults = world.bus.onFault((fault) => life?.running?.onFault(fault));
     try {
-      await world.bus.start((connected) => life?.onBus(connected));
+      await world.bus.start((connected) => life?.running?.onBus(connected));
       await listen(world.failsafe);
       await listen(world.main);
       passOn();
@@ -93,7 +95,7 @@ export function startServer(options: ServerOptions): ServerHandle {
   return {
     ended,
     get life() {
-      return life;
+      return life?.running ?? null;
     },
     stop: () => {
       isStopping = true;

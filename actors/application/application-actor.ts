@@ -43,15 +43,17 @@ import { publishReply } from "./pieces.ts";
 import { answerNotHot, Replays } from "./replay.ts";
 import { ResultsPublisher } from "./results.ts";
 import { HandlerRunner } from "./runner.ts";
-import { ApplicationState } from "./state.ts";
+import type { ApplicationState } from "./state.ts";
 
 export interface ApplicationParts {
   readonly application: Application;
   readonly settings: Settings;
   readonly world: World;
   readonly stage: Stage;
-  readonly replica: () => Replica;
+  readonly replica: Replica;
   readonly rules: Rules;
+  /** What the disk makes of the state, and through which record. */
+  readonly loaded: { readonly state: ApplicationState; readonly applied: number };
   /** The committed log, oldest first: from disk, then from memory. */
   readonly committedLog: (from: number) => AsyncIterable<LogBatch>;
   /** Builds the state again from the disk, and ends in `loaded`. */
@@ -84,10 +86,11 @@ export class ApplicationActor implements Actor {
   readonly #parser: BodyParser;
   readonly #results: ResultsPublisher;
   readonly #reader = new RecordReader(new Uint8Array(0));
+  readonly #replica: Replica;
   #machine: ApplicationSnapshot = loadingApplication;
   #state: ApplicationState;
   #runner: HandlerRunner<RunningRequest>;
-  #applied = 0;
+  #applied: number;
   /** Results of records through here are NATS's already. */
   #publishAfter = 0;
   #subscriptions: Subscription[] = [];
@@ -104,6 +107,7 @@ export class ApplicationActor implements Actor {
 
   constructor(parts: ApplicationParts) {
     this.#parts = parts;
+    this.#replica = parts.replica;
     this.#parser = new BodyParser(parts.application);
     this.#watchdog = parts.world.watchdog ?? noWatchdog;
     this.#guard = {
@@ -112,13 +116,12 @@ export class ApplicationActor implements Actor {
     };
     this.#errorLines = new BoundedLines(parts.world.clock);
     this.#results = new ResultsPublisher(parts.world.bus, parts.settings.service, parts.rules);
-    this.#state = new ApplicationState(parts.application);
+    this.#state = parts.loaded.state;
+    this.#applied = parts.loaded.applied;
     this.#runner = this.#makeRunner();
+    this.#send({ type: "state.loaded" });
   }
 
-  get #replica(): Replica {
-    return this.#parts.replica();
-  }
   get state(): ApplicationState {
     return this.#state;
   }
@@ -203,10 +206,7 @@ export class ApplicationActor implements Actor {
 
   // --- state ------------------------------------------------------------------------------------------------------
 
-  /** A state to be filled from the store; `loaded` makes it the one that counts. */
-  beginLoad(): ApplicationState {
-    return new ApplicationState(this.#parts.application);
-  }
+  /** The state that counts from now on; it holds the records through `applied`. */
   loaded(state: ApplicationState, applied: number): void {
     this.#state = state;
     this.#applied = applied;

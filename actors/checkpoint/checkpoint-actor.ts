@@ -14,7 +14,7 @@ export interface CheckpointParts {
   readonly settings: Settings;
   readonly world: World;
   readonly stage: Stage;
-  readonly replica: () => Replica;
+  readonly replica: Replica;
   readonly checkpoint: Checkpoint;
   readonly onFlushed: (applied: number, digest: string) => void;
 }
@@ -51,7 +51,7 @@ export class CheckpointActor implements Actor {
   consider(): void {
     const { replica, checkpoint, settings, world } = this.#parts;
     if (this.#flushing !== null || checkpoint.state !== "idle") return;
-    const { log, flushable: through } = replica();
+    const { log, flushable: through } = replica;
     if (through === null) return;
     const records = through - checkpoint.applied;
     if (records <= 0 && this.#asked.length === 0) return;
@@ -92,18 +92,18 @@ export class CheckpointActor implements Actor {
 
   async #run(committed: number): Promise<void> {
     const { replica, checkpoint, world } = this.#parts;
-    const report = await checkpoint.flush(replica().flushPoint(committed));
+    const report = await checkpoint.flush(replica.flushPoint(committed));
     const { digest, queues, floorMs, floors } = checkpoint.meta ?? {};
     this.#parts.onFlushed(report.applied, JSON.stringify([digest, queues, floorMs, floors]));
-    replica().onFlushed(report.applied, checkpoint.meta?.firstRetained ?? 1, world.clock.nowMs());
+    replica.onFlushed(report.applied, checkpoint.meta?.firstRetained ?? 1, world.clock.nowMs());
   }
 
   /** At a clean stop: all that is committed, before the store is closed. */
   async last(): Promise<void> {
     await this.#flushing?.catch(() => undefined);
     const { replica, checkpoint } = this.#parts;
-    if (checkpoint.state === "idle" && replica().flushable !== null)
-      await this.#run(Math.max(checkpoint.applied, replica().committed));
+    if (checkpoint.state === "idle" && replica.flushable !== null)
+      await this.#run(Math.max(checkpoint.applied, replica.committed));
   }
 
   report(): Record<string, unknown> {

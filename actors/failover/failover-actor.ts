@@ -14,7 +14,7 @@ export interface FailoverParts {
   readonly settings: Settings;
   readonly world: World;
   readonly stage: Stage;
-  readonly replica: () => Replica;
+  readonly replica: Replica;
   /** The other actors' share of a tick. */
   readonly onTick: () => void;
 }
@@ -54,7 +54,7 @@ export class FailoverActor implements Actor {
 
   #onTick(): void {
     const { clock } = this.#parts.world;
-    const replica = this.#parts.replica();
+    const replica = this.#parts.replica;
     replica.onTick(clock.nowMs(), clock.wallMs());
     this.#stopNotice.onTick(replica, clock.nowMs());
   }
@@ -74,23 +74,23 @@ export class FailoverActor implements Actor {
   readRegistry(): void {
     const { world, stage, replica } = this.#parts;
     this.#reads += 1;
-    stage.watch(world.registry.read(), (answer) => replica().onRegistryRead(answer, world.clock.nowMs()));
+    stage.watch(world.registry.read(), (answer) => replica.onRegistryRead(answer, world.clock.nowMs()));
   }
 
   compareAndSet({ record, expectedRevision }: Extract<Outbox, { type: "compareAndSet" }>): void {
     const { world, stage, replica } = this.#parts;
     this.#writes += 1;
     stage.watch(world.registry.compareAndSet(record, expectedRevision), (answer) =>
-      replica().onCasAnswer(record.writeId, answer, world.clock.nowMs()),
+      replica.onCasAnswer(record.writeId, answer, world.clock.nowMs()),
     );
   }
 
   onBus(connected: boolean): void {
-    this.#parts.replica().onBus(connected, this.#parts.world.clock.nowMs());
+    this.#parts.replica.onBus(connected, this.#parts.world.clock.nowMs());
   }
 
   report(): Record<string, unknown> {
-    const replica = this.#parts.replica();
+    const replica = this.#parts.replica;
     return { ...replica.standing(), why: replica.why, reads: this.#reads, writes: this.#writes };
   }
 }

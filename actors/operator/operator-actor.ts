@@ -24,7 +24,7 @@ export interface OperatorParts {
   readonly settings: Settings;
   readonly world: World;
   readonly stage: Stage;
-  readonly replica: () => Replica;
+  readonly replica: Replica;
   readonly actors: readonly Actor[];
   /** What the replica does not know of this server. */
   readonly facts: () => Pick<ServerStatus, "application" | "flushed" | "synced" | "links">;
@@ -75,22 +75,22 @@ export class OperatorActor {
     this.#subscriptions.push(world.bus.subscribe(inbox, (message) => stage.input(() => this.#onOwnName(message.data))));
     world.bus.publish(subjects.actor(service, server, "failover"), new Uint8Array(0), undefined, inbox);
     const nowMs = world.clock.nowMs();
-    replica().onNamesakesAsked(nowMs + listenBeats * limits.heartbeatMs, nowMs);
+    replica.onNamesakesAsked(nowMs + listenBeats * limits.heartbeatMs, nowMs);
   }
 
   /** Something that came under this server's name; its own is passed over. */
   #onOwnName(data: Uint8Array): void {
     const { world, replica } = this.#parts;
     const said = OwnName.safeParse(readJson(data)).data;
-    if (said === undefined || said.incarnation === replica().self) return;
+    if (said === undefined || said.incarnation === replica.self) return;
     const hot = said.hot ?? said.role === "primary";
-    replica().onNamesake({ incarnation: said.incarnation, hot }, world.clock.nowMs());
+    replica.onNamesake({ incarnation: said.incarnation, hot }, world.clock.nowMs());
   }
 
   /** $SRV.PING, INFO and STATS answer for this server. */
   #announce(): void {
     const { world, stage, settings, process } = this.#parts;
-    const { schema } = this.#parts.replica().options;
+    const { schema } = this.#parts.replica.options;
     const announced = world.bus.announceService({
       name: settings.service,
       version: process.version.split("-")[0] ?? process.version,
@@ -114,7 +114,7 @@ export class OperatorActor {
   /** The replica is asked what troubles it; the actors say it themselves. */
   onTick(): void {
     const { troubles, replica, world } = this.#parts;
-    for (const [code, message] of replica().troubles()) troubles.set(code, message);
+    for (const [code, message] of replica.troubles()) troubles.set(code, message);
     troubles.set("log.lost", world.log.trouble?.() ?? null);
     troubles.onTick();
   }
@@ -133,7 +133,7 @@ export class OperatorActor {
 
   status(): ServerStatus {
     const { settings, world, facts, process, troubles } = this.#parts;
-    const replica = this.#parts.replica();
+    const replica = this.#parts.replica;
     const { record } = replica;
     const nowMs = world.clock.nowMs();
     return {
@@ -170,7 +170,7 @@ export class OperatorActor {
 
   onEvent({ event, from, to, why }: Extract<Outbox, { type: "event" }>): void {
     const { settings, world } = this.#parts;
-    const replica = this.#parts.replica();
+    const replica = this.#parts.replica;
     const told: ServerEvent = {
       service: settings.service,
       server: settings.server,
@@ -199,17 +199,17 @@ export class OperatorActor {
       });
       return;
     }
-    const { self: incarnation } = this.#parts.replica();
+    const { self: incarnation } = this.#parts.replica;
     const answer = (reply: ControlReply) => this.#answer(message, { ...reply, incarnation });
     const request = readRequest(message.data);
-    const notMeant = this.#parts.replica().whyNotMeant(request.incarnation, known === "recover");
+    const notMeant = this.#parts.replica.whyNotMeant(request.incarnation, known === "recover");
     if (notMeant === null) this.#obey(known, request, answer);
     else answer({ ok: false, message: notMeant });
   }
 
   #obey(verb: ControlVerb, { despite, forMs }: ControlRequest, answer: (reply: ControlReply) => void): void {
     const { world, stage, flush } = this.#parts;
-    const replica = this.#parts.replica();
+    const replica = this.#parts.replica;
     const nowMs = world.clock.nowMs();
     const told = (refusal: string | null, done: string): ControlReply => ({
       ok: refusal === null,

@@ -10,7 +10,7 @@ export interface ReplicationParts {
   readonly settings: Settings;
   readonly world: World;
   readonly stage: Stage;
-  readonly replica: () => Replica;
+  readonly replica: Replica;
   readonly checkpoint: Checkpoint;
   /** The tables and the log on disk are level with the commit point when it resolves. */
   readonly flush: () => Promise<void>;

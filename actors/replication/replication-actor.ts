@@ -27,7 +27,7 @@ export class ReplicationActor implements Actor {
   constructor(parts: ReplicationParts) {
     this.#parts = parts;
     this.#snapshots = new SnapshotTransfer(parts, (to, message, payload) =>
-      this.send({ type: "send", to, link: parts.replica().linkOf(to), message, payload }),
+      this.send({ type: "send", to, link: parts.replica.linkOf(to), message, payload }),
     );
   }
 
@@ -41,13 +41,13 @@ export class ReplicationActor implements Actor {
   onUp(kind: LinkName, peer: string): void {
     this.#isUp[kind].add(peer);
     this.#measureLinks();
-    this.#parts.replica().onLink(peer, kind, true, this.#parts.world.clock.nowMs());
+    this.#parts.replica.onLink(peer, kind, true, this.#parts.world.clock.nowMs());
   }
 
   /** `disconnected` is about this server's own NATS connection and says nothing about the peer. */
   onDown(kind: LinkName, peer: string, reason: LinkDownReason): void {
     this.#isUp[kind].delete(peer);
-    if (reason !== "disconnected") this.#parts.replica().onLink(peer, kind, false, this.#parts.world.clock.nowMs());
+    if (reason !== "disconnected") this.#parts.replica.onLink(peer, kind, false, this.#parts.world.clock.nowMs());
   }
 
   onFrame(kind: LinkName, peer: string, frame: Uint8Array): void {
@@ -57,7 +57,7 @@ export class ReplicationActor implements Actor {
       const { message, payload } = decodeMessage(frame);
       if (message.type === "snapshotChunk" || message.type === "snapshotAck")
         this.#snapshots.onMessage(peer, message, payload);
-      else replica().onMessage(peer, kind, message, payload, world.clock.nowMs());
+      else replica.onMessage(peer, kind, message, payload, world.clock.nowMs());
     } catch (error) {
       if (!(error instanceof MessageError)) throw error;
       world.log.warn({ peer, link: kind, error: error.message }, "a message from a peer was dropped");
@@ -88,7 +88,7 @@ export class ReplicationActor implements Actor {
     for (const { name } of settings.servers) {
       if (name === settings.server) continue;
       for (const link of [world.main, world.failsafe])
-        replica().onFrameLimit(name, link.kind, link.maxFrameBytes(name), world.clock.nowMs());
+        replica.onFrameLimit(name, link.kind, link.maxFrameBytes(name), world.clock.nowMs());
     }
   }
 
@@ -96,7 +96,7 @@ export class ReplicationActor implements Actor {
   readLog(entry: Extract<Outbox, { type: "readLog" }>): void {
     const { stage, replica, world } = this.#parts;
     stage.watch(this.#read(entry.from), (batches) =>
-      replica().onLogRead(entry.peer, entry.session, batches, world.clock.nowMs()),
+      replica.onLogRead(entry.peer, entry.session, batches, world.clock.nowMs()),
     );
   }
 

@@ -138,7 +138,7 @@ export class SnapshotTransfer {
   /** Bytes of a chunk that the link in use takes to the peer. */
   #roomTo(peer: string): number {
     const { world, replica } = this.#parts;
-    const link = replica().linkOf(peer) === "main" ? world.main : world.failsafe;
+    const link = replica.linkOf(peer) === "main" ? world.main : world.failsafe;
     return link.maxFrameBytes(peer) - payloadFieldsBytes;
   }
 
@@ -227,7 +227,7 @@ export class SnapshotTransfer {
   #adopt(receiving: Receiving): void {
     const { stage, checkpoint, replica, onAdopted, settings } = this.#parts;
     receiving.isBusy = true;
-    const { life, disk, self, epochSeen: epoch, memberEpoch, log: kept, committed, differs } = replica();
+    const { life, disk, self, epochSeen: epoch, memberEpoch, log: kept, committed, differs } = replica;
     // A log that came from another disk is not what this one confirmed.
     const own = {
       server: settings.server,
@@ -293,7 +293,7 @@ export class SnapshotTransfer {
   #giveUp(receiving: Receiving, nextMs = 0): void {
     const { stage, checkpoint, replica } = this.#parts;
     this.#receiving = null;
-    const end = () => replica().onSnapshotEnded(receiving.session, this.#nowMs);
+    const end = () => replica.onSnapshotEnded(receiving.session, this.#nowMs);
     const drop = async () => {
       if (this.#receiving === null) await checkpoint.dropSnapshot();
     };
@@ -312,7 +312,7 @@ export class SnapshotTransfer {
 
   onTick(): void {
     // It came in by the log after all.
-    if (this.#lacksRoom && this.#parts.replica().isNamed) {
+    if (this.#lacksRoom && this.#parts.replica.isNamed) {
       this.#lacksRoom = false;
       this.#parts.troubles.set("store.asideFull", null);
     }
@@ -320,7 +320,7 @@ export class SnapshotTransfer {
     const receiving = this.#receiving;
     if (receiving?.isReady === true && !receiving.isBusy) {
       const isOver = this.#nowMs - receiving.movedMs > patience * stalledBackupMs;
-      if (isOver || this.#parts.replica().followedSession !== receiving.session) this.#giveUp(receiving);
+      if (isOver || this.#parts.replica.followedSession !== receiving.session) this.#giveUp(receiving);
       else if (this.#nowMs - receiving.askedMs > 2 * heartbeatMs) this.#ask(receiving);
     }
     for (const { peer, isBusy, movedMs } of this.#sending.values())

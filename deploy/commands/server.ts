@@ -69,7 +69,7 @@ async function begin({ signals }: CommandWorld, version: string, config: string)
 
 /** For the operator who is about to end it by force. */
 function whatForceCosts({ life }: ServerHandle): string {
-  if (life === null || !life.hasBegun) return "it serves nobody now";
+  if (life === null) return "it serves nobody now";
   const { replica } = life;
   const waits = replica.waitingFor === "" ? "" : ` It waits: ${replica.waitingFor}.`;
   if (replica.role === "none") return `it is no member, nothing is lost with it.${waits}`;

@@ -28,7 +28,7 @@ function waitingActor(): { actor: CheckpointActor; time: { ms: number }; begun: 
     settings: { limits },
     world: { clock: { nowMs: () => time.ms } },
     stage: { watch: () => undefined },
-    replica: () => replica,
+    replica,
     checkpoint,
     onFlushed: () => undefined,
   };

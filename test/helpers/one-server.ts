@@ -3,8 +3,10 @@
  * memory, a registry that answers at once, and peers that say what the test puts into their mouths.
  */
 import type { Application } from "../../actors/application/define.ts";
-import { Life, type LifeEnd } from "../../actors/life.ts";
+import { Life } from "../../actors/life.ts";
+import type { LifeEnd } from "../../actors/life-options.ts";
 import { Troubles } from "../../actors/operator/troubles.ts";
+import type { RunningLife } from "../../actors/running-life.ts";
 import type { Link, LinkKind, Registry, World } from "../../actors/world/ports.ts";
 import { decodeMessage, encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
 import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
@@ -46,7 +48,6 @@ export class OneServer {
   readonly bus = new TestBus(this.clock);
   readonly store: MemoryStore;
   readonly registry: MemoryRegistry;
-  readonly life: Life;
   /** What was sent to peers, oldest first; the same message over both links stands there twice. */
   readonly sent: PeerMessage[] = [];
   /** What was refused because it is larger than what both links take. */
@@ -54,6 +55,7 @@ export class OneServer {
   maxFrameBytes: number;
   readonly warnings: string[] = [];
   end: LifeEnd | null = null;
+  readonly #life: Life;
 
   constructor(options: {
     application: Application;
@@ -88,7 +90,7 @@ export class OneServer {
       ...options.settings,
     });
     this.maxFrameBytes = mainFrameBytes(settings.limits);
-    this.life = new Life({
+    const life = new Life({
       troubles: new Troubles(world.clock, world.log),
       settings,
       application: options.application,
@@ -96,10 +98,17 @@ export class OneServer {
       process: { pid: 1, version: "0.0.0" },
       nameIncarnation: () => incarnation,
     });
-    void this.bus.start((connected) => this.life.onBus(connected));
-    void this.life.begin().then((end) => {
+    void this.bus.start((connected) => life.running?.onBus(connected));
+    void life.begin().then((end) => {
       this.end = end;
     });
+    this.#life = life;
+  }
+
+  get life(): RunningLife {
+    const { running } = this.#life;
+    if (running === null) throw new Error("its disk was not read yet");
+    return running;
   }
 
   #link(kind: LinkKind): Link {

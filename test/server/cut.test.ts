@@ -35,7 +35,7 @@ class Alpha {
 
   heartbeat(server: OneServer, life: number): PeerMessage {
     this.#beat += 1;
-    const { incarnation } = server.life;
+    const { self: incarnation } = server.life.replica;
     return {
       type: "heartbeat",
       incarnation: this.incarnation,
@@ -62,7 +62,7 @@ class Alpha {
     const { session } = server.lastSent("follow");
     const { epoch } = this.record;
     const hash = this.log.hashAt(sequence) ?? null;
-    return { type: "accept", session, from: this.incarnation, to: server.life.incarnation, epoch, sequence, hash };
+    return { type: "accept", session, from: this.incarnation, to: server.life.replica.self, epoch, sequence, hash };
   }
 
   mirror(server: OneServer, first: number, last: number): { message: PeerMessage; payload: Uint8Array[] } {
@@ -72,7 +72,7 @@ class Alpha {
       session,
       epoch: this.record.epoch,
       from: this.incarnation,
-      to: server.life.incarnation,
+      to: server.life.replica.self,
       first,
       last,
       previousHash: this.log.hashAt(first - 1) ?? 0,

@@ -16,7 +16,7 @@ test("two joiners are sent a snapshot each (rule 7)", async (t) => {
       type: "follow",
       session: `${name}.s1`,
       from: `${name}-1`,
-      to: server.life.incarnation,
+      to: server.life.replica.self,
       epoch: 1,
       history: "another",
       schema: schemaDigest(counter),

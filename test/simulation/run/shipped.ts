@@ -164,7 +164,7 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
   const rules: Rules = { ...shippedRules, ...mutation?.rules };
   return (context) => {
     const { server, servers, process } = context;
-    const replica = () => (handle.life?.hasBegun === true ? handle.life.replica : null);
+    const replica = () => handle.life?.replica ?? null;
     const of = () => {
       const begun = replica();
       return begun === null ? null : inside(begun).core;

@@ -1,0 +1,333 @@
+/**
+ * A life that takes part: the replica and the actors, made when the disk was read, and the replica's outbox performed in its
+ * order at the end of each turn. What always holds: nothing here is there before the replica is; what the world says is an
+ * input like any other; it ends by `onEnd` alone.
+ */
+import type { Outbox, SavedEpochs } from "../machines/replica/outbox.ts";
+import { Replica } from "../machines/replica/replica.ts";
+import type { LastWords } from "../schemas/death.ts";
+import { subjects } from "../schemas/subjects.ts";
+import type { Stage } from "./actor.ts";
+import { ApplicationActor } from "./application/application-actor.ts";
+import { AsideWatch } from "./checkpoint/aside.ts";
+import type { Checkpoint } from "./checkpoint/checkpoint.ts";
+import { CheckpointActor } from "./checkpoint/checkpoint-actor.ts";
+import { FailoverActor } from "./failover/failover-actor.ts";
+import type { LifeEnd, LifeOptions } from "./life-options.ts";
+import type { Loaded, Loader } from "./loader.ts";
+import { Watcher } from "./observer.ts";
+import { BrokerWatch } from "./operator/broker-watch.ts";
+import { OperatorActor } from "./operator/operator-actor.ts";
+import { ReplicationActor } from "./replication/replication-actor.ts";
+import { wholeLog } from "./stored-log.ts";
+import type { BusFault, LinkDownReason, LinkKind } from "./world/ports.ts";
+
+export interface RunningLifeParts {
+  readonly options: LifeOptions & Required<Pick<LifeOptions, "rules">>;
+  readonly incarnation: string;
+  readonly stage: Stage;
+  readonly checkpoint: Checkpoint;
+  readonly loader: Loader;
+  readonly loaded: Loaded;
+  readonly onEnd: (end: LifeEnd) => void;
+}
+
+export class RunningLife {
+  readonly replica: Replica;
+  readonly application: ApplicationActor;
+  readonly checkpoint: Checkpoint;
+  readonly #parts: RunningLifeParts;
+  readonly #watcher: Watcher | null;
+  readonly #flushes: CheckpointActor;
+  readonly #replication: ReplicationActor;
+  readonly #failover: FailoverActor;
+  readonly #operator: OperatorActor;
+  readonly #broker: BrokerWatch;
+  readonly #aside: AsideWatch;
+
+  constructor(parts: RunningLifeParts) {
+    const { options, incarnation, stage, checkpoint, loader, loaded } = parts;
+    const { settings, world, application, process, troubles, rules } = options;
+    this.#parts = parts;
+    this.checkpoint = checkpoint;
+    const replica = new Replica(
+      {
+        self: { server: settings.server, incarnation },
+        service: settings.service,
+        servers: settings.servers.map(({ name }) => name),
+        schema: loader.schema,
+        limits: settings.limits,
+        confirm: settings.confirm,
+        afterTotalLoss: settings.afterTotalLoss,
+        rules,
+      },
+      loaded.recovered,
+      world.clock.nowMs(),
+    );
+    this.replica = replica;
+    this.#watcher = options.observer === undefined ? null : new Watcher(options.observer, replica);
+    this.application = new ApplicationActor({
+      application,
+      settings,
+      world,
+      stage,
+      replica,
+      rules,
+      loaded: { state: loaded.state, applied: loaded.recovered.requests.through },
+      committedLog: (from) => wholeLog(checkpoint, replica.log, from, replica.committed),
+      loadState: () => this.#reload(),
+    });
+    const onFlushed = (sequence: number, digest: string) => this.#watcher?.onFlushed(replica.history, sequence, digest);
+    this.#flushes = new CheckpointActor({ settings, world, stage, replica, checkpoint, onFlushed });
+    const flush = () => this.#flushes.flush();
+    const onAdopted = () => parts.onEnd({ reason: "restart" });
+    this.#replication = new ReplicationActor({
+      settings,
+      world,
+      stage,
+      replica,
+      checkpoint,
+      flush,
+      troubles,
+      onAdopted,
+    });
+    this.#failover = new FailoverActor({ settings, world, stage, replica, onTick: () => this.#onTick() });
+    const delivery = () => this.application.delivery;
+    this.#aside = new AsideWatch({ settings, world, stage, troubles });
+    this.#broker = new BrokerWatch({ settings, world, stage, troubles, delivery });
+    this.#operator = new OperatorActor({
+      settings,
+      world,
+      stage,
+      replica,
+      process,
+      troubles,
+      actors: [this.application, this.#replication, this.#flushes, this.#failover],
+      flush,
+      facts: () => ({
+        application: this.application.process,
+        flushed: checkpoint.applied,
+        synced: Math.max(checkpoint.synced, replica.synced),
+        links: {
+          main: replica.isAnyUp("main") ? "up" : "down",
+          failsafe: replica.isAnyUp("failsafe") ? "up" : "down",
+        },
+      }),
+    });
+  }
+
+  get #nowMs(): number {
+    return this.#parts.options.world.clock.nowMs();
+  }
+
+  start(): void {
+    const { world, lastWords = [] } = this.#parts.options;
+    for (const words of lastWords) this.replica.onLastWords(words, this.#nowMs);
+    this.#input(() => {
+      this.application.start();
+      this.#replication.start();
+      this.#failover.start();
+      this.#operator.start();
+      this.#failover.onBus(world.bus.connected());
+      this.#broker.onBus(world.bus.connected());
+      this.#aside.start();
+      this.replica.start(this.#nowMs);
+    });
+  }
+
+  /** No callback of an actor does anything afterwards. */
+  tearDown(): void {
+    this.#operator.stop();
+    this.#parts.stage.close();
+    for (const actor of [this.application, this.#replication, this.#failover]) actor.stop();
+  }
+
+  /** At a clean stop, before the store is closed. */
+  flushLast(): Promise<void> {
+    return this.#flushes.last();
+  }
+
+  #input(handle: () => void): void {
+    this.#parts.stage.input(handle);
+  }
+
+  // --- turns ------------------------------------------------------------------------------------------------------
+
+  #onTick(): void {
+    this.application.onTick();
+    this.#replication.onTick();
+    this.#broker.onTick();
+    this.#aside.onTick();
+    this.#operator.onTick();
+  }
+
+  onTurnEnd(): void {
+    const { clock } = this.#parts.options.world;
+    this.application.beforeTurnEnd();
+    this.replica.endTurn(clock.nowMs(), clock.wallMs());
+    this.#watcher?.onTurn(this.replica);
+    this.#drain();
+    if (!this.#parts.stage.isOpen) return;
+    this.application.afterTurnEnd();
+    this.#flushes.consider();
+  }
+
+  #drain(): void {
+    const { outbox } = this.replica;
+    for (let at = 0; at < outbox.length && this.#parts.stage.isOpen; at += 1) {
+      const entry = outbox[at] as Outbox;
+      this.#watcher?.onEntry(entry, this.replica);
+      this.#perform(entry);
+    }
+    outbox.length = 0;
+  }
+
+  #perform(entry: Outbox): void {
+    const { world } = this.#parts.options;
+    const stage = this.#parts.stage;
+    const checkpoint = this.checkpoint;
+    switch (entry.type) {
+      case "send":
+        this.#replication.send(entry);
+        return;
+      case "append":
+        checkpoint.append(entry.batches);
+        return;
+      case "sync":
+        checkpoint.sync(entry.through);
+        return;
+      case "write":
+        checkpoint.write(entry.through);
+        return;
+      case "saveEpoch":
+        this.#saveEpoch(entry);
+        return;
+      case "saveHistory":
+        stage.watch(saveHistory(checkpoint, entry), ignore, ignore);
+        return;
+      case "truncate":
+        stage.watch(checkpoint.truncate(entry.after), ignore, ignore);
+        return;
+      case "compareAndSet":
+        this.#failover.compareAndSet(entry);
+        return;
+      case "readRegistry":
+        this.#failover.readRegistry();
+        return;
+      case "wake":
+        this.#failover.wake(entry.afterMs);
+        return;
+      case "apply":
+        this.application.apply(entry);
+        return;
+      case "reload":
+        this.application.outdated();
+        return;
+      case "readLog":
+        this.#replication.readLog(entry);
+        return;
+      case "sendSnapshot":
+        this.#replication.sendSnapshot(entry.peer, entry.session);
+        return;
+      case "receiveSnapshot":
+        this.#replication.receiveSnapshot(entry.peer, entry.session);
+        return;
+      case "hot":
+        this.application.goHot(entry.publishAfter);
+        this.#flushes.onHot();
+        stage.touch();
+        return;
+      case "cold":
+        this.application.goCold();
+        return;
+      case "ready":
+        world.bus.publish(
+          subjects.signal(this.#parts.options.settings.service),
+          Buffer.from(JSON.stringify(entry.signal)),
+        );
+        return;
+      case "event":
+        this.#operator.onEvent(entry);
+        return;
+      case "restart":
+        this.#parts.onEnd({ reason: "restart" });
+        return;
+      case "exit":
+        this.#parts.onEnd({ reason: "exit" });
+        return;
+      case "fail":
+        this.#parts.onEnd({ reason: "failed", error: new Error(entry.why) });
+        return;
+    }
+  }
+
+  /** The state in memory holds what was not committed: it is built again from this server's own disk and log. */
+  #reload(): void {
+    this.#parts.stage.watch(this.#parts.loader.again(this.checkpoint), ({ state, requests }) => {
+      this.application.loaded(state, requests.through);
+      this.replica.onReloaded(requests, this.#nowMs);
+    });
+  }
+
+  #saveEpoch(epochs: SavedEpochs): void {
+    const { epoch, memberEpoch, syncedEpoch, record } = epochs;
+    const onSaved = () => {
+      this.#watcher?.onEpoch(epoch);
+      this.replica.onEpochSaved(epochs, this.#nowMs);
+    };
+    const patch = { epoch, memberEpoch, syncedEpoch, ...(record === undefined ? {} : { record }) };
+    this.#parts.stage.watch(this.checkpoint.saveMeta(patch), onSaved, ignore);
+  }
+
+  // --- what the world says ----------------------------------------------------------------------------------------
+
+  onLongTurn(): void {
+    this.replica.onLongTurn(this.#nowMs);
+  }
+  stop(): void {
+    this.#input(() => this.replica.onStop(this.#nowMs));
+  }
+  onSynced(sequence: number): void {
+    this.#input(() => this.replica.onSynced(sequence, this.#nowMs));
+  }
+  onWritten(sequence: number): void {
+    this.#input(() => this.replica.onWritten(sequence, this.#nowMs));
+  }
+  onDiskFailed(why: string): void {
+    this.#input(() => this.replica.onDiskFailed(why, this.#nowMs));
+  }
+  onBus(connected: boolean): void {
+    this.#input(() => {
+      this.#failover.onBus(connected);
+      this.application.onBus(connected);
+      this.#broker.onBus(connected);
+    });
+  }
+  onFault(fault: BusFault): void {
+    this.#input(() => {
+      this.application.onFault(fault);
+      this.#broker.onFault(fault);
+    });
+  }
+  onFrame(kind: LinkKind, peer: string, frame: Uint8Array): void {
+    this.#input(() => this.#replication.onFrame(kind, peer, frame));
+  }
+  onUp(kind: LinkKind, peer: string): void {
+    this.#input(() => this.#replication.onUp(kind, peer));
+  }
+  onDown(kind: LinkKind, peer: string, reason: LinkDownReason): void {
+    this.#input(() => this.#replication.onDown(kind, peer, reason));
+  }
+  onLastWords(words: LastWords): void {
+    this.#input(() => this.replica.onLastWords(words, this.#nowMs));
+  }
+}
+
+function saveHistory(
+  checkpoint: Checkpoint,
+  { history, ancestors }: Extract<Outbox, { type: "saveHistory" }>,
+): Promise<void> {
+  return checkpoint.saveMeta({ history, ancestors: [...ancestors] });
+}
+
+function ignore(): void {}
