@@ -76,3 +76,15 @@ test("a word of a disk that was not told of a cut yet says nothing of what was m
   own.onSynced(4, out);
   t.is(own.synced, 4, "told of the cut, it speaks of the log that there is");
 });
+
+test("the commit point neither falls nor passes the log's end (invariant 1)", (t) => {
+  const { own, make } = ownLog();
+  make(1);
+  make(1);
+  own.commitTo(1);
+  own.commitTo(1);
+  own.commitTo(2);
+  t.throws(() => own.commitTo(1), { message: /the commit point fell from 2 to 1/ });
+  t.throws(() => own.commitTo(3), { message: /beyond the log's end 2/ });
+  t.is(own.committed, 2);
+});
