@@ -1,6 +1,6 @@
 /**
  * What an actor is: a part of one server with an address (a NATS subject), that is told one thing at a time and is
- * started, stopped and torn down by its server. Its mailbox is the stage below: inputs of all actors of a server are
+ * started, stopped and torn down by its server. Its mailbox is shared, and stands below: inputs of all actors of a server are
  * handled one after another, whole, on one thread; after each run of them comes one end of turn. What always holds: an
  * error of an actor is never lost, it ends the server's life; nothing is handled before the life began or after it ended;
  * a run that takes long is ended between two inputs, for a burst of requests may be read for a second before timers and
@@ -18,7 +18,7 @@ export interface Actor {
   report(): Record<string, unknown>;
 }
 
-export interface StageHandlers {
+export interface MailboxHandlers {
   /** After each run of inputs: where batches are closed, sent and committed. */
   onTurnEnd(): void;
   onError(error: Error): void;
@@ -34,9 +34,9 @@ export interface LongTurns {
 
 const unbounded: LongTurns = { maxTurnMs: Number.POSITIVE_INFINITY, onLongTurn: () => {} };
 
-export class Stage {
+export class Mailbox {
   readonly #clock: Clock;
-  readonly #handlers: StageHandlers;
+  readonly #handlers: MailboxHandlers;
   readonly #timers = new Set<Timer>();
   readonly #long: LongTurns;
   #isOpen = true;
@@ -44,7 +44,7 @@ export class Stage {
   #isEnding = false;
   #turnSinceMs = 0;
 
-  constructor(clock: Clock, handlers: StageHandlers, long: LongTurns = unbounded) {
+  constructor(clock: Clock, handlers: MailboxHandlers, long: LongTurns = unbounded) {
     this.#clock = clock;
     this.#long = long;
     this.#handlers = handlers;

@@ -5,7 +5,7 @@
  */
 
 import { shippedRules } from "../machines/replica/rules.ts";
-import { Stage } from "./actor.ts";
+import { Mailbox } from "./actor.ts";
 import { schemaDigest } from "./application/define.ts";
 import { Checkpoint } from "./checkpoint/checkpoint.ts";
 import type { LifeEnd, LifeOptions } from "./life-options.ts";
@@ -16,7 +16,7 @@ export class Life {
   readonly ended: Promise<LifeEnd>;
   readonly incarnation: string;
   readonly #options: RunningLifeParts["options"];
-  readonly #stage: Stage;
+  readonly #mailbox: Mailbox;
   readonly #loader: Loader;
   readonly #checkpoint: Checkpoint;
   #running: RunningLife | null = null;
@@ -34,7 +34,7 @@ export class Life {
       onTurnEnd: () => this.#running?.onTurnEnd(),
       onError: (error: Error) => this.#finish({ reason: "failed", error }),
     };
-    this.#stage = new Stage(world.clock, handlers, {
+    this.#mailbox = new Mailbox(world.clock, handlers, {
       maxTurnMs: settings.limits.heartbeatMs / 2,
       onLongTurn: () => this.#running?.onLongTurn(),
     });
@@ -77,7 +77,7 @@ export class Life {
       this.#running = new RunningLife({
         options: this.#options,
         incarnation: this.incarnation,
-        stage: this.#stage,
+        mailbox: this.#mailbox,
         checkpoint: this.#checkpoint,
         loader: this.#loader,
         loaded,
@@ -106,7 +106,7 @@ export class Life {
 
   async #tearDown(end: LifeEnd): Promise<LifeEnd> {
     this.#running?.tearDown();
-    this.#stage.close();
+    this.#mailbox.close();
     this.#options.troubles.onLifeEnded();
     if (end.reason === "exit") await this.#running?.flushLast();
     await this.#checkpoint.close();

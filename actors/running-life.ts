@@ -7,7 +7,7 @@ import type { Outbox, SavedEpochs } from "../machines/replica/outbox.ts";
 import { Replica } from "../machines/replica/replica.ts";
 import type { LastWords } from "../schemas/death.ts";
 import { subjects } from "../schemas/subjects.ts";
-import type { Stage } from "./actor.ts";
+import type { Mailbox } from "./actor.ts";
 import { ApplicationActor } from "./application/application-actor.ts";
 import { AsideWatch } from "./checkpoint/aside.ts";
 import type { Checkpoint } from "./checkpoint/checkpoint.ts";
@@ -25,7 +25,7 @@ import type { BusFault, LinkDownReason, LinkKind } from "./world/ports.ts";
 export interface RunningLifeParts {
   readonly options: LifeOptions & Required<Pick<LifeOptions, "rules">>;
   readonly incarnation: string;
-  readonly stage: Stage;
+  readonly mailbox: Mailbox;
   readonly checkpoint: Checkpoint;
   readonly loader: Loader;
   readonly loaded: Loaded;
@@ -46,7 +46,7 @@ export class RunningLife {
   readonly #aside: AsideWatch;
 
   constructor(parts: RunningLifeParts) {
-    const { options, incarnation, stage, checkpoint, loader, loaded } = parts;
+    const { options, incarnation, mailbox, checkpoint, loader, loaded } = parts;
     const { settings, world, application, process, troubles, rules } = options;
     this.#parts = parts;
     this.checkpoint = checkpoint;
@@ -70,7 +70,7 @@ export class RunningLife {
       application,
       settings,
       world,
-      stage,
+      mailbox,
       replica,
       rules,
       loaded: { state: loaded.state, applied: loaded.recovered.requests.through },
@@ -78,27 +78,27 @@ export class RunningLife {
       loadState: () => this.#reload(),
     });
     const onFlushed = (sequence: number, digest: string) => this.#watcher?.onFlushed(replica.history, sequence, digest);
-    this.#flushes = new CheckpointActor({ settings, world, stage, replica, checkpoint, onFlushed });
+    this.#flushes = new CheckpointActor({ settings, world, mailbox, replica, checkpoint, onFlushed });
     const flush = () => this.#flushes.flush();
     const onAdopted = () => parts.onEnd({ reason: "restart" });
     this.#replication = new ReplicationActor({
       settings,
       world,
-      stage,
+      mailbox,
       replica,
       checkpoint,
       flush,
       troubles,
       onAdopted,
     });
-    this.#failover = new FailoverActor({ settings, world, stage, replica, onTick: () => this.#onTick() });
+    this.#failover = new FailoverActor({ settings, world, mailbox, replica, onTick: () => this.#onTick() });
     const delivery = () => this.application.delivery;
-    this.#aside = new AsideWatch({ settings, world, stage, troubles });
-    this.#broker = new BrokerWatch({ settings, world, stage, troubles, delivery });
+    this.#aside = new AsideWatch({ settings, world, mailbox, troubles });
+    this.#broker = new BrokerWatch({ settings, world, mailbox, troubles, delivery });
     this.#operator = new OperatorActor({
       settings,
       world,
-      stage,
+      mailbox,
       replica,
       process,
       troubles,
@@ -138,7 +138,7 @@ export class RunningLife {
   /** No callback of an actor does anything afterwards. */
   tearDown(): void {
     this.#operator.stop();
-    this.#parts.stage.close();
+    this.#parts.mailbox.close();
     for (const actor of [this.application, this.#replication, this.#failover]) actor.stop();
   }
 
@@ -148,7 +148,7 @@ export class RunningLife {
   }
 
   #input(handle: () => void): void {
-    this.#parts.stage.input(handle);
+    this.#parts.mailbox.input(handle);
   }
 
   // --- turns ------------------------------------------------------------------------------------------------------
@@ -167,14 +167,14 @@ export class RunningLife {
     this.replica.endTurn(clock.nowMs(), clock.wallMs());
     this.#watcher?.onTurn(this.replica);
     this.#drain();
-    if (!this.#parts.stage.isOpen) return;
+    if (!this.#parts.mailbox.isOpen) return;
     this.application.afterTurnEnd();
     this.#flushes.consider();
   }
 
   #drain(): void {
     const { outbox } = this.replica;
-    for (let at = 0; at < outbox.length && this.#parts.stage.isOpen; at += 1) {
+    for (let at = 0; at < outbox.length && this.#parts.mailbox.isOpen; at += 1) {
       const entry = outbox[at] as Outbox;
       this.#watcher?.onEntry(entry, this.replica);
       this.#perform(entry);
@@ -184,7 +184,7 @@ export class RunningLife {
 
   #perform(entry: Outbox): void {
     const { world } = this.#parts.options;
-    const stage = this.#parts.stage;
+    const mailbox = this.#parts.mailbox;
     const checkpoint = this.checkpoint;
     switch (entry.type) {
       case "send":
@@ -203,10 +203,10 @@ export class RunningLife {
         this.#saveEpoch(entry);
         return;
       case "saveHistory":
-        stage.watch(saveHistory(checkpoint, entry), ignore, ignore);
+        mailbox.watch(saveHistory(checkpoint, entry), ignore, ignore);
         return;
       case "truncate":
-        stage.watch(checkpoint.truncate(entry.after), ignore, ignore);
+        mailbox.watch(checkpoint.truncate(entry.after), ignore, ignore);
         return;
       case "compareAndSet":
         this.#failover.compareAndSet(entry);
@@ -235,7 +235,7 @@ export class RunningLife {
       case "hot":
         this.application.goHot(entry.publishAfter);
         this.#flushes.onHot();
-        stage.touch();
+        mailbox.touch();
         return;
       case "cold":
         this.application.goCold();
@@ -263,7 +263,7 @@ export class RunningLife {
 
   /** The state in memory holds what was not committed: it is built again from this server's own disk and log. */
   #reload(): void {
-    this.#parts.stage.watch(this.#parts.loader.again(this.checkpoint), ({ state, requests }) => {
+    this.#parts.mailbox.watch(this.#parts.loader.again(this.checkpoint), ({ state, requests }) => {
       this.application.loaded(state, requests.through);
       this.replica.onReloaded(requests, this.#nowMs);
     });
@@ -276,7 +276,7 @@ export class RunningLife {
       this.replica.onEpochSaved(epochs, this.#nowMs);
     };
     const patch = { epoch, memberEpoch, syncedEpoch, ...(record === undefined ? {} : { record }) };
-    this.#parts.stage.watch(this.checkpoint.saveMeta(patch), onSaved, ignore);
+    this.#parts.mailbox.watch(this.checkpoint.saveMeta(patch), onSaved, ignore);
   }
 
   // --- what the world says ----------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ import { stateName } from "../../machines/step.ts";
 import { duplicateHeaders } from "../../schemas/envelope.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { mayAnswerTo, subjects } from "../../schemas/subjects.ts";
-import type { Actor, Stage } from "../actor.ts";
+import type { Actor, Mailbox } from "../actor.ts";
 import { BoundedLines, stackOf } from "../bounded-lines.ts";
 import {
   type BusFault,
@@ -49,7 +49,7 @@ export interface ApplicationParts {
   readonly application: Application;
   readonly settings: Settings;
   readonly world: World;
-  readonly stage: Stage;
+  readonly mailbox: Mailbox;
   readonly replica: Replica;
   readonly rules: Rules;
   /** What the disk makes of the state, and through which record. */
@@ -161,7 +161,7 @@ export class ApplicationActor implements Actor {
   }
 
   #makeRunner(): HandlerRunner<RunningRequest> {
-    const { application, settings, world, stage, rules } = this.#parts;
+    const { application, settings, world, mailbox, rules } = this.#parts;
     const { handlerMs, maxRecordBytes } = settings.limits;
     return new HandlerRunner<RunningRequest>({
       application,
@@ -176,22 +176,22 @@ export class ApplicationActor implements Actor {
         transaction: (request, record) => {
           this.#replica.onTransaction(request, record, world.clock.nowMs());
           this.#applied = this.#replica.log.last;
-          stage.touch();
+          mailbox.touch();
         },
         final: (request, record) => {
           this.#replica.onResult(request, record, world.clock.nowMs());
           this.#applied = this.#replica.log.last;
-          stage.touch();
+          mailbox.touch();
         },
         committed: () => {
           const needs = this.#replica.log.last;
-          stage.touch();
+          mailbox.touch();
           return new Promise((resolve) => this.#waiting.push({ needs, resolve }));
         },
         failed: (request, error) => this.#tellFailure(request, error),
         onWaiting: (count, one) =>
           this.#watchdog.onWaiting(count, one?.client ?? "", one?.id ?? "", (one?.startsAfter ?? 0) > 0),
-        fatal: (error) => stage.fail(error),
+        fatal: (error) => mailbox.fail(error),
       },
     });
   }
@@ -263,12 +263,12 @@ export class ApplicationActor implements Actor {
    * whose reply subject is longer than the broker takes.
    */
   #heard(handle: (message: BusMessage) => void): (message: BusMessage) => void {
-    const { stage, settings, world } = this.#parts;
+    const { mailbox, settings, world } = this.#parts;
     return (message) => {
       const { reply } = message;
       if (reply !== "" && world.bus.room(reply) < 0)
         world.log.debug({ subject: message.subject }, "a message whose reply subject is too long was dropped");
-      else if (mayAnswerTo(settings.service, reply)) stage.input(() => handle(message));
+      else if (mayAnswerTo(settings.service, reply)) mailbox.input(() => handle(message));
       else
         world.log.warn(
           { subject: message.subject },
@@ -369,7 +369,7 @@ export class ApplicationActor implements Actor {
   }
 
   #onReplay(message: BusMessage): void {
-    const { world, settings, stage, committedLog } = this.#parts;
+    const { world, settings, mailbox, committedLog } = this.#parts;
     const replica = this.#replica;
     if (!replica.hot || message.reply === "") return;
     if (replica.committed < replica.inherited) {
@@ -386,7 +386,7 @@ export class ApplicationActor implements Actor {
       ancestors: replica.ancestors,
       batches: committedLog,
     };
-    stage.watch(this.#replays.answer(message, world.bus, source), () => {});
+    mailbox.watch(this.#replays.answer(message, world.bus, source), () => {});
   }
 
   // --- turns ------------------------------------------------------------------------------------------------------
@@ -401,7 +401,7 @@ export class ApplicationActor implements Actor {
 
   /** After it: replies, results, handlers that wait for the commit. */
   afterTurnEnd(): void {
-    const { world, stage } = this.#parts;
+    const { world, mailbox } = this.#parts;
     const replica = this.#replica;
     if (!replica.hot) return;
     // Records without effects count too (attempts, a new history): without the role nobody reads them again, and memory
@@ -409,9 +409,9 @@ export class ApplicationActor implements Actor {
     if (this.process === "hot") this.#applied = replica.log.last;
     replica.release((to, bytes, isDuplicate) => this.#reply(to, bytes, isDuplicate ? duplicateHeaders : undefined));
     const publishable = this.#parts.rules.mayPublish(replica.log.closed.sequence, replica.committed);
-    if (this.#results.publish(replica.log, publishable, replica.history, world.clock.nowMs())) stage.touch();
+    if (this.#results.publish(replica.log, publishable, replica.history, world.clock.nowMs())) mailbox.touch();
     if (this.#waiting.length > 0) this.#resolveCommitted(replica.committed);
-    if (replica.hasStartable) stage.touch();
+    if (replica.hasStartable) mailbox.touch();
   }
 
   #reply(to: string, bytes: Uint8Array, given?: BusHeaders): void {
@@ -429,13 +429,13 @@ export class ApplicationActor implements Actor {
   /** Now and then: asks NATS what it has got, so that the watermark can move. */
   onTick(): void {
     if (!this.#replica.hot) return;
-    const { stage, settings, world } = this.#parts;
+    const { mailbox, settings, world } = this.#parts;
     if (!settings.publishResults) {
       // Nobody waits for them: nothing is kept for them.
       this.#replica.onPublished(this.#replica.committed, world.clock.nowMs());
       return;
     }
-    stage.watch(this.#results.confirm(), (published) => {
+    mailbox.watch(this.#results.confirm(), (published) => {
       if (published !== null && this.#replica.hot) this.#replica.onPublished(published, world.clock.nowMs());
     });
   }

@@ -4,7 +4,7 @@
  * have to join them; and an operator is told of both.
  */
 import type { Settings } from "../../schemas/settings.ts";
-import type { Stage } from "../actor.ts";
+import type { Mailbox } from "../actor.ts";
 import type { Troubles } from "../operator/troubles.ts";
 import type { AsideCopy, StoreUsage, World } from "../world/ports.ts";
 
@@ -36,11 +36,11 @@ function told(copies: readonly AsideCopy[], directory: string): string {
 }
 
 export class AsideWatch {
-  readonly #parts: { settings: Settings; world: World; stage: Stage; troubles: Troubles };
+  readonly #parts: { settings: Settings; world: World; mailbox: Mailbox; troubles: Troubles };
   #hasSome = false;
   #lookedMs = 0;
 
-  constructor(parts: { settings: Settings; world: World; stage: Stage; troubles: Troubles }) {
+  constructor(parts: { settings: Settings; world: World; mailbox: Mailbox; troubles: Troubles }) {
     this.#parts = parts;
   }
 
@@ -54,13 +54,13 @@ export class AsideWatch {
   }
 
   #look(): void {
-    const { world, stage, settings, troubles } = this.#parts;
+    const { world, mailbox, settings, troubles } = this.#parts;
     this.#lookedMs = world.clock.nowMs();
     const onUsage = ({ aside }: StoreUsage) => {
       this.#hasSome = aside.length > 0;
       troubles.set("store.aside", this.#hasSome ? told(aside, settings.dataDirectory) : null);
     };
     // A store that fails says so by itself.
-    stage.watch(world.store.usage(), onUsage, () => {});
+    mailbox.watch(world.store.usage(), onUsage, () => {});
   }
 }

@@ -6,14 +6,14 @@
 import { flushReason } from "../../machines/checkpoint/flush-policy.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { Actor, Stage } from "../actor.ts";
+import type { Actor, Mailbox } from "../actor.ts";
 import type { World } from "../world/ports.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 
 export interface CheckpointParts {
   readonly settings: Settings;
   readonly world: World;
-  readonly stage: Stage;
+  readonly mailbox: Mailbox;
   readonly replica: Replica;
   readonly checkpoint: Checkpoint;
   readonly onFlushed: (applied: number, digest: string) => void;
@@ -43,7 +43,7 @@ export class CheckpointActor implements Actor {
   flush(): Promise<void> {
     return new Promise((done) => {
       this.#asked.push(done);
-      this.#parts.stage.touch();
+      this.#parts.mailbox.touch();
     });
   }
 
@@ -71,13 +71,13 @@ export class CheckpointActor implements Actor {
   }
 
   #begin(through: number): void {
-    const { stage, world } = this.#parts;
+    const { mailbox, world } = this.#parts;
     const asked = this.#asked;
     this.#asked = [];
     this.#flushedMs = world.clock.nowMs();
     const work = this.#run(Math.max(through, this.#parts.checkpoint.applied));
     this.#flushing = work;
-    stage.watch(
+    mailbox.watch(
       work,
       () => {
         this.#flushing = null;

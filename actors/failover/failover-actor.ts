@@ -6,14 +6,14 @@
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { Actor, Stage } from "../actor.ts";
+import type { Actor, Mailbox } from "../actor.ts";
 import type { Timer, World } from "../world/ports.ts";
 import { StopNotice } from "./stop-notice.ts";
 
 export interface FailoverParts {
   readonly settings: Settings;
   readonly world: World;
-  readonly stage: Stage;
+  readonly mailbox: Mailbox;
   readonly replica: Replica;
   /** The other actors' share of a tick. */
   readonly onTick: () => void;
@@ -44,8 +44,8 @@ export class FailoverActor implements Actor {
   }
 
   #scheduleTick(): void {
-    const { stage, settings } = this.#parts;
-    this.#tick = stage.after(settings.limits.heartbeatMs, () => {
+    const { mailbox, settings } = this.#parts;
+    this.#tick = mailbox.after(settings.limits.heartbeatMs, () => {
       this.#scheduleTick();
       this.#onTick();
       this.#parts.onTick();
@@ -60,27 +60,27 @@ export class FailoverActor implements Actor {
   }
 
   wake(afterMs: number): void {
-    const { world, stage } = this.#parts;
+    const { world, mailbox } = this.#parts;
     const atMs = world.clock.nowMs() + afterMs;
     if (atMs >= this.#wakeAtMs) return;
     this.#wake?.cancel();
     this.#wakeAtMs = atMs;
-    this.#wake = stage.after(afterMs, () => {
+    this.#wake = mailbox.after(afterMs, () => {
       this.#wakeAtMs = Number.POSITIVE_INFINITY;
       this.#onTick();
     });
   }
 
   readRegistry(): void {
-    const { world, stage, replica } = this.#parts;
+    const { world, mailbox, replica } = this.#parts;
     this.#reads += 1;
-    stage.watch(world.registry.read(), (answer) => replica.onRegistryRead(answer, world.clock.nowMs()));
+    mailbox.watch(world.registry.read(), (answer) => replica.onRegistryRead(answer, world.clock.nowMs()));
   }
 
   compareAndSet({ record, expectedRevision }: Extract<Outbox, { type: "compareAndSet" }>): void {
-    const { world, stage, replica } = this.#parts;
+    const { world, mailbox, replica } = this.#parts;
     this.#writes += 1;
-    stage.watch(world.registry.compareAndSet(record, expectedRevision), (answer) =>
+    mailbox.watch(world.registry.compareAndSet(record, expectedRevision), (answer) =>
       replica.onCasAnswer(record.writeId, answer, world.clock.nowMs()),
     );
   }

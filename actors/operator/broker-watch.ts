@@ -7,7 +7,7 @@
 import type { Settings } from "../../schemas/settings.ts";
 import { subjectKind, subjects } from "../../schemas/subjects.ts";
 import type { TroubleCode } from "../../schemas/troubles.ts";
-import type { Stage } from "../actor.ts";
+import type { Mailbox } from "../actor.ts";
 import type { Delivery } from "../application/application-actor.ts";
 import type { BusFault, World } from "../world/ports.ts";
 import type { Troubles } from "./troubles.ts";
@@ -15,7 +15,7 @@ import type { Troubles } from "./troubles.ts";
 export interface BrokerWatchParts {
   readonly settings: Settings;
   readonly world: World;
-  readonly stage: Stage;
+  readonly mailbox: Mailbox;
   readonly troubles: Troubles;
   readonly delivery: () => Delivery;
 }
@@ -180,10 +180,10 @@ export class BrokerWatch {
   }
 
   #lookAtStreams(nowMs: number): void {
-    const { settings, world, stage, troubles } = this.#parts;
+    const { settings, world, mailbox, troubles } = this.#parts;
     const answered = answeredSubjects(settings.service);
     this.#lookedMs = nowMs;
-    stage.watch(world.registry.streamsOver(answered), (names) => {
+    mailbox.watch(world.registry.streamsOver(answered), (names) => {
       if (names === null) return;
       const told = `JetStream stores, and so answers, what is sent to this service, in ${names.join(", ")}: whoever asks gets that for the answer, and nobody learns that no server listens; take ${answered.join(", ")} out of there`;
       troubles.set("stream.answers", names.length > 0 ? told : null);

@@ -16,14 +16,14 @@ import {
   type ServerStatus,
 } from "../../schemas/status.ts";
 import { mayAnswerTo, subjects } from "../../schemas/subjects.ts";
-import type { Actor, Stage } from "../actor.ts";
+import type { Actor, Mailbox } from "../actor.ts";
 import type { BusMessage, Subscription, Timer, World } from "../world/ports.ts";
 import type { Troubles } from "./troubles.ts";
 
 export interface OperatorParts {
   readonly settings: Settings;
   readonly world: World;
-  readonly stage: Stage;
+  readonly mailbox: Mailbox;
   readonly replica: Replica;
   readonly actors: readonly Actor[];
   /** What the replica does not know of this server. */
@@ -46,12 +46,12 @@ export class OperatorActor {
   }
 
   start(): void {
-    const { world, stage, settings, actors } = this.#parts;
+    const { world, mailbox, settings, actors } = this.#parts;
     const { service, server } = settings;
     const listen = (subject: string, handle: (message: BusMessage) => void) =>
       this.#subscriptions.push(
         world.bus.subscribe(subject, (message) => {
-          if (mayAnswerTo(service, message.reply)) stage.input(() => handle(message));
+          if (mayAnswerTo(service, message.reply)) mailbox.input(() => handle(message));
         }),
       );
     listen(subjects.controls(service, server), (message) => this.#onControl(message));
@@ -69,10 +69,12 @@ export class OperatorActor {
 
   /** Whoever else has this server's name answers at once, and says what it is again and again. */
   #askForNamesakes(): void {
-    const { world, stage, settings, replica } = this.#parts;
+    const { world, mailbox, settings, replica } = this.#parts;
     const { service, server, limits } = settings;
     const inbox = `_INBOX.${world.clock.randomId()}`;
-    this.#subscriptions.push(world.bus.subscribe(inbox, (message) => stage.input(() => this.#onOwnName(message.data))));
+    this.#subscriptions.push(
+      world.bus.subscribe(inbox, (message) => mailbox.input(() => this.#onOwnName(message.data))),
+    );
     world.bus.publish(subjects.actor(service, server, "failover"), new Uint8Array(0), undefined, inbox);
     const nowMs = world.clock.nowMs();
     replica.onNamesakesAsked(nowMs + listenBeats * limits.heartbeatMs, nowMs);
@@ -89,7 +91,7 @@ export class OperatorActor {
 
   /** $SRV.PING, INFO and STATS answer for this server. */
   #announce(): void {
-    const { world, stage, settings, process } = this.#parts;
+    const { world, mailbox, settings, process } = this.#parts;
     const { schema } = this.#parts.replica.options;
     const announced = world.bus.announceService({
       name: settings.service,
@@ -101,7 +103,7 @@ export class OperatorActor {
         return { role, state, mode, epoch, sequence, committed, inFlight };
       },
     });
-    stage.watch(announced, (announcement) => this.#subscriptions.push(announcement));
+    mailbox.watch(announced, (announcement) => this.#subscriptions.push(announcement));
   }
 
   stop(): void {
@@ -120,8 +122,8 @@ export class OperatorActor {
   }
 
   #schedule(): void {
-    const { stage, settings } = this.#parts;
-    this.#timer = stage.after(settings.limits.statusMs, () => {
+    const { mailbox, settings } = this.#parts;
+    this.#timer = mailbox.after(settings.limits.statusMs, () => {
       this.#schedule();
       this.publishStatus();
     });
@@ -208,7 +210,7 @@ export class OperatorActor {
   }
 
   #obey(verb: ControlVerb, { despite, forMs }: ControlRequest, answer: (reply: ControlReply) => void): void {
-    const { world, stage, flush } = this.#parts;
+    const { world, mailbox, flush } = this.#parts;
     const replica = this.#parts.replica;
     const nowMs = world.clock.nowMs();
     const told = (refusal: string | null, done: string): ControlReply => ({
@@ -232,7 +234,7 @@ export class OperatorActor {
         );
         return;
       case "flush":
-        stage.watch(flush(), () => answer({ ok: true, message: "everything committed is on the disk" }));
+        mailbox.watch(flush(), () => answer({ ok: true, message: "everything committed is on the disk" }));
         return;
     }
   }

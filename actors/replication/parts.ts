@@ -1,7 +1,7 @@
 /** What the replication agent works with: given once, by the life that composes it. */
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { Stage } from "../actor.ts";
+import type { Mailbox } from "../actor.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Troubles } from "../operator/troubles.ts";
 import type { World } from "../world/ports.ts";
@@ -9,7 +9,7 @@ import type { World } from "../world/ports.ts";
 export interface ReplicationParts {
   readonly settings: Settings;
   readonly world: World;
-  readonly stage: Stage;
+  readonly mailbox: Mailbox;
   readonly replica: Replica;
   readonly checkpoint: Checkpoint;
   /** The tables and the log on disk are level with the commit point when it resolves. */

@@ -94,8 +94,8 @@ export class ReplicationActor implements Actor {
 
   /** Records for a joiner that memory does not hold any more. */
   readLog(entry: Extract<Outbox, { type: "readLog" }>): void {
-    const { stage, replica, world } = this.#parts;
-    stage.watch(this.#read(entry.from), (batches) =>
+    const { mailbox, replica, world } = this.#parts;
+    mailbox.watch(this.#read(entry.from), (batches) =>
       replica.onLogRead(entry.peer, entry.session, batches, world.clock.nowMs()),
     );
   }

@@ -90,8 +90,8 @@ export class SnapshotTransfer {
       movedMs: this.#nowMs,
     };
     this.#sending.set(peer, sending);
-    const { stage, flush, checkpoint, settings } = this.#parts;
-    stage.watch(flush(), () => {
+    const { mailbox, flush, checkpoint, settings } = this.#parts;
+    mailbox.watch(flush(), () => {
       if (this.#sending.get(peer) !== sending) return;
       const chunkBytes = Math.min(settings.limits.maxBatchBytes, usualChunkBytes, this.#roomTo(peer));
       if (chunkBytes >= minChunkBytes) sending.sender = checkpoint.sendSnapshot(chunkBytes);
@@ -103,7 +103,7 @@ export class SnapshotTransfer {
     const sender = this.#sending.get(peer)?.sender;
     this.#sending.delete(peer);
     if (sender)
-      this.#parts.stage.watch(
+      this.#parts.mailbox.watch(
         sender.stop(),
         () => {},
         () => {},
@@ -124,7 +124,7 @@ export class SnapshotTransfer {
     }
     if (message.number !== sending.number + 1) return;
     sending.isBusy = true;
-    this.#parts.stage.watch(sending.sender.next(), (chunk) => {
+    this.#parts.mailbox.watch(sending.sender.next(), (chunk) => {
       if (this.#sending.get(peer) !== sending) return;
       sending.isBusy = false;
       sending.movedMs = this.#nowMs;
@@ -155,7 +155,7 @@ export class SnapshotTransfer {
   // --- the joiner's side ------------------------------------------------------------------------------------------
 
   receive(peer: string, session: string): void {
-    const { stage, checkpoint, troubles } = this.#parts;
+    const { mailbox, checkpoint, troubles } = this.#parts;
     // One that has come whole is taking its place: this life is over in a moment.
     if (checkpoint.state === "adopting" || checkpoint.state === "adopted") return;
     const receiving: Receiving = {
@@ -174,7 +174,7 @@ export class SnapshotTransfer {
       if (this.#receiving === receiving && why === null) await checkpoint.beginSnapshot();
       return why;
     };
-    stage.watch(this.#inTurn(begin), (why) => {
+    mailbox.watch(this.#inTurn(begin), (why) => {
       if (this.#receiving !== receiving) return;
       if (why !== null) {
         this.#onNoRoom(receiving, why);
@@ -207,10 +207,10 @@ export class SnapshotTransfer {
   #onChunk(peer: string, message: SnapshotChunk, payload: Uint8Array): void {
     const receiving = this.#receiving;
     if (receiving === null || receiving.session !== message.session || receiving.peer !== peer) return;
-    const { stage, checkpoint } = this.#parts;
+    const { mailbox, checkpoint } = this.#parts;
     if (!receiving.isReady || receiving.isBusy || message.number !== checkpoint.nextChunk) return;
     receiving.isBusy = true;
-    stage.watch(
+    mailbox.watch(
       checkpoint.takeChunk(payload),
       (outcome) => {
         if (this.#receiving !== receiving) return;
@@ -225,7 +225,7 @@ export class SnapshotTransfer {
   }
 
   #adopt(receiving: Receiving): void {
-    const { stage, checkpoint, replica, onAdopted, settings } = this.#parts;
+    const { mailbox, checkpoint, replica, onAdopted, settings } = this.#parts;
     receiving.isBusy = true;
     const { life, disk, self, epochSeen: epoch, memberEpoch, log: kept, committed, differs } = replica;
     // A log that came from another disk is not what this one confirmed.
@@ -241,7 +241,7 @@ export class SnapshotTransfer {
     };
     const end = { ...kept.closed, epoch: kept.lastEpoch };
     const log = { end, committed, committedHash: kept.hashAt(committed), differs };
-    stage.watch(
+    mailbox.watch(
       checkpoint.adoptSnapshot(own, log),
       (asideAs) => {
         this.#broken = 0;
@@ -291,15 +291,15 @@ export class SnapshotTransfer {
   }
 
   #giveUp(receiving: Receiving, nextMs = 0): void {
-    const { stage, checkpoint, replica } = this.#parts;
+    const { mailbox, checkpoint, replica } = this.#parts;
     this.#receiving = null;
     const end = () => replica.onSnapshotEnded(receiving.session, this.#nowMs);
     const drop = async () => {
       if (this.#receiving === null) await checkpoint.dropSnapshot();
     };
-    stage.watch(this.#inTurn(drop), () => {
+    mailbox.watch(this.#inTurn(drop), () => {
       if (nextMs === 0) end();
-      else stage.after(nextMs, end);
+      else mailbox.after(nextMs, end);
     });
   }
 

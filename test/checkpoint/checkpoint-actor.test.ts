@@ -27,7 +27,7 @@ function waitingActor(): { actor: CheckpointActor; time: { ms: number }; begun: 
   const parts = {
     settings: { limits },
     world: { clock: { nowMs: () => time.ms } },
-    stage: { watch: () => undefined },
+    mailbox: { watch: () => undefined },
     replica,
     checkpoint,
     onFlushed: () => undefined,

@@ -1,6 +1,6 @@
 /** The joiner's side of a snapshot where its disk is slow: questions come before the steps for the last one are done. */
 import test from "ava";
-import { Stage } from "../../actors/actor.ts";
+import { Mailbox } from "../../actors/actor.ts";
 import { Troubles } from "../../actors/operator/troubles.ts";
 import type { ReplicationParts } from "../../actors/replication/parts.ts";
 import { SnapshotTransfer } from "../../actors/replication/snapshot-transfer.ts";
@@ -19,11 +19,11 @@ async function joiner() {
   log.append([[put("k", "v")]]);
   const errors: Error[] = [];
   const sent: PeerMessage[] = [];
-  const stage = new Stage(clock, { onTurnEnd: () => undefined, onError: (error) => void errors.push(error) });
+  const mailbox = new Mailbox(clock, { onTurnEnd: () => undefined, onError: (error) => void errors.push(error) });
   const parts = {
     settings: { limits: Limits.parse({}) },
     world: { clock },
-    stage,
+    mailbox,
     checkpoint: agent.checkpoint,
     troubles: new Troubles(clock, keptLog()),
     replica: null,
@@ -82,11 +82,11 @@ test("7. a snapshot whose chunks the link does not take any more begins anew, in
   let frameBytes = 64 * 1024;
   const sent: { session: string; number: number; bytes: number }[] = [];
   const link = { maxFrameBytes: () => frameBytes };
-  const stage = new Stage(clock, { onTurnEnd: () => undefined, onError: (error) => void t.fail(error.message) });
+  const mailbox = new Mailbox(clock, { onTurnEnd: () => undefined, onError: (error) => void t.fail(error.message) });
   const parts = {
     settings: { limits: Limits.parse({}) },
     world: { clock, log: keptLog(), main: { maxFrameBytes: () => 0 }, failsafe: link },
-    stage,
+    mailbox,
     checkpoint,
     flush: () => Promise.resolve(),
     replica: { linkOf: () => "failsafe" },

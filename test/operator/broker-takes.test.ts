@@ -1,6 +1,6 @@
 /** What the broker does not take from a server, as troubles: counted, told under one code, and over when there is a sign of it. */
 import test from "ava";
-import { Stage } from "../../actors/actor.ts";
+import { Mailbox } from "../../actors/actor.ts";
 import { BrokerWatch } from "../../actors/operator/broker-watch.ts";
 import { Troubles } from "../../actors/operator/troubles.ts";
 import type { BusFault, Registry, World } from "../../actors/world/ports.ts";
@@ -18,11 +18,11 @@ function setup() {
   const registry = { streamsOver: () => Promise.resolve(streams.names) } as unknown as Registry;
   const settings = Settings.parse({ service: "s", server: "a", servers: [{ name: "a", port: 1 }], dataDirectory: "d" });
   const delivery = { replies: 0, omittedReplies: 0, omittedResults: 0, areResultsHeldBack: false };
-  const stage = new Stage(clock, { onTurnEnd: () => undefined, onError: (error) => lines.push(error.message) });
+  const mailbox = new Mailbox(clock, { onTurnEnd: () => undefined, onError: (error) => lines.push(error.message) });
   const watch = new BrokerWatch({
     settings,
     world: { clock, bus, registry } as unknown as World,
-    stage,
+    mailbox,
     troubles,
     delivery: () => delivery,
   });

@@ -3,7 +3,7 @@
  * while its timers wait (rules 9, 15).
  */
 import test from "ava";
-import { Stage } from "../../actors/actor.ts";
+import { Mailbox } from "../../actors/actor.ts";
 import type { Clock } from "../../actors/world/ports.ts";
 
 /** A clock that moves by hand, with what is to run soon. */
@@ -20,13 +20,13 @@ test("7. inputs that come without a pause for longer than a turn may last are en
     onTurnEnd: () => {
       done.push("end");
       // What comes from inside an end is part of it.
-      if (done.length < 20) stage.input(() => done.push("inside"));
+      if (done.length < 20) mailbox.input(() => done.push("inside"));
     },
     onError: (error: Error) => t.fail(error.message),
   };
-  const stage: Stage = new Stage(world, handlers, { maxTurnMs: 50, onLongTurn: () => done.push("long") });
+  const mailbox: Mailbox = new Mailbox(world, handlers, { maxTurnMs: 50, onLongTurn: () => done.push("long") });
   for (const name of ["a", "b", "c", "d", "e"])
-    stage.input(() => {
+    mailbox.input(() => {
       clock.atMs += 20;
       done.push(name);
     });
@@ -46,13 +46,13 @@ test("7. a run of short inputs has one end, and an end that throws ends the life
     },
     onError: (error: Error) => errors.push(error.message),
   };
-  const stage = new Stage(world, handlers, { maxTurnMs: 50, onLongTurn: () => {} });
-  for (let n = 0; n < 100; n += 1) stage.input(() => {});
+  const mailbox = new Mailbox(world, handlers, { maxTurnMs: 50, onLongTurn: () => {} });
+  for (let n = 0; n < 100; n += 1) mailbox.input(() => {});
   for (const run of soon.splice(0)) run();
   t.is(ends, 1);
   for (let n = 0; n < 100; n += 1)
-    stage.input(() => {
+    mailbox.input(() => {
       clock.atMs += 1;
     });
-  t.deepEqual([ends, errors, stage.isOpen], [2, ["in the middle"], false]);
+  t.deepEqual([ends, errors, mailbox.isOpen], [2, ["in the middle"], false]);
 });
