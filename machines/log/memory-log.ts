@@ -7,6 +7,7 @@
  * checked record by record. No closed batch is larger than `maxBatchBytes`, whatever came in one turn, from a peer or from
  * a disk that was written under another limit: only a record that is larger than that is a batch of its own.
  */
+import type { Position } from "../../schemas/registry.ts";
 import { chainHash, encodeRecord, type RecordFields, RecordReader, recordBound } from "../codec/record.ts";
 import { cutTo, hashAt, type LogBatch, type LogSource, sliceFrom, sliceThrough } from "./batch.ts";
 
@@ -18,11 +19,6 @@ export const maxEpochEnds = 256;
 export interface EpochEnd {
   readonly epoch: number;
   readonly last: number;
-}
-
-export interface LogPosition {
-  readonly sequence: number;
-  readonly hash: number;
 }
 
 /** So much may be in memory: for joiners, and what waits for the disk, or for NATS to get its results (rule 15). */
@@ -41,8 +37,8 @@ export type AppendFault = "gap" | "hash" | "damaged";
 
 export class MemoryLog implements LogSource {
   #batches: LogBatch[] = [];
-  #base: LogPosition;
-  #closed: LogPosition;
+  #base: Position;
+  #closed: Position;
   #epochEnds: EpochEnd[] = [];
   #retainedBytes = 0;
   #arena: Buffer = Buffer.alloc(0);
@@ -57,7 +53,7 @@ export class MemoryLog implements LogSource {
 
   /** An empty log that continues from a position. */
   constructor(
-    base: LogPosition = { sequence: 0, hash: 0 },
+    base: Position = { sequence: 0, hash: 0 },
     epochEnds: readonly EpochEnd[] = [],
     { arenaBytes = usualArenaBytes, maxBatchBytes = Number.POSITIVE_INFINITY }: MemoryLogOptions = {},
   ) {
@@ -74,11 +70,11 @@ export class MemoryLog implements LogSource {
     return this.#last;
   }
   /** Where the records in memory begin: the position before the first of them. */
-  get base(): LogPosition {
+  get base(): Position {
     return this.#base;
   }
   /** End of the last closed batch. */
-  get closed(): LogPosition {
+  get closed(): Position {
     return this.#closed;
   }
   /** Epoch of the newest record, 0 for none. */
