@@ -3,9 +3,9 @@
  * dense, from `start + 1` to `end`; a cut takes what is above it away at once; whoever was given batches before reads on
  * undisturbed, for batches never change.
  */
-import { type LogBatch, type LogSource, sliceFrom, sliceThrough } from "../log/batch.ts";
+import { type LogBatch, sliceFrom, sliceThrough } from "../log/batch.ts";
 
-export class LogTail implements LogSource {
+export class LogTail {
   #start: number;
   #batches: LogBatch[] = [];
 

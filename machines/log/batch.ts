@@ -14,12 +14,6 @@ export interface LogBatch {
   readonly bytes: Uint8Array;
 }
 
-/** Whoever holds a log in memory. */
-export interface LogSource {
-  /** Batches that together are exactly the records `from` to `through`, in order. Both must be in memory. */
-  batches(from: number, through: number): Iterable<LogBatch>;
-}
-
 /** Where in the bytes the record `sequence` starts. */
 function startOf(batch: LogBatch, sequence: number): number {
   const reader = new RecordReader(batch.bytes);

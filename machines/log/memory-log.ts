@@ -9,7 +9,7 @@
  */
 import type { Position } from "../../schemas/registry.ts";
 import { chainHash, encodeRecord, type RecordFields, RecordReader, recordBound } from "../codec/record.ts";
-import { cutTo, hashAt, type LogBatch, type LogSource, sliceFrom, sliceThrough } from "./batch.ts";
+import { cutTo, hashAt, type LogBatch, sliceFrom, sliceThrough } from "./batch.ts";
 
 const usualArenaBytes = 1024 * 1024;
 /** How many changes of epoch the log remembers for finding a fork; older ones need a snapshot. */
@@ -35,7 +35,7 @@ export interface MemoryLogOptions {
 
 export type AppendFault = "gap" | "hash" | "damaged";
 
-export class MemoryLog implements LogSource {
+export class MemoryLog {
   #batches: LogBatch[] = [];
   #base: Position;
   #closed: Position;

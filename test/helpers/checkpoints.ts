@@ -7,7 +7,7 @@ import type { Clock, Store } from "../../actors/world/ports.ts";
 import type { Identity, Recovered } from "../../machines/checkpoint/scan.ts";
 import { EffectWriter } from "../../machines/codec/effects.ts";
 import { chainHash } from "../../machines/codec/record.ts";
-import { hashAt, type LogBatch, type LogSource, sliceFrom, sliceThrough } from "../../machines/log/batch.ts";
+import { hashAt, type LogBatch, sliceFrom, sliceThrough } from "../../machines/log/batch.ts";
 import type { OwnerMeta } from "../../schemas/checkpoint.ts";
 import { bytesOf, fieldsOf } from "./records.ts";
 
@@ -63,7 +63,7 @@ export class Model {
 }
 
 /** A replica's log, without the replica. What is added is given to the agent at once. */
-export class TestLog implements LogSource {
+export class TestLog {
   #all: LogBatch[] = [];
   agent: Checkpoint | null = null;
   readonly changes: (readonly Change[])[] = [];
