@@ -10,12 +10,12 @@ import { schemaDigest } from "./application/define.ts";
 import { Checkpoint } from "./checkpoint/checkpoint.ts";
 import type { LifeEnd, LifeOptions } from "./life-options.ts";
 import { Loader } from "./loader.ts";
-import { RunningLife, type RunningLifeParts } from "./running-life.ts";
+import { RunningLife, type RunningLifeOptions } from "./running-life.ts";
 
 export class Life {
   readonly ended: Promise<LifeEnd>;
   readonly incarnation: string;
-  readonly #options: RunningLifeParts["options"];
+  readonly #options: RunningLifeOptions["life"];
   readonly #mailbox: Mailbox;
   readonly #loader: Loader;
   readonly #checkpoint: Checkpoint;
@@ -75,7 +75,7 @@ export class Life {
       const loaded = await this.#loader.open(this.#checkpoint, this.incarnation);
       if (this.#isEnding) return await this.ended;
       this.#running = new RunningLife({
-        options: this.#options,
+        life: this.#options,
         incarnation: this.incarnation,
         mailbox: this.#mailbox,
         checkpoint: this.#checkpoint,

@@ -19,7 +19,7 @@ import { ApplicationState } from "./application/state.ts";
 import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import type { Clock } from "./world/ports.ts";
 
-export interface LoaderParts {
+export interface LoaderOptions {
   readonly identity: Identity;
   readonly clock: Clock;
   readonly application: Application;
@@ -50,13 +50,13 @@ class Reading implements RecoveryVisitor {
   readonly #reader = new RecordReader(new Uint8Array(0));
 
   readonly isAsFlushed: Rules["isAsFlushed"];
-  readonly #parts: LoaderParts;
+  readonly #options: LoaderOptions;
 
-  constructor(state: ApplicationState, parts: LoaderParts) {
+  constructor(state: ApplicationState, options: LoaderOptions) {
     this.state = state;
-    this.isAsFlushed = parts.rules.isAsFlushed;
-    this.#parts = parts;
-    this.requests = new RequestTable({ through: 0, resultNumber: 0, rememberClients: parts.rememberClients });
+    this.isAsFlushed = options.rules.isAsFlushed;
+    this.#options = options;
+    this.requests = new RequestTable({ through: 0, resultNumber: 0, rememberClients: options.rememberClients });
   }
 
   onMeta(meta: CheckpointMeta): void {
@@ -67,7 +67,7 @@ class Reading implements RecoveryVisitor {
       through: applied.sequence,
       resultNumber,
       floors: floorsOf(meta),
-      rememberClients: this.#parts.rememberClients,
+      rememberClients: this.#options.rememberClients,
     });
     for (const { part, head } of meta.queues) {
       this.state.setQueueHead(part, head);
@@ -109,13 +109,13 @@ class Reading implements RecoveryVisitor {
     const meta = this.#meta;
     if (meta === null) return null;
     const { applied } = meta;
-    this.requests.forget(meta.forgottenThrough, this.#parts.rules);
+    this.requests.forget(meta.forgottenThrough, this.#options.rules);
     const [first] = this.#tail;
     const isBelow = first !== undefined && first.first <= applied.sequence;
     const base = isBelow ? { sequence: first.first - 1, hash: first.previousHash } : applied;
     if (!isBelow && applied.sequence > 0 && this.epochEnds.at(-1)?.last !== applied.sequence)
       this.epochEnds.push({ epoch: applied.epoch, last: applied.sequence });
-    const limits = { maxBatchBytes: this.#parts.maxBatchBytes };
+    const limits = { maxBatchBytes: this.#options.maxBatchBytes };
     this.log = new MemoryLog({ sequence: base.sequence, hash: base.hash }, this.epochEnds, limits);
     for (const batch of this.#tail) {
       const fault = this.log.appendBatch(batch);
@@ -134,20 +134,20 @@ function floorsOf({ floorMs, floors }: CheckpointMeta): SavedFloors {
 }
 
 export class Loader {
-  readonly #parts: LoaderParts;
+  readonly #options: LoaderOptions;
 
-  constructor(parts: LoaderParts) {
-    this.#parts = parts;
+  constructor(options: LoaderOptions) {
+    this.#options = options;
   }
 
   get schema(): string {
-    return this.#parts.identity.schema;
+    return this.#options.identity.schema;
   }
 
   /** Opens the store for a new life; an empty one is made this server's. The life is on the disk when it resolves. */
   async open(checkpoint: Checkpoint, incarnation: string): Promise<Loaded> {
-    const { identity, application, clock } = this.#parts;
-    const reading = new Reading(new ApplicationState(application), this.#parts);
+    const { identity, application, clock } = this.#options;
+    const reading = new Reading(new ApplicationState(application), this.#options);
     const found = await checkpoint.open(reading);
     const meta = reading.finish();
     const life = (meta?.life ?? 0) + 1;
@@ -197,7 +197,7 @@ export class Loader {
 
   /** Reads the open store again, as it is now. */
   async again(checkpoint: Checkpoint): Promise<{ state: ApplicationState; requests: RequestTable }> {
-    const reading = new Reading(new ApplicationState(this.#parts.application), this.#parts);
+    const reading = new Reading(new ApplicationState(this.#options.application), this.#options);
     await checkpoint.reload(reading);
     reading.finish();
     return { state: reading.state, requests: reading.requests };

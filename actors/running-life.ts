@@ -22,8 +22,8 @@ import { ReplicationActor } from "./replication/replication-actor.ts";
 import { wholeLog } from "./stored-log.ts";
 import type { BusFault, LinkDownReason, LinkKind } from "./world/ports.ts";
 
-export interface RunningLifeParts {
-  readonly options: LifeOptions & Required<Pick<LifeOptions, "rules">>;
+export interface RunningLifeOptions {
+  readonly life: LifeOptions & Required<Pick<LifeOptions, "rules">>;
   readonly incarnation: string;
   readonly mailbox: Mailbox;
   readonly checkpoint: Checkpoint;
@@ -36,7 +36,7 @@ export class RunningLife {
   readonly replica: Replica;
   readonly application: ApplicationActor;
   readonly checkpoint: Checkpoint;
-  readonly #parts: RunningLifeParts;
+  readonly #options: RunningLifeOptions;
   readonly #watcher: Watcher | null;
   readonly #flushes: CheckpointActor;
   readonly #replication: ReplicationActor;
@@ -45,10 +45,10 @@ export class RunningLife {
   readonly #broker: BrokerWatch;
   readonly #aside: AsideWatch;
 
-  constructor(parts: RunningLifeParts) {
-    const { options, incarnation, mailbox, checkpoint, loader, loaded } = parts;
-    const { settings, world, application, process, troubles, rules } = options;
-    this.#parts = parts;
+  constructor(options: RunningLifeOptions) {
+    const { life, incarnation, mailbox, checkpoint, loader, loaded } = options;
+    const { settings, world, application, process, troubles, rules } = life;
+    this.#options = options;
     this.checkpoint = checkpoint;
     const replica = new Replica(
       {
@@ -65,7 +65,7 @@ export class RunningLife {
       world.clock.nowMs(),
     );
     this.replica = replica;
-    this.#watcher = options.observer === undefined ? null : new Watcher(options.observer, replica);
+    this.#watcher = life.observer === undefined ? null : new Watcher(life.observer, replica);
     this.application = new ApplicationActor({
       application,
       settings,
@@ -80,7 +80,7 @@ export class RunningLife {
     const onFlushed = (sequence: number, digest: string) => this.#watcher?.onFlushed(replica.history, sequence, digest);
     this.#flushes = new CheckpointActor({ settings, world, mailbox, replica, checkpoint, onFlushed });
     const flush = () => this.#flushes.flush();
-    const onAdopted = () => parts.onEnd({ reason: "restart" });
+    const onAdopted = () => options.onEnd({ reason: "restart" });
     this.#replication = new ReplicationActor({
       settings,
       world,
@@ -117,11 +117,11 @@ export class RunningLife {
   }
 
   get #nowMs(): number {
-    return this.#parts.options.world.clock.nowMs();
+    return this.#options.life.world.clock.nowMs();
   }
 
   start(): void {
-    const { world, lastWords = [] } = this.#parts.options;
+    const { world, lastWords = [] } = this.#options.life;
     for (const words of lastWords) this.replica.onLastWords(words, this.#nowMs);
     this.#input(() => {
       this.application.start();
@@ -138,7 +138,7 @@ export class RunningLife {
   /** No callback of an actor does anything afterwards. */
   tearDown(): void {
     this.#operator.stop();
-    this.#parts.mailbox.close();
+    this.#options.mailbox.close();
     for (const actor of [this.application, this.#replication, this.#failover]) actor.stop();
   }
 
@@ -148,7 +148,7 @@ export class RunningLife {
   }
 
   #input(handle: () => void): void {
-    this.#parts.mailbox.input(handle);
+    this.#options.mailbox.input(handle);
   }
 
   // --- turns ------------------------------------------------------------------------------------------------------
@@ -162,19 +162,19 @@ export class RunningLife {
   }
 
   onTurnEnd(): void {
-    const { clock } = this.#parts.options.world;
+    const { clock } = this.#options.life.world;
     this.application.beforeTurnEnd();
     this.replica.endTurn(clock.nowMs(), clock.wallMs());
     this.#watcher?.onTurn(this.replica);
     this.#drain();
-    if (!this.#parts.mailbox.isOpen) return;
+    if (!this.#options.mailbox.isOpen) return;
     this.application.afterTurnEnd();
     this.#flushes.consider();
   }
 
   #drain(): void {
     const { outbox } = this.replica;
-    for (let at = 0; at < outbox.length && this.#parts.mailbox.isOpen; at += 1) {
+    for (let at = 0; at < outbox.length && this.#options.mailbox.isOpen; at += 1) {
       const entry = outbox[at] as Outbox;
       this.#watcher?.onEntry(entry, this.replica);
       this.#perform(entry);
@@ -183,8 +183,8 @@ export class RunningLife {
   }
 
   #perform(entry: Outbox): void {
-    const { world } = this.#parts.options;
-    const mailbox = this.#parts.mailbox;
+    const { world } = this.#options.life;
+    const mailbox = this.#options.mailbox;
     const checkpoint = this.checkpoint;
     switch (entry.type) {
       case "send":
@@ -242,7 +242,7 @@ export class RunningLife {
         return;
       case "ready":
         world.bus.publish(
-          subjects.signal(this.#parts.options.settings.service),
+          subjects.signal(this.#options.life.settings.service),
           Buffer.from(JSON.stringify(entry.signal)),
         );
         return;
@@ -250,20 +250,20 @@ export class RunningLife {
         this.#operator.onEvent(entry);
         return;
       case "restart":
-        this.#parts.onEnd({ reason: "restart" });
+        this.#options.onEnd({ reason: "restart" });
         return;
       case "exit":
-        this.#parts.onEnd({ reason: "exit" });
+        this.#options.onEnd({ reason: "exit" });
         return;
       case "fail":
-        this.#parts.onEnd({ reason: "failed", error: new Error(entry.why) });
+        this.#options.onEnd({ reason: "failed", error: new Error(entry.why) });
         return;
     }
   }
 
   /** The state in memory holds what was not committed: it is built again from this server's own disk and log. */
   #reload(): void {
-    this.#parts.mailbox.watch(this.#parts.loader.again(this.checkpoint), ({ state, requests }) => {
+    this.#options.mailbox.watch(this.#options.loader.again(this.checkpoint), ({ state, requests }) => {
       this.application.loaded(state, requests.through);
       this.replica.onReloaded(requests, this.#nowMs);
     });
@@ -276,7 +276,7 @@ export class RunningLife {
       this.replica.onEpochSaved(epochs, this.#nowMs);
     };
     const patch = { epoch, memberEpoch, syncedEpoch, ...(record === undefined ? {} : { record }) };
-    this.#parts.mailbox.watch(this.checkpoint.saveMeta(patch), onSaved, ignore);
+    this.#options.mailbox.watch(this.checkpoint.saveMeta(patch), onSaved, ignore);
   }
 
   // --- what the world says ----------------------------------------------------------------------------------------

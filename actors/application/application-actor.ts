@@ -45,7 +45,7 @@ import { ResultsPublisher } from "./results.ts";
 import { HandlerRunner } from "./runner.ts";
 import type { ApplicationState } from "./state.ts";
 
-export interface ApplicationParts {
+export interface ApplicationActorOptions {
   readonly application: Application;
   readonly settings: Settings;
   readonly world: World;
@@ -82,7 +82,7 @@ function recordBytesFor(payloadBytes: number): number {
 
 export class ApplicationActor implements Actor {
   readonly name = "application";
-  readonly #parts: ApplicationParts;
+  readonly #options: ApplicationActorOptions;
   readonly #parser: BodyParser;
   readonly #results: ResultsPublisher;
   readonly #reader = new RecordReader(new Uint8Array(0));
@@ -105,19 +105,19 @@ export class ApplicationActor implements Actor {
   readonly #guard: DoorGuard;
   readonly #errorLines: BoundedLines;
 
-  constructor(parts: ApplicationParts) {
-    this.#parts = parts;
-    this.#replica = parts.replica;
-    this.#parser = new BodyParser(parts.application);
-    this.#watchdog = parts.world.watchdog ?? noWatchdog;
+  constructor(options: ApplicationActorOptions) {
+    this.#options = options;
+    this.#replica = options.replica;
+    this.#parser = new BodyParser(options.application);
+    this.#watchdog = options.world.watchdog ?? noWatchdog;
     this.#guard = {
       watchdog: this.#watchdog,
       endedByBody: (client, id) => this.#replica.endedByBody(client, id),
     };
-    this.#errorLines = new BoundedLines(parts.world.clock);
-    this.#results = new ResultsPublisher(parts.world.bus, parts.settings.service, parts.rules);
-    this.#state = parts.loaded.state;
-    this.#applied = parts.loaded.applied;
+    this.#errorLines = new BoundedLines(options.world.clock);
+    this.#results = new ResultsPublisher(options.world.bus, options.settings.service, options.rules);
+    this.#state = options.loaded.state;
+    this.#applied = options.loaded.applied;
     this.#runner = this.#makeRunner();
     this.#send({ type: "state.loaded" });
   }
@@ -143,10 +143,10 @@ export class ApplicationActor implements Actor {
   #perform(action: ApplicationAction): void {
     switch (action) {
       case "loadState":
-        this.#parts.loadState();
+        this.#options.loadState();
         return;
       case "takeRequests":
-        if (this.#parts.settings.publishResults) this.#results.start(this.#publishAfter);
+        if (this.#options.settings.publishResults) this.#results.start(this.#publishAfter);
         // Not only when a turn ends: clients wait, and results that are still to be published would go first.
         this.#judgeDoor();
         return;
@@ -161,7 +161,7 @@ export class ApplicationActor implements Actor {
   }
 
   #makeRunner(): HandlerRunner<RunningRequest> {
-    const { application, settings, world, mailbox, rules } = this.#parts;
+    const { application, settings, world, mailbox, rules } = this.#options;
     const { handlerMs, maxRecordBytes } = settings.limits;
     return new HandlerRunner<RunningRequest>({
       application,
@@ -201,7 +201,7 @@ export class ApplicationActor implements Actor {
     const more = this.#errorLines.next();
     if (more === null) return;
     const fields = { client, id, stack: stackOf(error), ...more };
-    this.#parts.world.log.warn(fields, `a handler failed: ${messageOf(error)}`);
+    this.#options.world.log.warn(fields, `a handler failed: ${messageOf(error)}`);
   }
 
   // --- state ------------------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ export class ApplicationActor implements Actor {
   // --- hot and cold -----------------------------------------------------------------------------------------------
 
   start(): void {
-    const { world, settings } = this.#parts;
+    const { world, settings } = this.#options;
     const replay = this.#heard((message) => this.#onReplay(message));
     this.#subscriptions.push(world.bus.subscribe(subjects.replay(settings.service), replay));
     // Nobody sends there: a server that is not hot finds out so whether NATS would let it hear requests.
@@ -263,7 +263,7 @@ export class ApplicationActor implements Actor {
    * whose reply subject is longer than the broker takes.
    */
   #heard(handle: (message: BusMessage) => void): (message: BusMessage) => void {
-    const { mailbox, settings, world } = this.#parts;
+    const { mailbox, settings, world } = this.#options;
     return (message) => {
       const { reply } = message;
       if (reply !== "" && world.bus.room(reply) < 0)
@@ -284,7 +284,7 @@ export class ApplicationActor implements Actor {
   }
 
   #openDoor(): void {
-    const { world, settings } = this.#parts;
+    const { world, settings } = this.#options;
     const onRequest = this.#heard((message) => this.#onRequest(message));
     const onQuery = this.#heard((message) => this.#onQuery(message));
     this.#door = [
@@ -300,7 +300,7 @@ export class ApplicationActor implements Actor {
 
   /** Something that the broker did not take. */
   onFault(fault: BusFault): void {
-    if (this.#replica.hot) this.#results.onFault(fault, this.#parts.world.clock.nowMs());
+    if (this.#replica.hot) this.#results.onFault(fault, this.#options.world.clock.nowMs());
   }
 
   /** What the broker's limits and permissions cost so far, since the role was taken. */
@@ -319,7 +319,7 @@ export class ApplicationActor implements Actor {
   // --- requests ---------------------------------------------------------------------------------------------------
 
   #onRequest(message: BusMessage): void {
-    const { settings, world } = this.#parts;
+    const { settings, world } = this.#options;
     this.#requests += 1;
     const replica = this.#replica;
     if (!replica.hot) return;
@@ -337,11 +337,11 @@ export class ApplicationActor implements Actor {
     this.#watchdog.enter("handler", request.client, request.id, 0, request.startsAfter > 0);
     this.#runner.run(request, request);
     this.#watchdog.leave();
-    if (!request.done) this.#replica.onHandlerWaits(request, this.#parts.world.clock.nowMs());
+    if (!request.done) this.#replica.onHandlerWaits(request, this.#options.world.clock.nowMs());
   }
 
   #onQuery(message: BusMessage): void {
-    const { settings, world } = this.#parts;
+    const { settings, world } = this.#options;
     const replica = this.#replica;
     if (!replica.hot || message.reply === "") return;
     const parsed = parseQuery(message, settings.limits.maxRequestBytes);
@@ -369,7 +369,7 @@ export class ApplicationActor implements Actor {
   }
 
   #onReplay(message: BusMessage): void {
-    const { world, settings, mailbox, committedLog } = this.#parts;
+    const { world, settings, mailbox, committedLog } = this.#options;
     const replica = this.#replica;
     if (!replica.hot || message.reply === "") return;
     if (replica.committed < replica.inherited) {
@@ -401,21 +401,21 @@ export class ApplicationActor implements Actor {
 
   /** After it: replies, results, handlers that wait for the commit. */
   afterTurnEnd(): void {
-    const { world, mailbox } = this.#parts;
+    const { world, mailbox } = this.#options;
     const replica = this.#replica;
     if (!replica.hot) return;
     // Records without effects count too (attempts, a new history): without the role nobody reads them again, and memory
     // may have let go of them.
     if (this.process === "hot") this.#applied = replica.log.last;
     replica.release((to, bytes, isDuplicate) => this.#reply(to, bytes, isDuplicate ? duplicateHeaders : undefined));
-    const publishable = this.#parts.rules.mayPublish(replica.log.closed.sequence, replica.committed);
+    const publishable = this.#options.rules.mayPublish(replica.log.closed.sequence, replica.committed);
     if (this.#results.publish(replica.log, publishable, replica.history, world.clock.nowMs())) mailbox.touch();
     if (this.#waiting.length > 0) this.#resolveCommitted(replica.committed);
     if (replica.hasStartable) mailbox.touch();
   }
 
   #reply(to: string, bytes: Uint8Array, given?: BusHeaders): void {
-    const sent = publishReply(this.#parts.world.bus, to, bytes, given);
+    const sent = publishReply(this.#options.world.bus, to, bytes, given);
     if (sent === "omitted") this.#omittedReplies += 1;
     if (sent !== "lost") this.#replies += 1;
   }
@@ -429,7 +429,7 @@ export class ApplicationActor implements Actor {
   /** Now and then: asks NATS what it has got, so that the watermark can move. */
   onTick(): void {
     if (!this.#replica.hot) return;
-    const { mailbox, settings, world } = this.#parts;
+    const { mailbox, settings, world } = this.#options;
     if (!settings.publishResults) {
       // Nobody waits for them: nothing is kept for them.
       this.#replica.onPublished(this.#replica.committed, world.clock.nowMs());

@@ -36,12 +36,12 @@ function told(copies: readonly AsideCopy[], directory: string): string {
 }
 
 export class AsideWatch {
-  readonly #parts: { settings: Settings; world: World; mailbox: Mailbox; troubles: Troubles };
+  readonly #options: { settings: Settings; world: World; mailbox: Mailbox; troubles: Troubles };
   #hasSome = false;
   #lookedMs = 0;
 
-  constructor(parts: { settings: Settings; world: World; mailbox: Mailbox; troubles: Troubles }) {
-    this.#parts = parts;
+  constructor(options: { settings: Settings; world: World; mailbox: Mailbox; troubles: Troubles }) {
+    this.#options = options;
   }
 
   /** When a life begins: copies come to be with an adoption, and that ends a life. */
@@ -50,11 +50,11 @@ export class AsideWatch {
   }
 
   onTick(): void {
-    if (this.#hasSome && this.#parts.world.clock.nowMs() - this.#lookedMs > lookMs) this.#look();
+    if (this.#hasSome && this.#options.world.clock.nowMs() - this.#lookedMs > lookMs) this.#look();
   }
 
   #look(): void {
-    const { world, mailbox, settings, troubles } = this.#parts;
+    const { world, mailbox, settings, troubles } = this.#options;
     this.#lookedMs = world.clock.nowMs();
     const onUsage = ({ aside }: StoreUsage) => {
       this.#hasSome = aside.length > 0;

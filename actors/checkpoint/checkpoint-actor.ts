@@ -10,7 +10,7 @@ import type { Actor, Mailbox } from "../actor.ts";
 import type { World } from "../world/ports.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 
-export interface CheckpointParts {
+export interface CheckpointActorOptions {
   readonly settings: Settings;
   readonly world: World;
   readonly mailbox: Mailbox;
@@ -21,14 +21,14 @@ export interface CheckpointParts {
 
 export class CheckpointActor implements Actor {
   readonly name = "checkpoint";
-  readonly #parts: CheckpointParts;
+  readonly #options: CheckpointActorOptions;
   #flushedMs: number;
   #flushing: Promise<void> | null = null;
   #asked: (() => void)[] = [];
 
-  constructor(parts: CheckpointParts) {
-    this.#parts = parts;
-    this.#flushedMs = parts.world.clock.nowMs();
+  constructor(options: CheckpointActorOptions) {
+    this.#options = options;
+    this.#flushedMs = options.world.clock.nowMs();
   }
 
   start(): void {}
@@ -36,20 +36,20 @@ export class CheckpointActor implements Actor {
 
   /** This server has gone hot: its clients' first requests need the disk now, the next flush can wait its usual time. */
   onHot(): void {
-    this.#flushedMs = this.#parts.world.clock.nowMs();
+    this.#flushedMs = this.#options.world.clock.nowMs();
   }
 
   /** Resolves when a flush that began after this call is on the disk. */
   flush(): Promise<void> {
     return new Promise((done) => {
       this.#asked.push(done);
-      this.#parts.mailbox.touch();
+      this.#options.mailbox.touch();
     });
   }
 
   /** After each turn. */
   consider(): void {
-    const { replica, checkpoint, settings, world } = this.#parts;
+    const { replica, checkpoint, settings, world } = this.#options;
     if (this.#flushing !== null || checkpoint.state !== "idle") return;
     const { log, flushable: through } = replica;
     if (through === null) return;
@@ -71,11 +71,11 @@ export class CheckpointActor implements Actor {
   }
 
   #begin(through: number): void {
-    const { mailbox, world } = this.#parts;
+    const { mailbox, world } = this.#options;
     const asked = this.#asked;
     this.#asked = [];
     this.#flushedMs = world.clock.nowMs();
-    const work = this.#run(Math.max(through, this.#parts.checkpoint.applied));
+    const work = this.#run(Math.max(through, this.#options.checkpoint.applied));
     this.#flushing = work;
     mailbox.watch(
       work,
@@ -91,23 +91,23 @@ export class CheckpointActor implements Actor {
   }
 
   async #run(committed: number): Promise<void> {
-    const { replica, checkpoint, world } = this.#parts;
+    const { replica, checkpoint, world } = this.#options;
     const report = await checkpoint.flush(replica.flushPoint(committed));
     const { digest, queues, floorMs, floors } = checkpoint.meta ?? {};
-    this.#parts.onFlushed(report.applied, JSON.stringify([digest, queues, floorMs, floors]));
+    this.#options.onFlushed(report.applied, JSON.stringify([digest, queues, floorMs, floors]));
     replica.onFlushed(report.applied, checkpoint.meta?.firstRetained ?? 1, world.clock.nowMs());
   }
 
   /** At a clean stop: all that is committed, before the store is closed. */
   async last(): Promise<void> {
     await this.#flushing?.catch(() => undefined);
-    const { replica, checkpoint } = this.#parts;
+    const { replica, checkpoint } = this.#options;
     if (checkpoint.state === "idle" && replica.flushable !== null)
       await this.#run(Math.max(checkpoint.applied, replica.committed));
   }
 
   report(): Record<string, unknown> {
-    const { checkpoint } = this.#parts;
+    const { checkpoint } = this.#options;
     const { state, applied, synced, written, meta } = checkpoint;
     return { state, applied, synced, written, flushes: meta?.flushes ?? 0 };
   }

@@ -179,8 +179,8 @@ export class Checkpoint {
       const before = writer.meta.applied.sequence;
       writer.beginFlush(request.committed);
       const { clock } = this.#options;
-      const parts = { source: this.#tail, clock, hash: this.#hash, ledger: this.#ledger };
-      const flush = await prepareFlush(parts, writer.meta, request);
+      const options = { source: this.#tail, clock, hash: this.#hash, ledger: this.#ledger };
+      const flush = await prepareFlush(options, writer.meta, request);
       await writer.flush(flush);
       this.#applied = flush.applied.sequence;
       this.#tail.dropThrough(this.#applied);

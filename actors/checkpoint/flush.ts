@@ -24,7 +24,7 @@ export interface FlushRequest {
 }
 
 /** What a fold works with. */
-export interface FoldParts {
+export interface FoldOptions {
   /** It hands out all at once: it may grow, or be cut above the commit point, while this waits. */
   readonly source: LogTail;
   readonly clock: Clock;
@@ -34,22 +34,22 @@ export interface FoldParts {
 
 /** The ledger stands where the flush will when this resolves: a flush that was prepared must be written. */
 export async function prepareFlush(
-  parts: FoldParts,
+  options: FoldOptions,
   meta: CheckpointMeta,
   { committed, retainFrom, meta: patch = {} }: FlushRequest,
 ): Promise<FlushWrite> {
   const { applied } = meta;
   if (committed < applied.sequence)
     throw new RangeError(`a flush through record ${committed}; the tables on disk stand at ${applied.sequence}`);
-  const fold = new Fold(parts.hash, meta.queues);
-  if (committed > applied.sequence) await foldRecords(parts, fold, applied.sequence + 1, committed);
+  const fold = new Fold(options.hash, meta.queues);
+  if (committed > applied.sequence) await foldRecords(options, fold, applied.sequence + 1, committed);
   const end: LogEnd = fold.end ?? applied;
   if (end.sequence !== committed) throw new RangeError(`the log ends at ${end.sequence}, below the commit point`);
   const rows: Write[] = [];
-  while (fold.emit(parts.ledger, rows, sliceWrites)) await soon(parts.clock);
+  while (fold.emit(options.ledger, rows, sliceWrites)) await soon(options.clock);
   return {
     applied: end,
-    digest: parts.ledger.digest,
+    digest: options.ledger.digest,
     queues: fold.places(),
     rows,
     retainFrom,
@@ -57,7 +57,7 @@ export async function prepareFlush(
   };
 }
 
-async function foldRecords({ source, clock }: FoldParts, fold: Fold, from: number, through: number): Promise<void> {
+async function foldRecords({ source, clock }: FoldOptions, fold: Fold, from: number, through: number): Promise<void> {
   let bytes = 0;
   for (const batch of source.batches(from, through)) {
     fold.add(batch);

@@ -10,7 +10,7 @@ import type { Actor, Mailbox } from "../actor.ts";
 import type { Timer, World } from "../world/ports.ts";
 import { StopNotice } from "./stop-notice.ts";
 
-export interface FailoverParts {
+export interface FailoverOptions {
   readonly settings: Settings;
   readonly world: World;
   readonly mailbox: Mailbox;
@@ -21,7 +21,7 @@ export interface FailoverParts {
 
 export class FailoverActor implements Actor {
   readonly name = "failover";
-  readonly #parts: FailoverParts;
+  readonly #options: FailoverOptions;
   #tick: Timer | null = null;
   #wake: Timer | null = null;
   #wakeAtMs = Number.POSITIVE_INFINITY;
@@ -29,9 +29,9 @@ export class FailoverActor implements Actor {
   #reads = 0;
   #writes = 0;
 
-  constructor(parts: FailoverParts) {
-    this.#parts = parts;
-    this.#stopNotice = new StopNotice(parts.world.log);
+  constructor(options: FailoverOptions) {
+    this.#options = options;
+    this.#stopNotice = new StopNotice(options.world.log);
   }
 
   start(): void {
@@ -44,23 +44,23 @@ export class FailoverActor implements Actor {
   }
 
   #scheduleTick(): void {
-    const { mailbox, settings } = this.#parts;
+    const { mailbox, settings } = this.#options;
     this.#tick = mailbox.after(settings.limits.heartbeatMs, () => {
       this.#scheduleTick();
       this.#onTick();
-      this.#parts.onTick();
+      this.#options.onTick();
     });
   }
 
   #onTick(): void {
-    const { clock } = this.#parts.world;
-    const replica = this.#parts.replica;
+    const { clock } = this.#options.world;
+    const replica = this.#options.replica;
     replica.onTick(clock.nowMs(), clock.wallMs());
     this.#stopNotice.onTick(replica, clock.nowMs());
   }
 
   wake(afterMs: number): void {
-    const { world, mailbox } = this.#parts;
+    const { world, mailbox } = this.#options;
     const atMs = world.clock.nowMs() + afterMs;
     if (atMs >= this.#wakeAtMs) return;
     this.#wake?.cancel();
@@ -72,13 +72,13 @@ export class FailoverActor implements Actor {
   }
 
   readRegistry(): void {
-    const { world, mailbox, replica } = this.#parts;
+    const { world, mailbox, replica } = this.#options;
     this.#reads += 1;
     mailbox.watch(world.registry.read(), (answer) => replica.onRegistryRead(answer, world.clock.nowMs()));
   }
 
   compareAndSet({ record, expectedRevision }: Extract<Outbox, { type: "compareAndSet" }>): void {
-    const { world, mailbox, replica } = this.#parts;
+    const { world, mailbox, replica } = this.#options;
     this.#writes += 1;
     mailbox.watch(world.registry.compareAndSet(record, expectedRevision), (answer) =>
       replica.onCasAnswer(record.writeId, answer, world.clock.nowMs()),
@@ -86,11 +86,11 @@ export class FailoverActor implements Actor {
   }
 
   onBus(connected: boolean): void {
-    this.#parts.replica.onBus(connected, this.#parts.world.clock.nowMs());
+    this.#options.replica.onBus(connected, this.#options.world.clock.nowMs());
   }
 
   report(): Record<string, unknown> {
-    const replica = this.#parts.replica;
+    const replica = this.#options.replica;
     return { ...replica.standing(), why: replica.why, reads: this.#reads, writes: this.#writes };
   }
 }

@@ -12,7 +12,7 @@ import type { Delivery } from "../application/application-actor.ts";
 import type { BusFault, World } from "../world/ports.ts";
 import type { Troubles } from "./troubles.ts";
 
-export interface BrokerWatchParts {
+export interface BrokerWatchOptions {
   readonly settings: Settings;
   readonly world: World;
   readonly mailbox: Mailbox;
@@ -77,7 +77,7 @@ export function answeredSubjects(service: string): string[] {
 }
 
 export class BrokerWatch {
-  readonly #parts: BrokerWatchParts;
+  readonly #options: BrokerWatchOptions;
   readonly #forbidden = new Map<ForbiddenCode, Forbidden>();
   #cutOffsMs: number[] = [];
   #narrowMs = Number.POSITIVE_INFINITY;
@@ -85,13 +85,13 @@ export class BrokerWatch {
   #omittedMs = 0;
   #lookedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(parts: BrokerWatchParts) {
-    this.#parts = parts;
+  constructor(options: BrokerWatchOptions) {
+    this.#options = options;
   }
 
   /** Another connection, maybe to another broker: its limits count, and it may have other streams. */
   onBus(connected: boolean): void {
-    const { settings, world, troubles } = this.#parts;
+    const { settings, world, troubles } = this.#options;
     if (!connected) return;
     troubles.set("nats.lost", null);
     troubles.set("nats.refused", null);
@@ -103,7 +103,7 @@ export class BrokerWatch {
   }
 
   onFault(fault: BusFault): void {
-    const { settings, world, troubles, delivery } = this.#parts;
+    const { settings, world, troubles, delivery } = this.#options;
     const { kind, subject, reason } = fault;
     const nowMs = world.clock.nowMs();
     if (kind === "size") {
@@ -136,7 +136,7 @@ export class BrokerWatch {
 
   /** Results and replies are stood in for, and the link to a peer says itself what it takes: the rest is for operators. */
   #onMisfit(subject: string, reason: string, nowMs: number): void {
-    const { settings, troubles } = this.#parts;
+    const { settings, troubles } = this.#options;
     const kind = subjectKind(settings.service, subject);
     if (kind === "" || kind === "result" || kind === "server") return;
     this.#narrowMs = nowMs;
@@ -144,7 +144,7 @@ export class BrokerWatch {
   }
 
   onTick(): void {
-    const { world, troubles, delivery } = this.#parts;
+    const { world, troubles, delivery } = this.#options;
     const nowMs = world.clock.nowMs();
     const { replies, areResultsHeldBack } = delivery();
     for (const [code, known] of this.#forbidden) {
@@ -166,7 +166,7 @@ export class BrokerWatch {
   }
 
   #judgeOmitted(nowMs: number): void {
-    const { world, troubles, delivery } = this.#parts;
+    const { world, troubles, delivery } = this.#options;
     const { omittedReplies, omittedResults } = delivery();
     const omitted = omittedReplies + omittedResults;
     if (omitted > this.#omitted) {
@@ -180,7 +180,7 @@ export class BrokerWatch {
   }
 
   #lookAtStreams(nowMs: number): void {
-    const { settings, world, mailbox, troubles } = this.#parts;
+    const { settings, world, mailbox, troubles } = this.#options;
     const answered = answeredSubjects(settings.service);
     this.#lookedMs = nowMs;
     mailbox.watch(world.registry.streamsOver(answered), (names) => {

@@ -20,7 +20,7 @@ import type { Actor, Mailbox } from "../actor.ts";
 import type { BusMessage, Subscription, Timer, World } from "../world/ports.ts";
 import type { Troubles } from "./troubles.ts";
 
-export interface OperatorParts {
+export interface OperatorOptions {
   readonly settings: Settings;
   readonly world: World;
   readonly mailbox: Mailbox;
@@ -37,16 +37,16 @@ export interface OperatorParts {
 const listenBeats = 2;
 
 export class OperatorActor {
-  readonly #parts: OperatorParts;
+  readonly #options: OperatorOptions;
   #subscriptions: Subscription[] = [];
   #timer: Timer | null = null;
 
-  constructor(parts: OperatorParts) {
-    this.#parts = parts;
+  constructor(options: OperatorOptions) {
+    this.#options = options;
   }
 
   start(): void {
-    const { world, mailbox, settings, actors } = this.#parts;
+    const { world, mailbox, settings, actors } = this.#options;
     const { service, server } = settings;
     const listen = (subject: string, handle: (message: BusMessage) => void) =>
       this.#subscriptions.push(
@@ -69,7 +69,7 @@ export class OperatorActor {
 
   /** Whoever else has this server's name answers at once, and says what it is again and again. */
   #askForNamesakes(): void {
-    const { world, mailbox, settings, replica } = this.#parts;
+    const { world, mailbox, settings, replica } = this.#options;
     const { service, server, limits } = settings;
     const inbox = `_INBOX.${world.clock.randomId()}`;
     this.#subscriptions.push(
@@ -82,7 +82,7 @@ export class OperatorActor {
 
   /** Something that came under this server's name; its own is passed over. */
   #onOwnName(data: Uint8Array): void {
-    const { world, replica } = this.#parts;
+    const { world, replica } = this.#options;
     const said = OwnName.safeParse(readJson(data)).data;
     if (said === undefined || said.incarnation === replica.self) return;
     const hot = said.hot ?? said.role === "primary";
@@ -91,8 +91,8 @@ export class OperatorActor {
 
   /** $SRV.PING, INFO and STATS answer for this server. */
   #announce(): void {
-    const { world, mailbox, settings, process } = this.#parts;
-    const { schema } = this.#parts.replica.options;
+    const { world, mailbox, settings, process } = this.#options;
+    const { schema } = this.#options.replica.options;
     const announced = world.bus.announceService({
       name: settings.service,
       version: process.version.split("-")[0] ?? process.version,
@@ -115,14 +115,14 @@ export class OperatorActor {
 
   /** The replica is asked what troubles it; the actors say it themselves. */
   onTick(): void {
-    const { troubles, replica, world } = this.#parts;
+    const { troubles, replica, world } = this.#options;
     for (const [code, message] of replica.troubles()) troubles.set(code, message);
     troubles.set("log.lost", world.log.trouble?.() ?? null);
     troubles.onTick();
   }
 
   #schedule(): void {
-    const { mailbox, settings } = this.#parts;
+    const { mailbox, settings } = this.#options;
     this.#timer = mailbox.after(settings.limits.statusMs, () => {
       this.#schedule();
       this.publishStatus();
@@ -130,12 +130,12 @@ export class OperatorActor {
   }
 
   #answer(message: BusMessage, body: unknown): void {
-    if (message.reply !== "") this.#parts.world.bus.publish(message.reply, Buffer.from(JSON.stringify(body)));
+    if (message.reply !== "") this.#options.world.bus.publish(message.reply, Buffer.from(JSON.stringify(body)));
   }
 
   status(): ServerStatus {
-    const { settings, world, facts, process, troubles } = this.#parts;
-    const replica = this.#parts.replica;
+    const { settings, world, facts, process, troubles } = this.#options;
+    const replica = this.#options.replica;
     const { record } = replica;
     const nowMs = world.clock.nowMs();
     return {
@@ -166,13 +166,13 @@ export class OperatorActor {
   }
 
   publishStatus(): void {
-    const { world, settings } = this.#parts;
+    const { world, settings } = this.#options;
     world.bus.publish(subjects.status(settings.service, settings.server), Buffer.from(JSON.stringify(this.status())));
   }
 
   onEvent({ event, from, to, why }: Extract<Outbox, { type: "event" }>): void {
-    const { settings, world } = this.#parts;
-    const replica = this.#parts.replica;
+    const { settings, world } = this.#options;
+    const replica = this.#options.replica;
     const told: ServerEvent = {
       service: settings.service,
       server: settings.server,
@@ -201,17 +201,17 @@ export class OperatorActor {
       });
       return;
     }
-    const { self: incarnation } = this.#parts.replica;
+    const { self: incarnation } = this.#options.replica;
     const answer = (reply: ControlReply) => this.#answer(message, { ...reply, incarnation });
     const request = readRequest(message.data);
-    const notMeant = this.#parts.replica.whyNotMeant(request.incarnation, known === "recover");
+    const notMeant = this.#options.replica.whyNotMeant(request.incarnation, known === "recover");
     if (notMeant === null) this.#obey(known, request, answer);
     else answer({ ok: false, message: notMeant });
   }
 
   #obey(verb: ControlVerb, { despite, forMs }: ControlRequest, answer: (reply: ControlReply) => void): void {
-    const { world, mailbox, flush } = this.#parts;
-    const replica = this.#parts.replica;
+    const { world, mailbox, flush } = this.#options;
+    const replica = this.#options.replica;
     const nowMs = world.clock.nowMs();
     const told = (refusal: string | null, done: string): ControlReply => ({
       ok: refusal === null,

@@ -11,12 +11,12 @@ import type { LinkName } from "../../machines/replica/peers/peers.ts";
 import { mainFrameBytes } from "../../schemas/settings.ts";
 import type { Actor } from "../actor.ts";
 import type { LinkDownReason } from "../world/ports.ts";
-import type { ReplicationParts } from "./parts.ts";
+import type { ReplicationOptions } from "./options.ts";
 import { SnapshotTransfer } from "./snapshot-transfer.ts";
 
 export class ReplicationActor implements Actor {
   readonly name = "replication";
-  readonly #parts: ReplicationParts;
+  readonly #options: ReplicationOptions;
   readonly #snapshots: SnapshotTransfer;
   readonly #isUp: Record<LinkName, Set<string>> = { main: new Set(), failsafe: new Set() };
   #sent = 0;
@@ -24,10 +24,10 @@ export class ReplicationActor implements Actor {
   #lastMessage: PeerMessage | null = null;
   #lastBytes: Uint8Array = new Uint8Array(0);
 
-  constructor(parts: ReplicationParts) {
-    this.#parts = parts;
-    this.#snapshots = new SnapshotTransfer(parts, (to, message, payload) =>
-      this.send({ type: "send", to, link: parts.replica.linkOf(to), message, payload }),
+  constructor(options: ReplicationOptions) {
+    this.#options = options;
+    this.#snapshots = new SnapshotTransfer(options, (to, message, payload) =>
+      this.send({ type: "send", to, link: options.replica.linkOf(to), message, payload }),
     );
   }
 
@@ -41,17 +41,17 @@ export class ReplicationActor implements Actor {
   onUp(kind: LinkName, peer: string): void {
     this.#isUp[kind].add(peer);
     this.#measureLinks();
-    this.#parts.replica.onLink(peer, kind, true, this.#parts.world.clock.nowMs());
+    this.#options.replica.onLink(peer, kind, true, this.#options.world.clock.nowMs());
   }
 
   /** `disconnected` is about this server's own NATS connection and says nothing about the peer. */
   onDown(kind: LinkName, peer: string, reason: LinkDownReason): void {
     this.#isUp[kind].delete(peer);
-    if (reason !== "disconnected") this.#parts.replica.onLink(peer, kind, false, this.#parts.world.clock.nowMs());
+    if (reason !== "disconnected") this.#options.replica.onLink(peer, kind, false, this.#options.world.clock.nowMs());
   }
 
   onFrame(kind: LinkName, peer: string, frame: Uint8Array): void {
-    const { world, replica } = this.#parts;
+    const { world, replica } = this.#options;
     this.#received += 1;
     try {
       const { message, payload } = decodeMessage(frame);
@@ -69,7 +69,7 @@ export class ReplicationActor implements Actor {
       this.#lastMessage = entry.message;
       this.#lastBytes = encodeMessage(entry.message);
     }
-    const { settings, world } = this.#parts;
+    const { settings, world } = this.#options;
     const parts = entry.payload.length === 0 ? [this.#lastBytes] : [this.#lastBytes, ...entry.payload];
     this.#sent += 1;
     if (entry.link !== "failsafe" && !world.main.send(entry.to, parts)) {
@@ -84,7 +84,7 @@ export class ReplicationActor implements Actor {
 
   /** A link that came up anew may take other frames than before, and a broker may change its mind. */
   #measureLinks(): void {
-    const { settings, world, replica } = this.#parts;
+    const { settings, world, replica } = this.#options;
     for (const { name } of settings.servers) {
       if (name === settings.server) continue;
       for (const link of [world.main, world.failsafe])
@@ -94,14 +94,14 @@ export class ReplicationActor implements Actor {
 
   /** Records for a joiner that memory does not hold any more. */
   readLog(entry: Extract<Outbox, { type: "readLog" }>): void {
-    const { mailbox, replica, world } = this.#parts;
+    const { mailbox, replica, world } = this.#options;
     mailbox.watch(this.#read(entry.from), (batches) =>
       replica.onLogRead(entry.peer, entry.session, batches, world.clock.nowMs()),
     );
   }
 
   async #read(from: number): Promise<LogBatch[]> {
-    const { settings, checkpoint } = this.#parts;
+    const { settings, checkpoint } = this.#options;
     const { maxBatchBytes } = settings.limits;
     const batches: LogBatch[] = [];
     let bytes = 0;

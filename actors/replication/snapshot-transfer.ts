@@ -14,7 +14,7 @@ import {
 } from "../../machines/codec/message.ts";
 import { AsideFullError } from "../checkpoint/aside.ts";
 import type { SnapshotSender } from "../checkpoint/snapshot.ts";
-import type { ReplicationParts } from "./parts.ts";
+import type { ReplicationOptions } from "./options.ts";
 
 type Send = (to: string, message: PeerMessage, payload: readonly Uint8Array[]) => void;
 
@@ -48,7 +48,7 @@ const nextSnapshotMs = 100;
 const maxNextSnapshotMs = 10_000;
 
 export class SnapshotTransfer {
-  readonly #parts: ReplicationParts;
+  readonly #options: ReplicationOptions;
   readonly #send: Send;
   /** By peer: each joiner has a sender of its own, and none takes another's away. */
   readonly #sending = new Map<string, Sending>();
@@ -60,8 +60,8 @@ export class SnapshotTransfer {
   /** This store would have to be set aside, and there was no room for it. */
   #lacksRoom = false;
 
-  constructor(parts: ReplicationParts, send: Send) {
-    this.#parts = parts;
+  constructor(options: ReplicationOptions, send: Send) {
+    this.#options = options;
     this.#send = send;
   }
 
@@ -72,7 +72,7 @@ export class SnapshotTransfer {
   }
 
   get #nowMs(): number {
-    return this.#parts.world.clock.nowMs();
+    return this.#options.world.clock.nowMs();
   }
 
   // --- the primary's side -----------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ export class SnapshotTransfer {
       movedMs: this.#nowMs,
     };
     this.#sending.set(peer, sending);
-    const { mailbox, flush, checkpoint, settings } = this.#parts;
+    const { mailbox, flush, checkpoint, settings } = this.#options;
     mailbox.watch(flush(), () => {
       if (this.#sending.get(peer) !== sending) return;
       const chunkBytes = Math.min(settings.limits.maxBatchBytes, usualChunkBytes, this.#roomTo(peer));
@@ -103,7 +103,7 @@ export class SnapshotTransfer {
     const sender = this.#sending.get(peer)?.sender;
     this.#sending.delete(peer);
     if (sender)
-      this.#parts.mailbox.watch(
+      this.#options.mailbox.watch(
         sender.stop(),
         () => {},
         () => {},
@@ -124,7 +124,7 @@ export class SnapshotTransfer {
     }
     if (message.number !== sending.number + 1) return;
     sending.isBusy = true;
-    this.#parts.mailbox.watch(sending.sender.next(), (chunk) => {
+    this.#options.mailbox.watch(sending.sender.next(), (chunk) => {
       if (this.#sending.get(peer) !== sending) return;
       sending.isBusy = false;
       sending.movedMs = this.#nowMs;
@@ -137,7 +137,7 @@ export class SnapshotTransfer {
 
   /** Bytes of a chunk that the link in use takes to the peer. */
   #roomTo(peer: string): number {
-    const { world, replica } = this.#parts;
+    const { world, replica } = this.#options;
     const link = replica.linkOf(peer) === "main" ? world.main : world.failsafe;
     return link.maxFrameBytes(peer) - payloadFieldsBytes;
   }
@@ -145,7 +145,10 @@ export class SnapshotTransfer {
   #sendChunk({ peer, session, number, chunk }: Sending): void {
     if (chunk.length > this.#roomTo(peer)) {
       // The receiver gives this one up when it has waited long enough, and asks for another.
-      this.#parts.world.log.warn({ peer, number }, "the link takes smaller messages now: the snapshot must begin anew");
+      this.#options.world.log.warn(
+        { peer, number },
+        "the link takes smaller messages now: the snapshot must begin anew",
+      );
       this.#stopSending(peer);
       return;
     }
@@ -155,7 +158,7 @@ export class SnapshotTransfer {
   // --- the joiner's side ------------------------------------------------------------------------------------------
 
   receive(peer: string, session: string): void {
-    const { mailbox, checkpoint, troubles } = this.#parts;
+    const { mailbox, checkpoint, troubles } = this.#options;
     // One that has come whole is taking its place: this life is over in a moment.
     if (checkpoint.state === "adopting" || checkpoint.state === "adopted") return;
     const receiving: Receiving = {
@@ -198,7 +201,7 @@ export class SnapshotTransfer {
   }
 
   #ask(receiving: Receiving): void {
-    const number = this.#parts.checkpoint.nextChunk;
+    const number = this.#options.checkpoint.nextChunk;
     if (number === null) return;
     receiving.askedMs = this.#nowMs;
     this.#send(receiving.peer, { type: "snapshotAck", session: receiving.session, number, done: false }, []);
@@ -207,7 +210,7 @@ export class SnapshotTransfer {
   #onChunk(peer: string, message: SnapshotChunk, payload: Uint8Array): void {
     const receiving = this.#receiving;
     if (receiving === null || receiving.session !== message.session || receiving.peer !== peer) return;
-    const { mailbox, checkpoint } = this.#parts;
+    const { mailbox, checkpoint } = this.#options;
     if (!receiving.isReady || receiving.isBusy || message.number !== checkpoint.nextChunk) return;
     receiving.isBusy = true;
     mailbox.watch(
@@ -225,7 +228,7 @@ export class SnapshotTransfer {
   }
 
   #adopt(receiving: Receiving): void {
-    const { mailbox, checkpoint, replica, onAdopted, settings } = this.#parts;
+    const { mailbox, checkpoint, replica, onAdopted, settings } = this.#options;
     receiving.isBusy = true;
     const { life, disk, self, epochSeen: epoch, memberEpoch, log: kept, committed, differs } = replica;
     // A log that came from another disk is not what this one confirmed.
@@ -267,12 +270,12 @@ export class SnapshotTransfer {
     const nextMs = Math.min(maxNextSnapshotMs, nextSnapshotMs * 2 ** this.#broken);
     this.#broken += 1;
     const { peer } = receiving;
-    this.#parts.world.log.warn({ peer, error: error.message, times: this.#broken, nextMs }, "a snapshot was dropped");
+    this.#options.world.log.warn({ peer, error: error.message, times: this.#broken, nextMs }, "a snapshot was dropped");
     this.#giveUp(receiving, nextMs);
   }
 
   #tellAside(name: string, last: number): void {
-    const { world, settings } = this.#parts;
+    const { world, settings } = this.#options;
     world.log.warn(
       { copy: name, directory: settings.dataDirectory, last },
       `this server's store was set aside as ${name}: the history that it joins may not hold all of its ${last} records`,
@@ -281,7 +284,7 @@ export class SnapshotTransfer {
 
   /** Nothing was changed, and nothing is asked for again before there is room: an operator makes it. */
   #onNoRoom(receiving: Receiving, why: string): void {
-    const { troubles, settings } = this.#parts;
+    const { troubles, settings } = this.#options;
     troubles.set(
       "store.asideFull",
       `this server does not join: its store holds records that the present history may not hold, and cannot be set aside; ${why}. Look at those in ${settings.dataDirectory} with \`twinlog inspect\`, and remove what nobody needs, or raise the limit`,
@@ -291,7 +294,7 @@ export class SnapshotTransfer {
   }
 
   #giveUp(receiving: Receiving, nextMs = 0): void {
-    const { mailbox, checkpoint, replica } = this.#parts;
+    const { mailbox, checkpoint, replica } = this.#options;
     this.#receiving = null;
     const end = () => replica.onSnapshotEnded(receiving.session, this.#nowMs);
     const drop = async () => {
@@ -312,15 +315,15 @@ export class SnapshotTransfer {
 
   onTick(): void {
     // It came in by the log after all.
-    if (this.#lacksRoom && this.#parts.replica.isNamed) {
+    if (this.#lacksRoom && this.#options.replica.isNamed) {
       this.#lacksRoom = false;
-      this.#parts.troubles.set("store.asideFull", null);
+      this.#options.troubles.set("store.asideFull", null);
     }
-    const { stalledBackupMs, heartbeatMs } = this.#parts.settings.limits;
+    const { stalledBackupMs, heartbeatMs } = this.#options.settings.limits;
     const receiving = this.#receiving;
     if (receiving?.isReady === true && !receiving.isBusy) {
       const isOver = this.#nowMs - receiving.movedMs > patience * stalledBackupMs;
-      if (isOver || this.#parts.replica.followedSession !== receiving.session) this.#giveUp(receiving);
+      if (isOver || this.#options.replica.followedSession !== receiving.session) this.#giveUp(receiving);
       else if (this.#nowMs - receiving.askedMs > 2 * heartbeatMs) this.#ask(receiving);
     }
     for (const { peer, isBusy, movedMs } of this.#sending.values())

@@ -1,6 +1,6 @@
 /** When the checkpoint actor begins a flush of its own accord. */
 import test from "ava";
-import type { CheckpointParts } from "../../actors/checkpoint/checkpoint-actor.ts";
+import type { CheckpointActorOptions } from "../../actors/checkpoint/checkpoint-actor.ts";
 import { CheckpointActor } from "../../actors/checkpoint/checkpoint-actor.ts";
 import { Limits } from "../../schemas/settings.ts";
 
@@ -32,7 +32,7 @@ function waitingActor(): { actor: CheckpointActor; time: { ms: number }; begun: 
     checkpoint,
     onFlushed: () => undefined,
   };
-  return { actor: new CheckpointActor(parts as unknown as CheckpointParts), time, begun: () => begun };
+  return { actor: new CheckpointActor(parts as unknown as CheckpointActorOptions), time, begun: () => begun };
 }
 
 test("a server that goes hot does not flush at once: clients that wait need the disk first", (t) => {

@@ -2,7 +2,7 @@
 import test from "ava";
 import { Mailbox } from "../../actors/actor.ts";
 import { Troubles } from "../../actors/operator/troubles.ts";
-import type { ReplicationParts } from "../../actors/replication/parts.ts";
+import type { ReplicationOptions } from "../../actors/replication/options.ts";
 import { SnapshotTransfer } from "../../actors/replication/snapshot-transfer.ts";
 import { encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
 import { Limits } from "../../schemas/settings.ts";
@@ -29,7 +29,7 @@ async function joiner() {
     replica: null,
   };
   const transfer = new SnapshotTransfer(
-    parts as unknown as ReplicationParts,
+    parts as unknown as ReplicationOptions,
     (_to, message) => void sent.push(message),
   );
   return { ...agent, store, log, transfer, errors, sent };
@@ -91,7 +91,7 @@ test("7. a snapshot whose chunks the link does not take any more begins anew, in
     flush: () => Promise.resolve(),
     replica: { linkOf: () => "failsafe" },
   };
-  const transfer = new SnapshotTransfer(parts as unknown as ReplicationParts, (_to, message, payload) => {
+  const transfer = new SnapshotTransfer(parts as unknown as ReplicationOptions, (_to, message, payload) => {
     if (message.type !== "snapshotChunk") return;
     const bytes = encodeMessage(message).length + (payload[0]?.length ?? 0);
     sent.push({ session: message.session, number: message.number, bytes });

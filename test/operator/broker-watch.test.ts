@@ -1,6 +1,6 @@
 /** The broker goes and comes, or refuses the log-in: what is told of it, and how often. */
 import test from "ava";
-import { BrokerWatch, type BrokerWatchParts } from "../../actors/operator/broker-watch.ts";
+import { BrokerWatch, type BrokerWatchOptions } from "../../actors/operator/broker-watch.ts";
 import { Troubles } from "../../actors/operator/troubles.ts";
 import type { Clock, Log } from "../../actors/world/ports.ts";
 import { Limits } from "../../schemas/settings.ts";
@@ -16,7 +16,7 @@ function watched() {
     settings: { service: "exchange", limits: Limits.parse({}) },
     world: { clock, bus },
     troubles,
-  } as unknown as BrokerWatchParts);
+  } as unknown as BrokerWatchOptions);
   const lose = (reason: string) => {
     bus.isConnected = false;
     watch.onFault({ kind: "lost", subject: "", reason });

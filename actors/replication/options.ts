@@ -6,7 +6,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Troubles } from "../operator/troubles.ts";
 import type { World } from "../world/ports.ts";
 
-export interface ReplicationParts {
+export interface ReplicationOptions {
   readonly settings: Settings;
   readonly world: World;
   readonly mailbox: Mailbox;
