@@ -12,7 +12,7 @@
  *                   on moments that were not met
  *   --ci            the seeds to keep, then as many as fit into 60 s, and more while a moment was not met
  *   --mutations     each rule broken by name until a violation is found, or its budget is over
- *   --mutation NAME one of them, with --seed for its story
+ *   --mutation NAME one of them, with --seed for its story; with --mutations: those whose names have this in them
  *   --explore       the replica alone, small scopes to their end, each for at most --minutes (default 20)
  *   --faults A,B    these kinds of faults only
  *   --aim MOMENT    plans made for that moment to come
