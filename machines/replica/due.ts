@@ -6,8 +6,8 @@
 import type { Member } from "../../schemas/registry.ts";
 import type { LifecycleEvent } from "../lifecycle.ts";
 
-/** What an heir must have beyond a session: a connection to NATS, and answers from the registry too. */
-export type HeirNeeds = "session" | "bus" | "registry";
+/** What a successor must have beyond a session: a connection to NATS, and answers from the registry too. */
+export type SuccessorNeeds = "session" | "bus" | "registry";
 
 export interface Due {
   readonly event: LifecycleEvent["type"];
@@ -17,6 +17,6 @@ export interface Due {
   readonly leavingOut?: readonly Member[];
   readonly takingIn?: Member;
   /** Who is to take the role over, and what whoever does must have. */
-  readonly heir?: string;
-  readonly needs?: HeirNeeds;
+  readonly successor?: string;
+  readonly needs?: SuccessorNeeds;
 }

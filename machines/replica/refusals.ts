@@ -29,7 +29,7 @@ export function whyNoSwitch(core: Core, handover: Handover | null): string | nul
   if (handover === null) return whyNotPrimary(core);
   if (core.state !== "hot.normal" || record === null)
     return `no switch in state ${core.state}: a backup must be in sync`;
-  return handover.heirsOf(record, "session").length === 0 ? "no backup is ready to take the role" : null;
+  return handover.successorsOf(record, "session").length === 0 ? "no backup is ready to take the role" : null;
 }
 
 export function whyNoRecovery(core: Core, despite: readonly string[]): string | null {

@@ -143,7 +143,7 @@ export const shippedRules = {
   /** Rule 9: where both have lost NATS nobody moves: the role goes to one that has it, and is taken only with it. */
   reachesNats: (isConnected: boolean): boolean => isConnected,
   /** Rule 9: one that keeps being removed waits longer each time. */
-  mayRejoin: (sinceRemovalMs: number, holdOffMs: number): boolean => sinceRemovalMs >= holdOffMs,
+  mayRejoin: (sinceRemovalMs: number, rejoinBackoffMs: number): boolean => sinceRemovalMs >= rejoinBackoffMs,
   /** Rule 9: a primary that lost NATS, or its registry, for this long hands its role over while the main link lives. */
   mustHandOver: (lostForMs: number, limitMs: number): boolean => lostForMs > limitMs,
 
@@ -293,8 +293,8 @@ export const shippedRules = {
   /** Planned switch: no new request is taken. */
   isIntakeStopped: (isHeld: boolean): boolean => isHeld,
   /** Planned switch: the roles change, and who is in sync stays as it is. */
-  rolesSwitched: (heir: Member, _end: Position): Partial<RegistryRecord> => ({
-    primary: heir,
+  rolesSwitched: (successor: Member, _end: Position): Partial<RegistryRecord> => ({
+    primary: successor,
     mode: "normal",
     durability: "memory",
   }),

@@ -124,8 +124,8 @@ export class Shutdown {
   mustStopAlone(record: RegistryRecord, handover: Handover): boolean {
     const { stopping, state, nowMs, limits } = this.core;
     if (!stopping || state === "hot.switching" || nowMs - this.sinceMs <= limits.stopMs) return false;
-    const heir = handover.heirOf(record, "bus");
-    return heir === null || (handover.lastFailedMs >= this.sinceMs && handover.hasRefused(heir.name));
+    const successor = handover.successorOf(record, "bus");
+    return successor === null || (handover.lastFailedMs >= this.sinceMs && handover.hasRefused(successor.name));
   }
 
   /** The last one out, alone and with nothing open, lets go of all that stop with it: nobody else will. */

@@ -17,7 +17,7 @@ export function whatKeepsPrimary(core: Core, handover: Handover): string {
       : `${registry}, to settle what this server asked for; killed now, it has on its disk all that it acknowledged`;
   if (registry !== "")
     return `${registry}, which names this server and ${names}; killed now, it loses nothing that ${names} has`;
-  if (handover.heirsOf(record, "bus").length > 0) return `${names} to take the role over`;
+  if (handover.successorsOf(record, "bus").length > 0) return `${names} to take the role over`;
   return `${names} to reach NATS and take the role over; after ${core.limits.stopMs} ms it stops alone, with everything on its disk`;
 }
 

@@ -75,8 +75,8 @@ test("a server that missed its beats is silent, even where nobody else has notic
 });
 
 test("a deposed primary that goes on speaking is no primary, in the table neither", (t) => {
-  const heir = { ...beta, role: "primary", application: "hot", epoch: 4, mode: "backup-only" } as const;
-  const status = now(alpha, heir);
+  const successor = { ...beta, role: "primary", application: "hot", epoch: 4, mode: "backup-only" } as const;
+  const status = now(alpha, successor);
   t.true(status.serving);
   t.regex(statusText(status), /alpha +primary of 3 /);
 });

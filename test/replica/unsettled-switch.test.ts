@@ -39,7 +39,7 @@ test("a switch that the registry does not settle: the primary serves on, and its
   t.regex(stage.transcript.join("\n"), /beta: handover.unsettled -> following.unsettled/);
 });
 
-test("the heir is told late that it won: it has all that was acknowledged meanwhile, and the old primary follows (situation 62)", (t) => {
+test("the successor is told late that it won: it has all that was acknowledged meanwhile, and the old primary follows (situation 62)", (t) => {
   const stage = unsettled();
   stage.do("alpha", "2");
   const cas = stage.heldCas("beta");
@@ -55,7 +55,7 @@ test("the heir is told late that it won: it has all that was acknowledged meanwh
   t.deepEqual(stage.replies(), ["1: ok at 1 again", "2: ok at 2 again", "3: ok at 3 again"]);
 });
 
-test("the heir that gave up takes its question back when the registry answers: the role stays where it is (situation 62)", (t) => {
+test("the successor that gave up takes its question back when the registry answers: the role stays where it is (situation 62)", (t) => {
   const stage = Stage.normal();
   stage.isFull = true;
   stage.replica("alpha").onSwitch(stage.nowMs);
@@ -75,7 +75,7 @@ test("the heir that gave up takes its question back when the registry answers: t
   t.deepEqual(stage.states(), ["following.warm", "hot.normal"], "and the next switch is as ever");
 });
 
-test("the primary dies while the heir's question is not settled: it goes on when that is (situation 62)", (t) => {
+test("the primary dies while the successor's question is not settled: it goes on when that is (situation 62)", (t) => {
   const stage = unsettled();
   stage.do("alpha", "2");
   stage.kill("alpha");

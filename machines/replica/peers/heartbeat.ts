@@ -5,7 +5,7 @@
  */
 import type { Heartbeat } from "../../codec/message.ts";
 import type { Core } from "../core.ts";
-import { toldRemovals } from "./hold-off.ts";
+import { toldRemovals } from "./rejoin-backoff.ts";
 
 /** Main is closed and NATS has not said yet that nobody listens: ask again after this time. */
 const doubtMs = 2;

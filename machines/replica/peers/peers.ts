@@ -20,7 +20,7 @@ import {
   newLink,
 } from "../../link.ts";
 import type { Rules } from "../rules.ts";
-import { hearRemovals, holdOffMs, noteRemoval, type Removals } from "./hold-off.ts";
+import { hearRemovals, noteRemoval, type Removals, rejoinBackoffMs } from "./rejoin-backoff.ts";
 import { hearVoice, isDoubled, type Voice } from "./voices.ts";
 
 export type LinkName = "main" | "failsafe";
@@ -311,7 +311,7 @@ export class Peers {
   /** A peer that keeps being removed waits longer each time before it is added again. */
   mayRejoin(peer: Peer, nowMs: number): boolean {
     if (this.isDoubled(peer)) return false;
-    const waitsMs = holdOffMs(peer, this.suspicionMs);
+    const waitsMs = rejoinBackoffMs(peer, this.suspicionMs);
     return waitsMs === 0 || this.rules.mayRejoin(nowMs - peer.removedMs, waitsMs);
   }
 

@@ -5,23 +5,28 @@
  */
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 import type { Core } from "../core.ts";
-import type { Due, HeirNeeds } from "../due.ts";
+import type { Due, SuccessorNeeds } from "../due.ts";
 import type { Peer } from "../peers/peers.ts";
 import type { Followers } from "./followers.ts";
 import type { Progress } from "./progress.ts";
 
 /** All who may take the role over now: in session, not stopping, and with what is asked for. */
-export function heirsOf(record: RegistryRecord, needs: HeirNeeds, core: Core, followers: Followers): Progress[] {
-  const heirs: Progress[] = [];
+export function successorsOf(
+  record: RegistryRecord,
+  needs: SuccessorNeeds,
+  core: Core,
+  followers: Followers,
+): Progress[] {
+  const successors: Progress[] = [];
   for (const member of record.inSync) {
     const progress = followers.get(member.server);
     if (progress?.session?.incarnation !== member.incarnation || progress.peer.heartbeat?.stopping) continue;
-    if (has(progress.peer, needs, core)) heirs.push(progress);
+    if (has(progress.peer, needs, core)) successors.push(progress);
   }
-  return heirs;
+  return successors;
 }
 
-function has({ heartbeat }: Peer, needs: HeirNeeds, { rules }: Core): boolean {
+function has({ heartbeat }: Peer, needs: SuccessorNeeds, { rules }: Core): boolean {
   if (needs !== "session" && !rules.reachesNats(heartbeat?.bus === true)) return false;
   return needs !== "registry" || heartbeat?.registry === true;
 }
@@ -35,9 +40,9 @@ export class Handover {
   /** When the role was first offered. */
   private sinceMs = 0;
   /** What whoever takes it over must have: without that, the switch would end nothing. */
-  private needs: HeirNeeds = "session";
+  private needs: SuccessorNeeds = "session";
   /** To whom it was offered last. */
-  private heir = "";
+  private successor = "";
   /** Servers that did not take it in time, the latest last: others are asked before them. */
   private refused: readonly string[] = [];
   private failedMs = 0;
@@ -49,8 +54,8 @@ export class Handover {
 
   /** What decides how this goes on, as values. */
   get facts() {
-    const { wanted, sinceMs, needs, heir, refused } = this;
-    return { wanted, sinceMs, needs, heir, refused };
+    const { wanted, sinceMs, needs, successor, refused } = this;
+    return { wanted, sinceMs, needs, successor, refused };
   }
 
   /** Why a switch was asked for, "" if none was. */
@@ -69,35 +74,35 @@ export class Handover {
     this.wanted = why;
   }
 
-  onDue({ event, heir, needs }: Due): void {
-    if (heir !== undefined) this.heir = heir;
+  onDue({ event, successor, needs }: Due): void {
+    if (successor !== undefined) this.successor = successor;
     if (needs !== undefined) this.needs = needs;
     if (event !== "switch.failed") return;
     this.wanted = "";
     this.failedMs = this.core.nowMs;
-    this.refused = [...this.refused.filter((name) => name !== this.heir), this.heir];
+    this.refused = [...this.refused.filter((name) => name !== this.successor), this.successor];
   }
   onBegun(): void {
     this.sinceMs = this.core.nowMs;
   }
 
-  heirsOf(record: RegistryRecord, needs: HeirNeeds): Progress[] {
-    return heirsOf(record, needs, this.core, this.followers);
+  successorsOf(record: RegistryRecord, needs: SuccessorNeeds): Progress[] {
+    return successorsOf(record, needs, this.core, this.followers);
   }
   /** To whom the role is offered: rather to one that can take it at once, and of those to the one that failed longest ago. */
-  heirOf(record: RegistryRecord, needs: HeirNeeds): Progress | null {
+  successorOf(record: RegistryRecord, needs: SuccessorNeeds): Progress | null {
     const { refused, core } = this;
     const lacks = ({ peer }: Progress) => Number(!has(peer, "registry", core));
-    const [heir] = this.heirsOf(record, needs).sort(
+    const [successor] = this.successorsOf(record, needs).sort(
       (one, other) => lacks(one) - lacks(other) || refused.indexOf(one.name) - refused.indexOf(other.name),
     );
-    return heir ?? null;
+    return successor ?? null;
   }
 
   /** Nobody takes the role over in time, or there is nobody. */
   hasFailed(record: RegistryRecord): boolean {
     const isLate = this.core.nowMs - this.sinceMs > 4 * this.core.limits.suspicionMs;
-    return this.heirOf(record, this.needs) === null || isLate;
+    return this.successorOf(record, this.needs) === null || isLate;
   }
 
   /** Handlers that have begun may come to their end first: the other side would count them as tried (rule 17). */
@@ -112,14 +117,14 @@ export class Handover {
     if (this.isDraining(running)) return;
     const { record, open, frozen, epoch } = membership;
     if (record === null || open !== null || frozen !== "" || !rules.mayOffer(own.committed, own.log.last)) return;
-    const heir = this.heirOf(record, this.needs);
-    if (heir === null || heir.session === null) return;
-    this.heir = heir.name;
+    const successor = this.successorOf(record, this.needs);
+    if (successor === null || successor.session === null) return;
+    this.successor = successor.name;
     outbox.push({
       type: "send",
-      to: heir.name,
-      link: peers.linkTo(heir.peer),
-      message: { type: "handover", from: self, to: heir.session.incarnation, epoch, ...own.position },
+      to: successor.name,
+      link: peers.linkTo(successor.peer),
+      message: { type: "handover", from: self, to: successor.session.incarnation, epoch, ...own.position },
       payload: [],
     });
   }

@@ -4,7 +4,7 @@
  */
 import type { Member, RegistryRecord } from "../../../schemas/registry.ts";
 import type { Core } from "../core.ts";
-import type { Due, HeirNeeds } from "../due.ts";
+import type { Due, SuccessorNeeds } from "../due.ts";
 import { isUnfit, whyWithout } from "../peers/lost.ts";
 import { canTakeOver, type Peer } from "../peers/peers.ts";
 import type { Shutdown } from "../shutdown.ts";
@@ -68,7 +68,7 @@ function isLostBackup(member: Member, { core, primary }: PrimaryFacts): boolean 
 }
 
 /**
- * An heir has what this server lacks, and has had it for as long: where both had lost it and it comes back to one of them
+ * A successor has what this server lacks, and has had it for as long: where both had lost it and it comes back to one of them
  * first, the other one is about to have it too, and the same primary goes on (rule 9).
  */
 function wantedSwitch(record: RegistryRecord, facts: PrimaryFacts): Due | null {
@@ -80,25 +80,25 @@ function wantedSwitch(record: RegistryRecord, facts: PrimaryFacts): Due | null {
   if (handover.why !== "") return switchTo(needs, handover.why, record, facts) ?? switchToRegistry(record, facts);
   if (stopping) return switchTo(needs, "this server stops", record, facts);
   const reachesNats = ({ peer }: Progress) => rules.mustHandOver(nowMs - peer.reachMs.bus, suspicionMs);
-  if (busIsLost && handover.heirsOf(record, "bus").some(reachesNats))
+  if (busIsLost && handover.successorsOf(record, "bus").some(reachesNats))
     return switchTo("bus", "this server lost NATS, the backup has not", record, facts);
   return switchToRegistry(record, facts);
 }
 
 function switchToRegistry(record: RegistryRecord, facts: PrimaryFacts): Due | null {
-  const heirs = facts.primary.handover.heirsOf(record, "registry");
-  if (!heirs.some(({ peer }) => registryIsLost(peer, facts))) return null;
+  const successors = facts.primary.handover.successorsOf(record, "registry");
+  if (!successors.some(({ peer }) => registryIsLost(peer, facts))) return null;
   return switchTo("registry", "the registry does not answer this server, it answers the backup", record, facts);
 }
 
-function switchTo(needs: HeirNeeds, why: string, record: RegistryRecord, { primary }: PrimaryFacts): Due | null {
-  const heir = primary.handover.heirOf(record, needs);
-  return heir === null ? null : { event: "switch.requested", why, heir: heir.name, needs };
+function switchTo(needs: SuccessorNeeds, why: string, record: RegistryRecord, { primary }: PrimaryFacts): Due | null {
+  const successor = primary.handover.successorOf(record, needs);
+  return successor === null ? null : { event: "switch.requested", why, successor: successor.name, needs };
 }
 
 /**
  * Core NATS without the registry: this server is on the wrong side of a split cluster (rule 9, situations 30 and 38). Where the
- * registry is away for all, there is no heir, and nobody moves. A switch that failed is not tried again at once: clients on
+ * registry is away for all, there is no successor, and nobody moves. A switch that failed is not tried again at once: clients on
  * this side are served meanwhile.
  */
 function registryIsLost({ reachMs }: Peer, { core, primary }: PrimaryFacts): boolean {

@@ -37,7 +37,7 @@ export class Candidacy {
     return this.fence !== null && rules.isSyncedForCas(own.synced, this.fence.sequence);
   }
 
-  /** On the heir: the primary opens its intake again soon, and needs somebody who confirms. */
+  /** On the successor: the primary opens its intake again soon, and needs somebody who confirms. */
   get isLate(): boolean {
     const { rules, nowMs, limits } = this.core;
     return rules.isHandoverLate(nowMs - this.sinceMs, 2 * limits.suspicionMs);

@@ -13,7 +13,7 @@
  *   NATS and the registry, or does not, and the registry answers: none of it happens in the small world, or it is a choice there and asks no clock;
  * - the histories before this one: none begins there;
  * - since when a server stops: what follows from it comes after `stopMs`, which no three silences last;
- * - of two servers, to whom the role was offered and who did not take it: there is one heir to choose;
+ * - of two servers, to whom the role was offered and who did not take it: there is one successor to choose;
  * - who speaks under a peer's name, and under this server's own: no two processes have one name there;
  * - `quiet`: whoever looks at what is due does it twice there, so that a quiet session speaks whatever it was before;
  * - the start table's last verdict, outside of the states that consult: it is made anew before it is read again;
@@ -83,7 +83,7 @@ function factsOfPeer(peer: Peer, age: Age): unknown[] {
 function factsOfPrimary(primary: Primary, { state, limits }: Core, age: Age): unknown[] {
   const { intake, commitment, handover, followers, inherited } = primary;
   const { isReady, settledMs, rebasedMs } = primary.facts;
-  const { wanted, sinceMs, needs, heir, refused } = handover.facts;
+  const { wanted, sinceMs, needs, successor, refused } = handover.facts;
   const isSwitching = state === "hot.switching";
   return [
     [inherited, isReady, age(settledMs, longMs)],
@@ -91,7 +91,7 @@ function factsOfPrimary(primary: Primary, { state, limits }: Core, age: Age): un
     [...followers].map((progress) => factsOfProgress(progress, age)),
     state === "hot.alone" && age(rebasedMs, limits.baseMs < longMs ? shortMs : 0),
     [wanted, isSwitching && [age(sinceMs, longMs), needs]],
-    [...followers].length > 1 && [refused, isSwitching && heir],
+    [...followers].length > 1 && [refused, isSwitching && successor],
   ];
 }
 

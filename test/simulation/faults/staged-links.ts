@@ -50,7 +50,7 @@ function lateMirrors(context: FaultContext): void {
   const now = roles(context, 8 * suspicionMs);
   if (now === null) return;
   const { primary, backup } = now;
-  const heirs = others(backup, others(primary, cluster.names));
+  const successors = others(backup, others(primary, cluster.names));
   sim.tell(backup, "has NATS alone, and that is slow");
   const ways = others(backup, cluster.names).flatMap((peer): Way[] => [
     [`main:${peer}`, `main:${backup}`],
@@ -59,10 +59,10 @@ function lateMirrors(context: FaultContext): void {
   cut(context, ways, 6 * suspicionMs);
   slowFailsafe(context, 6 * suspicionMs);
   later(context, suspicionMs * rng.between(1.2, 2), () => {
-    sim.tell(primary, `is not heard by ${heirs.join(", ")}`);
+    sim.tell(primary, `is not heard by ${successors.join(", ")}`);
     cut(
       context,
-      heirs.flatMap((heir) => links(primary, heir)),
+      successors.flatMap((successor) => links(primary, successor)),
       4 * suspicionMs,
     );
   });

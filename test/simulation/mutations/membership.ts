@@ -295,9 +295,9 @@ export const membershipMutations: readonly Mutation[] = [
     name: "the one that takes the role names itself alone",
     rule: "planned switch",
     rules: {
-      rolesSwitched: (heir, base) => ({
-        primary: heir,
-        inSync: [heir],
+      rolesSwitched: (successor, base) => ({
+        primary: successor,
+        inSync: [successor],
         mode: "primary-only",
         durability: "disk",
         base,

@@ -15,7 +15,7 @@ export interface Removals {
 /** Removals within this time of each other count as flapping. */
 const flappingMs = 60_000;
 /** The longest that a flapping peer is kept waiting. */
-const maxHoldOffMs = 10_000;
+const maxRejoinBackoffMs = 10_000;
 
 export function noteRemoval(of: Removals, nowMs: number): void {
   of.removals = isRecent(of, nowMs) ? of.removals + 1 : 0;
@@ -23,8 +23,8 @@ export function noteRemoval(of: Removals, nowMs: number): void {
 }
 
 /** Zero: taken in at once. */
-export function holdOffMs({ removals }: Removals, suspicionMs: number): number {
-  return removals === 0 ? 0 : Math.min(maxHoldOffMs, suspicionMs * 2 ** removals);
+export function rejoinBackoffMs({ removals }: Removals, suspicionMs: number): number {
+  return removals === 0 ? 0 : Math.min(maxRejoinBackoffMs, suspicionMs * 2 ** removals);
 }
 
 /** What a primary tells; undefined where nothing was dropped lately. */
