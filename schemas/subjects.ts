@@ -61,7 +61,7 @@ export const subjects = {
   events: (service: string) => `${service}.event.*`,
   control: (service: string, server: string, verb: string) => `${service}.control.${server}.${verb}`,
   controls: (service: string, server: string) => `${service}.control.${server}.*`,
-  /** Where a server hears from a witness that another one is dead. */
+  /** Where a server hears from a crash notifier that another one is dead. */
   deaths: (service: string, server: string) => `${service}.server.${server}.deaths`,
   actor: (service: string, server: string, actor: ActorName) => `${service}.server.${server}.${actor}`,
 } as const;

@@ -9,7 +9,7 @@ export interface Greeting {
   readonly service: string;
   readonly server: string;
   readonly to: string;
-  /** Which life of the process speaks; a witness names it. Older programs do not say it. */
+  /** Which life of the process speaks; a crash notifier names it. Older programs do not say it. */
   readonly life?: string | undefined;
   /** Largest frame that the speaker takes. Older programs do not say it. */
   readonly maxFrameBytes?: number | undefined;

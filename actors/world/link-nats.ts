@@ -6,7 +6,7 @@
  *
  * What always holds:
  * 1. A peer is up once it was heard, and no longer when the broker says that nobody listens for it (noResponders), when its
- *    witness says that it is dead (the broker will find that nobody listens, once the dead one's kernel has told it), or when we have lost the broker ourselves (disconnected). Each change is told once.
+ *    crash notifier says that it is dead (the broker will find that nobody listens, once the dead one's kernel has told it), or when we have lost the broker ourselves (disconnected). Each change is told once.
  * 2. Nothing that was sent while disconnected ever leaves, and a damaged or foreign message is never delivered.
  */
 import { crc32 } from "node:zlib";
@@ -32,7 +32,7 @@ export interface NatsLinkOptions {
   /** Names of all servers of the service, this one included. */
   readonly servers: readonly string[];
   readonly line: NatsLine;
-  /** A witness says that a life of a peer is dead. True: it is the life that was last spoken with. */
+  /** A crash notifier says that a life of a peer is dead. True: it is the life that was last spoken with. */
   readonly onDeath?: (peer: string, life: string) => boolean;
   /** Past this many bytes that wait for the broker, `send` returns false. */
   readonly maxBufferedBytes: number;
@@ -142,7 +142,7 @@ export class NatsLink implements Link {
     // True of a life that is long over, too.
     if (notice.lastWords?.server === notice.server) this.#handlers?.onLastWords?.(notice.lastWords);
     if (this.#options.onDeath?.(notice.server, notice.life) !== true) return;
-    this.#options.log.info({ peer: notice.server }, "its witness says that the peer is dead");
+    this.#options.log.info({ peer: notice.server }, "its crash notifier says that the peer is dead");
     this.#tell(notice.server, "noResponders");
   }
 

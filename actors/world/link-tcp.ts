@@ -129,7 +129,7 @@ export class TcpLink implements Link {
   }
 
   /**
-   * A witness says that this life of the peer is dead: its connection is closed, before its kernel does so. False: that is not
+   * A crash notifier says that this life of the peer is dead: its connection is closed, before its kernel does so. False: that is not
    * the life that we last spoke with, and nothing is done.
    */
   onDeath(name: string, life: string): boolean {

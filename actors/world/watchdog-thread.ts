@@ -1,6 +1,6 @@
 /**
  * The thread of a watchdog (watchdog.ts): looks, and ends the process. What always holds: it measures only while application code
- * runs, from a ticket that it has seen before; its last words are in the file before the process ends, for the witness to
+ * runs, from a ticket that it has seen before; its last words are in the file before the process ends, for the crash notifier to
  * tell, and one line is on standard error, with the place at which the main thread was, if that could be found out.
  */
 import { readFileSync, writeFileSync, writeSync } from "node:fs";

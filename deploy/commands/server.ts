@@ -6,10 +6,10 @@ import process from "node:process";
 import { Command } from "commander";
 import { rehearse } from "../../actors/rehearsal.ts";
 import { type ServerHandle, startServer } from "../../actors/server.ts";
+import { startCrashNotifier } from "../../actors/world/crash-notifier.ts";
 import { openPinoLog } from "../../actors/world/log-pino.ts";
 import { openRealWorld } from "../../actors/world/real-world.ts";
 import { startWatchdog } from "../../actors/world/watchdog.ts";
-import { startWitness } from "../../actors/world/witness.ts";
 import { findApplication } from "../applications.ts";
 import { readSettings } from "../settings-file.ts";
 import { endWithParent } from "../up/parent.ts";
@@ -44,7 +44,7 @@ async function begin({ signals }: CommandWorld, version: string, config: string)
   signals.reopenLog = () => log.reopen();
   const real = await openRealWorld(settings, { log });
   rehearse(application, settings);
-  if (settings.witness) startWitness({ settings, life: real.life, log });
+  if (settings.witness) startCrashNotifier({ settings, life: real.life, log });
   const { limits, dataDirectory } = settings;
   const watchdog = startWatchdog({
     server: name,

@@ -134,7 +134,7 @@ export class SimLinkFailsafe implements Link {
     this.#process.input("link.failsafe.receive", () => this.#handlers?.onFrame(from, message.data));
   }
 
-  /** Witnesses are not simulated but for the last words that they pass on. */
+  /** Crash notifiers are not simulated but for the last words that they pass on. */
   #onDeath(data: Uint8Array): void {
     const words = readDeathNotice(data)?.lastWords;
     if (words !== undefined) this.#process.input("link.failsafe.receive", () => this.#handlers?.onLastWords?.(words));

@@ -1,5 +1,5 @@
 /**
- * The witness, with real processes and a real nats-server: what it tells and when, what it survives, and what the links make
+ * The crash notifier, with real processes and a real nats-server: what it tells and when, what it survives, and what the links make
  * of its word.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -9,9 +9,9 @@ import { fileURLToPath } from "node:url";
 import test from "ava";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
 import { NatsLine } from "../../actors/world/connection-nats.ts";
+import { memoryFileOf } from "../../actors/world/crash-notifier.ts";
 import { NatsLink } from "../../actors/world/link-nats.ts";
 import type { BusMessage, LinkHandlers } from "../../actors/world/ports.ts";
-import { memoryFileOf } from "../../actors/world/witness.ts";
 import { readDeathNotice } from "../../schemas/death.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { atEnd } from "../helpers/at-end.ts";
@@ -20,9 +20,9 @@ import { sharedNatsServer } from "../helpers/nats.ts";
 import { until } from "../helpers/until.ts";
 
 const broker = sharedNatsServer(test);
-const program = fileURLToPath(new URL("./witnessed.js", import.meta.url));
+const program = fileURLToPath(new URL("./notified.js", import.meta.url));
 const withinMs = 20_000;
-/** Elsewhere a process has no witness, and these tests are not there. */
+/** Elsewhere a process has no crash notifier, and these tests are not there. */
 const onLinux = existsSync(memoryFileOf("self")) ? test : () => undefined;
 const children = new Set<ChildProcess>();
 atEnd(() => {
@@ -34,8 +34,8 @@ function openLine(): NatsLine {
   return new NatsLine({ nats, name: "test", clock: openNodeClock(), log: keptLog() });
 }
 
-/** A process with a witness, and what beta hears of its death. */
-async function witnessed(service: string, life: string, ...command: string[]) {
+/** A process with a crash notifier, and what beta hears of its death. */
+async function notified(service: string, life: string, ...command: string[]) {
   const heard: (ReturnType<typeof readDeathNotice> | null)[] = [];
   const line = openLine();
   line.acquire();
@@ -62,7 +62,7 @@ async function witnessed(service: string, life: string, ...command: string[]) {
     lines.push(line);
     if (line !== "gone") pids.push(Number(line));
   });
-  const watching = (nth: number) => until(() => pids[nth], { withinMs, waitedFor: `witness ${nth} to watch` });
+  const watching = (nth: number) => until(() => pids[nth], { withinMs, waitedFor: `crash notifier ${nth} to watch` });
   const notice = () => until(() => heard[0], { withinMs, waitedFor: "a death notice" });
   return { child, lines, watching, heard, notice, close: () => line.release() };
 }
@@ -83,49 +83,49 @@ function workOf(pid: number): number {
   return user + system;
 }
 
-const isGone = (pid: number) => until(() => !isAlive(pid), { withinMs, waitedFor: "the witness to be gone" });
+const isGone = (pid: number) => until(() => !isAlive(pid), { withinMs, waitedFor: "the crash notifier to be gone" });
 
-onLinux("witness: it tells that its process was killed, names the life, and ends", async (t) => {
-  const { child, watching, heard, notice, close } = await witnessed("killed", "first");
-  const witness = await watching(0);
+onLinux("crash notifier: it tells that its process was killed, names the life, and ends", async (t) => {
+  const { child, watching, heard, notice, close } = await notified("killed", "first");
+  const notifier = await watching(0);
   child.kill("SIGKILL");
   t.deepEqual(await notice(), { server: "alpha", life: "first" });
-  await isGone(witness);
+  await isGone(notifier);
   t.is(heard.length, 1);
   await close();
 });
 
-onLinux("witness: it tells of an end by itself too", async (t) => {
-  const { child, watching, notice, close } = await witnessed("ended", "first");
-  const witness = await watching(0);
+onLinux("crash notifier: it tells of an end by itself too", async (t) => {
+  const { child, watching, notice, close } = await notified("ended", "first");
+  const notifier = await watching(0);
   child.stdin?.end();
   t.deepEqual(await notice(), { server: "alpha", life: "first" });
-  await isGone(witness);
+  await isGone(notifier);
   await close();
 });
 
-onLinux("witness: a paused process is not a dead one, and signals for its server do not end it", async (t) => {
-  const { child, watching, heard, notice, close } = await witnessed("paused", "first");
-  const witness = await watching(0);
+onLinux("crash notifier: a paused process is not a dead one, and signals for its server do not end it", async (t) => {
+  const { child, watching, heard, notice, close } = await notified("paused", "first");
+  const notifier = await watching(0);
   child.kill("SIGSTOP");
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.kill(witness, signal);
-  const before = workOf(witness);
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.kill(notifier, signal);
+  const before = workOf(notifier);
   // Many looks later it is still there and has told nothing.
-  await until(() => workOf(witness) >= before + 3, { withinMs, waitedFor: "the witness to have looked" });
+  await until(() => workOf(notifier) >= before + 3, { withinMs, waitedFor: "the crash notifier to have looked" });
   t.deepEqual(heard, []);
-  t.true(isAlive(witness));
+  t.true(isAlive(notifier));
   child.kill("SIGKILL");
   t.deepEqual(await notice(), { server: "alpha", life: "first" });
-  await isGone(witness);
+  await isGone(notifier);
   await close();
 });
 
-onLinux("witness: one that is killed is followed by another, which does the same", async (t) => {
-  const { child, watching, heard, notice, close } = await witnessed("replaced", "first");
-  const witness = await watching(0);
-  process.kill(witness, "SIGKILL");
+onLinux("crash notifier: one that is killed is followed by another, which does the same", async (t) => {
+  const { child, watching, heard, notice, close } = await notified("replaced", "first");
+  const notifier = await watching(0);
+  process.kill(notifier, "SIGKILL");
   const next = await watching(1);
-  t.not(next, witness);
+  t.not(next, notifier);
   t.deepEqual(heard, []);
   child.kill("SIGKILL");
   t.deepEqual(await notice(), { server: "alpha", life: "first" });
@@ -133,8 +133,8 @@ onLinux("witness: one that is killed is followed by another, which does the same
   await close();
 });
 
-onLinux("witness: one that cannot be started harms nobody, and keeps nobody from ending", async (t) => {
-  const { child, lines, close } = await witnessed("missing", "first", "/no/such/program");
+onLinux("crash notifier: one that cannot be started harms nobody, and keeps nobody from ending", async (t) => {
+  const { child, lines, close } = await notified("missing", "first", "/no/such/program");
   await until(() => lines.length >= 2, { withinMs, waitedFor: "a second try" });
   t.deepEqual(lines.slice(0, 2), ["gone", "gone"]);
   const ended = new Promise((resolve) => child.once("exit", resolve));
@@ -143,7 +143,7 @@ onLinux("witness: one that cannot be started harms nobody, and keeps nobody from
   await close();
 });
 
-test("witness: the failsafe link takes its word for the life that the main link spoke with, and for no other", async (t) => {
+test("crash notifier: the failsafe link takes its word for the life that the main link spoke with, and for no other", async (t) => {
   const line = openLine();
   const asked: string[] = [];
   const events: string[] = [];

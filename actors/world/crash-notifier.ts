@@ -1,10 +1,10 @@
 /**
- * The witness of a server's death: a small process beside it that does nothing but look whether it still has memory, and
+ * The crash notifier of a server's death: a small process beside it that does nothing but look whether it still has memory, and
  * tells the other servers the moment it has none.
  *
  * Why: when a process is killed, the kernel first frees its memory and only then closes its connections. With a large heap that
  * takes tens of milliseconds, in which nobody else could know. Linux shows the loss of the memory at once, in /proc.
- * What always holds: nothing depends on it. A witness that is missing, late or wrong costs time, never safety: what it says
+ * What always holds: nothing depends on it. A crash notifier that is missing, late or wrong costs time, never safety: what it says
  * counts as a closed connection (rule 9), and who goes on is decided by the registry alone.
  */
 import { spawn } from "node:child_process";
@@ -17,7 +17,7 @@ import { lastWordsFile } from "../../schemas/death.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Log } from "./ports.ts";
 
-/** What the witness is told, as one line of JSON on its standard input: credentials do not belong on a command line. */
+/** What the crash notifier is told, as one line of JSON on its standard input: credentials do not belong on a command line. */
 export interface Watch {
   readonly pid: number;
   readonly life: string;
@@ -30,39 +30,48 @@ export interface Watch {
   readonly nats: Settings["nats"];
 }
 
-export interface WitnessOptions {
+export interface CrashNotifierOptions {
   readonly settings: Settings;
   readonly life: string;
   readonly log: Log;
   /** Instead of this program's own interpreter. */
   readonly command?: string;
-  /** A witness looks, and can tell. */
+  /** A crash notifier looks, and can tell. */
   readonly onWatching?: (pid: number) => void;
 }
 
-const program = fileURLToPath(new URL("./witness-process.js", import.meta.url));
-/** From the death of a witness to the next one; it doubles while none comes to watch, up to the limit. */
-export const nextWitnessMs = 2_000;
-const maxNextWitnessMs = 60_000;
+const program = fileURLToPath(new URL("./crash-notifier-process.js", import.meta.url));
+/** From the death of a crash notifier to the next one; it doubles while none comes to watch, up to the limit. */
+export const nextNotifierMs = 2_000;
+const maxNextNotifierMs = 60_000;
 
 /** The file that shows whether a process still has memory; it exists on Linux only. */
 export const memoryFileOf = (pid: number | "self"): string => `/proc/${pid}/statm`;
 
-/** Starts a witness of this very process, and another one whenever it dies or cannot be started. Without /proc there is none. */
-export function startWitness({ settings, life, log, onWatching, command = process.execPath }: WitnessOptions): void {
+/** Starts a crash notifier of this very process, and another one whenever it dies or cannot be started. Without /proc there is none. */
+export function startCrashNotifier({
+  settings,
+  life,
+  log,
+  onWatching,
+  command = process.execPath,
+}: CrashNotifierOptions): void {
   const { service, server, servers, nats, dataDirectory } = settings;
   const peers = servers.map(({ name }) => name).filter((name) => name !== server);
   if (peers.length === 0 || !existsSync(memoryFileOf("self"))) return;
-  let nextMs = nextWitnessMs;
+  let nextMs = nextNotifierMs;
   const start = () => {
     let isOver = false;
     const end = (reason: string) => {
       if (isOver) return;
       isOver = true;
-      log.warn({ reason, nextMs }, "the witness is gone; without it the others learn later of a death of this server");
-      // No reason to stay for a server that ends, whatever became of its witness.
+      log.warn(
+        { reason, nextMs },
+        "the crash notifier is gone; without it the others learn later of a death of this server",
+      );
+      // No reason to stay for a server that ends, whatever became of its crash notifier.
       setTimeout(start, nextMs).unref();
-      nextMs = Math.min(2 * nextMs, maxNextWitnessMs);
+      nextMs = Math.min(2 * nextMs, maxNextNotifierMs);
     };
     try {
       const words = join(resolve(dataDirectory), lastWordsFile);
@@ -76,8 +85,8 @@ export function startWitness({ settings, life, log, onWatching, command = proces
       child.stdin?.on("error", () => undefined);
       child.stdin?.end(`${JSON.stringify(watch)}\n`);
       child.stdout?.once("data", () => {
-        nextMs = nextWitnessMs;
-        log.debug({ pid: child.pid }, "the witness watches");
+        nextMs = nextNotifierMs;
+        log.debug({ pid: child.pid }, "the crash notifier watches");
         if (child.pid !== undefined) onWatching?.(child.pid);
       });
       (child.stdout as Socket | null)?.unref();

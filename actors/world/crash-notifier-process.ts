@@ -1,5 +1,5 @@
 /**
- * The program of a witness (witness.ts): reads whom to watch, watches, tells, ends. What always holds: it ends when its server
+ * The program of a crash notifier (crash-notifier.ts): reads whom to watch, watches, tells, ends. What always holds: it ends when its server
  * has, however that went, and never before because of a signal that was meant for its server; it watches the process that
  * started it and no other that got the same number later, because the file stays open.
  */
@@ -10,8 +10,8 @@ import { type DeathNotice, readLastWords } from "../../schemas/death.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { openNodeClock } from "./clock-node.ts";
 import { NatsLine } from "./connection-nats.ts";
+import { memoryFileOf, type Watch } from "./crash-notifier.ts";
 import type { Log } from "./ports.ts";
-import { memoryFileOf, type Watch } from "./witness.ts";
 
 /** How often it looks. That costs some two percent of a core. */
 const lookEveryMs = 5;
@@ -29,7 +29,7 @@ process.on("SIGHUP", silent);
 const watch = JSON.parse(await text(process.stdin)) as Watch;
 const { pid, life, service, server, lastWordsFile, peers, nats } = watch;
 const hasMemory = openLook(pid);
-const line = new NatsLine({ nats, name: `twinlog ${service} ${server} witness`, clock: openNodeClock(), log });
+const line = new NatsLine({ nats, name: `twinlog ${service} ${server} crash notifier`, clock: openNodeClock(), log });
 line.onState((connected) => {
   if (connected) process.stdout.write("watching\n");
 });
