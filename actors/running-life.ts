@@ -3,9 +3,11 @@
  * order at the end of each turn. What always holds: nothing here is there before the replica is; what the world says is an
  * input like any other; it ends by `onEnd` alone.
  */
+
 import type { Outbox, SavedEpochs } from "../machines/replica/outbox.ts";
 import { Replica } from "../machines/replica/replica.ts";
 import type { LastWords } from "../schemas/death.ts";
+import type { LinkName } from "../schemas/link.ts";
 import { subjects } from "../schemas/subjects.ts";
 import type { Mailbox } from "./actor.ts";
 import { ApplicationActor } from "./application/application-actor.ts";
@@ -20,7 +22,7 @@ import { BrokerWatch } from "./operator/broker-watch.ts";
 import { OperatorActor } from "./operator/operator-actor.ts";
 import { ReplicationActor } from "./replication/replication-actor.ts";
 import { wholeLog } from "./stored-log.ts";
-import type { BusFault, LinkDownReason, LinkKind } from "./world/ports.ts";
+import type { BusFault, LinkDownReason } from "./world/ports.ts";
 
 export interface RunningLifeOptions {
   readonly life: LifeOptions & Required<Pick<LifeOptions, "rules">>;
@@ -309,13 +311,13 @@ export class RunningLife {
       this.#broker.onFault(fault);
     });
   }
-  onFrame(kind: LinkKind, peer: string, frame: Uint8Array): void {
+  onFrame(kind: LinkName, peer: string, frame: Uint8Array): void {
     this.#input(() => this.#replication.onFrame(kind, peer, frame));
   }
-  onUp(kind: LinkKind, peer: string): void {
+  onUp(kind: LinkName, peer: string): void {
     this.#input(() => this.#replication.onUp(kind, peer));
   }
-  onDown(kind: LinkKind, peer: string, reason: LinkDownReason): void {
+  onDown(kind: LinkName, peer: string, reason: LinkDownReason): void {
     this.#input(() => this.#replication.onDown(kind, peer, reason));
   }
   onLastWords(words: LastWords): void {

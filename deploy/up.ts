@@ -7,11 +7,13 @@
  * 2. Stopping asks the servers first, waits for them by a named limit, and ends nats-server last: they need it to stop cleanly.
  * 3. Whatever way this ends, its children end too, and its folder is free for the next start.
  */
+
 import { mkdirSync } from "node:fs";
 import { delimiter, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { Bus, RegistryRead } from "../actors/world/ports.ts";
+import type { Bus } from "../actors/world/ports.ts";
+import type { RegistryRead } from "../schemas/registry.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { ServerStatus } from "../schemas/status.ts";
 import { subjects } from "../schemas/subjects.ts";

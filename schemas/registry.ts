@@ -47,3 +47,16 @@ export const RegistryRecord = z.object({
   pause: z.object({ sinceMs: z.number(), forMs: z.number().positive().optional() }).optional(),
 });
 export type RegistryRecord = z.infer<typeof RegistryRecord>;
+
+/** What the registry says when it is read. */
+export type RegistryRead =
+  | { outcome: "found"; record: RegistryRecord; revision: number }
+  /** `revision`: that of a deletion, where the key was deleted. */
+  | { outcome: "missing"; revision?: number }
+  | { outcome: "unavailable"; reason: string };
+
+/** What became of a compare-and-set. Lost is only a clear refusal of the first and only try; whatever may have landed, or may still land, is unknown (rule 3). */
+export type RegistryWrite =
+  | { outcome: "won"; revision: number }
+  | { outcome: "lost" }
+  | { outcome: "unknown"; reason: string };

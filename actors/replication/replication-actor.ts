@@ -3,11 +3,12 @@
  * records for joiners from disk, and moves snapshots. What always holds: a message of the replica goes out in the order
  * in which it was said; what cannot be read is dropped and said, never guessed; the replica knows what each link takes.
  */
+
 import assert from "node:assert/strict";
 import { decodeMessage, encodeMessage, MessageError, type PeerMessage } from "../../machines/codec/message.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
-import type { LinkName } from "../../machines/replica/peers/peers.ts";
+import type { LinkName } from "../../schemas/link.ts";
 import { mainFrameBytes } from "../../schemas/settings.ts";
 import type { Actor } from "../actor.ts";
 import type { LinkDownReason } from "../world/ports.ts";

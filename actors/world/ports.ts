@@ -4,8 +4,10 @@
  * What always holds: callbacks are never called from inside the call that caused them (always a later turn), and
  * nothing here throws for a fault of the world: faults are values, typed errors, or silence.
  */
+
 import type { ApplicationCode, LastWords } from "../../schemas/death.ts";
-import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { LinkName } from "../../schemas/link.ts";
+import type { RegistryRead, RegistryRecord, RegistryWrite } from "../../schemas/registry.ts";
 
 export interface Timer {
   cancel(): void;
@@ -24,8 +26,6 @@ export interface Clock {
   /** 0 <= x < 1, for jitter only. */
   random(): number;
 }
-
-export type LinkKind = "main" | "failsafe";
 
 /**
  * closed: the peer's kernel closed or refused the connection. noResponders: NATS says that nobody listens for the peer.
@@ -47,7 +47,7 @@ export interface LinkHandlers {
  * (rule 4: the order on the wire is never trusted); main keeps order within one connection.
  */
 export interface Link {
-  readonly kind: LinkKind;
+  readonly kind: LinkName;
   start(handlers: LinkHandlers): Promise<void>;
   /** Sends the parts as one frame. False: not sent (no connection, too large, or too much is waiting). Parts are not kept after the call unless they are never changed again. */
   send(peer: string, parts: readonly Uint8Array[]): boolean;
@@ -118,18 +118,6 @@ export interface Bus {
   }): Promise<Subscription>;
   stop(): Promise<void>;
 }
-
-export type RegistryRead =
-  | { outcome: "found"; record: RegistryRecord; revision: number }
-  /** `revision`: that of a deletion, where the key was deleted. */
-  | { outcome: "missing"; revision?: number }
-  | { outcome: "unavailable"; reason: string };
-
-/** Lost is only a clear refusal of the first and only try; whatever may have landed, or may still land, is unknown (rule 3). */
-export type RegistryWrite =
-  | { outcome: "won"; revision: number }
-  | { outcome: "lost" }
-  | { outcome: "unknown"; reason: string };
 
 export interface Registry {
   /** From the stream's leader, never from a replica or a cache. */

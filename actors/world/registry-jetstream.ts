@@ -7,9 +7,9 @@
  *    timeout, a lost connection or any other error is `unknown`, because the write may have landed or may still land.
  */
 import { type ApiError, MessageAnswer, NamesAnswer, PublishAnswer, StreamAnswer } from "../../schemas/jetstream.ts";
-import { RegistryRecord } from "../../schemas/registry.ts";
+import { type RegistryRead, RegistryRecord, type RegistryWrite } from "../../schemas/registry.ts";
 import type { NatsLine } from "./connection-nats.ts";
-import type { Registry, RegistryRead, RegistryWrite } from "./ports.ts";
+import type { Registry } from "./ports.ts";
 import { headerText } from "./publish-buffer.ts";
 import { brokerWarnings, bucketWarnings, streamConfigOf } from "./registry-warnings.ts";
 

@@ -5,12 +5,12 @@
  */
 import { Command } from "commander";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
-import type { Registry, RegistryRead } from "../../actors/world/ports.ts";
+import type { Registry } from "../../actors/world/ports.ts";
 import { openBus, openRegistry } from "../../actors/world/real-world.ts";
 import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
 import { restoration, whyNotFirst } from "../../machines/replica/registry/restoration.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
-import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { RegistryRead, RegistryRecord } from "../../schemas/registry.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Standing } from "../../schemas/standing.ts";
 import { readSettings } from "../settings-file.ts";

@@ -1,8 +1,9 @@
 /**
  * The registry's record of a service, read once as a server would: whether the service was ever created.
  */
-import type { RegistryRead } from "../../actors/world/ports.ts";
+
 import { openRegistry } from "../../actors/world/real-world.ts";
+import type { RegistryRead } from "../../schemas/registry.ts";
 import type { Settings } from "../../schemas/settings.ts";
 
 export async function readRegistry(settings: Settings): Promise<RegistryRead> {

@@ -4,12 +4,13 @@
  * always holds: an entry that speaks of records carries them, in batches that never change, so that nobody who performs it
  * reads the replica's memory, which has gone on by then.
  */
+
 import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { ReadySignal } from "../../schemas/envelope.ts";
+import type { LinkName } from "../../schemas/link.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { PeerMessage } from "../codec/message.ts";
 import type { LogBatch } from "../log/batch.ts";
-import type { LinkName } from "./peers/peers.ts";
 
 export interface SavedEpochs {
   readonly epoch: number;

@@ -11,9 +11,11 @@
  * order; report back. The hot path (`onRequest`, `onResult`, `endTurn`, `release`) sends no event through a machine: it
  * reads the fields that the last transition set.
  */
+
 import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { LastWords } from "../../schemas/death.ts";
-import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { LinkName } from "../../schemas/link.ts";
+import type { RegistryRead, RegistryRecord, RegistryWrite } from "../../schemas/registry.ts";
 import type { Standing } from "../../schemas/standing.ts";
 import type { Handover as HandoverMessage, Heartbeat, PeerMessage } from "../codec/message.ts";
 import type { LifecycleState } from "../lifecycle.ts";
@@ -27,7 +29,6 @@ import type { RequestTable, RunningRequest } from "./log/requests.ts";
 import type { Outbox, SavedEpochs } from "./outbox.ts";
 import { Heartbeats } from "./peers/heartbeat.ts";
 import type { Namesake } from "./peers/namesakes.ts";
-import type { LinkName } from "./peers/peers.ts";
 import type { Arrival, ResultPart, TransactionPart } from "./primary/intake.ts";
 import type { ReplySink } from "./primary/owed-replies.ts";
 import { Primary } from "./primary/primary.ts";
@@ -36,13 +37,13 @@ import { whyNoRecovery, whyNoSwitch, whyNotMeant, whyNotPrimary } from "./refusa
 import { Candidacy } from "./registry/candidacy.ts";
 import { Consultation } from "./registry/consultation.ts";
 import { standingOf } from "./registry/copies.ts";
-import type { CasAnswer, Settlement } from "./registry/membership.ts";
+import type { Settlement } from "./registry/membership.ts";
 import { proposed } from "./registry/proposals.ts";
 import { meaningOf } from "./registry/settled.ts";
 import type { Transition } from "./running-lifecycle.ts";
 import { Shutdown } from "./shutdown.ts";
 import { type ReplicaTroubles, troublesOf } from "./troubles.ts";
-import type { FlushPoint, Recovered, RegistryAnswer, ReplicaOptions } from "./types.ts";
+import type { FlushPoint, Recovered, ReplicaOptions } from "./types.ts";
 
 export class Replica {
   private readonly core: Core;
@@ -679,7 +680,7 @@ export class Replica {
 
   // --- the registry -----------------------------------------------------------------------------------------------
 
-  onRegistryRead(answer: RegistryAnswer, nowMs: number): void {
+  onRegistryRead(answer: RegistryRead, nowMs: number): void {
     this.at(nowMs);
     const { membership } = this.core;
     const before = membership.frozen;
@@ -697,7 +698,7 @@ export class Replica {
     this.consult();
   }
 
-  onCasAnswer(writeId: string, answer: CasAnswer, nowMs: number): void {
+  onCasAnswer(writeId: string, answer: RegistryWrite, nowMs: number): void {
     this.at(nowMs);
     const { membership } = this.core;
     this.onSettlement(membership.onCasAnswer(writeId, answer));

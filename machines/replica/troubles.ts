@@ -2,10 +2,11 @@
  * What troubles a replica now (schemas/troubles.ts): asked each tick, for operators. What always holds: it is read from how
  * the replica stands, never kept, and every code that the replica answers for is in the answer: null where all is well.
  */
+import type { LinkName } from "../../schemas/link.ts";
 import type { TroubleCode } from "../../schemas/troubles.ts";
 import { linkConclusion } from "../link.ts";
 import type { Core } from "./core.ts";
-import { canTakeOver, type LinkName } from "./peers/peers.ts";
+import { canTakeOver } from "./peers/peers.ts";
 import type { Primary } from "./primary/primary.ts";
 import { roomTo } from "./primary/progress.ts";
 import { initialEpoch } from "./registry/initial-record.ts";

@@ -61,8 +61,3 @@ export interface FlushPoint {
     readonly floors: Omit<SavedFloors, "highestMs">;
   };
 }
-
-export type RegistryAnswer =
-  | { outcome: "found"; record: RegistryRecord; revision: number }
-  | { outcome: "missing" }
-  | { outcome: "unavailable"; reason: string };

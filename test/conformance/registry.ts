@@ -5,8 +5,8 @@
  * land? Everything that is not a clear answer must come out as unknown.
  */
 import test, { type ExecutionContext } from "ava";
-import type { Registry, RegistryRead, RegistryWrite } from "../../actors/world/ports.ts";
-import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { Registry } from "../../actors/world/ports.ts";
+import type { RegistryRead, RegistryRecord, RegistryWrite } from "../../schemas/registry.ts";
 import type { Rig } from "./rig.ts";
 
 export interface RegistryRig extends Rig {

@@ -2,14 +2,16 @@
  * One life of a real server in a world that moves only when a test says so: a clock and a bus driven by hand, a store in
  * memory, a registry that answers at once, and peers that say what the test puts into their mouths.
  */
+
 import type { Application } from "../../actors/application/define.ts";
 import { Life } from "../../actors/life.ts";
 import type { LifeEnd } from "../../actors/life-options.ts";
 import { Troubles } from "../../actors/operator/troubles.ts";
 import type { RunningLife } from "../../actors/running-life.ts";
-import type { Link, LinkKind, Registry, World } from "../../actors/world/ports.ts";
+import type { Link, Registry, World } from "../../actors/world/ports.ts";
 import { decodeMessage, encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
 import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
+import type { LinkName } from "../../schemas/link.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { mainFrameBytes, Settings } from "../../schemas/settings.ts";
 import { TestBus, TestClock } from "./hand-world.ts";
@@ -111,7 +113,7 @@ export class OneServer {
     return running;
   }
 
-  #link(kind: LinkKind): Link {
+  #link(kind: LinkName): Link {
     return {
       kind,
       start: async () => {},

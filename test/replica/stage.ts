@@ -6,16 +6,17 @@
  * What always holds: a disk has what was synced and nothing else; a message crosses as bytes; what is held stays undone until the test
  * lets it go; the transcript leaves out only heartbeats, mirrors, confirms and reads.
  */
+
 import { decodeMessage, encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
 import { RequestTable, type RunningRequest } from "../../machines/replica/log/requests.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
-import type { LinkName } from "../../machines/replica/peers/peers.ts";
 import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
-import type { CasAnswer, KnownRecord } from "../../machines/replica/registry/membership.ts";
+import type { KnownRecord } from "../../machines/replica/registry/membership.ts";
 import { Replica } from "../../machines/replica/replica.ts";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
-import type { RegistryAnswer, ReplicaOptions } from "../../machines/replica/types.ts";
-import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { ReplicaOptions } from "../../machines/replica/types.ts";
+import type { LinkName } from "../../schemas/link.ts";
+import type { RegistryRead, RegistryRecord, RegistryWrite } from "../../schemas/registry.ts";
 import { Limits } from "../../schemas/settings.ts";
 import { describeRecord, Server } from "./staged-server.ts";
 
@@ -391,13 +392,13 @@ export class Stage {
     this.transcript.push(line);
   }
 
-  #readRegistry(name: string): RegistryAnswer {
+  #readRegistry(name: string): RegistryRead {
     if (this.unanswered.has(name)) return { outcome: "unavailable", reason: "timeout" };
     return this.registry === null ? { outcome: "missing" } : { outcome: "found", ...this.registry };
   }
 
   /** What the registry makes of it; the sender is not told. */
-  compareAndSet(entry: Extract<Outbox, { type: "compareAndSet" }>): CasAnswer {
+  compareAndSet(entry: Extract<Outbox, { type: "compareAndSet" }>): RegistryWrite {
     if (this.isFull) return { outcome: "unknown", reason: "insufficient storage resources available (10047)" };
     if (this.registry === null || this.registry.revision !== entry.expectedRevision) return { outcome: "lost" };
     this.registry = { record: entry.record, revision: entry.expectedRevision + 1 };
@@ -413,7 +414,7 @@ export class Stage {
     return entry;
   }
 
-  answerCas(name: string, writeId: string, answer: CasAnswer): void {
+  answerCas(name: string, writeId: string, answer: RegistryWrite): void {
     this.replica(name).onCasAnswer(writeId, answer, this.nowMs);
     this.server(name).hasInput = true;
     this.run();

@@ -1,13 +1,15 @@
 /**
  * `up` in a test: in a folder and on ports of its own, with stand-in servers, everything it printed kept, and nothing left behind.
  */
+
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ExecutionContext } from "ava";
 import { connect } from "nats";
-import type { Bus, RegistryRead } from "../../actors/world/ports.ts";
+import type { Bus } from "../../actors/world/ports.ts";
 import { type UpLimits, type UpOptions, type UpWorld, up, upLimits } from "../../deploy/up.ts";
+import type { RegistryRead } from "../../schemas/registry.ts";
 import { freePort } from "../helpers/free-port.ts";
 import { natsBinary } from "../helpers/nats.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";

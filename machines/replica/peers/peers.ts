@@ -6,6 +6,7 @@
  * itself just paused. What always holds: of two incarnations of a server the one with the higher life is believed; and
  * nothing heard here is ever a reason to acknowledge, only confirms in a session are.
  */
+import type { LinkName } from "../../../schemas/link.ts";
 import type { Member } from "../../../schemas/registry.ts";
 import type { Heartbeat } from "../../codec/message.ts";
 import {
@@ -22,8 +23,6 @@ import {
 import type { Rules } from "../rules.ts";
 import { hearRemovals, noteRemoval, type Removals, rejoinBackoffMs } from "./rejoin-backoff.ts";
 import { hearVoice, isDoubled, type Voice } from "./voices.ts";
-
-export type LinkName = "main" | "failsafe";
 
 /** Something of each link. */
 class OfLinks {

@@ -4,6 +4,7 @@
  * again from the last confirmed record (rule 4); what is sent and not confirmed is bounded (rules 10, 15); no message is larger
  * than its link takes now: batches are cut to it, and a record that does not fit is not sent by it.
  */
+import type { LinkName } from "../../../schemas/link.ts";
 import type { Confirm, Decline, Follow } from "../../codec/message.ts";
 import { RecordReader } from "../../codec/record.ts";
 import { fitting, type LogBatch, sliceThrough } from "../../log/batch.ts";
@@ -18,7 +19,7 @@ import {
   noMirror,
 } from "../../mirror.ts";
 import type { Core } from "../core.ts";
-import type { LinkName, Peer } from "../peers/peers.ts";
+import type { Peer } from "../peers/peers.ts";
 import { Session } from "./session.ts";
 
 /** A session of one that is no member, and without progress for this many times the stall limit, begins anew. */

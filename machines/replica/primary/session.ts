@@ -3,8 +3,8 @@
  * primary or of the role. What always holds: it changes by what is named here and in no other way; what is confirmed only
  * rises, and what is sent is never below it; what is sent and not confirmed is counted.
  */
+import type { LinkName } from "../../../schemas/link.ts";
 import type { Confirm } from "../../codec/message.ts";
-import type { LinkName } from "../peers/peers.ts";
 import type { Rules } from "../rules.ts";
 
 /**

@@ -7,12 +7,11 @@
  * it stays open until a revision beyond the expected one was seen: seeing the old value proves nothing. The epoch seen
  * never falls, and a registry that went backwards freezes mode changes (`frozen` says why).
  */
-import type { Member, RegistryRecord } from "../../../schemas/registry.ts";
+import type { Member, RegistryRead, RegistryRecord, RegistryWrite } from "../../../schemas/registry.ts";
 import { type Heartbeat, sameMember } from "../../codec/message.ts";
 import type { Configuration } from "../../log/commit.ts";
 import type { Outbox, SavedEpochs } from "../outbox.ts";
 import type { Rules } from "../rules.ts";
-import type { RegistryAnswer } from "../types.ts";
 
 export interface KnownRecord {
   readonly record: RegistryRecord;
@@ -43,11 +42,6 @@ interface OpenCas {
 
 /** `rewritten`: the same configuration under another writeId. What the primary had open is void, and nothing else changed. */
 export type Settlement = "won" | "superseded" | "rewritten" | null;
-
-export type CasAnswer =
-  | { outcome: "won"; revision: number }
-  | { outcome: "lost" }
-  | { outcome: "unknown"; reason: string };
 
 export class Membership {
   private readonly self: Member;
@@ -281,7 +275,7 @@ export class Membership {
     return settlement;
   }
 
-  onCasAnswer(writeId: string, answer: CasAnswer): Settlement {
+  onCasAnswer(writeId: string, answer: RegistryWrite): Settlement {
     const open = this.asked;
     if (open === null || !open.writeIds.includes(writeId)) return null;
     if (answer.outcome === "unknown") this.writeFault = answer.reason;
@@ -352,7 +346,7 @@ export class Membership {
   }
 
   /** `isInVain`: what is asked for is not wanted any more. */
-  onRead(answer: RegistryAnswer, nowMs: number, isInVain: boolean): Settlement {
+  onRead(answer: RegistryRead, nowMs: number, isInVain: boolean): Settlement {
     this.isReading = false;
     this.isAnswered = answer.outcome !== "unavailable";
     this.silentSinceMs = this.isAnswered ? null : (this.silentSinceMs ?? nowMs);

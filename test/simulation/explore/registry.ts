@@ -4,8 +4,7 @@
  * lands; a reading answers what the registry said at some time between the question and the answer. A registry never
  * changes, equal ones are one, and what becomes of one is worked out once.
  */
-import type { CasAnswer } from "../../../machines/replica/registry/membership.ts";
-import type { RegistryRecord } from "../../../schemas/registry.ts";
+import type { RegistryRecord, RegistryWrite } from "../../../schemas/registry.ts";
 
 /** What a server asks for. */
 export interface Asked {
@@ -17,7 +16,7 @@ export interface Asked {
 
 export interface OpenCas extends Asked {
   /** Once it has landed. */
-  readonly answer: CasAnswer | null;
+  readonly answer: RegistryWrite | null;
   readonly isTold: boolean;
 }
 

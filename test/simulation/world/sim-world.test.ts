@@ -1,7 +1,7 @@
 /** Two toy servers in a simulated world: links, broker and registry do to them what the real ones would. */
 import test from "ava";
-import type { LinkHandlers, RegistryWrite, World } from "../../../actors/world/ports.ts";
-import type { RegistryRecord } from "../../../schemas/registry.ts";
+import type { LinkHandlers, World } from "../../../actors/world/ports.ts";
+import type { RegistryRecord, RegistryWrite } from "../../../schemas/registry.ts";
 import type { SimProcess } from "./sim-process.ts";
 import { SimWorld } from "./sim-world.ts";
 
