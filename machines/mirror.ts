@@ -1,7 +1,8 @@
 /**
  * The primary's view of one follower's session (rules 4, 8, 10; claims 17, 18). What always holds: a follower is `inSync`
  * or `stalled` only while the registry names it; a new question (`follow.asked`) ends the session before it; every session
- * ends once. It is made by who accepts the follower, with what both logs agree on (replica/mirroring.ts). Records never pass through here, only what changes how they are sent.
+ * ends once. The session itself is made by who accepts the follower, with what both logs agree on (replica/primary/progress.ts).
+ * Records never pass through here, only what changes how they are sent.
  *
  *   none              nobody follows           asked      it wants to follow; where the logs part is sought
  *   snapshot          gets everything anew     open       is sent records, in a session:

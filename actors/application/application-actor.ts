@@ -303,7 +303,7 @@ export class ApplicationActor implements Actor {
     if (this.#replica.hot) this.#results.onFault(fault, this.#options.world.clock.nowMs());
   }
 
-  /** What the broker's limits and permissions cost so far, since the role was taken. */
+  /** What the broker's limits and permissions cost: replies in this life, results since the role was taken. */
   get delivery(): Delivery {
     const { omitted, isHeldBack } = this.#results;
     const [replies, omittedReplies] = [this.#replies, this.#omittedReplies];

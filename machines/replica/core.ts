@@ -1,7 +1,8 @@
 /**
- * What a server has whatever its role, for as long as its process lives: the log, the state that was applied, what it knows
- * of the registry and of the others, and its lifecycle. The roles hold on to it. What always holds: nothing here knows a
- * role, and nothing that ends with a role is kept here; what a part wants done it says in `outbox`, in order.
+ * What a server has whatever its role, for as long as its life (one incarnation; a process may have several): the log, the
+ * state that was applied, what it knows of the registry and of the others, and its lifecycle. The roles hold on to it. What
+ * always holds: nothing here knows a role, and nothing that ends with a role is kept here; what a part wants done it says in
+ * `outbox`, in order.
  */
 import type { LifecycleState } from "../lifecycle.ts";
 import { Applied } from "./log/applied.ts";

@@ -48,7 +48,7 @@ export type Outbox =
   /** The joiner is too far behind, or of another history: send it everything (rule 7). */
   | { type: "sendSnapshot"; peer: string; session: string }
   | { type: "receiveSnapshot"; peer: string; session: string }
-  /** The application is hot: take requests; resume these, in order, after an attempt record each. */
+  /** The application is hot: take requests, publish results above `publishAfter`; what is resumed comes by `nextToStart`. */
   | { type: "hot"; epoch: number; publishAfter: number }
   | { type: "cold" }
   | { type: "ready"; signal: ReadySignal }

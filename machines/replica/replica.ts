@@ -4,12 +4,14 @@
  * configuration. Messages and facts go in through `on…`, with the time; what must be done comes out of `outbox`, in order.
  * It touches no world: it can be simulated and explored.
  *
- * What always holds: a role is made by the lifecycle and dropped by it, with all that it knew; who may be told what, by its
- * role and its incarnation, is judged here and nowhere else.
+ * What always holds: a role is made by the lifecycle and dropped by it, with all that it knew. From whom and to whom a message
+ * is, and whether the part that it is for is there, is judged here; whether it fits, by the part that owns the session
+ * (`mirrorFits` in `follower.ts`; `confirmFits` and late questions in `progress.ts`) or the record (`membership.ts`).
  *
  * The caller's duties: deliver inputs one at a time; call `endTurn` after each batch of them; perform the outbox in its
- * order; report back. The hot path (`onRequest`, `onResult`, `endTurn`, `release`) sends no event through a machine: it
- * reads the fields that the last transition set.
+ * order; report back. The hot path (`onRequest`, `onResult`, `release`) sends no event through a machine: it reads the
+ * fields that the last transition set. `endTurn` may, where something is to be looked at, and a confirm steps its follower's
+ * mirror machine; neither is done for each record.
  */
 
 import type { Ancestor } from "../../schemas/checkpoint.ts";

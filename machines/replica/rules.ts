@@ -1,6 +1,7 @@
 /**
  * The rules of PROTOCOL.md that are a single decision, by name. The replica asks them and nothing else decides, so that
- * each has one place, and a simulation can break one at a time by passing another function. These are what ships.
+ * each has one place, and a simulation can break one at a time by passing another function. These are what ships. A decision
+ * stands here also where it is an identity, if a mutation must break it; an argument that begins with `_` is for mutations.
  */
 import { type Ancestor, maxAncestors } from "../../schemas/checkpoint.ts";
 import type { InSyncMember, Member, Position, RegistryRecord } from "../../schemas/registry.ts";

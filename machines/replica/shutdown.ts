@@ -35,7 +35,7 @@ export class Shutdown {
     this.core = core;
   }
 
-  /** What decides how this goes on and is not told otherwise, as values. */
+  /** For the explorer: what tells two states of this apart, beyond its getters. */
   get facts() {
     return { mayBeNamed: this.mayBeNamed, confirmedEpoch: this.confirmedEpoch, isReleased: this.isReleased };
   }

@@ -1,7 +1,8 @@
 /**
  * Requests as the log tells them: which are done, begun or attempted (rules 11, 12, 16, 17; claims 22, 25, 32).
  * Fed with records in log order, on the primary as it makes them and on a warm server once they are committed, so that
- * every server that has applied the same log has the same table. The intake's own list of what runs now is `running`.
+ * every server that has applied the same log has the same table. What runs now, with a record or without, the
+ * intake keeps by itself (`RunningRequest`).
  */
 import { RecordReader, recordKinds, requestKey } from "../../codec/record.ts";
 import { DuplicateTable } from "../../log/duplicates.ts";
@@ -191,7 +192,7 @@ export class RequestTable {
     if (this.#begun.size > 0) this.#begun.delete(key);
   }
 
-  /** What the primary has decided to forget: carried in every record it makes, done once that record is committed. */
+  /** Chosen by this server's roles so far, or said by records; what was only chosen binds nobody until a record carries it. */
   get forgetThrough(): number {
     return this.#forgetThrough;
   }

@@ -15,7 +15,7 @@ export class ToldDeaths {
     this.told = new Map(told);
   }
 
-  /** What decides how this goes on, as values. */
+  /** For the explorer: what tells two states of this apart, beyond its getters. */
   get facts() {
     return [...this.told.keys()];
   }
@@ -27,7 +27,10 @@ export class ToldDeaths {
     if (this.told.size > maxLives && oldest !== undefined) this.told.delete(oldest);
   }
 
-  /** How many runs of this request ended a server and have no attempt on record. From now on they have one: it is made. */
+  /**
+   * How many runs of this request ended a server and have no attempt on record. They are marked as recorded at once, for whoever
+   * asks appends the attempts: should those be cut with the role, this life counts these deaths no more.
+   */
   takeUnrecorded(key: string): number {
     if (this.told.size === 0) return 0;
     let taken = 0;

@@ -31,7 +31,7 @@ export class Commitment {
     this.counted = inherited;
   }
 
-  /** What decides how this goes on and is not told otherwise, as values. */
+  /** For the explorer: what tells two states of this apart, beyond its getters. */
   get facts() {
     return { open: this.open };
   }

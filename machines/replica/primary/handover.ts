@@ -52,7 +52,7 @@ export class Handover {
     this.followers = followers;
   }
 
-  /** What decides how this goes on, as values. */
+  /** For the explorer: what tells two states of this apart, beyond its getters. */
   get facts() {
     const { wanted, sinceMs, needs, successor, refused } = this;
     return { wanted, sinceMs, needs, successor, refused };

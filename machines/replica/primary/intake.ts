@@ -31,14 +31,14 @@ export interface Arrival {
   readonly replyTo: string;
 }
 
-/** What a handler has come to: effects, and the value that its transaction gave, as JSON. */
+/** A transaction that did not wait for the result: its effects, and the value that it gave, as JSON. */
 export interface TransactionPart {
   readonly name: string;
   readonly effects: Uint8Array;
   readonly value: string;
 }
 
-/** The same of the last one; `outcome` is the reply's JSON from `"ok"` to before `,"sequence"`. */
+/** The result, with the transaction that waited for it, if one did; `outcome` is the reply's JSON from `"ok"` to before `,"sequence"`. */
 export interface ResultPart {
   readonly name: string;
   readonly effects: Uint8Array;
@@ -77,7 +77,7 @@ export class Intake {
   private readonly term: Term;
   private readonly replies = new OwedReplies();
   private readonly stamps: Stamps;
-  /** By an operator, for as long as this server is the primary. */
+  /** By an operator, as the record or his wish says; refreshed by `Replica`. */
   isPaused = false;
   private readonly queue: RunningRequest[] = [];
   /**
@@ -99,7 +99,7 @@ export class Intake {
     this.stamps = new Stamps(core);
   }
 
-  /** What decides how this goes on and is not told otherwise, as values. */
+  /** For the explorer: what tells two states of this apart, beyond its getters. */
   get facts() {
     const dangerous = this.dangerous?.requestKey;
     const running = [...this.begun.values()];

@@ -30,7 +30,7 @@ export class OwedReplies {
   private readonly atOnce: Owed[] = [];
   private readonly proven: Owed[] = [];
 
-  /** What decides how this goes on and is not told otherwise, as values. */
+  /** For the explorer: what tells two states of this apart, beyond its getters. */
   get facts() {
     const facts = ({ to, needs, probe, source, start, end, duplicate }: Owed) => {
       const text = Buffer.from(source.subarray(start, end)).toString("latin1");

@@ -54,7 +54,7 @@ export class Session {
     this.progressMs = nowMs;
   }
 
-  /** What decides how it goes on, as values. */
+  /** For the explorer: what tells two states of this apart, beyond its getters. */
   get facts() {
     const { id, incarnation, start, confirmedTo, epoch, sentTo, flight, flightBytes, echo, probe, link } = this;
     const { progressMs, resentMs, isRead, oversize } = this;

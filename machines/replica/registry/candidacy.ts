@@ -25,7 +25,7 @@ export class Candidacy {
     this.sinceMs = core.nowMs;
   }
 
-  /** What decides how this goes on, as values. */
+  /** For the explorer: what tells two states of this apart, beyond its getters. */
   get facts() {
     const { leavingOut, takingIn, fence, sinceMs } = this;
     return { leavingOut, takingIn, fence, sinceMs };

@@ -1,7 +1,8 @@
 /**
  * The facts for the start table, and its newest verdict (PROTOCOL.md, modes and start). What always holds: the table is
  * asked only by a server that is no member and follows nobody; the presence of another counts as proven only by an echo
- * of a beat that was sent after the record was read; the same verdict is not said twice.
+ * of a beat that was sent after the record was read; the same verdict is not said twice. It is no role: it lives as long as the
+ * life, for whether an operator accepted a loss is asked again while the new history is proposed.
  */
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 import type { Core } from "../core.ts";
@@ -37,7 +38,7 @@ export class Consultation {
     this.core = core;
   }
 
-  /** What decides how this goes on and is not told otherwise, as values. */
+  /** For the explorer: what tells two states of this apart, beyond its getters. */
   get facts() {
     return { beatAtRead: this.beatAtRead, verdict: this.verdict, accepted: this.accepted };
   }

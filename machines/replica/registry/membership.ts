@@ -96,7 +96,7 @@ export class Membership {
     this.saved = { epoch: epochSeen, memberEpoch, syncedEpoch };
   }
 
-  /** What decides how this goes on and is not told otherwise, as values. */
+  /** For the explorer: what tells two states of this apart, beyond its getters. */
   get facts() {
     const reading = this.isReading && [this.seenWhenAsked, this.wasLostWhenAsked, this.isOutrun];
     return { saved: this.saved, memberEpoch: this.countedEpoch, reading, writes: this.writes, readMs: this.readMs };
