@@ -170,7 +170,7 @@ export class Replica {
   }
   /** The session in which this server follows; null: it follows nobody. */
   get followedSession(): string | null {
-    return this.follower?.session.session ?? null;
+    return this.follower?.session.id ?? null;
   }
   get why(): string {
     return this.lastWhy;
@@ -686,8 +686,8 @@ export class Replica {
     this.at(nowMs);
     const { membership } = this.core;
     const before = membership.frozen;
-    const isInVain = this.state === "following.unsettled" || this.candidacy?.isJoinerGone === true;
-    const settlement = membership.onRead(answer, nowMs, isInVain);
+    const isUnwanted = this.state === "following.unsettled" || this.candidacy?.isJoinerGone === true;
+    const settlement = membership.onRead(answer, nowMs, isUnwanted);
     if (answer.outcome === "unavailable") {
       const isIdle = this.primary === null && this.follower === null;
       if (isIdle) this.waits = `cannot read the registry: ${answer.reason}`;

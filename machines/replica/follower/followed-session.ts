@@ -11,7 +11,7 @@ import type { Rules } from "../rules.ts";
 export class FollowedSession {
   /** The primary's. */
   readonly incarnation: string;
-  readonly session: string;
+  readonly id: string;
   /** Of this incarnation's sessions, with whomever. */
   readonly number: number;
   accepted = false;
@@ -30,16 +30,16 @@ export class FollowedSession {
   owesConfirm = false;
   gap = false;
 
-  constructor(incarnation: string, session: string, number: number, nowMs: number) {
+  constructor(incarnation: string, id: string, number: number, nowMs: number) {
     this.incarnation = incarnation;
-    this.session = session;
+    this.id = id;
     this.number = number;
     this.heardMs = nowMs;
   }
 
   /** Cuts the log to what the primary agreed to. "differs": both name a record alike and hold another one. */
   onAccept(message: Accept, log: MemoryLog, committed: number, rules: Rules): "taken" | "differs" | "ignored" {
-    if (this.accepted || message.session !== this.session || message.from !== this.incarnation) return "ignored";
+    if (this.accepted || message.session !== this.id || message.from !== this.incarnation) return "ignored";
     const after = rules.truncatesTo(message.sequence, log.last);
     if (after < committed) return "differs";
     if (message.hash !== null && log.hashAt(message.sequence) !== message.hash) return "differs";

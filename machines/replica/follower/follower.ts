@@ -69,7 +69,7 @@ export class Follower {
     this.shutdown.onAsked();
     this.send({
       type: "follow",
-      session: current.session,
+      session: current.id,
       number: current.number,
       from: core.self,
       to: incarnation,
@@ -125,11 +125,11 @@ export class Follower {
   /** What operators are told meanwhile, "" if nothing. */
   onDecline(from: string, message: Decline): string {
     const { current, core } = this;
-    if (current.session !== message.session || current.accepted) return "";
+    if (current.id !== message.session || current.accepted) return "";
     current.declined = message.reason;
     if (message.reason === "snapshot" && !current.snapshot) {
       current.snapshot = true;
-      core.outbox.push({ type: "receiveSnapshot", peer: from, session: current.session });
+      core.outbox.push({ type: "receiveSnapshot", peer: from, session: current.id });
     }
     return message.reason === "schema"
       ? `${from} runs another application or schema: start the same program on all servers`
@@ -138,7 +138,7 @@ export class Follower {
 
   /** The snapshot did not come through: ask again. */
   onSnapshotEnded(session: string): void {
-    if (this.current.session === session) this.beginAnew();
+    if (this.current.id === session) this.beginAnew();
   }
 
   /** Why this log is none of the primary's, for operators; "" where it is. */
@@ -147,7 +147,7 @@ export class Follower {
     const { own, options, rules, outbox, limits } = core;
     if (!current.accepted) return "";
     const facts = {
-      session: current.session,
+      session: current.id,
       epoch: core.membership.epoch,
       self: core.self,
       primary: this.primary.incarnation,
@@ -183,7 +183,7 @@ export class Follower {
     if (hash === undefined) return;
     this.send({
       type: "confirm",
-      session: current.session,
+      session: current.id,
       epoch: membership.epoch,
       from: core.self,
       to: this.primary.incarnation,

@@ -64,7 +64,7 @@ function isLostBackup(member: Member, { core, primary }: PrimaryFacts): boolean 
   if (progress === undefined || progress.peer.leaving === member.incarnation) return true;
   if (isUnfit(progress.peer, primary.sinceMs, core)) return true;
   if (progress.session?.incarnation === member.incarnation) return progress.isStalled;
-  return nowMs - primary.epochSinceMs > limits.stalledBackupMs + limits.suspicionMs;
+  return nowMs - primary.settledMs > limits.stalledBackupMs + limits.suspicionMs;
 }
 
 /**
@@ -147,7 +147,7 @@ function newPause({ core, primary }: PrimaryFacts): Due | null {
 
 function newBase(record: RegistryRecord, { core, primary }: PrimaryFacts): Due | null {
   const { own, rules, nowMs, limits, membership } = core;
-  if (core.state !== "hot.alone" || !rules.mustRebase(nowMs - primary.baseMs, limits.baseMs)) return null;
+  if (core.state !== "hot.alone" || !rules.mustRebase(nowMs - primary.rebasedMs, limits.baseMs)) return null;
   if (!membership.isMemberEpochSaved) return null;
   if (own.synced <= record.base.sequence || own.log.hashAt(own.synced) === undefined) return null;
   return { event: "base.due", why: "moves the base forward" };

@@ -28,9 +28,9 @@ export class Primary {
   private readonly core: Core;
   private isReady = false;
   /** When the present epoch was settled, or this server went hot. */
-  private settledMs: number;
+  settledMs: number;
   /** When the base was moved last. */
-  private rebasedMs: number;
+  rebasedMs: number;
 
   constructor(core: Core) {
     this.core = core;
@@ -47,15 +47,9 @@ export class Primary {
     if (core.applied.isLoaded) this.begin();
   }
 
-  /** What decides how this goes on and is not told otherwise, as values. */
+  /** For the explorer: what tells two states of this apart, beyond its getters. */
   get facts() {
     return { isReady: this.isReady, settledMs: this.settledMs, rebasedMs: this.rebasedMs };
-  }
-  get epochSinceMs(): number {
-    return this.settledMs;
-  }
-  get baseMs(): number {
-    return this.rebasedMs;
   }
   get inFlight(): number {
     return this.intake.inFlight;

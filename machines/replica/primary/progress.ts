@@ -113,7 +113,7 @@ export class Progress {
         ? agreedSequence(own.log.epochEnds, message.epochEnds, own.log.closed.sequence, message.last)
         : null;
       const mustSnapshot = agreed === null || agreed < message.committed || agreed + 1 < own.oldestOnDisk;
-      if (mustSnapshot || this.isInVain(message.from, agreed)) this.offerSnapshot(message);
+      if (mustSnapshot || this.isFruitless(message.from, agreed)) this.offerSnapshot(message);
       else this.open(message, agreed);
     } else this.accept(message);
   }
@@ -130,7 +130,7 @@ export class Progress {
   }
 
   /** Sessions that began here came to nothing, and another one would not come further: a member is left out instead. */
-  private isInVain(incarnation: string, agreed: number): boolean {
+  private isFruitless(incarnation: string, agreed: number): boolean {
     const { fruitless, core, peer } = this;
     if (fruitless?.incarnation !== incarnation || fruitless.confirmed !== agreed) return false;
     if (core.membership.isInSync(incarnation)) return false;

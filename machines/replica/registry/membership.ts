@@ -322,11 +322,11 @@ export class Membership {
    * The registry still shows the old value while a write of ours may land: a second try of the same forces it, or, where nobody
    * wants that any more, what there is, written again.
    */
-  private force(isInVain: boolean): void {
+  private force(isUnwanted: boolean): void {
     const open = this.asked;
     const known = this.settled;
     if (open === null || known === null || open.status !== "unknown" || this.frozen !== "") return;
-    this.try(open, isInVain ? { ...known.record, previousWriteId: known.record.writeId } : open.record);
+    this.try(open, isUnwanted ? { ...known.record, previousWriteId: known.record.writeId } : open.record);
   }
 
   private settle(found: KnownRecord): Settlement {
@@ -345,8 +345,8 @@ export class Membership {
     return isMine ? "won" : "superseded";
   }
 
-  /** `isInVain`: what is asked for is not wanted any more. */
-  onRead(answer: RegistryRead, nowMs: number, isInVain: boolean): Settlement {
+  /** `isUnwanted`: what is asked for is not wanted any more. */
+  onRead(answer: RegistryRead, nowMs: number, isUnwanted: boolean): Settlement {
     this.isReading = false;
     this.isAnswered = answer.outcome !== "unavailable";
     this.silentSinceMs = this.isAnswered ? null : (this.silentSinceMs ?? nowMs);
@@ -359,7 +359,7 @@ export class Membership {
     const { record, revision } = answer;
     if (this.frozen === "") this.noteRestored(answer);
     const settlement = this.frozen === "" || this.settled === null ? this.onFound({ record, revision }) : null;
-    this.force(isInVain);
+    this.force(isUnwanted);
     if (this.wasLost) this.read(nowMs);
     return settlement;
   }

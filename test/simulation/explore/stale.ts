@@ -51,14 +51,14 @@ function isAnswerStale(
   replica: Replica | null,
 ): boolean {
   const following = followedBy(replica);
-  if (following === null || following.session !== message.session || following.accepted) return true;
+  if (following === null || following.id !== message.session || following.accepted) return true;
   return message.type === "decline" && following.declined === message.reason && following.snapshot;
 }
 
 /** It has all that this one tells, in this session, and its confirm is sent or owed. */
 function isMirrorStale(message: Extract<PeerMessage, { type: "mirror" }>, replica: Replica | null): boolean {
   const following = followedBy(replica);
-  if (replica === null || following === null || following.session !== message.session) return true;
+  if (replica === null || following === null || following.id !== message.session) return true;
   if (message.epoch < replica.epoch) return true;
   if (!following.verified || message.epoch > replica.epoch) return false;
   const isTaken = message.last <= replica.log.last && message.committed <= replica.committed;
