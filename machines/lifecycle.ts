@@ -227,7 +227,7 @@ export const lifecycleMachine = setup({
         removing: {
           tags: ["asking"],
           entry: "proposeRemoval",
-          on: { "cas.won.normal": "normal", "cas.void.normal": "normal" },
+          on: { "cas.won.normal": "normal", ...voids },
         },
         fencing: {
           initial: "syncing",
@@ -240,7 +240,7 @@ export const lifecycleMachine = setup({
             asking: {
               tags: ["asking"],
               entry: "proposeRemoval",
-              on: { "cas.won.alone": "#server.hot.alone", "cas.void.normal": "#server.hot.normal" },
+              on: { "cas.won.alone": "#server.hot.alone", ...voids },
             },
           },
         },
@@ -255,7 +255,7 @@ export const lifecycleMachine = setup({
         rebasing: {
           tags: ["asking"],
           entry: "proposeBase",
-          on: { "cas.won.alone": "alone", "cas.void.alone": "alone" },
+          on: { "cas.won.alone": "alone", ...voids },
         },
         /** The same configuration, with an operator's word about the intake. */
         pausing: {

@@ -53,6 +53,14 @@ test("only a won compare-and-set makes a server hot, and it was open (rule 1)", 
   }
 });
 
+test("no word of the registry leaves a server asking for ever: each that can come is taken where a question is open (rule 3)", (t) => {
+  for (const { before, from, event, isTaken } of graph.steps) {
+    if (!before.hasTag("asking")) continue;
+    const canCome = before.hasTag("hot") ? [...voids, ...depositions] : before.hasTag("fenced") ? losses : [];
+    if (canCome.includes(event)) t.true(isTaken, `${from} ${event}`);
+  }
+});
+
 test("on every path becomeHot and becomeCold take turns, follow and unfollow too, and nothing is hot while it follows", (t) => {
   walkPaths(t, lifecycleMachine, { hot: false, follows: false }, (fact, { actions, after }) => {
     const now = { ...fact };

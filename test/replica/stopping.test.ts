@@ -338,3 +338,27 @@ test("a primary lets nobody go whom the record still names, even before it has a
   stage.tick(3);
   t.is(stage.server("beta").replica, null);
 });
+
+test("a removal that landed unseen and was written again by one that let itself go: the primary is alone, and knows it (rule 3, clean stop)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.server("alpha").held.add("compareAndSet");
+  stage.cuts.add("beta>alpha");
+  for (let beats = 0; beats < 60 && stage.server("alpha").waiting.length === 0; beats += 1) stage.tick();
+  const asked = stage.heldCas("alpha");
+  stage.compareAndSet(asked);
+  stage.unanswered.add("alpha");
+  stage.answerCas("alpha", asked.record.writeId, { outcome: "unknown", reason: "timeout" });
+  stage.server("alpha").held.delete("compareAndSet");
+  stage.cuts.clear();
+  stage.tick(polls + 1);
+  stage.stop("beta");
+  stage.tick(Math.ceil(limits.stopMs / limits.heartbeatMs) + 5);
+  t.deepEqual(stage.record.left, ["beta.1"]);
+  stage.unanswered.clear();
+  stage.tick(polls);
+  t.is(stage.replica("alpha").state, "hot.alone");
+  stage.start("beta");
+  stage.tick(60);
+  t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+});
