@@ -65,6 +65,12 @@ export const shippedRules = {
    * put back and of every later one. Should the question land there still, its own epoch is below: the registry went back.
    */
   isSettledByEpoch: (epoch: number, asked: number): boolean => epoch > asked,
+  /**
+   * The registry's section: what was known before a question was asked says nothing of it, under whatever revision it is told: a
+   * primary that has not seen that the registry was lost and put back tells a record of the old counting.
+   */
+  settlesNothing: (found: RegistryRecord, known: RegistryRecord): boolean =>
+    found.epoch < known.epoch || found.writeId === known.writeId,
 
   /** The registry's section: lost is only a clear "wrong last sequence" on the first and only try. */
   isClearlyLost: (outcome: "lost" | "unknown", tries: number): boolean => outcome === "lost" && tries === 1,
@@ -223,13 +229,6 @@ export const shippedRules = {
   mayRestore: (silent: number, acceptsLoss: boolean): boolean => silent === 0 || acceptsLoss,
   /** The registry's section: it is restored above every epoch that was seen, and above one that may have landed unseen. */
   restoredEpoch: (seen: number): number => seen + 2,
-  /**
-   * The registry's section: where it went back and was written again, there are two records of one epoch. Who is in both of them
-   * has all that was acknowledged under either; who is in one only may lack what the other's members acknowledged.
-   */
-  mayChooseRecord: (ofOneEpoch: readonly RegistryRecord[]): boolean =>
-    new Set(ofOneEpoch.map(({ inSync }) => JSON.stringify(inSync.map(({ incarnation }) => incarnation).sort()))).size <=
-    1,
 
   /** Rule 11. */
   mayRunAfter: (predecessorIsKnown: boolean): boolean => predecessorIsKnown,

@@ -311,3 +311,43 @@ test("what is put back is not written under a revision that a server knows: a la
   const made = judge(stage);
   t.true(made.outcome === "write" && made.taken.includes(revision));
 });
+
+for (const [what, restored] of [
+  [
+    "put back by an operator",
+    (record: RegistryRecord) => ({ ...record, epoch: record.epoch + 2, writeId: "operator" }),
+  ],
+  ["put back as it was", (record: RegistryRecord) => record],
+] as const)
+  test(`a primary that has not seen that its record was ${what} tells the old one: no question is settled by it (rules 2, 3, situation 134)`, (t) => {
+    const stage = Stage.normal();
+    stage.do("alpha", "1");
+    const { record: old } = stage;
+    stage.registry = {
+      record: { ...restored(old), previousWriteId: old.writeId, restoredFrom: old.epoch },
+      revision: 1,
+    };
+    stage.cuts.add("alpha>beta").add("beta>alpha");
+    stage.unanswered.add("alpha");
+    const beta = stage.server("beta");
+    beta.held.add("compareAndSet");
+    // Alpha stands still: only beta looks at the registry, and at what is due.
+    for (let beats = 0; beats < polls + heard && beta.waiting.length === 0; beats += 1) {
+      stage.nowMs += limits.heartbeatMs;
+      stage.wallMs += limits.heartbeatMs;
+      stage.replica("beta").onTick(stage.nowMs, stage.wallMs);
+      beta.hasInput = true;
+      stage.run();
+    }
+    t.is(stage.replica("beta").state, "candidate.asking");
+    const { asked, epoch } = stage.replica("beta");
+    stage.unanswered.add("beta");
+    stage.cuts.clear();
+    stage.tick(3);
+    t.is(stage.replica("beta").state, "candidate.asking", "and confirms nothing");
+    t.deepEqual(stage.replica("beta").asked, asked);
+    t.is(stage.replica("beta").epoch, epoch);
+    stage.do("alpha", "2");
+    stage.tick(1);
+    t.deepEqual(stage.replies(), ["1: ok at 1"], "alpha acknowledges nothing that beta may not have");
+  });

@@ -293,15 +293,11 @@ export class Membership {
 
   /** A settled record, read from the registry or told by the server that won it. Null: nothing new. */
   onFound(found: KnownRecord): Settlement {
-    const open = this.asked;
-    if (open !== null) {
-      const isSettled = this.rules.isSettled(found.revision, open.expectedRevision);
-      return isSettled || this.rules.isSettledByEpoch(found.record.epoch, open.record.epoch)
-        ? this.settle(found)
-        : null;
-    }
-    if (this.settled !== null && !isNewer(found, this.settled)) return null;
-    return this.settle(found);
+    const { asked: open, settled: known, rules } = this;
+    if (open === null) return known === null || isNewer(found, known) ? this.settle(found) : null;
+    if (known !== null && rules.settlesNothing(found.record, known.record)) return null;
+    const isSettled = rules.isSettled(found.revision, open.expectedRevision);
+    return isSettled || rules.isSettledByEpoch(found.record.epoch, open.record.epoch) ? this.settle(found) : null;
   }
 
   /**

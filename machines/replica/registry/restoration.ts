@@ -54,13 +54,13 @@ export function restoration(facts: RestorationFacts): Restoration {
     return refused(`${silent.join(", ")} does not answer, and may have seen more: start it, or add --accept-loss`);
   const forks = newestRecords(standings, present);
   const newest = forks.find(({ primary }) => isLiving(primary, standings)) ?? forks[0] ?? null;
-  if (!rules.mayChooseRecord(forks) && !acceptsLoss)
+  if (!countOnTheSame(forks) && !acceptsLoss)
     return refused(
       `the registry went back and was written again: ${forks.map(recordName).join(" and ")} are both of epoch ${newest?.epoch}, and either may have acknowledged what the other has not. add --accept-loss to go on with the newest copy, and to set the other aside`,
     );
   const missing = silent.filter((name) => newest?.inSync.some(({ server }) => server === name));
   if (
-    rules.mayChooseRecord(forks) &&
+    countOnTheSame(forks) &&
     newest !== null &&
     isNewestSeen(newest, standings) &&
     (missing.length === 0 || newest.durability === "disk")
@@ -128,6 +128,14 @@ function newestRecords(standings: readonly Standing[], present: RegistryRecord |
   const gone = ({ left }: RegistryRecord) => left?.length ?? 0;
   return [...newest.values()].sort((one, other) => gone(other) - gone(one));
 }
+
+/**
+ * Who is in both of two records of one epoch has all that was acknowledged under either; who is in one only may lack what the other
+ * one's members acknowledged.
+ */
+const countOnTheSame = (ofOneEpoch: readonly RegistryRecord[]): boolean =>
+  new Set(ofOneEpoch.map(({ inSync }) => JSON.stringify(inSync.map(({ incarnation }) => incarnation).sort()))).size <=
+  1;
 
 const isLiving = ({ incarnation }: Member, standings: readonly Standing[]): boolean =>
   standings.some((standing) => standing.incarnation === incarnation);

@@ -3,7 +3,7 @@
  * by a server whose disk is gone may be lost; what is judged is that nobody goes on with less than what is at hand.
  */
 import { type FaultContext, type FaultKind, later } from "./context.ts";
-import { allLinks, onceWritten, roles, staged, toNats } from "./scenes.ts";
+import { allLinks, once, onceWritten, roles, staged, toNats } from "./scenes.ts";
 
 /** By then a server has heard of all that are there. */
 const heardAfterMs = (suspicionMs: number) => 4 * suspicionMs + 1_500;
@@ -167,6 +167,37 @@ function askBeforeLoss(context: FaultContext): void {
   });
 }
 
+/**
+ * The registry is lost and put back, and the primary does not hear of it: it is cut off. The backup, which has read it, asks to
+ * be alone, and its question is on its way when the primary's beats come again, with a record of the old counting (situation 134).
+ */
+function tellFromBeforeLoss(context: FaultContext): void {
+  const { cluster, registryOperator, sim, suspicionMs } = context;
+  const now = roles(context, 14_000);
+  if (now === null) return;
+  const { primary, backup } = now;
+  sim.tell("nats", "the registry's bucket is deleted");
+  sim.registry.remove();
+  registryOperator.restore();
+  const links = allLinks(primary, context);
+  const ways = [...links, ...toNats(primary)];
+  for (const [from, to] of ways) sim.network.cut(from, to);
+  const before = { ...sim.registryFaults };
+  Object.assign(sim.registryFaults, { lateChance: 1, maxLateMs: 8 * suspicionMs });
+  once(
+    context,
+    8 * suspicionMs,
+    () => cluster.state(backup) === "candidate.asking",
+    () => {
+      for (const [from, to] of links) sim.network.heal(from, to);
+    },
+  );
+  later(context, 16 * suspicionMs, () => {
+    Object.assign(sim.registryFaults, before);
+    for (const [from, to] of ways) sim.network.heal(from, to);
+  });
+}
+
 export const recoveryScenes: readonly FaultKind[] = [
   staged("recoverWrongOne", 1_000, recoverWrongOne),
   staged("recoverBesidePrimary", 1_000, recoverBesidePrimary),
@@ -174,4 +205,5 @@ export const recoveryScenes: readonly FaultKind[] = [
   staged("countStranger", 1_000, countStranger),
   staged("restoreWithoutOne", 1_000, restoreWithoutOne),
   staged("askBeforeLoss", 1_000, askBeforeLoss),
+  staged("tellFromBeforeLoss", 1_000, tellFromBeforeLoss),
 ];

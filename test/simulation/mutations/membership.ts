@@ -120,6 +120,12 @@ export const membershipMutations: readonly Mutation[] = [
     plan: { ...three, faultClass: "registry", faults: ["askBeforeLoss"], faultMs: 15_000 },
   },
   {
+    name: "what was known before a question was asked settles it, under a revision of the old counting",
+    rule: "registry",
+    rules: { settlesNothing: () => false },
+    plan: { ...pair, faultClass: "registry", faults: ["tellFromBeforeLoss"], faultMs: 15_000 },
+  },
+  {
     name: "an unknown compare-and-set counts as lost, and what the registry says then as the proof",
     rule: "registry",
     rules: { isClearlyLost: () => true, isSettled: (revision, expected) => revision >= expected },
