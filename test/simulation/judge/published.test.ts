@@ -1,7 +1,6 @@
 /** What counts as lost from the stream of results, and what a broker too narrow for it excuses (rule 13, situation 58). */
 import test from "ava";
 import { recordKinds } from "../../../machines/codec/record.ts";
-import type { Replica } from "../../../machines/replica/replica.ts";
 import { headers } from "../../../schemas/envelope.ts";
 import { batchOf, fieldsOf } from "../../helpers/records.ts";
 import { usualLimits } from "../world/sim-broker.ts";
@@ -24,7 +23,7 @@ function violations(payloadBytes: number, taken: readonly number[]): string[] {
     check.onTaken({ subject: "shop.result.k.alice", data: new Uint8Array(0), headers: given, reply: "" });
   }
   check.onLimits(usualLimits, "shop");
-  check.check({ self: "alpha-1", history: "h1", own: { published: 2 } } as unknown as Replica);
+  check.check({ self: "alpha-1", history: "h1", published: 2 });
   return found;
 }
 
@@ -41,7 +40,7 @@ test("where not even a stand-in went through, the number that is missing tells",
 test("results before a new history begins are of the old one, also where they are committed first", (t) => {
   const found: string[] = [];
   const check = new PublishedCheck((_of, text) => void found.push(text));
-  const alpha = { self: "alpha-1", history: "h2", own: { published: 3 } } as unknown as Replica;
+  const alpha = { self: "alpha-1", history: "h2", published: 3 };
   const start = fieldsOf({ kind: recordKinds.history, sequence: 3, resultNumber: 0, name: "h2" });
   const next = fieldsOf({ sequence: 4, resultNumber: 1, reply });
   const [history, result] = [batchOf([start], results.lastHash), batchOf([next], 0)];
@@ -50,6 +49,6 @@ test("results before a new history begins are of the old one, also where they ar
     check.check(alpha);
   }
   t.deepEqual(found, []);
-  check.check({ ...alpha, own: { published: 4 } } as unknown as Replica);
+  check.check({ ...alpha, published: 4 });
   t.deepEqual(found, ["alpha-1 takes results up to 4 for published, and NATS never took that of 4"]);
 });

@@ -108,7 +108,7 @@ export class PublishedCheck {
     if (this.#narrow !== null) published.excuse(this.#narrow.limits, this.#narrow.service);
   }
 
-  check({ self, history, published }: Replica): void {
+  check({ self, history, published }: Pick<Replica, "self" | "history" | "published">): void {
     const missing = this.#hasFailed ? 0 : this.#of(history).missing(published);
     if (missing === 0) return;
     this.#hasFailed = true;
