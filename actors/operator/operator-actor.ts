@@ -1,6 +1,7 @@
 /**
  * What operators see and say (status, event, control), and the reports of the actors on their own subjects. What
- * always holds: status is read from the replica, never kept; a command is answered with what was begun or why it was not.
+ * always holds: status is read from the replica, never kept, and tells no trouble of the replica's that is over; a command
+ * is answered with what was begun or why it was not.
  */
 
 import type { Outbox } from "../../machines/replica/outbox.ts";
@@ -136,6 +137,8 @@ export class OperatorActor {
   status(): ServerStatus {
     const { settings, world, facts, process, troubles } = this.#options;
     const replica = this.#options.replica;
+    // Raised they are each tick only: what comes and goes between two ticks troubles nobody.
+    for (const [code, message] of replica.troubles()) troubles.follow(code, message);
     const { record } = replica;
     const nowMs = world.clock.nowMs();
     return {

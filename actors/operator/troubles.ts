@@ -51,6 +51,11 @@ export class Troubles {
     this.#tell(code, raised);
   }
 
+  /** The same for one that is open; raises none. */
+  follow(code: TroubleCode, message: string | null): void {
+    if (this.#entries.get(code)?.open) this.set(code, message);
+  }
+
   /** In the order in which they were first raised. */
   get open(): Trouble[] {
     return [...this.#entries].flatMap(([code, { open }]) =>

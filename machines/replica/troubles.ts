@@ -1,6 +1,7 @@
 /**
- * What troubles a replica now (schemas/troubles.ts): asked each tick, for operators. What always holds: it is read from how
- * the replica stands, never kept, and every code that the replica answers for is in the answer: null where all is well.
+ * What troubles a replica now (schemas/troubles.ts): asked each tick and for each status, for operators. What always holds:
+ * it is read from how the replica stands, never kept, and every code that the replica answers for is in the answer: null
+ * where all is well.
  */
 import type { LinkName } from "../../schemas/link.ts";
 import type { TroubleCode } from "../../schemas/troubles.ts";

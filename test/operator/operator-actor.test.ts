@@ -34,3 +34,12 @@ test("a status names the configured servers and whom the record counts on, and c
   );
   t.true((troubles[0]?.sinceMs ?? 0) <= server.clock.wallMs());
 });
+
+test("a status tells no trouble that is over, also when it comes before the next tick", async (t) => {
+  const server = new OneServer({ application: nothing });
+  await server.run(2_000);
+  t.is(lastStatus(server).troubles[0]?.code, "backup.lost");
+  server.life.stop();
+  await server.run(10);
+  t.like(lastStatus(server), { role: "none", troubles: [] });
+});

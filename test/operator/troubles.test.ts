@@ -37,6 +37,19 @@ test("a trouble is shown with the time since when, in its newest words, and its 
   t.deepEqual(lines, ["warn backup.lost: no backup is in sync (beta)", "info backup.lost: over: no backup is in sync"]);
 });
 
+test("what follows an open trouble has its newest words and its end, and raises none", (t) => {
+  const { troubles } = new Told();
+  troubles.follow("backup.lost", "no backup is in sync (beta)");
+  t.deepEqual(troubles.open, []);
+  troubles.set("backup.lost", "no backup is in sync (beta)");
+  troubles.follow("backup.lost", "no backup is in sync (beta, gamma)");
+  t.is(troubles.open[0]?.message, "no backup is in sync (beta, gamma)");
+  troubles.follow("backup.lost", null);
+  t.deepEqual(troubles.open, []);
+  troubles.follow("backup.lost", "no backup is in sync (beta)");
+  t.deepEqual(troubles.open, []);
+});
+
 test("one that costs the service is logged as an error", (t) => {
   const told = new Told();
   told.troubles.set("intake.paused", "an operator paused the intake");
