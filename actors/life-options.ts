@@ -17,8 +17,8 @@ export interface LifeOptions {
   /** Only for those who break a rule on purpose. */
   readonly rules?: Rules;
   readonly observer?: Observer;
-  /** What ended servers of this service, as far as this process was told. */
-  readonly lastWords?: readonly LastWords[];
+  /** What ended servers of this service, as far as this process was told: also what it is told while the disk is read. */
+  readonly lastWords?: ReadonlyMap<string, LastWords>;
   /** Names each life; a random id if it is not given. */
   readonly nameIncarnation?: () => string;
 }

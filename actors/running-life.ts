@@ -123,8 +123,8 @@ export class RunningLife {
   }
 
   start(): void {
-    const { world, lastWords = [] } = this.#options.life;
-    for (const words of lastWords) this.replica.onLastWords(words, this.#nowMs);
+    const { world, lastWords } = this.#options.life;
+    for (const words of lastWords?.values() ?? []) this.replica.onLastWords(words, this.#nowMs);
     this.#input(() => {
       this.application.start();
       this.#replication.start();

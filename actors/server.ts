@@ -76,7 +76,7 @@ export function startServer(options: ServerOptions): ServerHandle {
       passOn();
       for (;;) {
         if (isStopping) return { reason: "exit" };
-        life = new Life({ ...options, troubles, lastWords: [...lastWords.values()] });
+        life = new Life({ ...options, troubles, lastWords });
         const end = await life.begin();
         life = null;
         if (end.reason !== "restart") return end;
