@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import test from "ava";
 import { shippedRules } from "../../machines/replica/rules.ts";
 import { generated, withParts } from "./generated.ts";
-import { deadLinks, linksOf, missingFiles, missingNames } from "./links.ts";
+import { deadLinks, linksOf, missingFiles, missingFilesOfComments, missingNames } from "./links.ts";
 import { listFiles } from "./sources.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -61,6 +61,14 @@ test("every source file and document that a document names is there", (t) => {
   );
 });
 
+test("every source file and document that a comment names is there", (t) => {
+  const sources = paths.filter((path) => /\.(ts|mjs)$/.test(path));
+  t.deepEqual(
+    sources.flatMap((path) => missingFilesOfComments(path, read(path), paths)),
+    [],
+  );
+});
+
 test("every name that ARCHITECTURE.md and the protocol put in backquotes is in the sources", (t) => {
   const sources = paths.filter((path) => /^(actors|machines|schemas|deploy)\/.*\.ts$/.test(path));
   const words = new Set(sources.flatMap((path) => [...read(path).matchAll(/\w+/g)].map(([word]) => word)));
@@ -92,6 +100,11 @@ test("links and names: what leads nowhere is found", (t) => {
   t.deepEqual(deadLinks("b/a.md", "[x](c.md#two-words-and-code) [y](https://example.org) [z](../b/c.md)", there), []);
   t.is(deadLinks("b/a.md", "[x](d.md) [y](c.md#three) [z](#here)\n", there).length, 3);
   t.deepEqual(missingFiles("a.md", "`b/c.ts`, `c.ts`, `npm run x`\n```\n`z.ts`\n```\n", ["a/b/c.ts"]), []);
+  const comments = "/** See c.ts and `x/c.ts`. */\nconst y = 'y.ts';\n  // d.md, e.g. a/b/c.ts\n";
+  t.deepEqual(missingFilesOfComments("a.ts", comments, ["a/b/c.ts"]), [
+    "a.ts: x/c.ts is not here",
+    "a.ts: d.md is not here",
+  ]);
   t.deepEqual(missingNames("a.md", "`One.two`, `two`, `x.ts`, `npm run x`", new Set(["One", "two"])), []);
   t.is(missingNames("a.md", "`One.three` and `four`", new Set(["One", "two"])).length, 2);
   t.deepEqual(missingFiles("a.md", "`x/c.ts` and `d.md`", ["a/b/c.ts"]), [

@@ -1,5 +1,5 @@
 /**
- * What documents point at: where a link leads nowhere, and where a file is named that is not in the repository.
+ * What documents and comments point at: where a link leads nowhere, and where a file is named that is not in the repository.
  */
 import { posix } from "node:path";
 
@@ -37,10 +37,21 @@ export function deadLinks(path: string, text: string, read: (path: string) => st
   });
 }
 
+const isOneOf = (paths: readonly string[], named: string): boolean =>
+  paths.some((each) => each === named || each.endsWith(`/${named}`));
+
 /** One sentence for each file of text that stands in backquotes and is not here; the end of its path is enough. */
 export function missingFiles(path: string, text: string, paths: readonly string[]): string[] {
   return [...withoutFences(text).matchAll(/`([\w./-]+\.(?:ts|mjs|md|txt))`/g)].flatMap(([, named = ""]) =>
-    paths.some((each) => each === named || each.endsWith(`/${named}`)) ? [] : [`${path}: ${named} is not here`],
+    isOneOf(paths, named) ? [] : [`${path}: ${named} is not here`],
+  );
+}
+
+/** The same of a source's comments, in backquotes or not. */
+export function missingFilesOfComments(path: string, text: string, paths: readonly string[]): string[] {
+  const comments = [...text.matchAll(/^[ \t]*(?:\/\*[\s\S]*?\*\/|\/\/.*)/gm)].map(([comment]) => comment).join("\n");
+  return [...comments.matchAll(/(?<![\w./-])[\w./-]*\w\.(?:ts|mjs|md)\b/g)].flatMap(([named]) =>
+    isOneOf(paths, named) ? [] : [`${path}: ${named} is not here`],
   );
 }
 
