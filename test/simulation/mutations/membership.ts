@@ -111,7 +111,7 @@ export const membershipMutations: readonly Mutation[] = [
   {
     name: "the old value settles an unknown compare-and-set",
     rule: "registry",
-    rules: { isSettled: (revision, expected) => revision >= expected },
+    rules: { isSettled: (revision, expected) => revision >= expected, settlesNothing: () => false },
   },
   {
     name: "what was asked for before the registry was lost is settled by its revisions alone",
@@ -128,7 +128,11 @@ export const membershipMutations: readonly Mutation[] = [
   {
     name: "an unknown compare-and-set counts as lost, and what the registry says then as the proof",
     rule: "registry",
-    rules: { isClearlyLost: () => true, isSettled: (revision, expected) => revision >= expected },
+    rules: {
+      isClearlyLost: () => true,
+      isSettled: (revision, expected) => revision >= expected,
+      settlesNothing: () => false,
+    },
     world: takingSilenceForLoss,
     plan: races,
   },
