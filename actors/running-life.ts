@@ -93,7 +93,7 @@ export class RunningLife {
       troubles,
       onAdopted,
     });
-    this.#failover = new FailoverActor({ settings, world, mailbox, replica, onTick: () => this.#onTick() });
+    this.#failover = new FailoverActor({ settings, world, mailbox, replica, checkpoint, onTick: () => this.#onTick() });
     const delivery = () => this.application.delivery;
     this.#aside = new AsideWatch({ settings, world, mailbox, troubles });
     this.#broker = new BrokerWatch({ settings, world, mailbox, troubles, delivery });

@@ -50,6 +50,13 @@ export interface FlushReport {
   readonly applied: number;
 }
 
+/** What a snapshot is adopted with. */
+export interface WantedSnapshot {
+  readonly own: OwnMeta;
+  /** The one that this server has, in memory. */
+  readonly log: Omit<OldLog, "history"> & { readonly differs: boolean };
+}
+
 /** States in which the log may be written. */
 const writable: ReadonlySet<CheckpointState> = new Set(["idle", "flushing", "receiving"]);
 
@@ -256,12 +263,16 @@ export class Checkpoint {
 
   /**
    * After the last chunk: proves what came, puts the server's own meta in and switches over. Then the agent is
-   * `adopted`, and `open` reads it. `log`: the one that this server has, in memory; where the snapshot does not hold all of
-   * it, it goes to the disk as far as it goes, and the store is set aside; what that is called comes back. A SnapshotError,
-   * RecoveryError or AsideFullError has dropped the snapshot; the store is as it was.
+   * `adopted`, and `open` reads it. Where the snapshot does not hold all of this server's log, that goes to the disk as far as
+   * it goes, and the store is set aside; what that is called comes back. `wanted` is asked before the proof, which may be long,
+   * and once more in the turn after which the old store takes nothing: null, or a log that moved meanwhile, and the snapshot
+   * is overtaken. A SnapshotError, RecoveryError, AsideFullError or `overtaken` has dropped it; the store is as it was.
    */
-  async adoptSnapshot(own: OwnMeta, log: Omit<OldLog, "history"> & { differs: boolean }): Promise<string | null> {
+  async adoptSnapshot(wanted: () => WantedSnapshot | null): Promise<string | null> {
     return await this.#receiving(async (receiver) => {
+      const first = wanted();
+      if (first === null) throw overtaken();
+      const { own, log } = first;
       const { history = "" } = this.meta ?? {};
       // One that differs is no part of the history whose name it has, whatever it holds.
       const old = { ...log, history: log.differs ? "" : history };
@@ -270,24 +281,39 @@ export class Checkpoint {
       const { isHeldBy } = this.#options.rules ?? shippedRules;
       const asideAs = isHeldBy(old, check.found(proved)) ? null : history || "none";
       const full = asideAs === null ? null : await this.whyNoRoomAside();
-      if (this.#receiver !== receiver) throw new CheckpointError("busy", "the snapshot was dropped");
+      this.#mustReceive(receiver);
       if (full !== null) throw new AsideFullError(full);
       if (asideAs !== null) this.#writer?.sync(Math.min(old.end.sequence, this.#tail.end));
+      // What the old store was asked for is on its disk, and told, while it can still go on.
+      while (this.#writer?.isBusy === true) {
+        await this.#writer.drained();
+        this.#mustReceive(receiver);
+      }
+      if (this.#failure !== null) throw this.#failure;
+      const last = wanted();
+      if (last === null || hasMoved(first, last) || (this.meta?.history ?? "") !== history) throw overtaken();
       this.#send("snapshot.verified");
-      const work = this.#adopt(receiver, asideAs);
+      const work = this.#adopt(receiver, Math.max(last.own.epoch, this.meta?.epoch ?? 0), asideAs);
       this.#working = work.catch(() => undefined);
       return await work;
     });
   }
 
-  async #adopt(receiver: SnapshotReceiver, asideAs: string | null): Promise<string | null> {
-    await this.#writer?.drained();
-    if (this.#failure !== null) throw this.#failure;
-    const name = await receiver.adopt(this.meta?.epoch ?? 0, asideAs);
+  #mustReceive(receiver: SnapshotReceiver): void {
+    if (this.#receiver !== receiver) throw new CheckpointError("busy", "the snapshot was dropped");
+  }
+
+  async #adopt(receiver: SnapshotReceiver, epochSeen: number, asideAs: string | null): Promise<string | null> {
+    const name = await receiver.adopt(epochSeen, asideAs);
     this.#receiver = null;
     this.#writer = null;
     this.#send("snapshot.adopted");
     return name;
+  }
+
+  /** A snapshot takes the store's place, or has taken it: this store takes nothing more, and is no member's any more. */
+  get givesWay(): boolean {
+    return this.state === "adopting" || this.state === "adopted";
   }
 
   /** Null: this store could be set aside. */
@@ -390,4 +416,20 @@ function tailOf({ meta, tail }: Recovered): LogTail {
   const given = new LogTail(start);
   for (const batch of tail) given.append(batch);
   return given;
+}
+
+function overtaken(): CheckpointError {
+  return new CheckpointError("overtaken", "the snapshot is not wanted any more");
+}
+
+/** Others may have come to count on the old store since: on more records, or on it as a member's. */
+function hasMoved(first: WantedSnapshot, last: WantedSnapshot): boolean {
+  const [before, now] = [first.log, last.log];
+  return (
+    now.end.sequence !== before.end.sequence ||
+    now.end.hash !== before.end.hash ||
+    now.committed !== before.committed ||
+    now.differs !== before.differs ||
+    last.own.memberEpoch !== first.own.memberEpoch
+  );
 }

@@ -124,12 +124,12 @@ export class SnapshotReceiver {
   }
 
   /**
-   * `epochSaved`: what the old store knows by now; it may have risen while this was proved (invariant 8). `asideAs`: the old
+   * `epochSeen`: what this server knows by now; it may have risen while this was proved (invariant 8). `asideAs`: the old
    * store is set aside, not dropped; what it is called comes back.
    */
-  async adopt(epochSaved: number, asideAs: string | null): Promise<string | null> {
+  async adopt(epochSeen: number, asideAs: string | null): Promise<string | null> {
     const meta = this.#meta;
-    if (meta !== null && epochSaved > meta.epoch) await this.#sign({ ...meta, epoch: epochSaved });
+    if (meta !== null && epochSeen > meta.epoch) await this.#sign({ ...meta, epoch: epochSeen });
     return await this.#side.adopt(asideAs);
   }
 

@@ -126,6 +126,11 @@ export class Writer {
     return this.#wait(this.#truncateWaiters);
   }
 
+  /** Something waits, or is under way. */
+  get isBusy(): boolean {
+    return this.#running !== null;
+  }
+
   /** Resolves when nothing waits and nothing is under way, failed or not. */
   async drained(): Promise<void> {
     while (this.#running !== null) await this.#running;

@@ -7,6 +7,7 @@ import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Actor, Mailbox } from "../actor.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { Timer, World } from "../world/ports.ts";
 import { StopNotice } from "./stop-notice.ts";
 
@@ -15,6 +16,7 @@ export interface FailoverOptions {
   readonly world: World;
   readonly mailbox: Mailbox;
   readonly replica: Replica;
+  readonly checkpoint: Pick<Checkpoint, "givesWay">;
   /** The other actors' share of a tick. */
   readonly onTick: () => void;
 }
@@ -78,7 +80,9 @@ export class FailoverActor implements Actor {
   }
 
   compareAndSet({ record, expectedRevision }: Extract<Outbox, { type: "compareAndSet" }>): void {
-    const { world, mailbox, replica } = this.#options;
+    const { world, mailbox, replica, checkpoint } = this.#options;
+    // In a moment this is another incarnation, with what a snapshot brought: what this one asks for must not land.
+    if (checkpoint.givesWay) return;
     this.#writes += 1;
     mailbox.watch(world.registry.compareAndSet(record, expectedRevision), (answer) =>
       replica.onCasAnswer(record.writeId, answer, world.clock.nowMs()),

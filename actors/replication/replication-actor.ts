@@ -70,7 +70,9 @@ export class ReplicationActor implements Actor {
       this.#lastMessage = entry.message;
       this.#lastBytes = encodeMessage(entry.message);
     }
-    const { settings, world } = this.#options;
+    const { settings, world, checkpoint } = this.#options;
+    // What would be confirmed is in a store that gives way to a snapshot.
+    if (entry.message.type === "confirm" && checkpoint.givesWay) return;
     const parts = entry.payload.length === 0 ? [this.#lastBytes] : [this.#lastBytes, ...entry.payload];
     this.#sent += 1;
     if (entry.link !== "failsafe" && !world.main.send(entry.to, parts)) {

@@ -13,6 +13,8 @@ import {
   type SnapshotChunk,
 } from "../../machines/codec/message.ts";
 import { AsideFullError } from "../checkpoint/aside.ts";
+import type { WantedSnapshot } from "../checkpoint/checkpoint.ts";
+import { CheckpointError } from "../checkpoint/checkpoint-error.ts";
 import type { SnapshotSender } from "../checkpoint/snapshot.ts";
 import type { ReplicationOptions } from "./options.ts";
 
@@ -160,7 +162,7 @@ export class SnapshotTransfer {
   receive(peer: string, session: string): void {
     const { mailbox, checkpoint, troubles } = this.#options;
     // One that has come whole is taking its place: this life is over in a moment.
-    if (checkpoint.state === "adopting" || checkpoint.state === "adopted") return;
+    if (checkpoint.givesWay) return;
     const receiving: Receiving = {
       peer,
       session,
@@ -228,8 +230,25 @@ export class SnapshotTransfer {
   }
 
   #adopt(receiving: Receiving): void {
-    const { mailbox, checkpoint, replica, onAdopted, settings } = this.#options;
+    const { mailbox, checkpoint, replica, onAdopted } = this.#options;
     receiving.isBusy = true;
+    const { sequence } = replica.log.closed;
+    mailbox.watch(
+      checkpoint.adoptSnapshot(() => this.#wanted(receiving)),
+      (asideAs) => {
+        this.#broken = 0;
+        if (asideAs !== null) this.#tellAside(asideAs, sequence);
+        this.#send(receiving.peer, { type: "snapshotAck", session: receiving.session, number: 0, done: true }, []);
+        onAdopted();
+      },
+      (error) => this.#onBroken(receiving, error),
+    );
+  }
+
+  /** As of now; null: this server does not want it any more. */
+  #wanted(receiving: Receiving): WantedSnapshot | null {
+    const { replica, settings } = this.#options;
+    if (this.#receiving !== receiving || replica.snapshotSession !== receiving.session) return null;
     const { life, disk, self, epochSeen: epoch, memberEpoch, log: kept, committed, differs } = replica;
     // A log that came from another disk is not what this one confirmed.
     const own = {
@@ -243,17 +262,7 @@ export class SnapshotTransfer {
       life,
     };
     const end = { ...kept.closed, epoch: kept.lastEpoch };
-    const log = { end, committed, committedHash: kept.hashAt(committed), differs };
-    mailbox.watch(
-      checkpoint.adoptSnapshot(own, log),
-      (asideAs) => {
-        this.#broken = 0;
-        if (asideAs !== null) this.#tellAside(asideAs, end.sequence);
-        this.#send(receiving.peer, { type: "snapshotAck", session: receiving.session, number: 0, done: true }, []);
-        onAdopted();
-      },
-      (error) => this.#onBroken(receiving, error),
-    );
+    return { own, log: { end, committed, committedHash: kept.hashAt(committed), differs } };
   }
 
   /**
@@ -264,6 +273,10 @@ export class SnapshotTransfer {
     if (this.#receiving !== receiving) return;
     if (error instanceof AsideFullError) {
       this.#onNoRoom(receiving, error.message);
+      return;
+    }
+    if (error instanceof CheckpointError && error.code === "overtaken") {
+      this.#giveUp(receiving);
       return;
     }
     if (!(error instanceof SnapshotError || error instanceof RecoveryError)) throw error;
@@ -321,10 +334,12 @@ export class SnapshotTransfer {
     }
     const { stalledBackupMs, heartbeatMs } = this.#options.settings.limits;
     const receiving = this.#receiving;
-    if (receiving?.isReady === true && !receiving.isBusy) {
-      const isOver = this.#nowMs - receiving.movedMs > patience * stalledBackupMs;
-      if (isOver || this.#options.replica.followedSession !== receiving.session) this.#giveUp(receiving);
-      else if (this.#nowMs - receiving.askedMs > 2 * heartbeatMs) this.#ask(receiving);
+    const { replica, checkpoint } = this.#options;
+    if (receiving?.isReady === true && !checkpoint.givesWay) {
+      const { isBusy, session, movedMs } = receiving;
+      const isOver = !isBusy && this.#nowMs - movedMs > patience * stalledBackupMs;
+      if (isOver || replica.snapshotSession !== session) this.#giveUp(receiving);
+      else if (!isBusy && this.#nowMs - receiving.askedMs > 2 * heartbeatMs) this.#ask(receiving);
     }
     for (const { peer, isBusy, movedMs } of this.#sending.values())
       if (!isBusy && this.#nowMs - movedMs > patience * stalledBackupMs) this.#stopSending(peer);

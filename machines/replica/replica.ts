@@ -168,9 +168,15 @@ export class Replica {
   get memberEpoch(): number {
     return this.core.membership.memberEpoch;
   }
-  /** The session in which this server follows; null: it follows nobody. */
-  get followedSession(): string | null {
-    return this.follower?.session.id ?? null;
+  /**
+   * The session in which a snapshot may take this log's place; null: none may. Not once the log was accepted in that session
+   * after all, nor while this server asks for the role: others count on its disk then.
+   */
+  get snapshotSession(): string | null {
+    const { isAsking } = this.core.lifecycle;
+    const session = this.follower?.session;
+    const isWanted = session?.snapshot === true && !session.accepted && !isAsking;
+    return isWanted ? session.id : null;
   }
   get why(): string {
     return this.lastWhy;

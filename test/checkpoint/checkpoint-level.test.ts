@@ -60,8 +60,8 @@ test("a snapshot through two real stores", async (t) => {
   for (let chunk = await source.next(); chunk !== null; chunk = await source.next())
     await to.checkpoint.takeChunk(chunk);
   const nothing = { end: { sequence: 0, hash: 0, epoch: 0 }, committed: 0, committedHash: 0, differs: false };
-  await to.checkpoint.adoptSnapshot(
-    {
+  await to.checkpoint.adoptSnapshot(() => ({
+    own: {
       server: "beta",
       incarnation: "b2",
       disk: "d2",
@@ -71,13 +71,72 @@ test("a snapshot through two real stores", async (t) => {
       syncedEpoch: 0,
       life: 2,
     },
-    nothing,
-  );
+    log: nothing,
+  }));
   t.is((await to.checkpoint.open({}))?.end.hash, from.log.hash);
   await Promise.all([from.checkpoint.close(), to.checkpoint.close()]);
   await store.release();
   const read = await readBack(new LevelStore(join(directory, "b"), clock), beta);
   t.deepEqual(read?.state, from.log.modelAt(58).plain());
+});
+
+test("a snapshot given up while a real store proves it leaves the old one as it was (situation 135)", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const from = await live(join(directory, "a"));
+  const store = new LevelStore(join(directory, "b"), clock);
+  const beta = { ...identity, server: "beta" };
+  const to = agentOn(store, new TestLog(), { identity: beta });
+  await to.checkpoint.open({});
+  await to.checkpoint.create({ ...owner, server: "beta" });
+  const makeSide = store.side.bind(store);
+  for (const after of [1, 5]) {
+    let readOn = () => {};
+    const given = new Promise<void>((resolve) => {
+      readOn = resolve;
+    });
+    let isReading = () => {};
+    const reading = new Promise<void>((resolve) => {
+      isReading = resolve;
+    });
+    store.side = async () => {
+      const side = await makeSide();
+      return {
+        write: (batch) => side.write(batch),
+        image: async function* () {
+          let count = 0;
+          for await (const entry of side.image()) {
+            count += 1;
+            if (count === after) {
+              isReading();
+              await given;
+            }
+            yield entry;
+          }
+        },
+        adopt: (asideAs) => side.adopt(asideAs),
+        discard: () => side.discard(),
+      };
+    };
+    await to.checkpoint.beginSnapshot();
+    const source = from.checkpoint.sendSnapshot(1000);
+    for (let chunk = await source.next(); chunk !== null; chunk = await source.next())
+      await to.checkpoint.takeChunk(chunk);
+    const log = { end: { sequence: 0, hash: 0, epoch: 0 }, committed: 0, committedHash: 0, differs: false };
+    const own = { server: "beta", incarnation: "b2", disk: "d2", previousEnd: null, epoch: 1, memberEpoch: 1 };
+    const adopting = to.checkpoint.adoptSnapshot(() => ({ own: { ...own, syncedEpoch: 0, life: 2 }, log }));
+    const told = t.throwsAsync(adopting, { code: "busy" });
+    await reading;
+    await to.checkpoint.dropSnapshot();
+    readOn();
+    await told;
+    t.is(to.checkpoint.state, "idle");
+  }
+  t.deepEqual(to.failures, []);
+  await to.checkpoint.saveMeta({ resultNumber: 9 });
+  await Promise.all([from.checkpoint.close(), to.checkpoint.close()]);
+  await store.release();
+  const read = await readBack(new LevelStore(join(directory, "b"), clock), beta);
+  t.like(read?.recovered.meta, { resultNumber: 9, incarnation: owner.incarnation });
 });
 
 test("a byte flipped anywhere in LevelDB's files is found, does no harm, or leaves an older disk: never another state", async (t) => {

@@ -1,12 +1,15 @@
 /** The joiner's side of a snapshot where its disk is slow: questions come before the steps for the last one are done. */
 import test from "ava";
 import { Mailbox } from "../../actors/actor.ts";
+import { FailoverActor, type FailoverOptions } from "../../actors/failover/failover-actor.ts";
 import { Troubles } from "../../actors/operator/troubles.ts";
 import type { ReplicationOptions } from "../../actors/replication/options.ts";
+import { ReplicationActor } from "../../actors/replication/replication-actor.ts";
 import { SnapshotTransfer } from "../../actors/replication/snapshot-transfer.ts";
 import { encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
+import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
 import { Limits } from "../../schemas/settings.ts";
-import { clock, freshAgent, put, TestLog } from "../helpers/checkpoints.ts";
+import { agentOn, clock, freshAgent, identity, owner, put, TestLog } from "../helpers/checkpoints.ts";
 import { keptLog } from "../helpers/kept-log.ts";
 import { MemoryStore } from "../helpers/memory-store.ts";
 import { until } from "../helpers/until.ts";
@@ -43,6 +46,11 @@ const closedGate = () => {
   return { gate, open };
 };
 
+/** So that whatever could still come has come. */
+const turns = async () => {
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+};
+
 const asksFor = (sent: readonly PeerMessage[]) =>
   sent.flatMap((message) => (message.type === "snapshotAck" ? [`${message.session} ${message.number}`] : []));
 
@@ -71,6 +79,151 @@ test("a second question for a snapshot waits until the side directory of the fir
   t.deepEqual(asksFor(sent), ["s2 1"]);
   t.is(store.discarded, 1);
   t.deepEqual(errors, []);
+});
+
+/** A joiner whose snapshot has come whole, and takes long to prove; its replica wants it in session s1. */
+async function provingJoiner() {
+  const store = new MemoryStore();
+  const log = new TestLog();
+  const from = await freshAgent(store, log);
+  log.append([[put("k", "v")]]);
+  await from.checkpoint.flush({ committed: 1, retainFrom: 1 });
+  const own = new MemoryStore();
+  const { checkpoint } = agentOn(own, new TestLog(), { identity: { ...identity, server: "beta" } });
+  await checkpoint.open({});
+  await checkpoint.create({ ...owner, server: "beta" });
+  const events: string[] = [];
+  const errors: Error[] = [];
+  const mailbox = new Mailbox(clock, { onTurnEnd: () => undefined, onError: (error) => void errors.push(error) });
+  const replica: { snapshotSession: string | null; memberEpoch: number } & Record<string, unknown> = {
+    snapshotSession: "s1",
+    isNamed: false,
+    life: 2,
+    disk: "d2",
+    self: "b2",
+    epochSeen: 1,
+    memberEpoch: 1,
+    committed: 0,
+    differs: false,
+    log: { closed: { sequence: 0, hash: 0 }, lastEpoch: 0, hashAt: () => 0 },
+    onSnapshotEnded: (session: string) => void events.push(`ended ${session}`),
+  };
+  const parts = {
+    settings: { limits: Limits.parse({}), server: "beta" },
+    world: { clock, log: keptLog() },
+    mailbox,
+    checkpoint,
+    troubles: new Troubles(clock, keptLog()),
+    replica,
+    onAdopted: () => void events.push("adopted"),
+  };
+  const sent: PeerMessage[] = [];
+  const transfer = new SnapshotTransfer(
+    parts as unknown as ReplicationOptions,
+    (_to, message) => void sent.push(message),
+  );
+  transfer.receive("alpha", "s1");
+  const { gate, open } = closedGate();
+  own.readGate = gate;
+  const source = from.checkpoint.sendSnapshot(4096);
+  const chunks: Buffer[] = [];
+  for (let chunk = await source.next(); chunk !== null; chunk = await source.next()) chunks.push(chunk);
+  for (const [at, chunk] of chunks.entries()) {
+    await until(() => asksFor(sent).includes(`s1 ${at + 1}`), { withinMs: 2_000 });
+    transfer.onMessage("alpha", { type: "snapshotChunk", session: "s1", number: at + 1 }, chunk);
+  }
+  await until(() => own.sideReads > 0, { withinMs: 2_000 });
+  return { checkpoint, store: own, replica, transfer, events, errors, open };
+}
+
+for (const [what, session] of [
+  ["follows in another session", "s2"],
+  ["does not follow", null],
+] as const)
+  test(`a joiner that ${what} gives a snapshot up while it is being proved (situation 135)`, async (t) => {
+    const { checkpoint, store, replica, transfer, events, errors, open } = await provingJoiner();
+    replica.snapshotSession = session;
+    transfer.onTick();
+    await until(() => events.length > 0, { withinMs: 2_000 });
+    t.is(checkpoint.state, "idle", "it does not wait for the proof");
+    open();
+    await turns();
+    t.deepEqual(events, ["ended s1"]);
+    t.deepEqual(errors, []);
+    t.is(store.discarded, 1);
+  });
+
+test("a snapshot that is proved before the tick that would give it up is overtaken all the same (situation 135)", async (t) => {
+  const { replica, events, errors, open, checkpoint, store } = await provingJoiner();
+  replica.snapshotSession = "s2";
+  open();
+  await until(() => events.length > 0, { withinMs: 2_000 });
+  t.deepEqual(events, ["ended s1"]);
+  t.deepEqual(errors, []);
+  t.is(checkpoint.state, "idle");
+  t.is(store.discarded, 1);
+});
+
+test("what a joiner counts as is asked anew when its snapshot is proved (situation 135)", async (t) => {
+  const { replica, events, open } = await provingJoiner();
+  replica.memberEpoch = 9;
+  open();
+  await until(() => events.length > 0, { withinMs: 2_000 });
+  t.deepEqual(events, ["ended s1"]);
+});
+
+test("a snapshot that is still wanted is adopted; a tick while it takes its place, or another question, disturbs nothing", async (t) => {
+  const { replica, transfer, events, errors, open, checkpoint, store } = await provingJoiner();
+  transfer.onTick();
+  const { gate, open: rename } = closedGate();
+  store.adoptGate = gate;
+  open();
+  await until(() => checkpoint.givesWay, { withinMs: 2_000 });
+  replica.snapshotSession = "s2";
+  transfer.onTick();
+  transfer.receive("alpha", "s2");
+  await turns();
+  rename();
+  await until(() => events.length > 0, { withinMs: 2_000 });
+  t.deepEqual(events, ["adopted"]);
+  t.deepEqual(errors, []);
+});
+
+test("one whose store gives way to a snapshot confirms nothing, and asks the registry for nothing (situation 135)", (t) => {
+  for (const givesWay of [false, true]) {
+    const said: string[] = [];
+    const parts = {
+      world: {
+        clock,
+        main: { send: () => said.push("confirm") > 0 },
+        registry: {
+          compareAndSet: () => {
+            said.push("compareAndSet");
+            return new Promise(() => undefined);
+          },
+        },
+        log: keptLog(),
+      },
+      checkpoint: { givesWay },
+      settings: { limits: Limits.parse({}) },
+      mailbox: { watch: () => undefined },
+    };
+    const confirm = { session: "s1", epoch: 1, from: "b", to: "a", sequence: 1, hash: 1, probe: 0, gap: false };
+    new ReplicationActor(parts as unknown as ReplicationOptions).send({
+      type: "send",
+      to: "alpha",
+      link: "main",
+      message: { type: "confirm", ...confirm },
+      payload: [],
+    });
+    const record = initialRecord("shop", "beta", "h1");
+    new FailoverActor(parts as unknown as FailoverOptions).compareAndSet({
+      type: "compareAndSet",
+      record,
+      expectedRevision: 1,
+    });
+    t.deepEqual(said, givesWay ? [] : ["confirm", "compareAndSet"]);
+  }
 });
 
 test("7. a snapshot whose chunks the link does not take any more begins anew, in chunks that it takes", async (t) => {

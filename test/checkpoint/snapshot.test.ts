@@ -73,7 +73,7 @@ test("a store that holds what the snapshot does not is set aside, with all of it
   const to = await fullReceiver({ maxAsideCopies: 1, maxAsideBytes: 1_000_000 });
   await to.checkpoint.beginSnapshot();
   for (const chunk of await chunksOf(from.checkpoint, 1_000)) await to.checkpoint.takeChunk(Buffer.from(chunk));
-  t.is(await to.checkpoint.adoptSnapshot(own, theirs(to.log)), "other");
+  t.is(await to.checkpoint.adoptSnapshot(() => ({ own, log: theirs(to.log) })), "other");
   t.is((await to.checkpoint.open({}))?.meta.history, "h1");
   const [copy] = to.store.disk.aside;
   const disk = new MemoryDisk();
@@ -91,7 +91,7 @@ test("a log that differs from the one that it should be a part of is set aside, 
     await to.checkpoint.beginSnapshot();
     for (const chunk of await chunksOf(from.checkpoint, 1_000)) await to.checkpoint.takeChunk(Buffer.from(chunk));
     const log = { end: { sequence: 1, hash: 1, epoch: 1 }, committed: 0, committedHash: 0, differs };
-    t.is(await to.checkpoint.adoptSnapshot(own, log), differs ? "h1" : null);
+    t.is(await to.checkpoint.adoptSnapshot(() => ({ own, log })), differs ? "h1" : null);
     t.is(to.store.disk.aside.length, differs ? 1 : 0);
   }
 });
@@ -105,7 +105,10 @@ for (const [what, limits] of [
     const to = await fullReceiver(limits);
     await to.checkpoint.beginSnapshot();
     for (const chunk of await chunksOf(from.checkpoint, 1_000)) await to.checkpoint.takeChunk(Buffer.from(chunk));
-    const error = await t.throwsAsync(to.checkpoint.adoptSnapshot(own, theirs(to.log)), { instanceOf: AsideFullError });
+    const error = await t.throwsAsync(
+      to.checkpoint.adoptSnapshot(() => ({ own, log: theirs(to.log) })),
+      { instanceOf: AsideFullError },
+    );
     t.regex(error?.message ?? "", /maxAside(Copies|Bytes) is \d+$/);
     await isUnmoved(t, to);
     t.is(await to.checkpoint.whyNoRoomAside(), error?.message ?? "");
@@ -155,7 +158,7 @@ test("a snapshot in chunks of any size makes the receiver's state the sender's, 
       t.is(to.checkpoint.nextChunk, at + 1);
       t.is(await to.checkpoint.takeChunk(Buffer.from(chunk)), at === chunks.length - 1 ? "complete" : "taken");
     }
-    await to.checkpoint.adoptSnapshot({ ...own, epoch }, nothing);
+    await to.checkpoint.adoptSnapshot(() => ({ own: { ...own, epoch }, log: nothing }));
     t.is(to.checkpoint.state, "adopted");
     const recovered = await to.checkpoint.open({});
     t.like(recovered?.meta, { server: "beta", incarnation: "b2", epoch: Math.max(5, epoch), history: "h1" });
@@ -183,7 +186,7 @@ test("what the sender writes while it sends is not in the snapshot", async (t) =
     if (at === 1) await from.checkpoint.flush({ committed: 40, retainFrom: 41 });
     await to.checkpoint.takeChunk(chunk);
   }
-  await to.checkpoint.adoptSnapshot(own, nothing);
+  await to.checkpoint.adoptSnapshot(() => ({ own, log: nothing }));
   const read = await readBack(new MemoryStore(to.store.disk.after(99)), beta);
   t.deepEqual(read?.state, from.log.modelAt(30).plain());
   t.is(read?.recovered.meta.resultNumber, 30);
@@ -194,17 +197,15 @@ test("closing while a snapshot is adopted lets that end: the adopted store is th
   const to = await receiver();
   await to.checkpoint.beginSnapshot();
   for (const chunk of await chunksOf(from.checkpoint, 4096)) await to.checkpoint.takeChunk(chunk);
-  // A write under way holds the adoption up.
   let open = () => {};
-  to.store.gate = new Promise((resolve) => {
+  to.store.adoptGate = new Promise((resolve) => {
     open = () => resolve();
   });
-  const saved = to.checkpoint.saveMeta({ epoch: 6 });
-  const adopted = to.checkpoint.adoptSnapshot(own, nothing);
+  const adopted = to.checkpoint.adoptSnapshot(() => ({ own, log: nothing }));
   await until(() => to.checkpoint.state === "adopting", { withinMs: 10_000, everyMs: 1 });
   const closed = to.checkpoint.close();
   open();
-  await Promise.all([saved, adopted, closed]);
+  await Promise.all([adopted, closed]);
   t.is(to.checkpoint.state, "closed");
   t.is(to.store.discarded, 0);
   const read = await readBack(new MemoryStore(to.store.disk.after(99)), beta);
@@ -221,7 +222,7 @@ test("an empty server takes a snapshot, and is empty again when it is given up",
   t.is(checkpoint.state, "fresh");
   await checkpoint.beginSnapshot();
   for (const chunk of await chunksOf(from.checkpoint, 4096)) await checkpoint.takeChunk(chunk);
-  await checkpoint.adoptSnapshot(own, nothing);
+  await checkpoint.adoptSnapshot(() => ({ own, log: nothing }));
   t.is((await checkpoint.open({}))?.end.sequence, 40);
 });
 
@@ -251,7 +252,7 @@ test("chunks may be repeated or come too early; neither changes anything", async
     await to.checkpoint.takeChunk(chunk);
     t.is(await to.checkpoint.takeChunk(chunk), "repeated");
   }
-  await to.checkpoint.adoptSnapshot(own, nothing);
+  await to.checkpoint.adoptSnapshot(() => ({ own, log: nothing }));
   t.is((await to.checkpoint.open({}))?.end.sequence, 40);
 });
 
@@ -266,7 +267,7 @@ test("any changed byte drops the snapshot, and the old store is as it was", asyn
       changed[at] = (changed[at] ?? 0) ^ 0x80;
       const run = async () => {
         for (const [index, whole] of chunks.entries()) await to.checkpoint.takeChunk(index === which ? changed : whole);
-        await to.checkpoint.adoptSnapshot(own, nothing);
+        await to.checkpoint.adoptSnapshot(() => ({ own, log: nothing }));
       };
       await t.throwsAsync(run(), { instanceOf: SnapshotError }, `byte ${at} of chunk ${which + 1}`);
       await isUnmoved(t, to);
@@ -354,13 +355,111 @@ test("a snapshot dropped while it is being adopted leaves the store as it was, a
   to.store.sideGate = new Promise((resolve) => {
     open = resolve;
   });
-  const adopting = to.checkpoint.adoptSnapshot(own, nothing);
+  const adopting = to.checkpoint.adoptSnapshot(() => ({ own, log: nothing }));
   const told = t.throwsAsync(adopting, { code: "busy" });
   await to.checkpoint.dropSnapshot();
   open();
   await told;
   t.deepEqual(to.failures, []);
   await isUnmoved(t, to);
+});
+
+/** A server that has the first records of the sender's log, and a snapshot of all of it to prove. */
+async function proving(from: { log: TestLog; checkpoint: Checkpoint }) {
+  const store = new MemoryStore();
+  const log = new TestLog();
+  const to = agentOn(store, log, { identity: beta });
+  await to.checkpoint.open({});
+  await to.checkpoint.create({ ...owner, server: "beta" });
+  log.append(from.log.changes.slice(0, 10), 5);
+  await to.checkpoint.flush({ committed: 10, retainFrom: 1 });
+  await to.checkpoint.beginSnapshot();
+  for (const chunk of await chunksOf(from.checkpoint, 4096)) await to.checkpoint.takeChunk(chunk);
+  const { gate, open } = closedGate();
+  store.sideGate = gate;
+  const server = { isWanted: true, memberEpoch: 1, committed: 10 };
+  const wanted = () => {
+    const { isWanted, memberEpoch, committed } = server;
+    const end = { sequence: log.end, hash: log.hash, epoch: 5 };
+    const standing = { end, committed, committedHash: log.hashAt(committed), differs: false };
+    return isWanted ? { own: { ...own, memberEpoch }, log: standing } : null;
+  };
+  return { ...to, store, log, open, server, wanted };
+}
+
+const closedGate = () => {
+  let open = () => {};
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { gate, open };
+};
+
+type Proving = Awaited<ReturnType<typeof proving>>;
+const overtaking: readonly [string, (to: Proving) => void][] = [
+  ["it follows in another session", ({ server }) => void Object.assign(server, { isWanted: false })],
+  ["its log goes on", ({ log }) => void log.append([[put("more", "acknowledged")]], 9)],
+  ["more of its log is committed", ({ server }) => void Object.assign(server, { committed: 9 })],
+  ["it counts as a member", ({ server }) => void Object.assign(server, { memberEpoch: 9 })],
+];
+
+for (const [what, overtake] of overtaking)
+  test(`a snapshot is overtaken where ${what} while it is proved: the store goes on (situation 135)`, async (t) => {
+    const from = await sender();
+    const to = await proving(from);
+    const adopting = t.throwsAsync(to.checkpoint.adoptSnapshot(to.wanted), { code: "overtaken" });
+    overtake(to);
+    to.checkpoint.sync(to.log.end);
+    await to.checkpoint.saveMeta({ memberEpoch: 9, epoch: 9 });
+    to.open();
+    await adopting;
+    t.is(to.checkpoint.state, "idle");
+    t.is(to.store.discarded, 1);
+    t.deepEqual(to.failures, []);
+    t.is(to.synced.at(-1), to.log.end);
+    const read = await readBack(new MemoryStore(to.store.disk.after(99)), beta);
+    t.is(read?.recovered.end.sequence, to.log.end);
+    t.like(read?.recovered.meta, { memberEpoch: 9, epoch: 9 });
+  });
+
+test("a snapshot that nobody wants any more is not proved", async (t) => {
+  const to = await proving(await sender());
+  to.server.isWanted = false;
+  await t.throwsAsync(to.checkpoint.adoptSnapshot(to.wanted), { code: "overtaken" });
+  t.is(to.checkpoint.state, "idle");
+});
+
+test("whether a snapshot is wanted is asked when the old store has told all that it was asked for, and it takes nothing more (situation 135)", async (t) => {
+  for (const isOvertaken of [true, false]) {
+    const to = await proving(await sender());
+    to.open();
+    const { gate, open } = closedGate();
+    to.store.gate = gate;
+    const told: string[] = [];
+    const saved = to.checkpoint.saveMeta({ epoch: 7 }).then(() => told.push("saved"));
+    const adopting = to.checkpoint.adoptSnapshot(() => {
+      told.push(`asked, ${to.checkpoint.state}`);
+      return to.wanted();
+    });
+    const done = isOvertaken ? t.throwsAsync(adopting, { code: "overtaken" }) : adopting;
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    to.server.isWanted = !isOvertaken;
+    const { gate: adoptGate, open: rename } = closedGate();
+    to.store.adoptGate = adoptGate;
+    open();
+    await saved;
+    if (!isOvertaken) {
+      await until(() => to.checkpoint.givesWay, { withinMs: 10_000, everyMs: 1 });
+      t.false(to.checkpoint.sync(10));
+      await t.throwsAsync(to.checkpoint.saveMeta({ epoch: 8 }), { code: "busy" });
+    }
+    rename();
+    await done;
+    t.deepEqual(told, ["asked, receiving", "saved", "asked, receiving"]);
+    const read = await readBack(new MemoryStore(to.store.disk.after(99)), beta);
+    t.is(read?.recovered.end.sequence, isOvertaken ? 10 : 40);
+    t.is(read?.recovered.meta.epoch, 7);
+  }
 });
 
 test("meta that is being saved is in the old store before the new one takes its place, and its epoch goes along (invariant 8)", async (t) => {
@@ -373,10 +472,9 @@ test("meta that is being saved is in the old store before the new one takes its 
     open = resolve;
   });
   const saved = to.checkpoint.saveMeta({ resultNumber: 77, epoch: 9 });
-  const adopted = to.checkpoint.adoptSnapshot(own, nothing);
-  await until(() => to.checkpoint.state === "adopting", { withinMs: 10_000, everyMs: 1 });
+  const adopted = to.checkpoint.adoptSnapshot(() => ({ own, log: nothing }));
   for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-  t.is(to.checkpoint.state, "adopting");
+  t.is(to.checkpoint.state, "receiving");
   open();
   await Promise.all([saved, adopted]);
   t.like((await to.checkpoint.open({}))?.meta, { resultNumber: 30, incarnation: "b2", epoch: 9 });
@@ -397,7 +495,10 @@ test("a sender whose store is damaged is found before the old store is given up"
   const chunks: Buffer[] = [];
   for await (const [key, value] of damaged.image()) chunks.push(...encoder.add(key, value));
   for (const chunk of [...chunks, ...encoder.finish()]) await to.checkpoint.takeChunk(chunk);
-  const error = await t.throwsAsync(to.checkpoint.adoptSnapshot(own, nothing), { instanceOf: RecoveryError });
+  const error = await t.throwsAsync(
+    to.checkpoint.adoptSnapshot(() => ({ own, log: nothing })),
+    { instanceOf: RecoveryError },
+  );
   t.is(error?.code, "damaged");
   await isUnmoved(t, to);
 });
@@ -408,7 +509,10 @@ test("a snapshot of another service's store is refused", async (t) => {
   const to = await receiver();
   await to.checkpoint.beginSnapshot();
   for (const chunk of await chunksOf(from.checkpoint, 4096)) await to.checkpoint.takeChunk(chunk);
-  await t.throwsAsync(to.checkpoint.adoptSnapshot(own, nothing), { instanceOf: RecoveryError, code: "service" });
+  await t.throwsAsync(
+    to.checkpoint.adoptSnapshot(() => ({ own, log: nothing })),
+    { instanceOf: RecoveryError, code: "service" },
+  );
   await isUnmoved(t, to);
 });
 
@@ -456,7 +560,7 @@ test("a snapshot that is asked for in the middle of a flush begins when that has
   t.is((await flushed).applied, 2);
   t.is(to.checkpoint.state, "receiving");
   for (const chunk of await chunksOf(from.checkpoint, 4096)) await to.checkpoint.takeChunk(chunk);
-  await to.checkpoint.adoptSnapshot(own, nothing);
+  await to.checkpoint.adoptSnapshot(() => ({ own, log: nothing }));
   t.is((await to.checkpoint.open({}))?.end.sequence, 40);
   t.is(to.failures.length, 0);
 });

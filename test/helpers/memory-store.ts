@@ -87,6 +87,11 @@ export class MemoryStore implements Store {
   gate: Promise<void> = Promise.resolve();
   /** Each write to a side store waits for this. */
   sideGate: Promise<void> = Promise.resolve();
+  /** What a side store holds is read after this; and how often reading it has begun. */
+  readGate: Promise<void> = Promise.resolve();
+  sideReads = 0;
+  /** A side store waits for this before it takes the store's place. */
+  adoptGate: Promise<void> = Promise.resolve();
   /** A side store waits for this before it is made. */
   makingGate: Promise<void> = Promise.resolve();
   #hasSide = false;
@@ -144,6 +149,11 @@ export class MemoryStore implements Store {
     const check = () => {
       if (!isOpen) throw new StoreError("closed", "the side store is closed");
     };
+    const beginReading = (): Promise<void> => {
+      check();
+      this.sideReads += 1;
+      return this.readGate;
+    };
     return {
       write: async (batch) => {
         check();
@@ -153,11 +163,13 @@ export class MemoryStore implements Store {
         apply(entries, batch);
       },
       image: async function* () {
+        await beginReading();
         check();
         yield* sorted(new Map(entries));
       },
       adopt: async (asideAs) => {
         check();
+        await this.adoptGate;
         this.#check();
         isOpen = false;
         this.#hasSide = false;

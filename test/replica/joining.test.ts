@@ -183,6 +183,36 @@ test("a snapshot that did not come through is asked for again", (t) => {
   t.is(stage.take().filter((line) => line === "alpha: sendSnapshot").length, 1);
 });
 
+test("a snapshot may take a log's place in the session that asked for it, and only until something counts on that log (situation 135)", (t) => {
+  const receiving = () => {
+    const stage = alone();
+    stage.server("beta").disk = { ...alone().server("alpha").disk, history: "strange" };
+    stage.start("beta");
+    stage.tick(2);
+    const { session } = stage.lastSent("beta", "follow");
+    t.is(stage.replica("beta").snapshotSession, session);
+    return { stage, beta: stage.replica("beta"), session };
+  };
+  const accepted = receiving();
+  accepted.stage.forge("alpha", "beta", {
+    type: "accept",
+    session: accepted.session,
+    from: accepted.stage.replica("alpha").self,
+    to: accepted.beta.self,
+    epoch: accepted.stage.record.epoch,
+    sequence: accepted.beta.log.last,
+    hash: accepted.beta.log.hashAt(accepted.beta.log.last) ?? null,
+  });
+  t.is(accepted.beta.snapshotSession, null, "the log was accepted after all");
+  const anew = receiving();
+  anew.beta.onSnapshotEnded(anew.session, anew.stage.nowMs);
+  t.is(anew.beta.snapshotSession, null, "another session");
+  const lost = receiving();
+  lost.stage.kill("alpha");
+  lost.stage.tick(Math.ceil(limits.suspicionMs / limits.heartbeatMs) + 3);
+  t.is(lost.beta.snapshotSession, null, "it follows nobody");
+});
+
 test("a log with the same names and other bytes is found out, and replaced (rules 4, 7)", (t) => {
   const stage = alone();
   const other = alone();
@@ -218,7 +248,7 @@ test("a question to follow that comes late ends no newer session (rule 4, situat
   stage.tick(3);
   const { session } = primaryOf(stage.replica("alpha")).followers.get("beta") ?? {};
   t.is(stage.lastSent("beta", "follow").number, 2);
-  t.is(session?.id, beta.followedSession ?? "none");
+  t.is(session?.id, stage.lastSent("beta", "follow").session);
   t.not(session?.id, first.session);
   for (const late of [first, { ...first, session: "older", from: "beta.0" }]) {
     stage.forge("beta", "alpha", late);

@@ -39,6 +39,20 @@ test("a switch that the registry does not settle: the primary serves on, and its
   t.regex(stage.transcript.join("\n"), /beta: handover.unsettled -> following.unsettled/);
 });
 
+test("no snapshot takes the log's place of one that asked for the role (situation 135)", (t) => {
+  const stage = unsettled();
+  const [alpha, beta] = [stage.replica("alpha"), stage.replica("beta")];
+  stage.cuts.add("alpha>beta");
+  beta.onSnapshotEnded(stage.lastSent("beta", "follow").session, stage.nowMs);
+  stage.server("beta").hasInput = true;
+  stage.run();
+  const { session } = stage.lastSent("beta", "follow");
+  stage.cuts.clear();
+  stage.forge("alpha", "beta", { type: "decline", session, from: alpha.self, to: beta.self, reason: "snapshot" });
+  t.is(beta.state, "following.unsettled");
+  t.is(beta.snapshotSession, null);
+});
+
 test("the successor is told late that it won: it has all that was acknowledged meanwhile, and the old primary follows (situation 62)", (t) => {
   const stage = unsettled();
   stage.do("alpha", "2");
