@@ -64,6 +64,8 @@ test.serial(
   async (t) => {
     const pair = shared.current;
     t.is((await pair.normal()).primary, "alpha");
+    // They may be in sync over the other link before this one is up.
+    for (const name of ["alpha", "beta"]) await pair.waitFor(name, ({ links }) => links.main === "up");
     const wire = new Wire(pair);
     const orders = new Orders(pair, "claim7");
     await orders.send(5);

@@ -135,6 +135,8 @@ test.serial("a backup that NATS would not let hear requests says so before it ha
   });
   await hasTrouble(pair, "beta", "forbidden.requests");
   t.is(pair.status("beta")?.role, "backup");
+  // They may be in sync over NATS before the main link is up.
+  await pair.waitFor("alpha", ({ links }) => links.main === "up");
   t.deepEqual((await pair.newStatus("alpha")).troubles, []);
   pair.nats.reload(free);
   await isOver(pair, "beta", "forbidden.requests");
