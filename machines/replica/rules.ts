@@ -120,6 +120,13 @@ export const shippedRules = {
   /** Rule 7: only the log of this history is cut where the two part; in another one's what is above may be acknowledged. */
   mayGoOnInPlace: (theirs: string, mine: string, last: number): boolean => theirs === mine || last === 0,
 
+  /**
+   * Rule 7: while the newest record counts on an earlier life of this server, what that life asked for may still land, and be counted
+   * on by where its log ended: nothing of it is dropped before the record has gone on.
+   */
+  mayDropOwn: (record: RegistryRecord, self: Member): boolean =>
+    !record.inSync.some(({ server, incarnation }) => server === self.server && incarnation !== self.incarnation),
+
   /** Rules 7 and 18: a store that is not held whole by what takes its place is set aside. */
   isHeldBy,
 

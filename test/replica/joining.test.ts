@@ -380,9 +380,9 @@ test("a follower drops nothing that it knows to be committed, whatever a primary
   log.appendBatch(batchOf([fieldsOf({ sequence: 1 }), fieldsOf({ sequence: 2 })], 0));
   const accept = { type: "accept", session: "s", from: "alpha.1", to: "beta.1", epoch: 3, sequence: 1 } as const;
   const hash = log.hashAt(1) ?? null;
-  t.is(session().onAccept({ ...accept, hash }, log, 2, shippedRules), "differs");
+  t.is(session().onAccept({ ...accept, hash }, log, 2, true, shippedRules), "differs");
   t.is(log.last, 2);
-  t.is(session().onAccept({ ...accept, hash }, log, 1, shippedRules), "taken");
+  t.is(session().onAccept({ ...accept, hash }, log, 1, true, shippedRules), "taken");
   t.is(log.last, 1);
 });
 

@@ -37,12 +37,22 @@ export class FollowedSession {
     this.heardMs = nowMs;
   }
 
-  /** Cuts the log to what the primary agreed to. "differs": both name a record alike and hold another one. */
-  onAccept(message: Accept, log: MemoryLog, committed: number, rules: Rules): "taken" | "differs" | "ignored" {
+  /**
+   * Cuts the log to what the primary agreed to. "differs": both name a record alike and hold another one. "waits": nothing may be
+   * cut yet, and the same is asked again.
+   */
+  onAccept(
+    message: Accept,
+    log: MemoryLog,
+    committed: number,
+    mayDrop: boolean,
+    rules: Rules,
+  ): "taken" | "differs" | "ignored" | "waits" {
     if (this.accepted || message.session !== this.id || message.from !== this.incarnation) return "ignored";
     const after = rules.truncatesTo(message.sequence, log.last);
     if (after < committed) return "differs";
     if (message.hash !== null && log.hashAt(message.sequence) !== message.hash) return "differs";
+    if (after < log.last && !mayDrop) return "waits";
     log.truncate(after);
     this.accepted = true;
     this.verified = message.hash !== null;

@@ -103,13 +103,19 @@ export class Follower {
     const { own, rules, membership, outbox } = core;
     if (message.to !== core.self) return "";
     const { last } = own.log;
-    const outcome = current.onAccept(message, own.log, own.committed, rules);
+    const outcome = current.onAccept(message, own.log, own.committed, this.mayDrop, rules);
     if (outcome !== "taken") return outcome === "differs" ? this.onDifference() : "";
     current.heardMs = core.nowMs;
     if (own.log.last < last) own.onCut(outbox);
     const history = membership.record?.history ?? own.history;
     own.adopt(history, message.ancestors ?? (history === own.history ? own.ancestors : []), outbox);
     return "";
+  }
+
+  /** Whether this log may be cut, or replaced, for the primary's. */
+  private get mayDrop(): boolean {
+    const { membership, rules, options } = this.core;
+    return membership.record === null || rules.mayDropOwn(membership.record, options.self);
   }
 
   /** Both logs name a record alike and hold another one: this one is asked for nothing more (rule 7). */
@@ -127,7 +133,7 @@ export class Follower {
     const { current, core } = this;
     if (current.id !== message.session || current.accepted) return "";
     current.declined = message.reason;
-    if (message.reason === "snapshot" && !current.snapshot) {
+    if (message.reason === "snapshot" && !current.snapshot && this.mayDrop) {
       current.snapshot = true;
       core.outbox.push({ type: "receiveSnapshot", peer: from, session: current.id });
     }

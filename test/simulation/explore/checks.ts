@@ -5,8 +5,8 @@
  *
  * Beyond the invariants as they are written, two that say the same earlier, before a further crash would show it:
  * what was acknowledged is held by every living member that the registry's newest record names, or, where one is alone, by
- * its disk (2 and 4); a server that ended after it was told to stop is named by no record, unless it is alone and its disk
- * has everything (clean stop).
+ * its disk, which has the base (2, 4 and 10); a server that ended after it was told to stop is named by no record, unless it is
+ * alone and its disk has everything (clean stop).
  */
 
 import { RecordReader, recordKinds, requestKey } from "../../../machines/codec/record.ts";
@@ -179,6 +179,7 @@ export class Checks {
   check(servers: readonly ServerState[], registry: SmallRegistry): Checks {
     const then = servers.reduce<Checks>((before, server) => before.#onceOn(server), this);
     then.#checkHeld(servers, registry.record);
+    if (registry.record.durability === "disk") checkBase(servers, registry.record);
     const { stopped } = then.#known;
     if (stopped.length > 0)
       for (const record of [registry.record, ...registry.mayLand.map((cas) => cas.record)])
@@ -243,6 +244,16 @@ export class Checks {
       );
     }
   }
+}
+
+/** Rule 2 and invariant 10: whoever is alone has on its disk what the record says, or nobody could go on after it. */
+function checkBase(servers: readonly ServerState[], { inSync, base, epoch }: RegistryRecord): void {
+  const sole = servers.find(({ server }) => server.name === inSync[0]?.server);
+  if (sole === undefined || base.sequence === 0) return;
+  assert(
+    sole.diskHashes[base.sequence - 1] === base.hash,
+    `invariant 10: ${sole.server.name} is alone in epoch ${epoch} from record ${base.sequence}, and has another log on its disk`,
+  );
 }
 
 function checkStopped(stopped: readonly string[], servers: readonly ServerState[], record: RegistryRecord): void {

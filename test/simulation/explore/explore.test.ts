@@ -30,7 +30,7 @@ const broken: [name: string, bounds: Partial<Bounds>, rules: Partial<Rules>, fou
     "asks to be alone before its log is synced (rule 2)",
     { requests: 1, silences: 1 },
     { isSyncedForCas: () => true },
-    /invariant 2: alpha is alone .* is not on its disk/,
+    /invariant 10: alpha is alone .* has another log on its disk/,
   ],
   [
     "an open compare-and-set does not count (rule 3)",

@@ -44,6 +44,12 @@ export const unaware = inOrder(
   "land alpha-1.3, answer alpha-1.3, request alpha, disk alpha",
 );
 
+/** gamma is the primary, without alpha's record; beta, which has that, asked to be alone, died, and is back before that has landed. */
+export const asking = inOrder(
+  "request alpha, give beta mirror, crash alpha, miss beta alpha, miss gamma alpha, land gamma-1.1, answer gamma-1.1",
+  "read beta 5, silence beta gamma, disk beta, crash beta, start beta",
+);
+
 function inOrder(...lines: string[]): string[] {
   return lines.flatMap((line) => line.split(", "));
 }
@@ -67,6 +73,7 @@ export const scopes: readonly ExploredScope[] = [
     true,
   ),
   scope("three servers, a record", { servers: three, requests: 1 }, true),
+  scope("what a server asked for lands in its next life, a crash", { servers: three, after: asking, crashes: 1 }, true),
   scope("a server is about to be taken in, and both are told to stop", { after: confirming, stops: 2 }, true),
 
   scope("three records, a crash, a silence, an answer that does not come in time", {
@@ -142,6 +149,12 @@ export const scopes: readonly ExploredScope[] = [
     requests: 1,
     crashes: 1,
     timeouts: 1,
+  }),
+  scope("what a server asked for lands in its next life, a record, a silence", {
+    servers: three,
+    after: asking,
+    requests: 1,
+    silences: 1,
   }),
   scope("three servers, a silence", { servers: three, silences: 1 }),
 ];

@@ -1,5 +1,5 @@
 /** Who may speak for the service: incarnations, fences, configurations, the registry, the start table, stops and switches. */
-import { confirming, inheriting, rebasing } from "../explore/scopes.ts";
+import { asking, confirming, inheriting, rebasing } from "../explore/scopes.ts";
 import { deposals, type Mutation, pair, races, three, totalLoss, within } from "./mutation.ts";
 import { firstWhereNothingIs, takingOneLinkForBoth, takingSilenceForLoss, withoutTheKernelsWord } from "./worlds.ts";
 
@@ -65,6 +65,12 @@ export const membershipMutations: readonly Mutation[] = [
       retainedBytes: 0,
       flushMs: 20,
     },
+  },
+  {
+    name: "a log is cut though what it was asked with may still land",
+    rule: "7",
+    rules: { mayDropOwn: () => true },
+    scope: { servers: three.servers, after: asking },
   },
   {
     name: "a joiner is added without the inherited log",

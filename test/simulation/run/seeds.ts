@@ -26,6 +26,10 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
   },
   { seed: 2_000_657, once: "the same, with the other application" },
   { seed: 91_000_757, once: "a joiner that started with a full log and had nothing compared took no record for ever" },
+  {
+    seed: 990_000_588,
+    once: "what a server had asked for landed in its next life, which had cut its log for a deposed primary",
+  },
   { seed: 910_000_105, once: "the checker held a request without a stamp to be remembered for good" },
 ];
 
