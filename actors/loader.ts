@@ -150,7 +150,7 @@ export class Loader {
     const reading = new Reading(new ApplicationState(application), this.#options);
     const found = await checkpoint.open(reading);
     const meta = reading.finish();
-    const life = (meta?.life ?? 0) + 1;
+    const startCount = (meta?.life ?? 0) + 1;
     const disk = meta?.disk ?? clock.randomId();
     const memberEpoch = meta?.memberEpoch ?? meta?.epoch ?? 0;
     if (found === null || meta === null) {
@@ -164,7 +164,7 @@ export class Loader {
         incarnation,
         disk,
         previousEnd: null,
-        life,
+        life: startCount,
         published: 0,
         committed: 0,
         resultNumber: 0,
@@ -173,12 +173,12 @@ export class Loader {
       });
     } else {
       const previousEnd = { ...found.end, incarnation: meta.incarnation };
-      await checkpoint.saveMeta({ incarnation, disk, life, memberEpoch, previousEnd });
+      await checkpoint.saveMeta({ incarnation, disk, life: startCount, memberEpoch, previousEnd });
     }
     return {
       state: reading.state,
       recovered: {
-        life,
+        startCount,
         disk,
         record: meta?.record ?? null,
         history: meta?.history ?? "",

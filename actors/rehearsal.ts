@@ -62,7 +62,7 @@ function makeReplica({ service, server, servers, limits, confirm, afterTotalLoss
   const requests = new RequestTable({ through: 0, resultNumber: 0, rememberClients: limits.rememberClients });
   const registry = { epochSeen: 0, memberEpoch: 0, syncedEpoch: 0, record: null };
   const recovered = {
-    life: 1,
+    startCount: 1,
     disk: "",
     history: "",
     ancestors: [],

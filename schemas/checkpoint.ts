@@ -67,7 +67,7 @@ const OwnerMeta = z.object({
   incarnation: z.string(),
   /** Where the log of the incarnation before this one ended. */
   previousEnd: LogEnd.extend({ incarnation: z.string() }).nullable(),
-  /** How often this server was started: of two incarnations the newer has the higher number. */
+  /** How often this server was started (`startCount`): of two incarnations the newer has the higher number. */
   life: whole,
   /** Results of records up to this sequence reached NATS (rule 13). */
   published: whole,

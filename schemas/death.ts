@@ -1,8 +1,8 @@
 /**
  * What is said of a server's death. A watcher beside it (actors/world/crash-notifier.ts) tells each other server, on `subjects.deaths`,
- * that the process is dead: a fact about one life of one process, so a late notice says nothing about the next life. Where the
+ * that the process is dead: a fact about one process, so a late notice says nothing about the next one. Where the
  * server's watchdog ended it, because application code did not return, the notice carries its last words: for what that code
- * ran. They also stay in the data folder (`lastWordsFile`), for the next process of the server. `life`: 22 or fewer of A-Z a-z 0-9 - _.
+ * ran. They also stay in the data folder (`lastWordsFile`), for the next process of the server. `life` is the id of the process (`processId`): 22 or fewer of A-Z a-z 0-9 - _.
  */
 import { z } from "zod";
 import { maxNameLength } from "./envelope.ts";

@@ -249,7 +249,7 @@ export class SnapshotTransfer {
   #wanted(receiving: Receiving): WantedSnapshot | null {
     const { replica, settings } = this.#options;
     if (this.#receiving !== receiving || replica.snapshotSession !== receiving.session) return null;
-    const { life, disk, self, epochSeen: epoch, memberEpoch, log: kept, committed, differs } = replica;
+    const { startCount: life, disk, self, epochSeen: epoch, memberEpoch, log: kept, committed, differs } = replica;
     // A log that came from another disk is not what this one confirmed.
     const own = {
       server: settings.server,

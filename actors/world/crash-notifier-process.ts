@@ -27,7 +27,7 @@ process.on("SIGTERM", silent);
 process.on("SIGHUP", silent);
 
 const watch = JSON.parse(await text(process.stdin)) as Watch;
-const { pid, life, service, server, lastWordsFile, peers, nats } = watch;
+const { pid, processId, service, server, lastWordsFile, peers, nats } = watch;
 const hasMemory = openLook(pid);
 const line = new NatsLine({ nats, name: `twinlog ${service} ${server} crash notifier`, clock: openNodeClock(), log });
 line.onState((connected) => {
@@ -47,9 +47,9 @@ const looking = setInterval(() => {
 function noticeOfDeath(): DeathNotice {
   try {
     const words = readLastWords(readFileSync(lastWordsFile));
-    return words?.life === life ? { server, life, lastWords: words } : { server, life };
+    return words?.life === processId ? { server, life: processId, lastWords: words } : { server, life: processId };
   } catch {
-    return { server, life };
+    return { server, life: processId };
   }
 }
 

@@ -20,7 +20,7 @@ import type { Log } from "./ports.ts";
 /** What the crash notifier is told, as one line of JSON on its standard input: credentials do not belong on a command line. */
 export interface Watch {
   readonly pid: number;
-  readonly life: string;
+  readonly processId: string;
   readonly service: string;
   readonly server: string;
   /** Where a watchdog leaves its last words. */
@@ -32,7 +32,7 @@ export interface Watch {
 
 export interface CrashNotifierOptions {
   readonly settings: Settings;
-  readonly life: string;
+  readonly processId: string;
   readonly log: Log;
   /** Instead of this program's own interpreter. */
   readonly command?: string;
@@ -51,7 +51,7 @@ export const memoryFileOf = (pid: number | "self"): string => `/proc/${pid}/stat
 /** Starts a crash notifier of this very process, and another one whenever it dies or cannot be started. Without /proc there is none. */
 export function startCrashNotifier({
   settings,
-  life,
+  processId,
   log,
   onWatching,
   command = process.execPath,
@@ -75,7 +75,7 @@ export function startCrashNotifier({
     };
     try {
       const words = join(resolve(dataDirectory), lastWordsFile);
-      const watch: Watch = { pid: process.pid, life, service, server, lastWordsFile: words, peers, nats };
+      const watch: Watch = { pid: process.pid, processId, service, server, lastWordsFile: words, peers, nats };
       // It leads a group of its own: Ctrl-C is not meant for it.
       const child = spawn(command, [program], { stdio: ["pipe", "pipe", "ignore"], detached: true });
       child.on("error", (error) => end(error.message));

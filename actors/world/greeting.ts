@@ -9,14 +9,16 @@ export interface Greeting {
   readonly service: string;
   readonly server: string;
   readonly to: string;
-  /** Which life of the process speaks; a crash notifier names it. Older programs do not say it. */
-  readonly life?: string | undefined;
+  /** Which process speaks, on the wire as `life`; a crash notifier names it. Older programs do not say it. */
+  readonly processId?: string | undefined;
   /** Largest frame that the speaker takes. Older programs do not say it. */
   readonly maxFrameBytes?: number | undefined;
 }
 
-export function greetingOf({ service, server, to, life, maxFrameBytes }: Greeting): Uint8Array {
-  return Buffer.from(JSON.stringify({ twinlog: linkProtocolVersion, service, server, to, life, maxFrameBytes }));
+export function greetingOf({ service, server, to, processId, maxFrameBytes }: Greeting): Uint8Array {
+  return Buffer.from(
+    JSON.stringify({ twinlog: linkProtocolVersion, service, server, to, life: processId, maxFrameBytes }),
+  );
 }
 
 /** The greeting, or why it is none. */
@@ -37,7 +39,7 @@ export function readGreeting(frame: Uint8Array): Greeting | string {
     service,
     server,
     to,
-    ...(typeof life === "string" ? { life } : {}),
+    ...(typeof life === "string" ? { processId: life } : {}),
     ...(typeof maxFrameBytes === "number" && maxFrameBytes > 0 ? { maxFrameBytes } : {}),
   };
 }

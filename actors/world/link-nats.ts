@@ -32,8 +32,8 @@ export interface NatsLinkOptions {
   /** Names of all servers of the service, this one included. */
   readonly servers: readonly string[];
   readonly line: NatsLine;
-  /** A crash notifier says that a life of a peer is dead. True: it is the life that was last spoken with. */
-  readonly onDeath?: (peer: string, life: string) => boolean;
+  /** A crash notifier says that a process of a peer is dead. True: it is the one that was last spoken with. */
+  readonly onDeath?: (peer: string, processId: string) => boolean;
   /** Past this many bytes that wait for the broker, `send` returns false. */
   readonly maxBufferedBytes: number;
   readonly clock: Clock;
@@ -139,7 +139,7 @@ export class NatsLink implements Link {
   #onDeath(data: Uint8Array): void {
     const notice = readDeathNotice(data);
     if (notice === null || !this.#told.has(notice.server)) return;
-    // True of a life that is long over, too.
+    // True of a process that is long over, too.
     if (notice.lastWords?.server === notice.server) this.#handlers?.onLastWords?.(notice.lastWords);
     if (this.#options.onDeath?.(notice.server, notice.life) !== true) return;
     this.#options.log.info({ peer: notice.server }, "its crash notifier says that the peer is dead");

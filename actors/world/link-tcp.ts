@@ -30,8 +30,8 @@ export interface TcpLinkOptions {
   readonly server: string;
   /** All servers of the service, this one included. */
   readonly servers: readonly TcpAddress[];
-  /** Which life of this process it is. */
-  readonly life?: string;
+  /** A random id of this process. */
+  readonly processId?: string;
   readonly tls?: TlsFiles | undefined;
   readonly allowPlaintext: boolean;
   readonly maxFrameBytes: number;
@@ -59,7 +59,7 @@ interface Peer {
   /** What was last told. */
   told: "up" | LinkDownReason | null;
   /** What its last greeting said. */
-  life: string | null;
+  processId: string | null;
   maxFrameBytes: number;
   /** When something came over its connection last. */
   heardMs: number;
@@ -93,7 +93,7 @@ export class TcpLink implements Link {
         dials,
         socket: null,
         told: null,
-        life: null,
+        processId: null,
         maxFrameBytes: options.maxFrameBytes,
         heardMs: 0,
         backoff: new Backoff(options.clock, redialMinMs, redialMaxMs),
@@ -129,12 +129,12 @@ export class TcpLink implements Link {
   }
 
   /**
-   * A crash notifier says that this life of the peer is dead: its connection is closed, before its kernel does so. False: that is not
-   * the life that we last spoke with, and nothing is done.
+   * A crash notifier says that this process of the peer is dead: its connection is closed, before its kernel does so. False: that is not
+   * the one that we last spoke with, and nothing is done.
    */
-  onDeath(name: string, life: string): boolean {
+  onDeath(name: string, processId: string): boolean {
     const peer = this.#peers.get(name);
-    if (peer === undefined || peer.life !== life) return false;
+    if (peer === undefined || peer.processId !== processId) return false;
     peer.socket?.destroy();
     return true;
   }
@@ -310,8 +310,8 @@ export class TcpLink implements Link {
   }
 
   #sendGreeting(socket: Socket, to: string): void {
-    const { service, server, life, maxFrameBytes } = this.#options;
-    socket.write(encodeFrame([greetingOf({ service, server, to, life, maxFrameBytes })]));
+    const { service, server, processId, maxFrameBytes } = this.#options;
+    socket.write(encodeFrame([greetingOf({ service, server, to, processId, maxFrameBytes })]));
   }
 
   /** The peer, or why it is none of ours. */
@@ -327,17 +327,18 @@ export class TcpLink implements Link {
     if (dialled === null && peer.dials) return `${greeting.server} dialled, though this server dials it`;
     if (socket instanceof TLSSocket && !certificateNames(socket.getPeerCertificate(), peer.address))
       return `the certificate does not name ${greeting.server}`;
-    if (this.#isTaken(peer, greeting.life)) return `another process named ${greeting.server} is connected, and speaks`;
+    if (this.#isTaken(peer, greeting.processId))
+      return `another process named ${greeting.server} is connected, and speaks`;
     return { peer, greeting };
   }
 
-  #isTaken({ socket, life, heardMs }: Peer, newLife: string | undefined): boolean {
-    if (socket === null || life === null || newLife === undefined || life === newLife) return false;
+  #isTaken({ socket, processId, heardMs }: Peer, newId: string | undefined): boolean {
+    if (socket === null || processId === null || newId === undefined || processId === newId) return false;
     const { clock, speaksWithinMs = defaultSpeaksWithinMs } = this.#options;
     return clock.nowMs() - heardMs < speaksWithinMs;
   }
 
-  #up(peer: Peer, socket: Socket, { life, maxFrameBytes }: Greeting): void {
+  #up(peer: Peer, socket: Socket, { processId, maxFrameBytes }: Greeting): void {
     const older = peer.socket;
     if (older !== null) {
       this.#down(peer, "closed");
@@ -345,7 +346,7 @@ export class TcpLink implements Link {
     }
     peer.socket = socket;
     peer.told = "up";
-    peer.life = life ?? null;
+    peer.processId = processId ?? null;
     peer.maxFrameBytes = Math.min(this.#options.maxFrameBytes, maxFrameBytes ?? this.#options.maxFrameBytes);
     peer.heardMs = this.#options.clock.nowMs();
     peer.backoff.onWorks();

@@ -45,8 +45,8 @@ export async function openBus({ service, nats }: Settings): Promise<Bus> {
 }
 
 export interface RealWorld extends World {
-  /** Which life of this process it is, as its greetings say. */
-  readonly life: string;
+  /** A random id of this process, as its greetings say it. */
+  readonly processId: string;
 }
 
 /** `log`: instead of lines of JSON on standard error. */
@@ -63,12 +63,12 @@ export async function openRealWorld(
   const control = new NatsLine({ nats, name: `${name} failsafe`, clock, log });
   // What may be unconfirmed may wait here, and some heartbeats besides.
   const maxBufferedBytes = limits.maxUnconfirmedBytes + mainFrameBytes(limits);
-  const life = clock.randomId();
+  const processId = clock.randomId();
   const main = new TcpLink({
     service,
     server,
     servers,
-    life,
+    processId,
     tls: mainLink.tls,
     allowPlaintext: mainLink.allowPlaintext,
     maxFrameBytes: mainFrameBytes(limits),
@@ -78,7 +78,7 @@ export async function openRealWorld(
     log,
   });
   return {
-    life,
+    processId,
     clock,
     log,
     main,

@@ -11,7 +11,7 @@ import { applicationCodes, describeLastWords, type LastWords } from "../../schem
 import { maxNameLength } from "../../schemas/envelope.ts";
 import { CallSlot, callSlot, threadTimeFile, type WatchdogData } from "./watchdog.ts";
 
-const { shared, server, life, maxBlockedMs, file, fields } = workerData as WatchdogData;
+const { shared, server, processId, maxBlockedMs, file, fields } = workerData as WatchdogData;
 const ticket = new Int32Array(shared, 0, 1);
 const slots = [new CallSlot(shared, 0), new CallSlot(shared, 1)];
 /** Linux counts processor time for programs in hundredths of a second, whatever it counts inside. */
@@ -44,7 +44,7 @@ async function end({ integers, bodyHash, text }: CallSlot, busyMs: number): Prom
   const name = (from: number, length = 0) => String.fromCharCode(...text.subarray(from, from + length));
   const words: LastWords = {
     server,
-    life,
+    life: processId,
     code: applicationCodes[(integers[callSlot.code] ?? 1) - 1] ?? "handlers",
     client: name(0, integers[callSlot.clientLength]),
     id: name(maxNameLength, integers[callSlot.idLength]),

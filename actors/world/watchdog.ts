@@ -25,7 +25,7 @@ export const sharedBytes = ticketBytes + 2 * slotBytes;
 export interface WatchdogData {
   readonly shared: SharedArrayBuffer;
   readonly server: string;
-  readonly life: string;
+  readonly processId: string;
   readonly maxBlockedMs: number;
   readonly file: string;
   readonly fields: Readonly<Record<string, unknown>>;
@@ -67,7 +67,7 @@ export const threadTimeFile = (pid: number): string => `/proc/self/task/${pid}/s
 
 export interface WatchdogOptions {
   readonly server: string;
-  readonly life: string;
+  readonly processId: string;
   /** The thread may be busy with one call of the application's code for so long, in ms of its own time on a core. */
   readonly maxBlockedMs: number;
   readonly dataDirectory: string;
@@ -77,7 +77,7 @@ export interface WatchdogOptions {
 }
 
 export function startWatchdog(options: WatchdogOptions): Watchdog {
-  const { server, life, maxBlockedMs, dataDirectory, log, fields } = options;
+  const { server, processId, maxBlockedMs, dataDirectory, log, fields } = options;
   const file = join(dataDirectory, lastWordsFile);
   const lastWords = takeLastWords(file, server);
   if (!existsSync(threadTimeFile(process.pid))) {
@@ -88,7 +88,7 @@ export function startWatchdog(options: WatchdogOptions): Watchdog {
   const ticket = new Int32Array(shared, 0, 1);
   const running = new CallSlot(shared, 0);
   const waiting = new CallSlot(shared, 1);
-  const data: WatchdogData = { shared, server, life, maxBlockedMs, file, fields };
+  const data: WatchdogData = { shared, server, processId, maxBlockedMs, file, fields };
   const thread = new Worker(fileURLToPath(new URL("./watchdog-thread.js", import.meta.url)), {
     workerData: data,
     name: "watchdog",

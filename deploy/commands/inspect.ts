@@ -147,7 +147,10 @@ function summaryText({ meta, application, parts, end, aside }: Inspection): stri
       "  before it",
       `${history} through record ${sequence}, result ${results}`,
     ]),
-    ["epoch", `${meta.epoch} is the highest accepted; life ${meta.life}, incarnation ${meta.incarnation}`],
+    [
+      "epoch",
+      `${meta.epoch} is the highest accepted; started ${meta.life} times, now as incarnation ${meta.incarnation}`,
+    ],
     ["disk", meta.disk ?? "without a name: an older program wrote it"],
     ["log", `${range}, the last of epoch ${end.epoch}, hash ${end.hash.toString(16).padStart(8, "0")}`],
     ["committed", `through ${meta.committed} at least; results through ${meta.resultNumber}`],

@@ -44,11 +44,11 @@ async function begin({ signals }: CommandWorld, version: string, config: string)
   signals.reopenLog = () => log.reopen();
   const real = await openRealWorld(settings, { log });
   rehearse(application, settings);
-  if (settings.witness) startCrashNotifier({ settings, life: real.life, log });
+  if (settings.witness) startCrashNotifier({ settings, processId: real.processId, log });
   const { limits, dataDirectory } = settings;
   const watchdog = startWatchdog({
     server: name,
-    life: real.life,
+    processId: real.processId,
     maxBlockedMs: limits.maxBlockedMs,
     dataDirectory,
     log,

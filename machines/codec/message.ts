@@ -16,7 +16,7 @@ const prefixBytes = 8;
 export interface Heartbeat {
   type: "heartbeat";
   incarnation: string;
-  /** Lives of its disk so far, this one with them: of two incarnations on one disk the newer has the higher one. */
+  /** How often its disk was started with (`startCount`): of two incarnations on one disk the newer has the higher one. */
   life: number;
   /** Which disk it runs on. Older programs do not say it. */
   disk?: string;

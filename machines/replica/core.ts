@@ -25,8 +25,8 @@ export class Core {
   readonly limits: ReplicaOptions["limits"];
   /** This incarnation. */
   readonly self: string;
-  /** Which life of its disk this is, from 1. */
-  readonly life: number;
+  /** How often its disk was started with, this time with it, from 1. */
+  readonly startCount: number;
   readonly disk: string;
   readonly outbox: Outbox[] = [];
   readonly lifecycle = new RunningLifecycle();
@@ -62,7 +62,7 @@ export class Core {
     this.rules = rules;
     this.limits = limits;
     this.self = self.incarnation;
-    this.life = recovered.life;
+    this.startCount = recovered.startCount;
     this.disk = recovered.disk;
     this.nowMs = nowMs;
     this.own = new OwnLog(recovered);

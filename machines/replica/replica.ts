@@ -78,9 +78,9 @@ export class Replica {
   get self(): string {
     return this.core.self;
   }
-  /** Which life of its disk this is, from 1. */
-  get life(): number {
-    return this.core.life;
+  /** How often its disk was started with, this time with it, from 1. */
+  get startCount(): number {
+    return this.core.startCount;
   }
   get disk(): string {
     return this.core.disk;

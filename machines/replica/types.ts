@@ -25,8 +25,8 @@ export interface ReplicaOptions {
 
 /** What this server's disk gave. */
 export interface Recovered {
-  /** Starts of this server so far, this one included. */
-  readonly life: number;
+  /** How often this disk was started with, this time with it. */
+  readonly startCount: number;
   /** Which disk it is. */
   readonly disk: string;
   /** The newest registry record that an earlier life of this server saw. */

@@ -98,7 +98,7 @@ async function provingJoiner() {
   const replica: { snapshotSession: string | null; memberEpoch: number } & Record<string, unknown> = {
     snapshotSession: "s1",
     isNamed: false,
-    life: 2,
+    startCount: 2,
     disk: "d2",
     self: "b2",
     epochSeen: 1,

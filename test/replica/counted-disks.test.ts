@@ -44,7 +44,7 @@ test("a server that is back on another disk counts on that one (the registry rec
   stage.kill("beta");
   stage.tellGone("beta");
   stage.tick(polls);
-  stage.server("beta").disk = { ...emptyDisk("second disk of beta"), life: 10 };
+  stage.server("beta").disk = { ...emptyDisk("second disk of beta"), startCount: 10 };
   stage.start("beta");
   stage.tick(polls + 8);
   t.deepEqual(disksOf(stage), ["alpha: disk of alpha", "beta: second disk of beta"]);

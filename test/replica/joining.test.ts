@@ -161,7 +161,7 @@ test("a server of another history gets a snapshot, and then joins (rule 7)", (t)
   // The snapshot came through: another disk, another life.
   const { disk } = stage.server("alpha");
   stage.kill("beta");
-  stage.server("beta").disk = { ...disk, log: disk.log.clone(), life: 7, epochSeen: 0 };
+  stage.server("beta").disk = { ...disk, log: disk.log.clone(), startCount: 7, epochSeen: 0 };
   stage.start("beta");
   stage.tick(4);
   t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
@@ -222,7 +222,7 @@ test("a log with the same names and other bytes is found out, and replaced (rule
   strange.start("alpha");
   strange.tick(2);
   for (const id of ["1", "2", "x"]) strange.do("alpha", id);
-  stage.server("beta").disk = { ...disk, log: strange.replica("alpha").log.clone(), life: 1, history: "h1" };
+  stage.server("beta").disk = { ...disk, log: strange.replica("alpha").log.clone(), startCount: 1, history: "h1" };
   t.is(stage.replica("alpha").log.lastEpoch, strange.replica("alpha").log.lastEpoch);
   stage.start("beta");
   stage.tick(6);

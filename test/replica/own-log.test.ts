@@ -8,7 +8,7 @@ import { fieldsOf } from "../helpers/records.ts";
 
 function ownLog(): { own: OwnLog; out: Outbox[]; make: (epoch: number) => void; given: () => number[][] } {
   const own = new OwnLog({
-    life: 1,
+    startCount: 1,
     disk: "d",
     record: null,
     history: "h",

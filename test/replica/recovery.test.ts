@@ -18,7 +18,7 @@ function emptyBetaAndAlpha(): Stage {
   for (const id of ["3", "4"]) stage.do("beta", id);
   stage.stop("beta");
   stage.tick(10);
-  stage.server("beta").disk = { ...emptyDisk("another"), life: 10 };
+  stage.server("beta").disk = { ...emptyDisk("another"), startCount: 10 };
   for (const name of ["alpha", "beta"]) stage.start(name);
   stage.tick(polls + heard);
   stage.take();
@@ -98,7 +98,7 @@ test("force is refused while the registry's primary serves, on a server that may
   stage.kill("beta");
   stage.tellGone("beta");
   stage.tick(polls);
-  stage.server("beta").disk = { ...emptyDisk("another"), life: 10 };
+  stage.server("beta").disk = { ...emptyDisk("another"), startCount: 10 };
   stage.schemas.set("beta", "another program");
   stage.start("beta");
   stage.tick(heard + polls);

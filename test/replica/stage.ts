@@ -145,10 +145,10 @@ export class Stage {
   start(name: string): void {
     const server = this.server(name);
     const { disk } = server;
-    disk.life += 1;
+    disk.startCount += 1;
     const rules = this.#options.rules === undefined ? {} : { rules: { ...shippedRules, ...this.#options.rules } };
     const options: ReplicaOptions = {
-      self: { server: name, incarnation: `${name}.${disk.life}` },
+      self: { server: name, incarnation: `${name}.${disk.startCount}` },
       service: "stage",
       servers: [...this.servers.keys()],
       schema: this.schemas.get(name) ?? "s",
@@ -158,9 +158,19 @@ export class Stage {
       ...this.#options.replica,
       ...rules,
     };
-    const { name: diskName, record, life, history, epochSeen, memberEpoch, syncedEpoch, committed, flushed } = disk;
+    const {
+      name: diskName,
+      record,
+      startCount,
+      history,
+      epochSeen,
+      memberEpoch,
+      syncedEpoch,
+      committed,
+      flushed,
+    } = disk;
     const recovered = {
-      life,
+      startCount,
       disk: diskName,
       record,
       history,

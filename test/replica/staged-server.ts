@@ -11,7 +11,7 @@ import type { RegistryRecord } from "../../schemas/registry.ts";
 interface Disk {
   name: string;
   record: RegistryRecord | null;
-  life: number;
+  startCount: number;
   history: string;
   epochSeen: number;
   memberEpoch: number;
@@ -27,7 +27,7 @@ interface Disk {
 export const emptyDisk = (name: string): Disk => ({
   name,
   record: null,
-  life: 0,
+  startCount: 0,
   history: "",
   epochSeen: 0,
   memberEpoch: 0,

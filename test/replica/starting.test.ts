@@ -503,7 +503,7 @@ test("an old copy of the sole member's disk is refused (situation 28)", (t) => {
   stage.tick(2);
   t.is(stage.record.base.sequence, 2);
   stage.kill("alpha");
-  stage.server("alpha").disk = { ...old, life: 10 };
+  stage.server("alpha").disk = { ...old, startCount: 10 };
   stage.start("alpha");
   stage.tick(polls);
   t.is(stage.replica("alpha").state, "refusing");
@@ -525,7 +525,7 @@ test("an empty disk in place of the sole member's is refused, also while the bas
   const stage = aloneWithoutBase();
   stage.kill("alpha");
   const { disk } = stage.server("alpha");
-  stage.server("alpha").disk = { ...new Server("alpha").disk, life: 10 };
+  stage.server("alpha").disk = { ...new Server("alpha").disk, startCount: 10 };
   // Seeing the epoch is not enough: it does so in each life, and is refused in each.
   for (let life = 1; life <= 3; life += 1) {
     stage.start("alpha");
@@ -558,7 +558,7 @@ test("a copy from before the sole member was alone is refused, whatever the base
   stage.do("alpha", "1");
   t.deepEqual(stage.replies(), ["1: ok at 1"]);
   stage.kill("alpha");
-  alpha.disk = { ...old, life: 10 };
+  alpha.disk = { ...old, startCount: 10 };
   stage.start("alpha");
   stage.tick(polls);
   t.is(stage.replica("alpha").state, "refusing");

@@ -34,7 +34,7 @@ function syncedLoss(servers = ["alpha", "beta"]): Stage {
   return stage;
 }
 const loseDisk = (stage: Stage, name: string) => {
-  stage.server(name).disk = { ...new Server(name).disk, life: 1 };
+  stage.server(name).disk = { ...new Server(name).disk, startCount: 1 };
 };
 const copyOf = (stage: Stage, name: string) => {
   const { disk } = stage.server(name);
@@ -90,7 +90,7 @@ test("at confirm level synced old copies of the disks begin a new history (modes
   stage.do("alpha", "2");
   t.deepEqual(stage.replies(), ["1: ok at 1", "2: ok at 2"]);
   for (const name of ["alpha", "beta"]) stage.kill(name);
-  for (const [name, copy] of copies) stage.server(name).disk = { ...copy, life: 7 };
+  for (const [name, copy] of copies) stage.server(name).disk = { ...copy, startCount: 7 };
   for (const name of servers) stage.start(name);
   stage.tick(polls + 8);
   t.is(stage.replica(stage.record.primary.server).state.split(".")[0], "hot");
@@ -140,7 +140,7 @@ function onNewDisk(stage: Stage) {
   const before = copyOf(stage, "beta");
   stage.tellGone("beta");
   stage.tick(polls);
-  beta.disk = { ...emptyDisk("second disk of beta"), life: 10 };
+  beta.disk = { ...emptyDisk("second disk of beta"), startCount: 10 };
   stage.start("beta");
   stage.tick(polls + 8);
   return before;
@@ -155,7 +155,7 @@ test("one that was in sync and is cut off is not dead because another process th
   const beta = stage.server("beta");
   const living = { replica: beta.up, disk: beta.disk };
   t.is(before.history, stage.record.history, "it knows the history");
-  beta.disk = { ...before, life: 20 };
+  beta.disk = { ...before, startCount: 20 };
   beta.replica = null;
   stage.start("beta");
   stage.kill("alpha");
@@ -194,7 +194,7 @@ test("the sole member's name on another disk that was in sync once is refused, a
   const beta = stage.server("beta");
   stage.kill("beta");
   const right = beta.disk;
-  beta.disk = { ...before, life: 20 };
+  beta.disk = { ...before, startCount: 20 };
   // Though all else fits, as it may after many changes of the mode.
   Object.assign(beta.disk, { log: right.log.clone(), history: right.history, memberEpoch: right.memberEpoch });
   stage.start("beta");

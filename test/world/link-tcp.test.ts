@@ -214,7 +214,7 @@ test.serial(
     const open = (life: string) => {
       const socket = connect({ host, port: beta.port() });
       socket.on("error", () => undefined);
-      socket.write(encodeFrame([greetingOf({ ...greeting, life })]));
+      socket.write(encodeFrame([greetingOf({ ...greeting, processId: life })]));
       return socket.resume();
     };
     const first = open("first");
@@ -242,7 +242,7 @@ test.serial("link-tcp: a dead life's connection is closed at once, another life'
   const open = (life?: string) => {
     const socket = connect({ host, port: beta.port() });
     socket.on("error", () => undefined);
-    socket.write(encodeFrame([greetingOf({ ...greeting, life })]));
+    socket.write(encodeFrame([greetingOf({ ...greeting, processId: life })]));
     return socket.resume();
   };
   t.false(beta.onDeath("alpha", "first"), "nobody has spoken yet");

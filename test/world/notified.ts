@@ -11,7 +11,7 @@ import { keptLog } from "../helpers/kept-log.ts";
 const [, , settings = "", life = "", command] = process.argv;
 startCrashNotifier({
   settings: Settings.parse(JSON.parse(settings)),
-  life,
+  processId: life,
   log: { ...keptLog(), warn: () => console.log("gone") },
   ...(command === undefined ? {} : { command }),
   onWatching: (pid) => console.log(pid),

@@ -7,7 +7,14 @@ import { startWatchdog } from "../../actors/world/watchdog.ts";
 import { keptLog } from "../helpers/kept-log.ts";
 
 const [, , dataDirectory = "", way = "", life = "first"] = process.argv;
-const watchdog = startWatchdog({ server: "alpha", life, maxBlockedMs: 200, dataDirectory, log: keptLog(), fields: {} });
+const watchdog = startWatchdog({
+  server: "alpha",
+  processId: life,
+  maxBlockedMs: 200,
+  dataDirectory,
+  log: keptLog(),
+  fields: {},
+});
 console.log(`last words: ${JSON.stringify(watchdog.lastWords)}`);
 
 /** The thread stands still, and has no time on a core. */

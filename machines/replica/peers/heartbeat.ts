@@ -45,7 +45,7 @@ function heartbeat(beat: number, core: Core): Heartbeat {
   return {
     type: "heartbeat",
     incarnation: core.self,
-    life: core.life,
+    life: core.startCount,
     disk: core.disk,
     beat,
     ...(core.wallMs > 0 ? { wallMs: core.wallMs } : {}),

@@ -190,7 +190,7 @@ export class Peers {
     peer.voices = hearVoice(peer.voices, heartbeat, told.echoed, told.beat, nowMs);
     const before = peer.heartbeat;
     const isOther = before !== null && before.incarnation !== heartbeat.incarnation;
-    // A server that lost its disk counts its lives anew: then the old incarnation's silence tells.
+    // A server that lost its disk counts its starts anew: then the old incarnation's silence tells.
     const isOldSilent = nowMs - peer.heartbeatMs > this.suspicionMs;
     if (isOther && !isOldSilent && !this.isBelieved(heartbeat, before, told)) return "late";
     if (before?.incarnation === heartbeat.incarnation && link === "main")
@@ -214,11 +214,11 @@ export class Peers {
 
   /** Rather than the other one, which is not silent: it is its successor, or, of two at once, the one that the registry counts on. */
   private isBelieved(heartbeat: Heartbeat, before: Heartbeat, told: Told): boolean {
-    const { disk = "", life } = heartbeat;
+    const { disk = "", life: startCount } = heartbeat;
     const isSameDisk = disk === "" || (before.disk ?? "") === "" || disk === before.disk;
-    // A restart is a higher life on the same disk; on another disk it is another server, until the first is silent. To take it
+    // A restart counts one start more on the same disk; on another disk it is another server, until the first is silent. To take it
     // for a restart would cost a takeover, and no data: the registry decides who goes on.
-    if (isSameDisk && life > before.life) return true;
+    if (isSameDisk && startCount > before.life) return true;
     return !isSameDisk && told.isNamed(heartbeat.incarnation) && !told.isNamed(before.incarnation);
   }
 

@@ -39,12 +39,12 @@ const longMs = 100_000;
 
 export function factsOf(replica: Replica, nowMs: number): unknown[] {
   const { core, primary, follower, candidacy, consultation, shutdown, mustLook } = inside(replica);
-  const { self, life, state, alone, stopping, outbox, own, applied, membership, peers, bus } = core;
+  const { self, startCount, state, alone, stopping, outbox, own, applied, membership, peers, bus } = core;
   const age: Age = (ms, mostMs) => Math.min(nowMs - ms, mostMs);
   const { saved, memberEpoch, reading } = membership.facts;
   const { requests } = applied;
   return [
-    [self, life, state, alone, stopping, mustLook, outbox],
+    [self, startCount, state, alone, stopping, mustLook, outbox],
     [own.log.base, own.log.last, own.log.closed, own.log.epochEnds],
     [own.history, own.differs, own.committed, own.synced, own.written, own.published, own.oldestOnDisk],
     [applied.isLoaded, requests.through, requests.resultNumber, requests.historyStart],

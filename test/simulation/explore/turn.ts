@@ -148,7 +148,7 @@ export class Turn {
       rules,
     } as const;
     const recovered = {
-      life: lives,
+      startCount: lives,
       disk: name,
       record: null,
       history,
