@@ -91,6 +91,7 @@ export class RunningLife {
       checkpoint,
       flush,
       troubles,
+      rules,
       onAdopted,
     });
     this.#failover = new FailoverActor({ settings, world, mailbox, replica, checkpoint, onTick: () => this.#onTick() });

@@ -39,7 +39,7 @@ export interface CheckpointOptions {
   /** Without them there is always room. */
   readonly asideLimits?: AsideLimits;
   /** Only for those who break a rule on purpose. */
-  readonly rules?: Pick<Rules, "isHeldBy">;
+  readonly rules?: Pick<Rules, "isHeldBy" | "isOvertaken">;
 }
 
 /** What a flush did. */
@@ -278,7 +278,7 @@ export class Checkpoint {
       const old = { ...log, history: log.differs ? "" : history };
       const check = new HeldCheck(old);
       const proved = await receiver.verify(own, check);
-      const { isHeldBy } = this.#options.rules ?? shippedRules;
+      const { isHeldBy, isOvertaken } = this.#options.rules ?? shippedRules;
       const asideAs = isHeldBy(old, check.found(proved)) ? null : history || "none";
       const full = asideAs === null ? null : await this.whyNoRoomAside();
       this.#mustReceive(receiver);
@@ -291,7 +291,8 @@ export class Checkpoint {
       }
       if (this.#failure !== null) throw this.#failure;
       const last = wanted();
-      if (last === null || hasMoved(first, last) || (this.meta?.history ?? "") !== history) throw overtaken();
+      const isOther = (this.meta?.history ?? "") !== history;
+      if (last === null || isOvertaken(hasMoved(first, last)) || isOther) throw overtaken();
       this.#send("snapshot.verified");
       const work = this.#adopt(receiver, Math.max(last.own.epoch, this.meta?.epoch ?? 0), asideAs);
       this.#working = work.catch(() => undefined);

@@ -1,5 +1,6 @@
 /** What the replication agent works with: given once, by the life that composes it. */
 import type { Replica } from "../../machines/replica/replica.ts";
+import type { Rules } from "../../machines/replica/rules.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Mailbox } from "../actor.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
@@ -15,6 +16,7 @@ export interface ReplicationOptions {
   /** The tables and the log on disk are level with the commit point when it resolves. */
   readonly flush: () => Promise<void>;
   readonly troubles: Troubles;
+  readonly rules: Pick<Rules, "isSnapshotWanted">;
   /** A snapshot was adopted: this life is over. */
   readonly onAdopted: () => void;
 }

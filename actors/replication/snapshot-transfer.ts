@@ -245,10 +245,15 @@ export class SnapshotTransfer {
     );
   }
 
+  #isWanted({ session }: Receiving): boolean {
+    const { rules, replica } = this.#options;
+    return rules.isSnapshotWanted(session, replica.snapshotSession);
+  }
+
   /** As of now; null: this server does not want it any more. */
   #wanted(receiving: Receiving): WantedSnapshot | null {
     const { replica, settings } = this.#options;
-    if (this.#receiving !== receiving || replica.snapshotSession !== receiving.session) return null;
+    if (this.#receiving !== receiving || !this.#isWanted(receiving)) return null;
     const { startCount: life, disk, self, epochSeen: epoch, memberEpoch, log: kept, committed, differs } = replica;
     // A log that came from another disk is not what this one confirmed.
     const own = {
@@ -334,11 +339,11 @@ export class SnapshotTransfer {
     }
     const { stalledBackupMs, heartbeatMs } = this.#options.settings.limits;
     const receiving = this.#receiving;
-    const { replica, checkpoint } = this.#options;
+    const { checkpoint } = this.#options;
     if (receiving?.isReady === true && !checkpoint.givesWay) {
-      const { isBusy, session, movedMs } = receiving;
+      const { isBusy, movedMs } = receiving;
       const isOver = !isBusy && this.#nowMs - movedMs > patience * stalledBackupMs;
-      if (isOver || replica.snapshotSession !== session) this.#giveUp(receiving);
+      if (isOver || !this.#isWanted(receiving)) this.#giveUp(receiving);
       else if (!isBusy && this.#nowMs - receiving.askedMs > 2 * heartbeatMs) this.#ask(receiving);
     }
     for (const { peer, isBusy, movedMs } of this.#sending.values())

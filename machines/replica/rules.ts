@@ -127,6 +127,11 @@ export const shippedRules = {
   mayDropOwn: (record: RegistryRecord, self: Member): boolean =>
     !record.inSync.some(({ server, incarnation }) => server === self.server && incarnation !== self.incarnation),
 
+  /** Rule 7: a snapshot takes the store's place only in the session that asked for it, while nobody counts on the store. */
+  isSnapshotWanted: (session: string, wantedIn: string | null): boolean => session === wantedIn,
+  /** Rule 7: nor where more of the log, or this server as a member, came to be counted on while it was proved. */
+  isOvertaken: (hasMoved: boolean): boolean => hasMoved,
+
   /** Rules 7 and 18: a store that is not held whole by what takes its place is set aside. */
   isHeldBy,
 

@@ -8,6 +8,7 @@ import { ReplicationActor } from "../../actors/replication/replication-actor.ts"
 import { SnapshotTransfer } from "../../actors/replication/snapshot-transfer.ts";
 import { encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
 import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
+import { shippedRules } from "../../machines/replica/rules.ts";
 import { Limits } from "../../schemas/settings.ts";
 import { agentOn, clock, freshAgent, identity, owner, put, TestLog } from "../helpers/checkpoints.ts";
 import { keptLog } from "../helpers/kept-log.ts";
@@ -115,6 +116,7 @@ async function provingJoiner() {
     checkpoint,
     troubles: new Troubles(clock, keptLog()),
     replica,
+    rules: shippedRules,
     onAdopted: () => void events.push("adopted"),
   };
   const sent: PeerMessage[] = [];

@@ -265,6 +265,49 @@ function damagedSnapshot(context: FaultContext): void {
   });
 }
 
+/**
+ * A backup is away until only a snapshot helps, and takes long to prove it. Meanwhile its primary dies; the next one has more of the
+ * log, and takes it in; then that one dies too. What it is alone with no snapshot may replace (rule 7, situation 135).
+ */
+function overtakenSnapshot(context: FaultContext): void {
+  const { cluster, rng, sim, moments, operator, suspicionMs } = context;
+  const now = roles(context, 16 * suspicionMs);
+  if (now === null || !mayCrash(context, now.backup)) return;
+  const { primary, backup: joiner } = now;
+  const next = others(joiner, cluster.names).find((name) => name !== primary);
+  if (next === undefined) return;
+  const { disk } = sim.host(joiner);
+  // Its flushes take long: its log on disk reaches back to where the joiner's ends.
+  const { disk: longer } = sim.host(next);
+  longer.slowness = 1_000;
+  cluster.takeAway(joiner, "process");
+  later(context, suspicionMs * rng.between(1, 2), () => {
+    operator.command(primary, "flush");
+    const stop = moments.whenCounted("snapshot asked for", () => {
+      stop();
+      later(context, suspicionMs * rng.between(0.1, 0.5), () => {
+        longer.slowness = 1;
+        if (mayCrash(context, primary)) cluster.takeAway(primary, "process");
+      });
+    });
+    disk.sideReadMs = suspicionMs * rng.between(2, 6);
+    later(context, rng.between(20, 100), () => cluster.start(joiner));
+  });
+  once(
+    context,
+    12 * suspicionMs,
+    () => cluster.record?.primary.server === next && cluster.record.inSync.some(({ server }) => server === joiner),
+    () => {
+      if (mayCrash(context, next)) cluster.takeAway(next, "process");
+    },
+  );
+  later(context, 14 * suspicionMs, () => {
+    disk.sideReadMs = 0;
+    longer.slowness = 1;
+    cluster.startAll();
+  });
+}
+
 /** The joiner restarts while the compare-and-set that adds it is under way, and then hears nobody (situation 5). */
 function addLate(context: FaultContext): void {
   const { sim, cluster, suspicionMs, rng } = context;
@@ -386,6 +429,7 @@ export const lossScenes: readonly FaultKind[] = [
   staged("listenAfterKill", 400, listenAfterKill),
   staged("longGone", 300, longGone),
   staged("damagedSnapshot", 300, damagedSnapshot),
+  staged("overtakenSnapshot", 500, overtakenSnapshot),
   staged("addLate", 400, addLate),
   staged("addInVain", 400, addInVain),
   staged("oldSoleDisk", 800, oldSoleDisk),

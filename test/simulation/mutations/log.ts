@@ -21,6 +21,12 @@ function inThisEpoch(reply: Uint8Array, epoch: number): Uint8Array {
 
 export const logMutations: readonly Mutation[] = [
   {
+    name: "a snapshot takes the store's place whoever has come to count on that",
+    rule: "7",
+    rules: { isSnapshotWanted: () => true, isOvertaken: () => false },
+    plan: { ...three, faults: ["overtakenSnapshot"] },
+  },
+  {
     name: "records of any epoch and session are appended, confirms fit any hash",
     rule: "4",
     rules: { mirrorFits: (message, facts) => message.to === facts.self, confirmFits: () => true },

@@ -189,6 +189,8 @@ export class SimDisk {
   failingWrites = 0;
   /** Fault: a row of the next snapshot that is written is lost. */
   losesSideRow = false;
+  /** Fault: before a side directory is read back, so much time passes, in ms; the store goes on beside. */
+  sideReadMs = 0;
   /** The process that met one of these errors: it will end of it. */
   failedProcess = "";
   /** Fault: everything takes so many times longer (situation 41). */

@@ -117,11 +117,7 @@ export class SimStore implements Store {
     };
     return {
       write: (batch) => this.#write(current, this.#lossyOf(batch), false, "side.write"),
-      image: () =>
-        this.#iterate(
-          "side.image",
-          this.#io("side.image", readMs, () => current().range()),
-        ),
+      image: () => this.#iterate("side.image", this.#sideImage(current)),
       adopt: (asideAs) =>
         this.#io("side.adopt", 2 * syncMs, () => {
           const adopted = current();
@@ -163,6 +159,12 @@ export class SimStore implements Store {
         this.#process.boundary("store.close", "after");
       });
     });
+  }
+
+  async #sideImage(current: () => SimDirectory): Promise<StoreEntry[]> {
+    const { sideReadMs } = this.#disk;
+    if (sideReadMs > 0) await this.#aside("side.image", sideReadMs, () => undefined);
+    return await this.#io("side.image", readMs, () => current().range());
   }
 
   async release(): Promise<void> {
