@@ -26,6 +26,9 @@ import type { Remainder } from "./shrink.ts";
 
 /** With a record in it. */
 const leastMirrorBytes = 200;
+/** Where a message's type begins in its frame, and how no other type begins than `mirror`. */
+const mirrorAt = 8 + '{"type":"'.length;
+const mirrorLetter = "m".charCodeAt(0);
 
 const kindNames = new Map<number, CommittedRecord["kind"]>(
   Object.entries(recordKinds).map(([name, kind]) => [kind, name as CommittedRecord["kind"]]),
@@ -130,9 +133,9 @@ function watchReady(world: World, { server, onViolation }: StartContext, replica
   return world;
 }
 
-/** Names the first record in a mirror message. Few frames are long; the rest need no look. */
+/** Names the first record in a mirror message. Few frames are long, and begin as one does; the rest need no look. */
 function recordsIn(frame: Uint8Array): string | null {
-  if (frame.length < leastMirrorBytes) return null;
+  if (frame.length < leastMirrorBytes || frame[mirrorAt] !== mirrorLetter) return null;
   const { message } = decodeMessage(frame);
   return message.type === "mirror" && message.last >= message.first ? `${message.session} ${message.first}` : null;
 }
