@@ -7,6 +7,7 @@
 import { shippedRules } from "../machines/replica/rules.ts";
 import { Mailbox } from "./actor.ts";
 import { schemaDigest } from "./application/define.ts";
+import { stackOf } from "./bounded-lines.ts";
 import { Checkpoint } from "./checkpoint/checkpoint.ts";
 import type { LifeEnd, LifeOptions } from "./life-options.ts";
 import { Loader } from "./loader.ts";
@@ -32,7 +33,11 @@ export class Life {
     });
     const handlers = {
       onTurnEnd: () => this.#running?.onTurnEnd(),
-      onError: (error: Error) => this.#finish({ reason: "failed", error }),
+      onError: (error: Error) => {
+        const { cause = error } = error;
+        world.log.error({ error: error.message, stack: stackOf(cause) }, "an error ends this life");
+        this.#finish({ reason: "failed", error });
+      },
     };
     this.#mailbox = new Mailbox(world.clock, handlers, {
       maxTurnMs: settings.limits.heartbeatMs / 2,

@@ -3,20 +3,19 @@
  * when the store is opened; the agent writes it from then on.
  */
 import { z } from "zod";
+import { Count, Epoch, Hash, Id, IdOrNone, Sequence } from "./ranges.ts";
 import { Position, RegistryRecord } from "./registry.ts";
 
-const whole = z.number().int().nonnegative();
-
 /** A queue's place on disk: items `head` to `tail - 1`; `hash` is the CRC-32 chain of every item ever pushed. */
-export const QueuePlace = z.object({ part: whole.max(255), head: whole, tail: whole, hash: whole });
+export const QueuePlace = z.object({ part: Count.max(255), head: Count, tail: Count, hash: Hash });
 export type QueuePlace = z.infer<typeof QueuePlace>;
 
 /** Number of rows of all tables, and the sum of their hashes modulo 2^32: the same on all servers at the same applied sequence (invariant 5). */
-export const RowDigest = z.object({ rows: whole, sum: whole });
+export const RowDigest = z.object({ rows: Count, sum: Hash });
 export type RowDigest = z.infer<typeof RowDigest>;
 
 /** A position and the epoch of the record there, because rule 7 and `afterTotalLoss` compare (epoch, sequence). */
-export const LogEnd = Position.extend({ epoch: whole });
+export const LogEnd = Position.extend({ epoch: Epoch });
 export type LogEnd = z.infer<typeof LogEnd>;
 
 /** What was forgotten of whom (machines/log/floors.ts): the clients are those above the common floor. */
@@ -29,13 +28,13 @@ const SavedFloors = z.object({
  * anew in each history, so that without this nobody could tell which numbers these records have.
  */
 export const Ancestor = z.object({
-  history: z.string(),
+  history: IdOrNone,
   /** The record with which it began; 0 for the first one, which has none. */
-  start: whole,
+  start: Sequence,
   /** Where the log ended when the next history began. */
   end: LogEnd,
   /** Number of its last result. */
-  results: whole,
+  results: Count,
 });
 export type Ancestor = z.infer<typeof Ancestor>;
 
@@ -48,38 +47,38 @@ const OwnerMeta = z.object({
   server: z.string(),
   /** Digest of the application's name and schemas. */
   schema: z.string(),
-  history: z.string(),
+  history: IdOrNone,
   /** Of this history, the oldest first. Disks that older programs wrote have none. */
   ancestors: z.array(Ancestor).max(maxAncestors).optional(),
   /** Highest epoch that this server ever accepted; never falls (invariant 8). */
-  epoch: whole,
+  epoch: Epoch,
   /**
    * Highest epoch in which the registry counted on this disk or its server's memory. Seeing an epoch is not enough: an empty
    * disk sees as much. Disks that older programs wrote have none.
    */
-  memberEpoch: whole.optional(),
+  memberEpoch: Epoch.optional(),
   /** Highest epoch in which this disk had all that was acknowledged by then (confirm level `synced`). */
-  syncedEpoch: whole.optional(),
+  syncedEpoch: Epoch.optional(),
   /** Which disk it is, from its first use on: of two that claim one name each has its own. Older disks have none. */
-  disk: z.string().optional(),
+  disk: IdOrNone.optional(),
   /** The newest registry record that was seen: where the registry is lost, this is what is left of it. */
   record: RegistryRecord.optional(),
-  incarnation: z.string(),
+  incarnation: Id,
   /** Where the log of the incarnation before this one ended. */
-  previousEnd: LogEnd.extend({ incarnation: z.string() }).nullable(),
+  previousEnd: LogEnd.extend({ incarnation: Id }).nullable(),
   /** How often this server was started (`startCount`): of two incarnations the newer has the higher number. */
-  life: whole,
+  life: Count,
   /** Results of records up to this sequence reached NATS (rule 13). */
-  published: whole,
+  published: Sequence,
   /** Committed, as far as this server knew; never less than applied. */
-  committed: whole,
+  committed: Sequence,
   /** Result number as of `applied`. */
-  resultNumber: whole,
+  resultNumber: Count,
   /**
    * Replies of records up to this sequence are forgotten, and `floorMs` is the newest stamp among them, whoever's (rule 12).
    * Programs that know no floors of clients take it for everybody's, and so are the disks read that they wrote.
    */
-  forgottenThrough: whole,
+  forgottenThrough: Sequence,
   floorMs: z.number().nonnegative(),
   floors: SavedFloors.optional(),
 });
@@ -89,9 +88,9 @@ export const CheckpointMeta = OwnerMeta.extend({
   /** Where the tables and queues on disk stand; never above the commit point (rule 6). */
   applied: LogEnd,
   /** The first record of the first segment on disk; `applied.sequence + 1` when there is none up to it. */
-  firstRetained: z.number().int().min(1),
+  firstRetained: Sequence.min(1),
   digest: RowDigest,
   queues: z.array(QueuePlace),
-  flushes: whole,
+  flushes: Count,
 });
 export type CheckpointMeta = z.infer<typeof CheckpointMeta>;

@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { maxNameLength } from "./envelope.ts";
+import { maxCount, maxIdLength } from "./ranges.ts";
 import { ServerName } from "./settings.ts";
 
 /**
@@ -17,23 +18,23 @@ export type ApplicationCode = (typeof applicationCodes)[number];
 
 export const LastWords = z.object({
   server: ServerName,
-  life: z.string().min(1).max(64),
+  life: z.string().min(1).max(maxIdLength),
   code: z.enum(applicationCodes),
   /** Of the request or query; empty where there is none, or it is one of several. */
   client: z.string().max(maxNameLength),
   id: z.string().max(maxNameLength),
   /** Of a query's body; 0 otherwise. */
-  bodyHash: z.number().nonnegative(),
+  bodyHash: z.number().nonnegative().max(maxCount),
   /** The run had an attempt on record before it began (rule 17). */
   isRecorded: z.boolean(),
   /** How long the thread had been busy with it, in ms of its own time on a core. */
-  busyMs: z.number().nonnegative(),
+  busyMs: z.number().nonnegative().max(maxCount),
 });
 export type LastWords = z.infer<typeof LastWords>;
 
 export const DeathNotice = z.object({
   server: ServerName,
-  life: z.string().min(1).max(64),
+  life: z.string().min(1).max(maxIdLength),
   lastWords: LastWords.optional(),
 });
 export type DeathNotice = z.infer<typeof DeathNotice>;

@@ -20,6 +20,9 @@ export function mainFrameBytes({ maxBatchBytes }: Limits): number {
   return maxBatchBytes + messageRoomBytes;
 }
 
+/** Servers of one service, at most. */
+export const maxServers = 7;
+
 /** Service and server names are subject tokens and file names. */
 export const ServerName = z
   .string()
@@ -165,7 +168,7 @@ export const Settings = z
         }),
       )
       .min(1)
-      .max(7)
+      .max(maxServers)
       .describe("every configured server of the service, this one included"),
     dataDirectory: z.string().min(1).describe("where the store lives: one directory for each server"),
     nats: z

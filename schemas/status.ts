@@ -4,6 +4,7 @@
  * Operators' tools read these with unknown fields ignored, so that fields may be added.
  */
 import { z } from "zod";
+import { Id, IdOrNone, maxWallMs } from "./ranges.ts";
 import { InSyncMember, Member, Mode } from "./registry.ts";
 import { Trouble } from "./troubles.ts";
 
@@ -59,7 +60,7 @@ export const ServerStatus = z.object({
 export type ServerStatus = z.infer<typeof ServerStatus>;
 
 /** What a server reads of a status or standing that came under its own name. */
-export const OwnName = z.object({ incarnation: z.string(), hot: z.boolean().optional(), role: Role.optional() });
+export const OwnName = z.object({ incarnation: Id, hot: z.boolean().optional(), role: Role.optional() });
 
 /** `status --json`: the service as a whole. */
 export interface ServiceStatus {
@@ -107,9 +108,9 @@ export type ControlVerb = (typeof controlVerbs)[number];
  * any command where two servers have one name. `forMs`: how long a `pause` lasts. `despite`: copies, as `recover` names them, that are newer and set aside.
  */
 export const ControlRequest = z.object({
-  incarnation: z.string().optional(),
+  incarnation: IdOrNone.optional(),
   /** `pause`: it ends by itself after so long. */
-  forMs: z.number().int().positive().optional(),
+  forMs: z.number().int().positive().max(maxWallMs).optional(),
   despite: z.array(z.string()).default([]),
 });
 export type ControlRequest = z.infer<typeof ControlRequest>;

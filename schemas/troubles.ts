@@ -32,6 +32,10 @@ export const troubleKinds = {
   "nats.refused": { says: "NATS refuses the log-in", costs: "failover" },
   "peer.silent": { says: "another server is not heard", costs: "nothing" },
   "link.main": { says: "a main link is down: records go over NATS", costs: "nothing" },
+  "messages.unfit": {
+    says: "messages in another server's name do not fit, and are dropped: damaged, of another program, or a stranger's",
+    costs: "nothing",
+  },
   "link.record": { says: "a record is larger than the link to a backup takes", costs: "failover" },
   "link.narrow": { says: "a link takes smaller messages than a record may need", costs: "nothing" },
   "forbidden.results": { says: "NATS forbids this server to publish results: they wait", costs: "failover" },

@@ -5,7 +5,7 @@
  * start; a snapshot that stops for any reason leaves nothing behind.
  */
 import type { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
-import { metaKey, metaValue, readMeta } from "../../machines/checkpoint/layout.ts";
+import { isKey, LayoutError, metaKey, metaValue, readMeta } from "../../machines/checkpoint/layout.ts";
 import type { Identity, Recovered, RecoveryVisitor } from "../../machines/checkpoint/scan.ts";
 import { SnapshotDecoder, SnapshotEncoder, SnapshotError } from "../../machines/checkpoint/snapshot-codec.ts";
 import type { CheckpointMeta } from "../../schemas/checkpoint.ts";
@@ -81,7 +81,7 @@ export class SnapshotReceiver {
     return this.#decoder.next;
   }
 
-  /** Throws SnapshotError, LayoutError (a meta record that cannot be read) or StoreError. */
+  /** Throws SnapshotError or StoreError. */
   async take(chunk: Uint8Array): Promise<ReceiveOutcome> {
     const taken = this.#decoder.take(chunk);
     if (taken.outcome === "complete") {
@@ -90,7 +90,8 @@ export class SnapshotReceiver {
     }
     if (taken.outcome !== "taken") return taken.outcome;
     for (const [key, value] of taken.entries) {
-      if (Buffer.compare(key, metaKey) === 0) this.#meta = readMeta(value);
+      if (!isKey(key)) throw new SnapshotError("damaged", "the snapshot has an entry that no store has");
+      if (Buffer.compare(key, metaKey) === 0) this.#meta = metaOf(value);
       else {
         this.#batch.push({ type: "put", key, value });
         this.#batchBytes += key.length + value.length;
@@ -136,5 +137,15 @@ export class SnapshotReceiver {
   async drop(): Promise<void> {
     await this.#writing.catch(() => undefined);
     await this.#side.discard();
+  }
+}
+
+/** Throws SnapshotError. */
+function metaOf(value: Buffer): CheckpointMeta {
+  try {
+    return readMeta(value);
+  } catch (error) {
+    if (!(error instanceof LayoutError)) throw error;
+    throw new SnapshotError(error.code === "format" ? "version" : "damaged", `the snapshot: ${error.message}`);
   }
 }

@@ -1,25 +1,31 @@
 /**
  * The replication agent (claims 20, 27): carries messages between the replica and its peers over both links, reads older
  * records for joiners from disk, and moves snapshots. What always holds: a message of the replica goes out in the order
- * in which it was said; what cannot be read is dropped and said, never guessed; the replica knows what each link takes.
+ * in which it was said; what cannot be read, or does not fit, is dropped and counted, before anything is done for it; what fits
+ * is handled whole, or this life ends: nothing goes on with half of it; the replica knows what each link takes.
  */
 
 import assert from "node:assert/strict";
-import { decodeMessage, encodeMessage, MessageError, type PeerMessage } from "../../machines/codec/message.ts";
+import { decodeMessage, encodeMessage, MessageError } from "../../machines/codec/message.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
+import { InvariantError } from "../../machines/replica/invariant-error.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { LinkName } from "../../schemas/link.ts";
+import type { PeerMessage } from "../../schemas/peer-message.ts";
 import { mainFrameBytes } from "../../schemas/settings.ts";
 import type { Actor } from "../actor.ts";
+import { messageOf } from "../application/errors.ts";
 import type { LinkDownReason } from "../world/ports.ts";
 import type { ReplicationOptions } from "./options.ts";
 import { SnapshotTransfer } from "./snapshot-transfer.ts";
+import { UnfitMessages } from "./unfit-messages.ts";
 
 export class ReplicationActor implements Actor {
   readonly name = "replication";
   readonly #options: ReplicationOptions;
   readonly #snapshots: SnapshotTransfer;
   readonly #isUp: Record<LinkName, Set<string>> = { main: new Set(), failsafe: new Set() };
+  readonly #unfit: UnfitMessages;
   #sent = 0;
   #received = 0;
   #lastMessage: PeerMessage | null = null;
@@ -27,6 +33,7 @@ export class ReplicationActor implements Actor {
 
   constructor(options: ReplicationOptions) {
     this.#options = options;
+    this.#unfit = new UnfitMessages(options.world, options.troubles);
     this.#snapshots = new SnapshotTransfer(options, (to, message, payload) =>
       this.send({ type: "send", to, link: options.replica.linkOf(to), message, payload }),
     );
@@ -52,17 +59,38 @@ export class ReplicationActor implements Actor {
   }
 
   onFrame(kind: LinkName, peer: string, frame: Uint8Array): void {
-    const { world, replica } = this.#options;
     this.#received += 1;
+    const read = this.#decode(kind, peer, frame);
+    if (read === null) return;
+    const { message, payload } = read;
     try {
-      const { message, payload } = decodeMessage(frame);
-      if (message.type === "snapshotChunk" || message.type === "snapshotAck")
-        this.#snapshots.onMessage(peer, message, payload);
-      else replica.onMessage(peer, kind, message, payload, world.clock.nowMs());
+      if (!this.#handle(kind, peer, message, payload))
+        this.#unfit.note(peer, kind, new MessageError("payload", `${message.type}: the payload is not what it says`));
+    } catch (error) {
+      // Its content cannot be at fault any more, and how much of it was done is not known.
+      if (error instanceof InvariantError) throw error;
+      throw new InvariantError(`a ${message.type} of ${peer} was not handled whole: ${messageOf(error)}`, error);
+    }
+  }
+
+  /** Null: it does not fit, which was counted. */
+  #decode(kind: LinkName, peer: string, frame: Uint8Array): ReturnType<typeof decodeMessage> | null {
+    try {
+      return decodeMessage(frame);
     } catch (error) {
       if (!(error instanceof MessageError)) throw error;
-      world.log.warn({ peer, link: kind, error: error.message }, "a message from a peer was dropped");
+      this.#unfit.note(peer, kind, error);
+      return null;
     }
+  }
+
+  /** False: its payload does not fit. */
+  #handle(kind: LinkName, peer: string, message: PeerMessage, payload: Uint8Array): boolean {
+    const { world, replica } = this.#options;
+    if (message.type !== "snapshotChunk" && message.type !== "snapshotAck")
+      return replica.onMessage(peer, kind, message, payload, world.clock.nowMs());
+    this.#snapshots.onMessage(peer, message, payload);
+    return true;
   }
 
   send(entry: Extract<Outbox, { type: "send" }>): void {
@@ -125,6 +153,7 @@ export class ReplicationActor implements Actor {
   onTick(): void {
     this.#measureLinks();
     this.#snapshots.onTick();
+    this.#unfit.onTick();
   }
 
   report(): Record<string, unknown> {
@@ -133,6 +162,7 @@ export class ReplicationActor implements Actor {
       failsafe: [...this.#isUp.failsafe],
       sent: this.#sent,
       received: this.#received,
+      unfit: this.#unfit.count,
       snapshot: this.#snapshots.progress,
     };
   }

@@ -6,12 +6,8 @@
 
 import { RecoveryError } from "../../machines/checkpoint/scan.ts";
 import { minChunkBytes, SnapshotError } from "../../machines/checkpoint/snapshot-codec.ts";
-import {
-  type PeerMessage,
-  payloadFieldsBytes,
-  type SnapshotAck,
-  type SnapshotChunk,
-} from "../../machines/codec/message.ts";
+import { payloadFieldsBytes } from "../../machines/codec/message.ts";
+import type { PeerMessage, SnapshotAck, SnapshotChunk } from "../../schemas/peer-message.ts";
 import { AsideFullError } from "../checkpoint/aside.ts";
 import type { WantedSnapshot } from "../checkpoint/checkpoint.ts";
 import { CheckpointError } from "../checkpoint/checkpoint-error.ts";

@@ -1,9 +1,9 @@
-/**
- * The greeting: the first frame each way on a main link. It says who speaks, for which service, to whom and in which
- * version, so that a wrong port, another service or an old program is found before a record is sent.
- */
-export const linkProtocolVersion = 1;
+/** The greeting as bytes (schemas/greeting.ts): what a server says first on a main link, and reads before it believes anything else. */
+import { Greeting as GreetingSchema, GreetingVersion, linkProtocolVersion } from "../../schemas/greeting.ts";
+
 export const maxGreetingBytes = 1024;
+/** Of what a stranger says, in the log. */
+const maxTextLength = 40;
 
 export interface Greeting {
   readonly service: string;
@@ -21,25 +21,29 @@ export function greetingOf({ service, server, to, processId, maxFrameBytes }: Gr
   );
 }
 
-/** The greeting, or why it is none. */
+/** The greeting, or why it is none. Throws nothing, whatever the bytes are. */
 export function readGreeting(frame: Uint8Array): Greeting | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength).toString());
-  } catch {
-    value = null;
-  }
-  if (typeof value !== "object" || value === null || !("twinlog" in value)) return "the peer does not speak Twinlog";
-  const { twinlog, service, server, to, life, maxFrameBytes } = value as Record<string, unknown>;
-  if (twinlog !== linkProtocolVersion)
-    return `the peer speaks version ${String(twinlog)} of the link, this server ${linkProtocolVersion}`;
-  if (typeof service !== "string" || typeof server !== "string" || typeof to !== "string")
-    return "the peer's greeting is not complete";
+  const value = readJson(frame);
+  const version = GreetingVersion.safeParse(value).data?.twinlog;
+  if (version === undefined) return "the peer does not speak Twinlog";
+  if (version !== linkProtocolVersion)
+    return `the peer speaks version ${JSON.stringify(version).slice(0, maxTextLength)} of the link, this server ${linkProtocolVersion}`;
+  const parsed = GreetingSchema.safeParse(value);
+  if (!parsed.success) return `the peer's greeting does not fit: ${parsed.error.issues[0]?.path.join(".")}`;
+  const { service, server, to, life, maxFrameBytes } = parsed.data;
   return {
     service,
     server,
     to,
-    ...(typeof life === "string" ? { processId: life } : {}),
-    ...(typeof maxFrameBytes === "number" && maxFrameBytes > 0 ? { maxFrameBytes } : {}),
+    ...(life === undefined ? {} : { processId: life }),
+    ...(maxFrameBytes === undefined ? {} : { maxFrameBytes }),
   };
+}
+
+function readJson(frame: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength).toString());
+  } catch {
+    return undefined;
+  }
 }

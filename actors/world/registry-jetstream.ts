@@ -7,7 +7,12 @@
  *    timeout, a lost connection or any other error is `unknown`, because the write may have landed or may still land.
  */
 import { type ApiError, MessageAnswer, NamesAnswer, PublishAnswer, StreamAnswer } from "../../schemas/jetstream.ts";
-import { type RegistryRead, RegistryRecord, type RegistryWrite } from "../../schemas/registry.ts";
+import {
+  type RegistryRead,
+  type RegistryRecord,
+  type RegistryWrite,
+  readRegistryRecord,
+} from "../../schemas/registry.ts";
 import type { NatsLine } from "./connection-nats.ts";
 import type { Registry } from "./ports.ts";
 import { headerText } from "./publish-buffer.ts";
@@ -118,7 +123,7 @@ export class JetStreamRegistry implements Registry {
     // A deletion is a message with a header of the key-value class.
     if (hdrs !== undefined && /^KV-Operation:\s*(DEL|PURGE)\s*$/im.test(fromBase64(hdrs)))
       return { outcome: "missing", revision: seq };
-    const record = parseRecord(fromBase64(data ?? ""));
+    const record = readRegistryRecord(fromBase64(data ?? ""));
     if (typeof record === "string") return { outcome: "unavailable", reason: `revision ${seq} is damaged: ${record}` };
     if (record.service !== this.#options.service)
       return { outcome: "unavailable", reason: `revision ${seq} is of the service ${record.service}` };
@@ -167,16 +172,6 @@ export class JetStreamRegistry implements Registry {
 
 function fromBase64(text: string): string {
   return Buffer.from(text, "base64").toString();
-}
-
-function parseRecord(text: string): RegistryRecord | string {
-  try {
-    const parsed = RegistryRecord.safeParse(JSON.parse(text));
-    if (parsed.success) return parsed.data;
-    return parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; ");
-  } catch (error) {
-    return reasonOf(error);
-  }
 }
 
 function describe(error: ApiError): string {

@@ -141,7 +141,25 @@ export function readMeta(value: Uint8Array): CheckpointMeta {
   const json = buffer.subarray(5);
   if (crc32(json) !== buffer.readUInt32LE(1))
     throw new LayoutError("damaged", "the meta record does not match its hash");
-  const parsed = CheckpointMeta.safeParse(JSON.parse(json.toString("utf8")));
-  if (!parsed.success) throw new LayoutError("format", "the meta record has other fields than this program knows");
-  return parsed.data;
+  const parsed = CheckpointMeta.safeParse(jsonOf(json));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const at = issue === undefined ? "" : ` (${issue.path.join(".")}: ${issue.message})`;
+  throw new LayoutError("format", `the meta record has other fields than this program knows${at}`);
+}
+
+/** Undefined where it is none: what was written had its hash as well. */
+function jsonOf(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** No key of this layout is empty, or of another space. */
+export function isKey(key: Uint8Array): boolean {
+  const [space] = key;
+  if (space === spaces.meta) return key.length === metaKey.length;
+  return space === spaces.row || space === spaces.item || space === spaces.segment;
 }

@@ -1,177 +1,34 @@
 /**
- * Messages between servers, the same on both links: `u8 version, u8 0, u16 0, u32 header length, header (JSON), payload`.
- * Only `mirror` and the chunks of a snapshot carry a payload. Links check the bytes (CRC-32); a message of another
- * version is a typed fault, never a guess. Positions are sequences; hashes are of the log up to there.
+ * Messages between servers as bytes, the same on both links: `u8 version, u8 0, u16 0, u32 header length, header (JSON), payload`.
+ * Only `mirror` and the chunks of a snapshot carry a payload. Links check the bytes (CRC-32); a message of another version,
+ * or one that does not fit its schema (schemas/peer-message.ts), is a typed fault, never a guess.
  */
-import type { Ancestor } from "../../schemas/checkpoint.ts";
-import type { Member, RegistryRecord } from "../../schemas/registry.ts";
-import type { EpochEnd } from "../log/memory-log.ts";
+import { isHotMessage, isPeerMessageType, type PeerMessage, peerMessages } from "../../schemas/peer-message.ts";
 
 export const messageVersion = 1;
 /** What a mirror or a chunk of a snapshot has besides its payload, at most. */
 export const payloadFieldsBytes = 1024;
+/** The longest header that is read: a heartbeat whose record names all who left and may be named is shorter. */
+export const maxHeaderBytes = 256 * 1024;
 const prefixBytes = 8;
 
-/** What every server tells every other one, over both links, every `heartbeatMs`, and at once when it matters. */
-export interface Heartbeat {
-  type: "heartbeat";
-  incarnation: string;
-  /** How often its disk was started with (`startCount`): of two incarnations on one disk the newer has the higher one. */
-  life: number;
-  /** Which disk it runs on. Older programs do not say it. */
-  disk?: string;
-  beat: number;
-  /** Its wall clock, ms since 1970; programs before tell none. */
-  wallMs?: number;
-  /** The newest beat heard from each server, and over the main link: proof that it was alive, and what gets through. */
-  heard: Record<string, { incarnation: string; beat: number; mainBeat: number }>;
-  state: string;
-  hot: boolean;
-  stopping: boolean;
-  /** It knows that a record may be written again in its epoch (`left`). Older programs do not say so. */
-  rereads?: boolean;
-  /** Connected to NATS. */
-  bus: boolean;
-  /** The registry answered when it was asked last. */
-  registry: boolean;
-  epochSeen: number;
-  history: string;
-  lastEpoch: number;
-  last: number;
-  committed: number;
-  schema: string;
-  /** Its setting of that name: what was forgotten is the same on all servers only where this is. Older programs do not say it. */
-  rememberClients?: number;
-  /** The primary tells the record that it won, so that nobody needs to ask the registry. */
-  record?: RegistryRecord;
-  revision?: number;
-  /** And how often it lost others in a row, by name, and how long ago: who takes its role over counts on from there. */
-  removals?: Record<string, { times: number; ageMs: number }>;
-}
+/**
+ * cutOff: it ends too soon. version: of another program. header: it is no JSON object, or too long. type: no message is called so.
+ * fields: one is missing, or not in its range. payload: it is not what the header says.
+ */
+export type MessageFault = "cutOff" | "version" | "header" | "type" | "fields" | "payload";
 
-/** A server asks the primary to be sent the log (rules 7 and 8). */
-export interface Follow {
-  type: "follow";
-  session: string;
-  /** Sessions of one incarnation in their order: a question of an earlier one comes late. Older programs count none. */
-  number?: number;
-  from: string;
-  to: string;
-  epoch: number;
-  history: string;
-  schema: string;
-  last: number;
-  committed: number;
-  epochEnds: readonly EpochEnd[];
-}
-
-/** The primary's answer: drop what is above `sequence`; the log goes on from there. */
-export interface Accept {
-  type: "accept";
-  session: string;
-  from: string;
-  to: string;
-  epoch: number;
-  sequence: number;
-  /** Null where the primary has it on disk only: the first mirror shows it. */
-  hash: number | null;
-  /** The histories before this one; not there where there are none. */
-  ancestors?: readonly Ancestor[];
-}
-
-export interface Decline {
-  type: "decline";
-  session: string;
-  from: string;
-  to: string;
-  reason: "snapshot" | "schema" | "leaving";
-}
-
-/** Records, or none: then it carries the commit point and a probe. */
-export interface Mirror {
-  type: "mirror";
-  session: string;
-  epoch: number;
-  from: string;
-  to: string;
-  first: number;
-  last: number;
-  previousHash: number;
-  lastHash: number;
-  committed: number;
-  /** Results up to this number reached NATS (rule 13). */
-  published: number;
-  /** Answered in the next confirm: proof that the follower was still following after this was sent (rule 5). */
-  probe: number;
-}
-
-export interface Confirm {
-  type: "confirm";
-  session: string;
-  epoch: number;
-  from: string;
-  to: string;
-  sequence: number;
-  hash: number;
-  probe: number;
-  /** Something did not fit: send again from `sequence`. */
-  gap: boolean;
-}
-
-/** A server that stops asks to be left out; the primary answers `left` when neither record nor open CAS names it. */
-export interface Leave {
-  type: "leave";
-  from: string;
-}
-export interface Left {
-  type: "left";
-  from: string;
-  to: string;
-  epoch: number;
-}
-
-/** A planned switch: the primary has stopped; everything up to here is committed; the receiver may take the role. */
-export interface Handover {
-  type: "handover";
-  from: string;
-  to: string;
-  epoch: number;
-  sequence: number;
-  hash: number;
-}
-
-/** Part of a snapshot, and the receiver's flow control. Handled by replication and checkpoint, not by the replica. */
-export interface SnapshotChunk {
-  type: "snapshotChunk";
-  session: string;
-  number: number;
-}
-export interface SnapshotAck {
-  type: "snapshotAck";
-  session: string;
-  /** The chunk that is wanted next. */
-  number: number;
-  /** Everything came and was adopted. */
-  done: boolean;
-}
-
-export type PeerMessage =
-  | Heartbeat
-  | Follow
-  | Accept
-  | Decline
-  | Mirror
-  | Confirm
-  | Leave
-  | Left
-  | Handover
-  | SnapshotChunk
-  | SnapshotAck;
-
+/** Bytes of a peer that are no message, or none that fits: dropped by whoever reads them, and nothing was done for it. */
 export class MessageError extends Error {
-  constructor(message: string) {
+  readonly fault: MessageFault;
+  /** What it says that it is; "" where that cannot be read, or is no message's name. */
+  readonly type: string;
+
+  constructor(fault: MessageFault, message: string, type = "") {
     super(message);
     this.name = "MessageError";
+    this.fault = fault;
+    this.type = type;
   }
 }
 
@@ -185,23 +42,44 @@ export function encodeMessage(message: PeerMessage): Uint8Array {
   return bytes.subarray(0, prefixBytes + length);
 }
 
+/** Throws MessageError, and nothing else, whatever the bytes are. */
 export function decodeMessage(frame: Uint8Array): { message: PeerMessage; payload: Uint8Array } {
   const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
-  if (bytes.length < prefixBytes) throw new MessageError("a message is cut off");
+  if (bytes.length < prefixBytes) throw new MessageError("cutOff", "a message is cut off");
   if (bytes[0] !== messageVersion)
-    throw new MessageError(`a message of version ${bytes[0]}; this program knows ${messageVersion}`);
-  const end = prefixBytes + bytes.readUInt32LE(4);
-  if (end > bytes.length) throw new MessageError("a message is cut off");
+    throw new MessageError("version", `a message of version ${bytes[0]}; this program knows ${messageVersion}`);
+  const length = bytes.readUInt32LE(4);
+  const end = prefixBytes + length;
+  if (end > bytes.length) throw new MessageError("cutOff", "a message is cut off");
+  if (length > maxHeaderBytes)
+    throw new MessageError("header", `a message's header of ${length} bytes; at most ${maxHeaderBytes} are read`);
   let header: unknown;
   try {
     header = JSON.parse(bytes.toString("utf8", prefixBytes, end));
   } catch {
-    throw new MessageError("a message's header is not JSON");
+    throw new MessageError("header", "a message's header is not JSON");
   }
-  if (typeof header !== "object" || header === null) throw new MessageError("a message's header is not an object");
-  return { message: header as PeerMessage, payload: bytes.subarray(end) };
+  if (typeof header !== "object" || header === null)
+    throw new MessageError("header", "a message's header is not an object");
+  return { message: fitting(header), payload: bytes.subarray(end) };
 }
 
-export function sameMember(one: Member, other: Member): boolean {
-  return one.server === other.server && one.incarnation === other.incarnation;
+/** Throws MessageError. */
+function fitting(header: object): PeerMessage {
+  if (isHotMessage(header)) return header;
+  const { type } = header as { type?: unknown };
+  if (!isPeerMessageType(type)) throw new MessageError("type", "a message of a type that this program does not know");
+  const parsed = peerMessages[type].safeParse(header);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const at = issue?.path.map(String).join(".").slice(0, maxPathLength);
+  throw new MessageError(
+    "fields",
+    `${type}: ${at === "" ? "" : `${at}: `}${issue?.message}`.slice(0, maxTextLength),
+    type,
+  );
 }
+
+/** For the log, in UTF-16 units: what a stranger writes must not fill it. */
+const maxPathLength = 100;
+const maxTextLength = 300;

@@ -14,15 +14,16 @@ export interface LogBatch {
   readonly bytes: Uint8Array;
 }
 
-/** Where in the bytes the record `sequence` starts. */
+/** Where in the bytes the record `sequence` starts. Throws RecordError where it does not. */
 function startOf(batch: LogBatch, sequence: number): number {
+  if (batch.bytes.length === 0) throw new RecordError("a batch without bytes");
   const reader = new RecordReader(batch.bytes);
-  for (let skip = sequence - batch.first; skip > 0; skip -= 1) reader.next();
-  if (reader.sequence !== sequence) throw new RangeError(`record ${reader.sequence} where ${sequence} should be`);
+  for (let skip = sequence - batch.first; skip > 0; skip -= 1) if (!reader.next()) break;
+  if (reader.sequence !== sequence) throw new RecordError(`record ${reader.sequence} where ${sequence} should be`);
   return reader.start;
 }
 
-/** The records from `sequence` on. */
+/** The records from `sequence` on, which the batch names. Throws RecordError where its bytes do not hold them. */
 export function sliceFrom(batch: LogBatch, sequence: number): LogBatch {
   if (sequence < batch.first || sequence > batch.last)
     throw new RangeError(`record ${sequence} is not in the batch ${batch.first} to ${batch.last}`);

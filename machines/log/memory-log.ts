@@ -7,14 +7,12 @@
  * checked record by record. No closed batch is larger than `maxBatchBytes`, whatever came in one turn, from a peer or from
  * a disk that was written under another limit: only a record that is larger than that is a batch of its own.
  */
+import { maxEpochEnds } from "../../schemas/peer-message.ts";
 import type { Position } from "../../schemas/registry.ts";
-import { chainHash, encodeRecord, type RecordFields, RecordReader, recordBound } from "../codec/record.ts";
+import { chainHash, encodeRecord, RecordError, type RecordFields, RecordReader, recordBound } from "../codec/record.ts";
 import { cutTo, hashAt, type LogBatch, sliceFrom, sliceThrough } from "./batch.ts";
 
 const usualArenaBytes = 1024 * 1024;
-/** How many changes of epoch the log remembers for finding a fork; older ones need a snapshot. */
-export const maxEpochEnds = 256;
-
 /** The last sequence of the records made in an epoch. */
 export interface EpochEnd {
   readonly epoch: number;
@@ -145,20 +143,10 @@ export class MemoryLog {
     if (this.#openEnd !== this.#openAt) throw new Error("a batch from elsewhere while own records are open");
     if (batch.first !== this.#last + 1) return "gap";
     if (batch.previousHash !== this.#closed.hash) return "hash";
-    if (chainHash(batch.bytes, batch.previousHash) !== batch.lastHash) return "damaged";
-    const ends: EpochEnd[] = [];
-    let epoch = this.lastEpoch;
-    let sequence = batch.first - 1;
-    const reader = new RecordReader(batch.bytes);
-    do {
-      sequence += 1;
-      if (reader.sequence !== sequence || reader.epoch < epoch) return "damaged";
-      if (reader.epoch > epoch && sequence > batch.first && epoch > 0) ends.push({ epoch, last: sequence - 1 });
-      epoch = reader.epoch;
-    } while (reader.next());
-    if (sequence !== batch.last) return "damaged";
+    if (batch.bytes.length === 0 || chainHash(batch.bytes, batch.previousHash) !== batch.lastHash) return "damaged";
+    const ends = epochEndsOf(batch, this.lastEpoch);
+    if (ends === null) return "damaged";
     for (const end of ends) this.#noteEpoch(end.epoch, end.last);
-    this.#noteEpoch(epoch, batch.last);
     this.#last = batch.last;
     if (batch.bytes.length <= this.#maxBatchBytes) this.#keep(batch);
     else for (const piece of cutTo(batch, this.#maxBatchBytes)) this.#keep(piece);
@@ -273,4 +261,26 @@ export class MemoryLog {
     }
     return copy;
   }
+}
+
+/** The last record of each epoch in it, its own end included; null where the bytes are not the records that it names. */
+function epochEndsOf(batch: LogBatch, lastEpoch: number): EpochEnd[] | null {
+  const ends: EpochEnd[] = [];
+  let epoch = lastEpoch;
+  let sequence = batch.first - 1;
+  try {
+    const reader = new RecordReader(batch.bytes);
+    do {
+      sequence += 1;
+      if (reader.sequence !== sequence || reader.epoch < epoch) return null;
+      if (reader.epoch > epoch && sequence > batch.first && epoch > 0) ends.push({ epoch, last: sequence - 1 });
+      epoch = reader.epoch;
+    } while (reader.next());
+  } catch (error) {
+    if (error instanceof RecordError) return null;
+    throw error;
+  }
+  if (sequence !== batch.last) return null;
+  ends.push({ epoch, last: batch.last });
+  return ends;
 }

@@ -1,7 +1,8 @@
 /** Thrown where an invariant of PROTOCOL.md does not hold: the server stops before it says anything more. */
 export class InvariantError extends Error {
-  constructor(text: string) {
-    super(`an invariant does not hold, this server stops: ${text}`);
+  /** `cause`: what was thrown where nothing may be. */
+  constructor(text: string, cause?: unknown) {
+    super(`an invariant does not hold, this server stops: ${text}`, cause === undefined ? {} : { cause });
     this.name = "InvariantError";
   }
 }

@@ -8,8 +8,8 @@
 import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { ReadySignal } from "../../schemas/envelope.ts";
 import type { LinkName } from "../../schemas/link.ts";
+import type { PeerMessage } from "../../schemas/peer-message.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
-import type { PeerMessage } from "../codec/message.ts";
 import type { LogBatch } from "../log/batch.ts";
 
 export interface SavedEpochs {

@@ -36,6 +36,7 @@ export function whyNoRecovery(core: Core, despite: readonly string[]): string | 
   const { state, membership } = core;
   if (state !== "waiting" && state !== "refusing")
     return `this server is not waiting or refusing, its state is ${state}`;
+  if (membership.isSpent && membership.frozen !== "") return membership.frozen;
   if (membership.known === null) {
     const isLost = membership.epochSeen > 0;
     return isLost

@@ -17,9 +17,9 @@
 import type { Ancestor } from "../../schemas/checkpoint.ts";
 import type { LastWords } from "../../schemas/death.ts";
 import type { LinkName } from "../../schemas/link.ts";
+import type { Handover as HandoverMessage, Heartbeat, Mirror, PeerMessage } from "../../schemas/peer-message.ts";
 import type { RegistryRead, RegistryRecord, RegistryWrite } from "../../schemas/registry.ts";
 import type { Standing } from "../../schemas/standing.ts";
-import type { Handover as HandoverMessage, Heartbeat, PeerMessage } from "../codec/message.ts";
 import type { LifecycleState } from "../lifecycle.ts";
 import type { LogBatch } from "../log/batch.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
@@ -565,12 +565,27 @@ export class Replica {
 
   // --- messages ---------------------------------------------------------------------------------------------------
 
-  onMessage(from: string, link: LinkName, message: PeerMessage, payload: Uint8Array, nowMs: number): void {
+  /**
+   * `message` fits its schema. False: its payload is not what it says, and nothing was done with that. Whether the sender is who he
+   * says, and may say this, is to be judged here, before anything else is done.
+   */
+  onMessage(from: string, link: LinkName, message: PeerMessage, payload: Uint8Array, nowMs: number): boolean {
     this.at(nowMs);
-    const { core, primary, follower } = this;
-    const peer = core.peers.get(from);
-    if (peer === undefined || core.lifecycle.isFinal) return;
+    const { core, follower } = this;
+    if (core.peers.get(from) === undefined || core.lifecycle.isFinal) return true;
     core.peers.onHeard(from, link, nowMs);
+    if (message.type !== "mirror") {
+      this.onWord(from, link, message);
+      return true;
+    }
+    const found = follower?.onMirror(message, payload);
+    if (found?.fault === "differs") this.onDifference(found.why);
+    return found?.fault !== "damaged";
+  }
+
+  /** A message that is no records. */
+  private onWord(from: string, link: LinkName, message: Exclude<PeerMessage, Mirror>): void {
+    const { core, primary, follower } = this;
     switch (message.type) {
       case "heartbeat":
         this.onHeartbeat(from, link, message);
@@ -584,14 +599,11 @@ export class Replica {
       case "decline":
         this.waits = follower?.onDecline(from, message) || this.waits;
         return;
-      case "mirror":
-        this.onDifference(follower?.onMirror(message, payload) ?? "");
-        return;
       case "confirm":
         if (primary?.followers.get(from)?.onConfirm(message) === true) this.onConfirmed(from, primary);
         return;
       case "leave":
-        peer.leaving = message.from;
+        core.peers.onLeaving(from, message.from);
         primary?.answerLeave(from, message.from);
         return;
       case "left":

@@ -4,10 +4,12 @@
  * stands here also where it is an identity, if a mutation must break it; an argument that begins with `_` is for mutations.
  */
 import { type Ancestor, maxAncestors } from "../../schemas/checkpoint.ts";
+import type { Confirm, Mirror } from "../../schemas/peer-message.ts";
 import type { InSyncMember, Member, Position, RegistryRecord } from "../../schemas/registry.ts";
+import { sameMember } from "../../schemas/registry.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { isHeldBy } from "../checkpoint/held.ts";
-import { type Confirm, type Mirror, payloadFieldsBytes, sameMember } from "../codec/message.ts";
+import { payloadFieldsBytes } from "../codec/message.ts";
 import type { LogBatch } from "../log/batch.ts";
 import { type Configuration, commitPoint, isAlone, otherMembers } from "../log/commit.ts";
 

@@ -5,7 +5,7 @@
  * that wrote the newest record again is not named by anything older, and by nobody who has read that. It outlives the
  * roles: what this incarnation asked for and confirmed in one may name it in the next.
  */
-import type { RegistryRecord } from "../../schemas/registry.ts";
+import { maxLeft, type RegistryRecord } from "../../schemas/registry.ts";
 import type { LifecycleState } from "../lifecycle.ts";
 import type { Core } from "./core.ts";
 import type { Peer } from "./peers/peers.ts";
@@ -112,6 +112,7 @@ export class Shutdown {
     const { membership, peers, nowMs, limits, stopping, state, rules } = this.core;
     if (!stopping || !mayLeaveFrom.has(state) || membership.isNamed || this.isFree) return false;
     if (!rules.mayLetItselfGo(peers.isLost(record.primary), nowMs - this.sinceMs, limits.stopMs)) return false;
+    if ((record.left?.length ?? 0) >= maxLeft) return false;
     // A primary of an older program would take the record that is written again for another one's.
     const heartbeat = peers.get(record.primary.server)?.heartbeat;
     return heartbeat?.incarnation !== record.primary.incarnation || heartbeat.rereads === true;

@@ -1,53 +1,69 @@
 /** Messages between servers as frames: the same message and payload come out, and everything else is a MessageError. */
 import test from "ava";
 import * as fc from "fast-check";
-import {
-  decodeMessage,
-  encodeMessage,
-  MessageError,
-  messageVersion,
-  type PeerMessage,
-  sameMember,
-} from "../../machines/codec/message.ts";
+import { decodeMessage, encodeMessage, MessageError, messageVersion } from "../../machines/codec/message.ts";
+import { Confirm, isHotMessage, Mirror, type PeerMessage } from "../../schemas/peer-message.ts";
+import { maxEpoch, maxHash, maxIdLength } from "../../schemas/ranges.ts";
+import { sameMember } from "../../schemas/registry.ts";
+import { fittingMessages, frameOf, misfitFrames } from "../helpers/misfit-frames.ts";
+import { runs } from "../helpers/property-runs.ts";
 
 const count = fc.maxSafeNat();
-const name = fc.string({ unit: "grapheme", maxLength: 20 });
-const ids = { session: name, from: name, to: name, epoch: count };
+const hash = fc.nat(maxHash);
+const name = fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 });
+const ids = { session: name, from: name, to: name };
+const ofEpoch = { ...ids, epoch: fc.nat(maxEpoch) };
+const mirror = fc.record({
+  type: fc.constant("mirror" as const),
+  ...ofEpoch,
+  first: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+  last: count,
+  previousHash: hash,
+  lastHash: hash,
+  committed: count,
+  published: count,
+  probe: count,
+});
+const confirm = fc.record({
+  type: fc.constant("confirm" as const),
+  ...ofEpoch,
+  sequence: count,
+  hash,
+  probe: count,
+  gap: fc.boolean(),
+});
 const messages: fc.Arbitrary<PeerMessage> = fc.oneof(
-  fc.record({
-    type: fc.constant("mirror" as const),
-    ...ids,
-    first: count,
-    last: count,
-    previousHash: count,
-    lastHash: count,
-    committed: count,
-    published: count,
-    probe: count,
-  }),
-  fc.record({
-    type: fc.constant("confirm" as const),
-    ...ids,
-    sequence: count,
-    hash: count,
-    probe: count,
-    gap: fc.boolean(),
-  }),
-  fc.record({ type: fc.constant("accept" as const), ...ids, sequence: count, hash: fc.option(count) }),
+  mirror,
+  confirm,
+  fc.record({ type: fc.constant("accept" as const), ...ofEpoch, sequence: count, hash: fc.option(hash) }),
   fc.record({ type: fc.constant("leave" as const), from: name }),
   fc.record({
-    type: fc.constant("follow" as const),
+    type: fc.constant("decline" as const),
     ...ids,
+    reason: fc.constantFrom("snapshot", "schema", "leaving"),
+  }),
+  fc.record({
+    type: fc.constant("follow" as const),
+    ...ofEpoch,
     number: count,
     history: name,
     schema: name,
     last: count,
     committed: count,
-    epochEnds: fc.array(fc.record({ epoch: count, last: count }), { maxLength: 5 }),
+    epochEnds: fc.array(fc.record({ epoch: fc.nat(maxEpoch), last: count }), { maxLength: 5 }),
   }),
 );
 
 const leave = encodeMessage({ type: "leave", from: "漢字 é 👩‍🚀" });
+const known = {
+  service: "pair",
+  from: { server: "alpha", incarnation: "alpha-1" },
+  to: { server: "beta", incarnation: "beta-1" },
+  epoch: 7,
+  history: "h",
+  schema: "s",
+  last: 12,
+};
 
 test("a message and its payload come out as they went in", (t) => {
   const property = fc.property(messages, fc.uint8Array({ maxLength: 50 }), fc.nat(20), (message, payload, before) => {
@@ -58,6 +74,51 @@ test("a message and its payload come out as they went in", (t) => {
     t.deepEqual(Buffer.from(decoded.payload), Buffer.from(payload));
   });
   t.notThrows(() => fc.assert(property, { numRuns: 200 }));
+});
+
+test("every message that fits is read as it was said, whatever a newer program says besides", (t) => {
+  for (const message of fittingMessages(known)) {
+    t.deepEqual(decodeMessage(encodeMessage(message)).message, message, message.type);
+    const more = decodeMessage(frameOf({ ...message, signature: "x", more: [{}] })).message;
+    t.like(more, message, message.type);
+  }
+});
+
+test("what older programs do not say may be missing", (t) => {
+  const [heartbeat, follow, accept] = fittingMessages(known);
+  const without = (message: object | undefined, ...fields: string[]) =>
+    frameOf(Object.fromEntries(Object.entries(message ?? {}).filter(([field]) => !fields.includes(field))));
+  const optional = ["disk", "wallMs", "rereads", "rememberClients", "record", "revision", "removals"];
+  for (const frame of [without(heartbeat, ...optional), without(follow, "number"), without(accept, "ancestors")])
+    t.notThrows(() => decodeMessage(frame));
+});
+
+test("a message without its fields, out of range, or of no kind that there is, does not fit", (t) => {
+  const frames = misfitFrames(known);
+  t.true(frames.length > 300);
+  for (const [what, frame] of frames) {
+    const error = t.throws(() => decodeMessage(frame), { instanceOf: MessageError }, what);
+    t.true((error?.message.length ?? 0) <= 300, what);
+  }
+});
+
+test("what is asked of mirrors and confirms by hand is what their schemas ask", (t) => {
+  const odd = fc.oneof(
+    fc.constantFrom<unknown>(null, undefined, -1, -0, 1.5, 1e300, 2 ** 32, maxEpoch, 2 ** 53, "", "x", true, [], {}),
+    fc.constantFrom("x".repeat(maxIdLength), "x".repeat(maxIdLength + 1), Number.MAX_SAFE_INTEGER),
+    fc.integer(),
+    fc.string({ maxLength: 3 }),
+  );
+  const change = fc.dictionary(fc.constantFrom(...Object.keys({ ...Mirror.shape, ...Confirm.shape })), odd, {
+    maxKeys: 2,
+  });
+  const property = fc.property(fc.oneof(mirror, confirm), change, (message, changes) => {
+    const changed = JSON.parse(JSON.stringify({ ...message, ...changes })) as object;
+    const { type } = changed as { type?: unknown };
+    const schema = type === "mirror" ? Mirror : type === "confirm" ? Confirm : null;
+    t.is(isHotMessage(changed), schema?.safeParse(changed).success ?? false, JSON.stringify(changed));
+  });
+  t.notThrows(() => fc.assert(property, { numRuns: runs(2_000) }));
 });
 
 test("a message that is cut off anywhere is refused", (t) => {
@@ -85,12 +146,8 @@ test("a header that is not JSON, or longer than the frame, is refused", (t) => {
 });
 
 test("a header that is JSON and no object is refused", (t) => {
-  for (const header of ["null", "1", '"text"', "true"]) {
-    const frame = Buffer.alloc(8 + header.length);
-    frame.writeUInt32LE(messageVersion, 0);
-    frame.writeUInt32LE(frame.write(header, 8), 4);
-    t.throws(() => decodeMessage(frame), { instanceOf: MessageError }, header);
-  }
+  for (const header of ["null", "1", '"text"', "true"])
+    t.throws(() => decodeMessage(frameOf(header)), { instanceOf: MessageError }, header);
 });
 
 test("a member is an incarnation of a server, not a server (rule 1)", (t) => {

@@ -8,10 +8,11 @@ import { Life } from "../../actors/life.ts";
 import type { LifeEnd } from "../../actors/life-options.ts";
 import { Troubles } from "../../actors/operator/troubles.ts";
 import type { RunningLife } from "../../actors/running-life.ts";
-import type { Link, Registry, World } from "../../actors/world/ports.ts";
-import { decodeMessage, encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
+import type { Link, LogFields, Registry, World } from "../../actors/world/ports.ts";
+import { decodeMessage, encodeMessage } from "../../machines/codec/message.ts";
 import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
 import type { LinkName } from "../../schemas/link.ts";
+import type { PeerMessage } from "../../schemas/peer-message.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { mainFrameBytes, Settings } from "../../schemas/settings.ts";
 import { TestBus, TestClock } from "./hand-world.ts";
@@ -56,6 +57,8 @@ export class OneServer {
   readonly refused: PeerMessage[] = [];
   maxFrameBytes: number;
   readonly warnings: string[] = [];
+  /** Fields and line of each error in the log. */
+  readonly errors: { readonly fields: LogFields; readonly line: string }[] = [];
   end: LifeEnd | null = null;
   readonly #life: Life;
 
@@ -72,6 +75,7 @@ export class OneServer {
     this.registry = options.registry ?? new MemoryRegistry("alpha");
     const say = () => {};
     const warn = (_: unknown, line: string) => this.warnings.push(line);
+    const error = (fields: LogFields, line: string) => this.errors.push({ fields, line });
     const world: World = {
       clock: this.clock,
       bus: this.bus,
@@ -79,7 +83,7 @@ export class OneServer {
       store: this.store,
       main: this.#link("main"),
       failsafe: this.#link("failsafe"),
-      log: { debug: say, info: say, warn, error: say },
+      log: { debug: say, info: say, warn, error },
     };
     const settings = Settings.parse({
       service,

@@ -4,7 +4,8 @@ import test from "ava";
 import * as fc from "fast-check";
 import { chainHash, type RecordFields } from "../../machines/codec/record.ts";
 import { type LogBatch, sliceFrom, sliceThrough, verifyBatch } from "../../machines/log/batch.ts";
-import { type EpochEnd, MemoryLog, maxEpochEnds } from "../../machines/log/memory-log.ts";
+import { type EpochEnd, MemoryLog } from "../../machines/log/memory-log.ts";
+import { maxEpochEnds } from "../../schemas/peer-message.ts";
 import { batchOf, bytesOf, fieldsOf } from "../helpers/records.ts";
 
 /** The plain model: all records ever kept, of which the log may have let the oldest go. */

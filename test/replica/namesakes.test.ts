@@ -1,8 +1,8 @@
 /** Two servers of one name (rule 1): which of them is believed, what neither may do, and what counts as present. */
 
 import test from "ava";
-import type { Heartbeat } from "../../machines/codec/message.ts";
 import { hearVoice, isDoubled, type Voice } from "../../machines/replica/peers/voices.ts";
+import type { Heartbeat } from "../../schemas/peer-message.ts";
 import { inside } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
 

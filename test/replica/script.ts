@@ -16,8 +16,8 @@
  *   waits NAME                     what it says that it waits for
  */
 
-import type { PeerMessage } from "../../machines/codec/message.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
+import type { PeerMessage } from "../../schemas/peer-message.ts";
 import { limits, Stage } from "./stage.ts";
 import { describeRecord } from "./staged-server.ts";
 

@@ -7,7 +7,7 @@
  * lets it go; the transcript leaves out only heartbeats, mirrors, confirms and reads.
  */
 
-import { decodeMessage, encodeMessage, type PeerMessage } from "../../machines/codec/message.ts";
+import { decodeMessage, encodeMessage } from "../../machines/codec/message.ts";
 import { RequestTable, type RunningRequest } from "../../machines/replica/log/requests.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
@@ -16,6 +16,7 @@ import { Replica } from "../../machines/replica/replica.ts";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 import type { ReplicaOptions } from "../../machines/replica/types.ts";
 import type { LinkName } from "../../schemas/link.ts";
+import type { PeerMessage } from "../../schemas/peer-message.ts";
 import type { RegistryRead, RegistryRecord, RegistryWrite } from "../../schemas/registry.ts";
 import { Limits } from "../../schemas/settings.ts";
 import { describeRecord, Server } from "./staged-server.ts";

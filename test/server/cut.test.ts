@@ -4,8 +4,8 @@
  */
 import test from "ava";
 import { counter } from "../../deploy/examples/counter/counter.ts";
-import type { PeerMessage } from "../../machines/codec/message.ts";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
+import type { PeerMessage } from "../../schemas/peer-message.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { MemoryRegistry, OneServer, service } from "../helpers/one-server.ts";
 import { fieldsOf } from "../helpers/records.ts";

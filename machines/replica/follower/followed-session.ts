@@ -3,8 +3,9 @@
  * records in order, and what it owes. What always holds: nothing is appended that does not fit (rule 4); nothing is
  * confirmed that this server does not hold; what is above the agreed point was never committed, or there is no agreement.
  */
-import type { Accept, Mirror } from "../../codec/message.ts";
-import { sliceFrom } from "../../log/batch.ts";
+import type { Accept, Mirror } from "../../../schemas/peer-message.ts";
+import { RecordError } from "../../codec/record.ts";
+import { type LogBatch, sliceFrom } from "../../log/batch.ts";
 import type { MemoryLog } from "../../log/memory-log.ts";
 import type { Rules } from "../rules.ts";
 
@@ -61,8 +62,9 @@ export class FollowedSession {
   }
 
   /**
-   * Takes a mirror's records. "differs": the logs part before this batch, against what was agreed. A full log takes none;
-   * what it holds is compared all the same, for until that has fitted nothing in it counts as committed, and it stays full.
+   * Takes a mirror's records. "differs": the logs part before this batch, against what was agreed. "damaged": its bytes are not
+   * the records that it names; they are asked for again. A full log takes none; what it holds is compared all the same, for
+   * until that has fitted nothing in it counts as committed, and it stays full.
    */
   onMirror(
     message: Mirror,
@@ -70,7 +72,7 @@ export class FollowedSession {
     log: MemoryLog,
     isFull: boolean,
     rules: Rules,
-  ): "appended" | "nothing" | "differs" {
+  ): "appended" | "nothing" | "differs" | "damaged" {
     this.probe = Math.max(this.probe, message.probe);
     this.owesConfirm = true;
     if (message.last < message.first || message.last <= log.last) return "nothing";
@@ -86,7 +88,11 @@ export class FollowedSession {
       if (!isFull) this.gap = true;
       return "nothing";
     }
-    const part = message.first === log.last + 1 ? batch : sliceFrom(batch, log.last + 1);
+    const part = lackedFrom(batch, log.last + 1);
+    if (part === null) {
+      this.gap = true;
+      return "damaged";
+    }
     const next = rules.asMade(part, log.closed.hash);
     if (isFull) {
       if (next.previousHash !== log.closed.hash) return "differs";
@@ -97,6 +103,17 @@ export class FollowedSession {
     if (fault === "hash") return "differs";
     if (fault === null) this.verified = true;
     else this.gap = true;
+    if (fault === "damaged") return "damaged";
     return fault === null ? "appended" : "nothing";
+  }
+}
+
+/** What a log that ends before `sequence` lacks of it; null where its bytes do not hold that. */
+function lackedFrom(batch: LogBatch, sequence: number): LogBatch | null {
+  try {
+    return sliceFrom(batch, sequence);
+  } catch (error) {
+    if (error instanceof RecordError) return null;
+    throw error;
   }
 }

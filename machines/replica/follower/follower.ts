@@ -4,9 +4,17 @@
  * one primary, in one session at a time (followed-session.ts); what it confirms is in its log, as durable as the confirm
  * level asks, and its accepted epoch is on the disk.
  */
+
+import {
+  type Accept,
+  type Decline,
+  type Mirror,
+  maxEpochEnds,
+  type PeerMessage,
+} from "../../../schemas/peer-message.ts";
 import type { Member, RegistryRecord } from "../../../schemas/registry.ts";
-import { type Accept, type Decline, type Mirror, type PeerMessage, payloadFieldsBytes } from "../../codec/message.ts";
-import { maxEpochEnds, maxLogBytes } from "../../log/memory-log.ts";
+import { payloadFieldsBytes } from "../../codec/message.ts";
+import { maxLogBytes } from "../../log/memory-log.ts";
 import type { Core } from "../core.ts";
 import type { Due } from "../due.ts";
 import { whyWithout } from "../peers/lost.ts";
@@ -15,6 +23,9 @@ import { FollowedSession } from "./followed-session.ts";
 
 /** One epoch's end in a question to follow, as JSON, at most. */
 const epochEndBytes = 64;
+
+/** `why`: this log is none of the primary's, for operators. */
+export type MirrorFault = { readonly fault: "differs"; readonly why: string } | { readonly fault: "damaged" };
 
 export class Follower {
   readonly primary: Member;
@@ -147,25 +158,26 @@ export class Follower {
     if (this.current.id === session) this.beginAnew();
   }
 
-  /** Why this log is none of the primary's, for operators; "" where it is. */
-  onMirror(message: Mirror, payload: Uint8Array): string {
+  /** What is wrong with it, if anything. Damaged: its payload is not the records that it names, and they are asked for again. */
+  onMirror(message: Mirror, payload: Uint8Array): MirrorFault | null {
     const { current, core } = this;
     const { own, options, rules, outbox, limits } = core;
-    if (!current.accepted) return "";
+    if (!current.accepted) return null;
     const facts = {
       session: current.id,
       epoch: core.membership.epoch,
       self: core.self,
       primary: this.primary.incarnation,
     };
-    if (!rules.mirrorFits(message, facts)) return "";
+    if (!rules.mirrorFits(message, facts)) return null;
     current.heardMs = core.nowMs;
     own.onPublished(Math.min(message.published, own.committed));
     own.letGo(core);
     // A log that is full takes nothing more: what is not confirmed slows the primary, and then this one is left out (rule 10).
     const isFull = rules.isFull(own.log.retainedBytes, maxLogBytes(limits));
     const outcome = current.onMirror(message, payload, own.log, isFull, rules);
-    if (outcome === "differs") return this.onDifference();
+    if (outcome === "differs") return { fault: "differs", why: this.onDifference() };
+    if (outcome === "damaged") return { fault: "damaged" };
     if (outcome === "appended" && options.confirm === "synced") own.sync(own.log.last, outbox);
     if (outcome === "appended" && options.confirm === "written") own.write(own.log.last, outbox);
     const committed = Math.min(message.committed, own.log.last);
@@ -173,7 +185,7 @@ export class Follower {
       own.commitTo(committed);
       core.applyCommitted();
     }
-    return "";
+    return null;
   }
 
   /** Says how far this server holds the log, if something came since it said so last. */

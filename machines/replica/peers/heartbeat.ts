@@ -3,7 +3,7 @@
  * holds: beats are counted, so that an echo proves when it was heard; the primary tells the record that it has won; a server that
  * nobody counts on says nothing while another one speaks in its name.
  */
-import type { Heartbeat } from "../../codec/message.ts";
+import type { Heartbeat } from "../../../schemas/peer-message.ts";
 import type { Core } from "../core.ts";
 import { toldRemovals } from "./rejoin-backoff.ts";
 

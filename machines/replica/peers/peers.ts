@@ -7,8 +7,8 @@
  * nothing heard here is ever a reason to acknowledge, only confirms in a session are.
  */
 import type { LinkName } from "../../../schemas/link.ts";
+import type { Heartbeat } from "../../../schemas/peer-message.ts";
 import type { Member } from "../../../schemas/registry.ts";
-import type { Heartbeat } from "../../codec/message.ts";
 import {
   isLinkLost,
   isLinkUp,
@@ -136,6 +136,12 @@ export class Peers {
     const isMute = nowMs - peer.echoedMs > this.suspicionMs && !isMainClosed(peer.links);
     if (link === "failsafe") step(peer, { type: "failsafe.heard" });
     else if (!isMute) step(peer, { type: "main.heard" });
+  }
+
+  /** This incarnation of it said that it leaves. */
+  onLeaving(name: string, incarnation: string): void {
+    const peer = this.byName.get(name);
+    if (peer !== undefined) peer.leaving = incarnation;
   }
 
   onLinkClosed(name: string, link: LinkName, nowMs: number): void {

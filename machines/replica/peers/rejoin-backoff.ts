@@ -4,7 +4,7 @@
  * one that loses its role starts again and remembers nothing. So the primary tells its count in heartbeats, and whoever
  * takes its role over goes on from there. Ages are told, no clock of another is trusted, and no acknowledgement depends on it.
  */
-import type { Heartbeat } from "../../codec/message.ts";
+import type { Heartbeat } from "../../../schemas/peer-message.ts";
 
 export interface Removals {
   /** When the two lost each other last in a way that counts; and how often in a row before that. */

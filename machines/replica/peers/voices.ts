@@ -4,7 +4,7 @@
  * guess, that two are there: both were heard lately, and they have different disks, or the one that was heard first answered
  * something that was sent after the other had spoken; of at most `maxVoices` the newest are remembered.
  */
-import type { Heartbeat } from "../../codec/message.ts";
+import type { Heartbeat } from "../../../schemas/peer-message.ts";
 
 export interface Voice {
   readonly incarnation: string;

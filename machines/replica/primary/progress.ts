@@ -5,7 +5,7 @@
  * than its link takes now: batches are cut to it, and a record that does not fit is not sent by it.
  */
 import type { LinkName } from "../../../schemas/link.ts";
-import type { Confirm, Decline, Follow } from "../../codec/message.ts";
+import type { Confirm, Decline, Follow } from "../../../schemas/peer-message.ts";
 import { RecordReader } from "../../codec/record.ts";
 import { fitting, type LogBatch, sliceThrough } from "../../log/batch.ts";
 import type { EpochEnd } from "../../log/memory-log.ts";

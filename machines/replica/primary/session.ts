@@ -4,7 +4,7 @@
  * rises, and what is sent is never below it; what is sent and not confirmed is counted.
  */
 import type { LinkName } from "../../../schemas/link.ts";
-import type { Confirm } from "../../codec/message.ts";
+import type { Confirm } from "../../../schemas/peer-message.ts";
 import type { Rules } from "../rules.ts";
 
 /**

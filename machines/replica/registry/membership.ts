@@ -7,9 +7,13 @@
  * it stays open until a revision beyond the expected one was seen: seeing the old value proves nothing. The epoch seen
  * never falls, and a registry that went backwards freezes mode changes (`frozen` says why).
  */
+
+import type { Heartbeat } from "../../../schemas/peer-message.ts";
+import { maxEpoch } from "../../../schemas/ranges.ts";
 import type { Member, RegistryRead, RegistryRecord, RegistryWrite } from "../../../schemas/registry.ts";
-import { type Heartbeat, sameMember } from "../../codec/message.ts";
+import { sameMember } from "../../../schemas/registry.ts";
 import type { Configuration } from "../../log/commit.ts";
+import { InvariantError } from "../invariant-error.ts";
 import type { Outbox, SavedEpochs } from "../outbox.ts";
 import type { Rules } from "../rules.ts";
 
@@ -155,6 +159,10 @@ export class Membership {
     if (kept === undefined) return false;
     return !this.settled?.record.inSync.every((member) => kept.some((other) => sameMember(member, other)));
   }
+  /** It has seen the last epoch that there is: nothing can be asked for any more. */
+  get isSpent(): boolean {
+    return this.highestEpoch >= maxEpoch;
+  }
   get isPrimary(): boolean {
     return this.settled !== null && this.rules.isSameMember(this.settled.record.primary, this.self);
   }
@@ -226,6 +234,7 @@ export class Membership {
     // Who let itself go did so in the old epoch: in a new one only a new confirm makes a member (rule 8).
     const { left: _, restoredFrom: __, ...kept } = record;
     const epoch = Math.max(record.epoch, this.highestEpoch) + 1;
+    if (this.isSpent) throw new InvariantError(`epoch ${epoch} was asked for, and no record can have it`);
     this.ask({ ...kept, ...change, epoch, previousWriteId: record.writeId }, revision);
   }
 
@@ -260,7 +269,10 @@ export class Membership {
     this.outbox.push({ type: "compareAndSet", record: signed, expectedRevision: open.expectedRevision });
   }
 
-  /** The primary tells the record that it won: nobody needs to ask. */
+  /**
+   * The primary tells the record that it won: nobody needs to ask. It is in range (schemas/peer-message.ts). Whether it is the
+   * primary that says so, and how far ahead of what is known it may be, is to be judged here; until then it is believed.
+   */
   onHeartbeat({ record, revision, epochSeen }: Heartbeat, service: string, nowMs: number): Settlement {
     let settlement: Settlement = null;
     if (record !== undefined && revision !== undefined && record.service === service) {
@@ -336,6 +348,7 @@ export class Membership {
     if (this.isNamed) this.countedEpoch = Math.max(this.countedEpoch, epoch);
     if (this.isNamed && this.isSynced) this.fullEpoch = Math.max(this.fullEpoch, epoch);
     this.highestEpoch = Math.max(this.highestEpoch, epoch);
+    if (this.isSpent) this.frozen = spent;
     if (!this.isMemberEpochSaved) this.save();
     if (isRewritten && (this.isPrimary || !isMine)) return "rewritten";
     return isMine ? "won" : "superseded";
@@ -371,10 +384,11 @@ export class Membership {
       this.frozen = `the registry went back to epoch ${epoch}, this server has seen ${this.seenWhenAsked}; ${restoreIt}`;
     else if (this.settled !== null && !this.isOutrun && isOtherOfEpoch(found, this.settled))
       this.frozen = `the registry has another record of epoch ${epoch} than this server: it went back, and ${found.record.primary.server} went on from there; ${restoreIt}`;
-    else this.frozen = "";
+    else this.frozen = this.isSpent ? spent : "";
   }
 }
 
+const spent = `epoch ${maxEpoch} was seen, the last that a record can have: no change of mode is possible any more; begin the service anew under another name`;
 const restoreIt = "restore it with `twinlog init --restore`";
 
 /** Two records of one epoch: the registry went back and was written again, as far as here. What is newer than both ends it. */

@@ -5,6 +5,7 @@
  * the newest record that any server knows, so that whoever that counts on goes on; else it begins a new history. No server does this
  * by itself.
  */
+import { maxEpoch } from "../../../schemas/ranges.ts";
 import type { Member, RegistryRecord } from "../../../schemas/registry.ts";
 import type { Standing } from "../../../schemas/standing.ts";
 import type { Rules } from "../rules.ts";
@@ -52,6 +53,10 @@ export function restoration(facts: RestorationFacts): Restoration {
     };
   if (!rules.mayRestore(silent.length, acceptsLoss))
     return refused(`${silent.join(", ")} does not answer, and may have seen more: start it, or add --accept-loss`);
+  if (rules.restoredEpoch(seen) + unseenBySilent > maxEpoch)
+    return refused(
+      `epoch ${seen} was seen, and the last that a record can have is ${maxEpoch}: begin the service anew under another name`,
+    );
   const forks = newestRecords(standings, present);
   const newest = forks.find(({ primary }) => isLiving(primary, standings)) ?? forks[0] ?? null;
   if (!countOnTheSame(forks) && !acceptsLoss)

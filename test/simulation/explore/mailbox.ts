@@ -4,8 +4,9 @@
  * only the newest two that differ are kept for each way, and none arrives after a newer one: the receiver drops those by their
  * beat. A mailbox never changes, equal ones are one, and what becomes of one is worked out once.
  */
-import type { Heartbeat, PeerMessage } from "../../../machines/codec/message.ts";
+
 import type { Replica } from "../../../machines/replica/replica.ts";
+import type { Heartbeat, PeerMessage } from "../../../schemas/peer-message.ts";
 import { isStale } from "./stale.ts";
 
 export interface Sent {

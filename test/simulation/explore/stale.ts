@@ -5,10 +5,10 @@
  * rules that drop such messages are broken, none is let go.
  */
 
-import type { PeerMessage } from "../../../machines/codec/message.ts";
 import type { FollowedSession } from "../../../machines/replica/follower/followed-session.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";
 import type { Rules } from "../../../machines/replica/rules.ts";
+import type { PeerMessage } from "../../../schemas/peer-message.ts";
 import { inside } from "../../helpers/inside.ts";
 
 /** The rules that keep late messages out. */

@@ -1,5 +1,5 @@
 /** The path to a state of the small world in the product's words, to be read without the code. */
-import type { PeerMessage } from "../../../machines/codec/message.ts";
+import type { PeerMessage } from "../../../schemas/peer-message.ts";
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 import type { SmallWorld } from "./world.ts";
 
