@@ -1,5 +1,5 @@
 /**
- * Lines of the log that clients or the application can cause: at most `linesPerMinute` of one kind in a minute, whatever comes.
+ * Lines of the log that clients or the application can cause: at most so many of one kind in a minute, whatever comes.
  * What always holds: what is left out is counted, and told with the next line.
  */
 import type { Clock } from "./world/ports.ts";
@@ -10,12 +10,14 @@ const maxStackLength = 4_000;
 
 export class BoundedLines {
   readonly #clock: Clock;
+  readonly #perMinute: number;
   #sinceMs = Number.NEGATIVE_INFINITY;
   #lines = 0;
   #leftOut = 0;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, perMinute = linesPerMinute) {
     this.#clock = clock;
+    this.#perMinute = perMinute;
   }
 
   /** Fields for the next line, or null where it is left out. */
@@ -25,7 +27,7 @@ export class BoundedLines {
       this.#sinceMs = nowMs;
       this.#lines = 0;
     }
-    if (this.#lines === linesPerMinute) {
+    if (this.#lines === this.#perMinute) {
       this.#leftOut += 1;
       return null;
     }

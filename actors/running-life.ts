@@ -21,6 +21,7 @@ import { Watcher } from "./observer.ts";
 import { BrokerWatch } from "./operator/broker-watch.ts";
 import { OperatorActor } from "./operator/operator-actor.ts";
 import { ReplicationActor } from "./replication/replication-actor.ts";
+import { ReplyGate } from "./reply-gate.ts";
 import { wholeLog } from "./stored-log.ts";
 import type { BusFault, LinkDownReason } from "./world/ports.ts";
 
@@ -68,8 +69,10 @@ export class RunningLife {
     );
     this.replica = replica;
     this.#watcher = life.observer === undefined ? null : new Watcher(life.observer, replica);
+    const gate = new ReplyGate(settings, world);
     this.application = new ApplicationActor({
       application,
+      gate,
       settings,
       world,
       mailbox,
@@ -105,6 +108,7 @@ export class RunningLife {
       replica,
       process,
       troubles,
+      gate,
       actors: [this.application, this.#replication, this.#flushes, this.#failover],
       flush,
       facts: () => ({

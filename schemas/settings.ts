@@ -211,6 +211,12 @@ export const Settings = z
       .describe(
         "when all in-sync servers died at once: go on from the longest log that is left, or wait for an operator",
       ),
+    replyPrefixes: z
+      .array(z.string().min(1))
+      .default([])
+      .describe(
+        "answers go only to reply subjects that begin with one of these (`_INBOX.`; `_R_.` is that of imports between accounts). None: anywhere but to the broker's and this service's own subjects",
+      ),
     publishResults: z.boolean().default(true).describe("publish every result on `<service>.result.>`"),
     witness: z
       .boolean()

@@ -37,6 +37,22 @@ export function decodeToken(token: string): string | null {
   }
 }
 
+/** Longest client name or partition key, as a token of a subject: with two of them no line to the broker comes near 1,024 bytes. */
+export const maxTokenBytes = 256;
+
+/** Why a client of that name cannot send with that key; "" where it can. */
+export function whyNoSubject(key: string, client: string): string {
+  for (const [what, text] of [
+    ["key", key],
+    ["client's name", client],
+  ] as const) {
+    const bytes = encodeToken(text).length;
+    if (bytes > maxTokenBytes)
+      return `the ${what} takes ${bytes} bytes as a token of a subject; at most ${maxTokenBytes} are taken`;
+  }
+  return "";
+}
+
 /** Actors of a server that answer on subjects of their own. */
 export const actorNames = ["application", "replication", "checkpoint", "failover"] as const;
 export type ActorName = (typeof actorNames)[number];
@@ -80,10 +96,19 @@ export function parseClientSubject(subject: string): { key: string; client: stri
   return key === null || client === null ? null : { key, client };
 }
 
+/** Longest subject, in bytes, that an answer goes to. */
+export const maxReplySubjectBytes = 256;
+/** Tokens of printable ASCII, none of them empty or a wildcard. */
+const answerable = /^(?![*>](?:\.|$))[!-\-/-~]+(?:\.(?![*>](?:\.|$))[!-\-/-~]+)*$/;
+
 /**
  * Whether an answer may be published there: "" (none is wanted) or a subject of the asker's own. Never one on which the
- * broker or a server acts, since the broker does not ask whether whoever named it might publish there himself.
+ * broker or a server acts, since the broker does not ask whether whoever named it might publish there himself. `prefixes`:
+ * where there are any, it begins with one of them.
  */
-export function mayAnswerTo(service: string, reply: string): boolean {
-  return !reply.startsWith("$") && !reply.startsWith(`${service}.`) && !/(^|\.)[*>](\.|$)/.test(reply);
+export function mayAnswerTo(service: string, reply: string, prefixes: readonly string[] = []): boolean {
+  if (reply === "") return true;
+  if (reply.length > maxReplySubjectBytes || !answerable.test(reply)) return false;
+  if (reply.startsWith("$") || reply.startsWith(`${service}.`)) return false;
+  return prefixes.length === 0 || prefixes.some((prefix) => reply.startsWith(prefix));
 }

@@ -22,9 +22,10 @@ import type { Rules } from "../../machines/replica/rules.ts";
 import { stateName } from "../../machines/step.ts";
 import { duplicateHeaders } from "../../schemas/envelope.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { mayAnswerTo, subjects } from "../../schemas/subjects.ts";
+import { subjects } from "../../schemas/subjects.ts";
 import type { Actor, Mailbox } from "../actor.ts";
 import { BoundedLines, stackOf } from "../bounded-lines.ts";
+import type { ReplyGate } from "../reply-gate.ts";
 import {
   type BusFault,
   type BusHeaders,
@@ -52,6 +53,7 @@ export interface ApplicationActorOptions {
   readonly mailbox: Mailbox;
   readonly replica: Replica;
   readonly rules: Rules;
+  readonly gate: ReplyGate;
   /** What the disk makes of the state, and through which record. */
   readonly loaded: { readonly state: ApplicationState; readonly applied: number };
   /** The committed log, oldest first: from disk, then from memory. */
@@ -259,21 +261,12 @@ export class ApplicationActor implements Actor {
   }
 
   /**
-   * One input a message; whoever wants the answer where it would do harm gets none, and nothing is done for him; nor for him
-   * whose reply subject is longer than the broker takes.
+   * One input a message; whoever wants the answer where it would do harm gets none, and nothing is done for him.
    */
   #heard(handle: (message: BusMessage) => void): (message: BusMessage) => void {
-    const { mailbox, settings, world } = this.#options;
+    const { mailbox, gate } = this.#options;
     return (message) => {
-      const { reply } = message;
-      if (reply !== "" && world.bus.room(reply) < 0)
-        world.log.debug({ subject: message.subject }, "a message whose reply subject is too long was dropped");
-      else if (mayAnswerTo(settings.service, reply)) mailbox.input(() => handle(message));
-      else
-        world.log.warn(
-          { subject: message.subject },
-          "a message with a reply subject that is not the sender's was dropped",
-        );
+      if (gate.passes(message.reply, "requests, queries and replays")) mailbox.input(() => handle(message));
     };
   }
 

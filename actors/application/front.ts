@@ -7,7 +7,7 @@
 import { type Arrival, refusal } from "../../machines/replica/primary/intake.ts";
 import { Envelope, QueryEnvelope } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
-import { parseClientSubject } from "../../schemas/subjects.ts";
+import { maxTokenBytes, parseClientSubject, whyNoSubject } from "../../schemas/subjects.ts";
 import type { BusMessage, Watchdog } from "../world/ports.ts";
 import type { BodyParser } from "./body.ts";
 import { describeIssues } from "./json.ts";
@@ -67,6 +67,8 @@ export function parseRequest(
   const address = parseClientSubject(message.subject);
   if (address === null || address.client !== client)
     return refused(client, id, "INVALID_REQUEST", "the subject's last token must be the envelope's client");
+  const tooLong = message.subject.length > maxTokenBytes ? whyNoSubject(address.key, client) : "";
+  if (tooLong !== "") return refused(client, id, "INVALID_REQUEST", tooLong);
   if (guard.endedByBody(client, id))
     return { ...refused(client, id, "INVALID_REQUEST", bodyEndedServer), needsProof: true };
   guard.watchdog.enter("body", client, id, 0, true);
@@ -98,7 +100,10 @@ export function parseQuery(message: BusMessage, maxBytes: number): Parsed<Query>
   const client = nameIn(json.value, "client");
   const id = nameIn(json.value, "id");
   if (!envelope.success) return refused(client, id, "INVALID_REQUEST", describeIssues(envelope.error));
-  if (parseClientSubject(message.subject)?.client !== client)
+  const address = parseClientSubject(message.subject);
+  if (address?.client !== client)
     return refused(client, id, "INVALID_REQUEST", "the subject's last token must be the envelope's client");
+  const tooLong = message.subject.length > maxTokenBytes ? whyNoSubject(address.key, client) : "";
+  if (tooLong !== "") return refused(client, id, "INVALID_REQUEST", tooLong);
   return { ok: true, value: envelope.data };
 }

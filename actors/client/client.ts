@@ -6,12 +6,13 @@
  * (certainly not executed), `FailedError` (executed, it failed) or `UnknownOutcomeError` (send it again with the same id).
  */
 import { ReadySignal, type StampRange } from "../../schemas/envelope.ts";
-import { subjects } from "../../schemas/subjects.ts";
+import { subjects, whyNoSubject } from "../../schemas/subjects.ts";
 import type { ApplicationDefinition, BodyOf, ResultOf } from "../application/contract.ts";
 import type { Bus, BusMessage, Clock } from "../world/ports.ts";
 import type { Answer, End, Entry } from "./entry.ts";
 import { FailedError, RefusedError, UnansweredError, UnknownOutcomeError } from "./errors.ts";
 import { Pipeline } from "./pipeline.ts";
+import { ReadyPace } from "./ready-pace.ts";
 import { Stamper } from "./stamper.ts";
 
 export interface ClientOptions<A extends ApplicationDefinition = ApplicationDefinition> {
@@ -101,6 +102,7 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
   const opening = `{"client":${JSON.stringify(client)},"id":`;
   let nextId = 1;
   let lastSubject = { key: "", subject: subjects.request(service, "", client) };
+  const readyPace = new ReadyPace();
   let lastReady = "";
   let isClosed = false;
 
@@ -115,7 +117,7 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
   function onSignal(message: BusMessage): void {
     const signal = readSignal(message.data);
     const ready = signal === undefined ? "" : `${signal.epoch} ${signal.incarnation}`;
-    if (ready === "" || ready === lastReady) return;
+    if (ready === "" || ready === lastReady || !readyPace.passes(clock.nowMs())) return;
     lastReady = ready;
     requests.onWayOpen();
     queries.onWayOpen();
@@ -135,11 +137,14 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
   /** Why the text may not be sent at all; undefined: it may. */
   function obstacle(
     text: string,
+    key: string,
     subject: string,
     signal: AbortSignal | undefined,
-  ): { code: "NOT_SENT" | "TOO_LARGE"; message: string } | undefined {
+  ): { code: "NOT_SENT" | "TOO_LARGE" | "INVALID_REQUEST"; message: string } | undefined {
     if (isClosed) return { code: "NOT_SENT", message: "the client is closed" };
     if (signal?.aborted === true) return { code: "NOT_SENT", message: "it was aborted before it was sent" };
+    const tooLong = whyNoSubject(key, client);
+    if (tooLong !== "") return { code: "INVALID_REQUEST", message: tooLong };
     const room = bus.room(subject, undefined, longestInbox);
     if (room < 0) return { code: "TOO_LARGE", message: "the broker takes no subject of that length" };
     const maxBytes = room - envelopeRoom;
@@ -158,7 +163,7 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
     const text = `${opening}${JSON.stringify(id)},"body":${bodyText}`;
     const key = given.key ?? (application === undefined ? "" : application.key(checked?.data));
     const subject = requestSubject(key);
-    const refusal = obstacle(text, subject, given.signal);
+    const refusal = obstacle(text, key, subject, given.signal);
     if (refusal !== undefined) return Promise.reject(new RefusedError(id, refusal.code, refusal.message));
     return new Promise((resolve, reject) => {
       let issuedAt = given.issuedAt ?? stamper.stamp();
@@ -191,7 +196,7 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
     const id = makeId();
     const text = `${opening}${JSON.stringify(id)},"body":${JSON.stringify(body) ?? "null"}`;
     const subject = subjects.query(service, given.key ?? "", client);
-    const refusal = obstacle(text, subject, given.signal);
+    const refusal = obstacle(text, given.key ?? "", subject, given.signal);
     if (refusal !== undefined) return Promise.reject(new RefusedError(id, refusal.code, refusal.message));
     return new Promise((resolve, reject) => {
       const fail = (end: End) => reject(queryError(id, end));

@@ -13,6 +13,7 @@ import { parseClientSubject, subjects } from "../../schemas/subjects.ts";
 import { type Bus, type BusMessage, type Clock, noRespondersStatus, type Timer } from "../world/ports.ts";
 import { EventQueue } from "./event-queue.ts";
 import { PieceCollector } from "./pieces.ts";
+import { ReadyPace } from "./ready-pace.ts";
 
 export interface ResultEvent {
   readonly type: "result";
@@ -153,6 +154,7 @@ class Reader {
   /** Asks in a row that brought nothing new. */
   #vain = 0;
   #nextWhenAsked = 0;
+  readonly #readyPace = new ReadyPace();
   #answeredMs: number;
 
   constructor(options: ResultsOptions) {
@@ -166,7 +168,8 @@ class Reader {
     this.#subscriptions = [
       bus.subscribe(`${this.#inbox}*`, (message) => this.#onAnswer(message)),
       bus.subscribe(subjects.signal(service), (message) => {
-        if (ReadySignal.safeParse(readJson(message.data)).success) this.#askAnew();
+        const isReady = ReadySignal.safeParse(readJson(message.data)).success;
+        if (isReady && this.#readyPace.passes(options.clock.nowMs())) this.#askAnew();
       }),
     ];
     if (options.follow ?? true)

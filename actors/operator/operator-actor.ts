@@ -16,8 +16,9 @@ import {
   type ServerEvent,
   type ServerStatus,
 } from "../../schemas/status.ts";
-import { mayAnswerTo, subjects } from "../../schemas/subjects.ts";
+import { subjects } from "../../schemas/subjects.ts";
 import type { Actor, Mailbox } from "../actor.ts";
+import type { ReplyGate } from "../reply-gate.ts";
 import type { BusMessage, Subscription, Timer, World } from "../world/ports.ts";
 import type { Troubles } from "./troubles.ts";
 
@@ -30,6 +31,7 @@ export interface OperatorOptions {
   /** What the replica does not know of this server. */
   readonly facts: () => Pick<ServerStatus, "application" | "flushed" | "synced" | "links">;
   readonly flush: () => Promise<void>;
+  readonly gate: ReplyGate;
   readonly troubles: Troubles;
   readonly process: { pid: number; version: string };
 }
@@ -47,12 +49,12 @@ export class OperatorActor {
   }
 
   start(): void {
-    const { world, mailbox, settings, actors } = this.#options;
+    const { world, mailbox, settings, actors, gate } = this.#options;
     const { service, server } = settings;
     const listen = (subject: string, handle: (message: BusMessage) => void) =>
       this.#subscriptions.push(
         world.bus.subscribe(subject, (message) => {
-          if (mayAnswerTo(service, message.reply)) mailbox.input(() => handle(message));
+          if (gate.passes(message.reply, "commands and questions")) mailbox.input(() => handle(message));
         }),
       );
     listen(subjects.controls(service, server), (message) => this.#onControl(message));
@@ -92,13 +94,14 @@ export class OperatorActor {
 
   /** $SRV.PING, INFO and STATS answer for this server. */
   #announce(): void {
-    const { world, mailbox, settings, process } = this.#options;
+    const { world, mailbox, settings, process, gate } = this.#options;
     const { schema } = this.#options.replica.options;
     const announced = world.bus.announceService({
       name: settings.service,
       version: process.version.split("-")[0] ?? process.version,
       description: `${settings.application} on Twinlog, server ${settings.server}`,
       metadata: { server: settings.server, application: settings.application, schema },
+      mayAnswer: (reply) => gate.passes(reply, "questions to the services API"),
       stats: () => {
         const { role, state, mode, epoch, sequence, committed, inFlight } = this.status();
         return { role, state, mode, epoch, sequence, committed, inFlight };

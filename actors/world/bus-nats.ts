@@ -103,6 +103,7 @@ export class NatsBus implements Bus {
         metadata: info.metadata,
         statsHandler: () => Promise.resolve(info.stats()),
       },
+      info.mayAnswer,
       (added) => {
         // The API reports figures for each endpoint, so there has to be one; requests do not pass through it.
         const answer = (error: Error | null, message: ServiceMsg) => {

@@ -152,17 +152,23 @@ export class NatsLine {
     return this.#connection?.info;
   }
 
-  /** Registers with the services API, on this connection only; null while there is none. */
-  async announce(config: ServiceConfig, endpoint: (service: Service) => void): Promise<Service | null> {
+  /** Registers with the services API, on this connection only; null while there is none. `mayAnswer`: others hear nothing. */
+  async announce(
+    config: ServiceConfig,
+    mayAnswer: (reply: string) => boolean,
+    endpoint: (service: Service) => void,
+  ): Promise<Service | null> {
     const connection = this.connected() ? this.#connection : null;
     if (connection === null) return null;
-    const added = connection.services.add(config).then(
-      (service) => {
-        endpoint(service);
-        return service;
-      },
-      () => null,
-    );
+    const added = answeringOnly(connection, mayAnswer)
+      .services.add(config)
+      .then(
+        (service) => {
+          endpoint(service);
+          return service;
+        },
+        () => null,
+      );
     // The library waits for an answer that a lost connection never gives.
     return Promise.race([added, connection.closed().then(() => null)]);
   }
@@ -395,4 +401,16 @@ export class NatsLine {
       promise.then(end(true), end(false));
     });
   }
+}
+
+/** The same connection, on which messages are not heard whose reply subject may not be answered: the library answers each. */
+function answeringOnly(connection: NatsConnection, mayAnswer: (reply: string) => boolean): NatsConnection {
+  const subscribe: NatsConnection["subscribe"] = (subject, { callback, ...options } = {}) =>
+    connection.subscribe(subject, {
+      ...options,
+      callback: (error, message) => {
+        if (error !== null || mayAnswer(message.reply ?? "")) callback?.(error, message);
+      },
+    });
+  return Object.create(connection, { subscribe: { value: subscribe } }) as NatsConnection;
 }

@@ -115,6 +115,8 @@ export interface Bus {
     description: string;
     metadata: Record<string, string>;
     stats: () => Record<string, unknown>;
+    /** Whether an answer may go there; else there is none. */
+    mayAnswer: (reply: string) => boolean;
   }): Promise<Subscription>;
   stop(): Promise<void>;
 }

@@ -150,6 +150,47 @@ test("the same ready signal twice sends nothing twice", async (t) => {
   t.is(answer.value?.sequence, 1);
 });
 
+test("ready signals that are no server's make a client send again a few times, whatever they name", async (t) => {
+  const { clock, bus, server, client, sent } = setup();
+  server.commitMs = 60_000;
+  server.start();
+  await clock.run(1);
+  const answers = [1, 2, 3, 4, 5].map((n) => watch(client.request({ n }, { deadlineMs: 120_000 })));
+  await clock.run(1);
+  const signal = { signal: "ready", service: "exchange", server: "eve", history: "h", sequence: 1 };
+  const before = sent().length;
+  for (let epoch = 1; epoch <= 200; epoch += 1) {
+    const forged = { ...signal, incarnation: `eve-${epoch}`, epoch: Number.MAX_SAFE_INTEGER - epoch };
+    bus.publish(subjects.signal("exchange"), bytesOf(JSON.stringify(forged)));
+    await clock.run(0.5);
+  }
+  t.true(sent().length - before <= 4 * 5, `${sent().length - before} sent again within 100 ms`);
+  await clock.run(200);
+  server.die();
+  server.commitMs = 1;
+  server.start();
+  await clock.run(5_000);
+  t.true(
+    answers.every(({ value }) => value !== undefined),
+    "the next primary's word counts, or what it would have said is asked for in time",
+  );
+});
+
+test("a name or key that takes too long a token is refused before it is sent", async (t) => {
+  const { clock, server, client, sent, bus } = setup();
+  server.start();
+  await clock.run(1);
+  const long = watch(client.request(1, { key: "\u00e9".repeat(43) }));
+  const nameless = createClient({ service: "exchange", client: "\u00e9".repeat(43), clock, bus });
+  const refused = watch(nameless.request(1));
+  const fits = watch(client.request(1, { key: "\u00e9".repeat(42) }));
+  await clock.run(10);
+  t.is(codeOf(long), "INVALID_REQUEST");
+  t.is(codeOf(refused), "INVALID_REQUEST");
+  t.true(fits.value !== undefined);
+  t.is(sent().length, 1);
+});
+
 test("BUSY slows the client down and loses no order", async (t) => {
   const { clock, server, client, sent } = setup();
   server.start();

@@ -452,6 +452,7 @@ export function busConformance(name: string, makeRig: (t: ExecutionContext) => P
         description: "a test",
         metadata: { server: "alpha" },
         stats: () => ({ committed: 1 }),
+        mayAnswer: () => true,
       }),
     );
     t.notThrows(() => {

@@ -175,6 +175,11 @@ test.serial("nothing is done for whoever wants the answer where a server or the 
       raw.publish("pair.replay", '{"from":1}', reply);
       raw.publish("pair.control.alpha.resume", "", reply);
       raw.publish("pair.server.alpha.checkpoint", "", reply);
+      for (const verb of ["PING", "INFO", "STATS"]) {
+        raw.publish(`$SRV.${verb}`, "", reply);
+        raw.publish(`$SRV.${verb}.pair`, "", reply);
+      }
+      raw.publish("pair.about", "", reply);
     }
     await raw.close();
     const record = await pair.registryRecord();
@@ -185,6 +190,9 @@ test.serial("nothing is done for whoever wants the answer where a server or the 
 test.serial("replies with odd but legal subjects, headers that are none, and many at once harm nobody", async (t) => {
   await staysUnmoved(t, async (pair) => {
     const raw = await RawNats.open(pair.nats.port);
+    for (const reply of ["\u00ff".repeat(3_900), "_INBOX.x\u00ff"])
+      for (const subject of [door, "pair.query.BTC.eve", "pair.replay", "pair.control.alpha.resume", "pair.about"])
+        raw.publishBytes(subject, "no request", Buffer.from(reply, "latin1"));
     for (const reply of [
       "_INBOX.\u00a0x",
       "_INBOX.\u0085",

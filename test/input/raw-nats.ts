@@ -34,6 +34,12 @@ export class RawNats {
     this.#socket.write("\r\n");
   }
 
+  /** With a reply subject of any bytes. */
+  publishBytes(subject: string, data: string, reply: Uint8Array): void {
+    this.#socket.write(Buffer.concat([Buffer.from(`PUB ${subject} `), reply]));
+    this.#socket.write(` ${Buffer.byteLength(data)}\r\n${data}\r\n`);
+  }
+
   /** Resolves when the broker has taken what was sent, or has ended the connection over it. */
   async #pong(): Promise<void> {
     const seen = this.#text.split("PONG\r\n").length;

@@ -52,6 +52,7 @@ test.serial(
       description: "orders",
       metadata: { server: "alpha" },
       stats: () => ({ committed: 42 }),
+      mayAnswer: (reply) => !reply.startsWith("forbidden."),
     });
     await until(() => {
       bus.publish("test.x", bytesOf("before"));
@@ -89,6 +90,16 @@ test.serial(
       t.like(answer, { name: "exchange", metadata: { server: "alpha" } });
       if (verb === "STATS") t.deepEqual(answer?.endpoints?.[0]?.data, { committed: 42 });
     }
+    const forbidden: string[] = [];
+    listener.subscribe("forbidden.>", ({ subject }) => void forbidden.push(subject));
+    await listener.flush();
+    answers.length = 0;
+    for (const verb of ["PING", "INFO", "STATS"])
+      listener.publish(`$SRV.${verb}.exchange`, new Uint8Array(), undefined, `forbidden.${verb}`);
+    listener.publish("exchange.about", new Uint8Array(), undefined, "forbidden.about");
+    listener.publish("$SRV.PING.exchange", new Uint8Array(), undefined, "test.answers");
+    await until(() => answers.length > 0, "the answer to what was asked last");
+    t.deepEqual(forbidden, []);
   },
 );
 
