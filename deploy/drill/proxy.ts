@@ -70,6 +70,11 @@ export class TcpProxy {
     });
   }
 
+  /** Bytes that nobody sent, as if the dialler (forth) or the other side (back) had, over each connection. */
+  inject(way: "forth" | "back", bytes: Uint8Array): void {
+    for (const [near, far] of this.#pairs) (way === "forth" ? far : near).write(bytes);
+  }
+
   /** Ends all connections; new ones are refused until `listen`. */
   async cut(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));

@@ -2,6 +2,8 @@
  * Frames that no server sends: of a stranger who speaks on the servers' subjects and ports, or of a program with a fault. Each is
  * sound as a frame, and damaged, short of fields or out of range as a message; none may do anything but be counted.
  */
+import { crc32 } from "node:zlib";
+import { encodeFrame } from "../../actors/world/frames.ts";
 import { encodeMessage, messageVersion } from "../../machines/codec/message.ts";
 import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
 import { type PeerMessage, peerMessages } from "../../schemas/peer-message.ts";
@@ -29,6 +31,13 @@ export function frameOf(header: string | object): Buffer {
   bytes.writeUInt32LE(text.length, 4);
   bytes.set(text, 8);
   return bytes;
+}
+
+/** As it goes over NATS, in a server's name. */
+export function failsafeFrame(name: string, frame: Uint8Array, version = 1): Buffer {
+  const rest = Buffer.concat([Buffer.from([version, name.length]), Buffer.from(name), frame]);
+  const header = encodeFrame([rest]);
+  return Buffer.concat([header.subarray(4, 8), rest]);
 }
 
 /** One of each message that fits, and that nobody acts upon: of a session that there is not, or for somebody else. */
@@ -162,6 +171,32 @@ export function misfitFrames(known: KnownService): MisfitFrame[] {
     }
   }
   return frames;
+}
+
+/**
+ * Mirrors in a session that stands, if it is called so, whose payload is not the records that they name. `end`: where the
+ * hearer's log ends.
+ */
+export function misfitMirrors(
+  { from, to, epoch }: KnownService,
+  session: string,
+  end: { readonly sequence: number; readonly hash: number },
+): MisfitFrame[] {
+  const fields = { session, epoch, from: from.incarnation, to: to.incarnation, committed: 0, published: 0, probe: 0 };
+  const garbage = Buffer.alloc(90, 7);
+  const next = end.sequence + 1;
+  const mirror = (what: string, first: number, last: number, previousHash: number, payload: Buffer): MisfitFrame => {
+    const lastHash = crc32(payload, previousHash);
+    const header = encodeMessage({ type: "mirror", ...fields, first, last, previousHash, lastHash });
+    return [`a mirror ${what}`, Buffer.concat([header, payload])];
+  };
+  return [
+    mirror("of all records, without one", 1, Number.MAX_SAFE_INTEGER, 0, Buffer.alloc(0)),
+    mirror("of all records, that are none", 1, Number.MAX_SAFE_INTEGER, 0, garbage),
+    mirror("of the next record, that is none", next, next, end.hash, garbage),
+    mirror("of the next record, with no bytes", next, next, end.hash, Buffer.alloc(0)),
+    mirror("of the next record, that is cut off", next, next, end.hash, Buffer.alloc(80)),
+  ];
 }
 
 function changed(known: KnownService, type: PeerMessage["type"], change: object): Buffer {

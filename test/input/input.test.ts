@@ -10,6 +10,7 @@ import { greetingOf } from "../../actors/world/greeting.ts";
 import { encodeMessage } from "../../machines/codec/message.ts";
 import { ReplayEnd } from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { failsafeFrame } from "../helpers/misfit-frames.ts";
 import { type Pair, sharedPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
 import { deep, envelope, good, messages, order, withBody } from "./messages.ts";
@@ -291,12 +292,6 @@ test.serial("garbage on the servers' own subjects is dropped (failsafe link)", a
     await pair.raw.flush();
   });
 });
-
-function failsafeFrame(name: string, frame: Uint8Array, version = 1): Buffer {
-  const rest = Buffer.concat([Buffer.from([version, name.length]), Buffer.from(name), frame]);
-  const header = encodeFrame([rest]);
-  return Buffer.concat([header.subarray(4, 8), rest]);
-}
 
 test.serial("garbage on the main link's port is refused, and the link of the pair stays up", async (t) => {
   await staysUnmoved(t, async (pair) => {

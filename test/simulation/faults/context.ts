@@ -39,7 +39,7 @@ export interface FaultContext {
 
 export interface FaultKind {
   readonly name: string;
-  /** staged: for a mutation; no seed draws it. */
+  /** staged: for a mutation, or by name; no seed draws it. */
   readonly class: FaultClass | "staged";
   readonly meanGapMs: number;
   run(context: FaultContext): void;

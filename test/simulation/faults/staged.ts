@@ -4,8 +4,9 @@
  * instead, which holds only because nothing else goes wrong beside them.
  */
 import type { FaultKind } from "./context.ts";
+import { misfitScenes } from "./misfits.ts";
 import { linkScenes } from "./staged-links.ts";
 import { lossScenes } from "./staged-losses.ts";
 import { recoveryScenes } from "./staged-recovery.ts";
 
-export const stagedFaults: readonly FaultKind[] = [...linkScenes, ...lossScenes, ...recoveryScenes];
+export const stagedFaults: readonly FaultKind[] = [...linkScenes, ...lossScenes, ...recoveryScenes, ...misfitScenes];

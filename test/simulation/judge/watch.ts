@@ -11,6 +11,9 @@ import type { Announcements } from "./announcements.ts";
 import { type Moments, momentNames } from "./moments.ts";
 import type { Oracle } from "./oracle.ts";
 
+/** As the servers' log has it. */
+const unfitLine = "a message from a peer does not fit, and was dropped";
+
 export interface Watched {
   readonly sim: SimWorld;
   readonly moments: Moments;
@@ -85,6 +88,10 @@ export function watcherOf({ sim, moments, oracle, recorder, announcements, onVio
       history = record.history;
       inSync = record.inSync.length;
       oracle.onRecord(record);
+    },
+    onLog: (process, _, { fault, error }, line) => {
+      if (line === unfitLine && !sim.hasMisfits)
+        onViolation("rule 15", `${process.name} drops what another server says (${String(fault)}): ${String(error)}`);
     },
     onStaleRead: () => moments.count("stale registry read"),
     onRegistryAnswerLost: () => moments.count("compare-and-set answer lost"),

@@ -40,4 +40,9 @@ export const scenesToKeep: readonly {
   readonly once: string;
 }[] = [
   { fault: "slowJoiner", seeds: [2, 3, 7], once: "a joiner that was flushing died of the question to take a snapshot" },
+  {
+    fault: "speakMisfits",
+    seeds: [1, 4],
+    once: "a message short of its fields, or out of range, ended whoever got it",
+  },
 ];

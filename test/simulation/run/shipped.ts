@@ -6,12 +6,13 @@ import { startServer } from "../../../actors/server.ts";
 import { type Link, StoreError, type World } from "../../../actors/world/ports.ts";
 import type { CommittedRecord } from "../../../machines/checker/history.ts";
 import { RecoveryError } from "../../../machines/checkpoint/scan.ts";
-import { decodeMessage } from "../../../machines/codec/message.ts";
+import { decodeMessage, MessageError } from "../../../machines/codec/message.ts";
 import { chainHash, RecordReader, recordKinds } from "../../../machines/codec/record.ts";
 import type { LogBatch } from "../../../machines/log/batch.ts";
 import { initialRecord } from "../../../machines/replica/registry/initial-record.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";
 import { type Rules, shippedRules } from "../../../machines/replica/rules.ts";
+import type { PeerMessage } from "../../../schemas/peer-message.ts";
 import { Settings } from "../../../schemas/settings.ts";
 import { subjects } from "../../../schemas/subjects.ts";
 import { inside } from "../../helpers/inside.ts";
@@ -136,8 +137,18 @@ function watchReady(world: World, { server, onViolation }: StartContext, replica
 /** Names the first record in a mirror message. Few frames are long, and begin as one does; the rest need no look. */
 function recordsIn(frame: Uint8Array): string | null {
   if (frame.length < leastMirrorBytes || frame[mirrorAt] !== mirrorLetter) return null;
-  const { message } = decodeMessage(frame);
-  return message.type === "mirror" && message.last >= message.first ? `${message.session} ${message.first}` : null;
+  const message = readMirror(frame);
+  return message?.type === "mirror" && message.last >= message.first ? `${message.session} ${message.first}` : null;
+}
+
+/** Null: it does not fit. */
+function readMirror(frame: Uint8Array): PeerMessage | null {
+  try {
+    return decodeMessage(frame).message;
+  } catch (error) {
+    if (error instanceof MessageError) return null;
+    throw error;
+  }
 }
 
 /** The application as it is, but for requests that kill, handlers that misbehave, and another version of it. */

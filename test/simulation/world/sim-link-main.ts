@@ -128,6 +128,15 @@ export class SimMainNetwork {
     return connection;
   }
 
+  /** Fault: a frame that was never sent comes over a connection, where there is one. */
+  inject(from: string, to: string, frame: Uint8Array): void {
+    for (const connection of this.#connections) {
+      const sender = [connection.a, connection.b].find(({ server }) => server === from);
+      if (sender === undefined || connection.other(sender).server !== to || !connection.isOpen) continue;
+      connection.from(sender).send(frame, frame.length);
+    }
+  }
+
   /** Fault: a connection between two servers breaks though both live (situation 20). */
   reset(a: string, b: string): void {
     for (const connection of this.#connections) {

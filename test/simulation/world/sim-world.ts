@@ -72,6 +72,8 @@ export class SimWorld implements ProcessWatcher, RegistryWatcher {
   readonly registry = new SimRegistryState();
   readonly failsafeFaults: FailsafeFaults = { lossChance: 0, repeatChance: 0, delayChance: 0, maxDelayMs: 30 };
   readonly registryFaults: RegistryFaults = { lostAnswerChance: 0, lateChance: 0, maxLateMs: 4_000, lostCallChance: 0 };
+  /** Fault: a stranger said what does not fit. Without one nothing is, for what servers say fits. */
+  hasMisfits = false;
   watcher: SimWorldWatcher = {};
   readonly #watchdogs = new Map<string, SimWatchdog>();
   readonly #hosts = new Map<string, SimHost>();
