@@ -6,6 +6,7 @@
 import type { ApplicationDefinition, BodyOf, ResultOf } from "./application/contract.ts";
 import { type Client, type ClientOptions, createClient } from "./client/client.ts";
 import { type ResultsOptions, type ResultsReader, readResults } from "./client/results.ts";
+import { shownUrl } from "./world/broker-url.ts";
 import { NatsBus } from "./world/bus-nats.ts";
 import { openNodeClock } from "./world/clock-node.ts";
 import { NatsLine, type NatsLineOptions } from "./world/connection-nats.ts";
@@ -69,7 +70,7 @@ export async function connect<A extends ApplicationDefinition = ApplicationDefin
   };
   if (!bus.connected()) {
     await disconnect();
-    throw new Error(`cannot reach NATS at ${nats.servers.join(", ")}: ${line.lastReason}`);
+    throw new Error(`cannot reach NATS at ${nats.servers.map(shownUrl).join(", ")}: ${line.lastReason}`);
   }
   const results = (wanted?: Omit<ResultsOptions, "service" | "bus" | "clock">): ResultsReader => {
     for (const reader of readers) if (reader.isClosed) readers.delete(reader);

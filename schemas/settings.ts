@@ -173,7 +173,13 @@ export const Settings = z
     dataDirectory: z.string().min(1).describe("where the store lives: one directory for each server"),
     nats: z
       .strictObject({
-        servers: z.array(z.string()).min(1).default(["nats://127.0.0.1:4222"]).describe("the brokers, as URLs"),
+        servers: z
+          .array(z.string())
+          .min(1)
+          .default(["nats://127.0.0.1:4222"])
+          .describe(
+            "the brokers, as URLs; `user:password@` or `token@` before the host is logged in with, and shown nowhere",
+          ),
         user: z.string().optional().describe("to log in with"),
         password: z.string().optional().describe("to log in with"),
         token: z.string().optional().describe("to log in with, in the place of user and password"),

@@ -5,6 +5,7 @@
  */
 import { type ConnectionOptions, connect, type NatsConnection } from "nats";
 import type { Settings } from "../../schemas/settings.ts";
+import { credentialsIn, shownUrl } from "./broker-url.ts";
 import type { Clock, Timer } from "./ports.ts";
 import { probeBroker } from "./probe.ts";
 
@@ -44,7 +45,8 @@ export async function dialNats({ nats, name, clock, isWanted }: Dial): Promise<D
   let reason = "not wanted any more";
   for (let at = 0; at < nats.servers.length && isWanted(); at += 1) {
     const server = nats.servers[(first + at) % nats.servers.length] ?? "";
-    const silent = await probeBroker(server, dialWithinMs, clock);
+    const shown = shownUrl(server);
+    const silent = await probeBroker(shown, dialWithinMs, clock);
     if (silent !== null) {
       reason = silent;
       continue;
@@ -54,10 +56,10 @@ export async function dialNats({ nats, name, clock, isWanted }: Dial): Promise<D
         const connection = await connect(optionsFor(server, nats, name));
         const cut = await tryLine(connection, lineBytes, clock);
         if (cut === "") return { connection, lineBytes };
-        reason = `${server}: ${cut}`;
+        reason = `${shown}: ${cut}`;
       }
     } catch (error) {
-      reason = `${server}: ${(error as Error).message}`;
+      reason = `${shown}: ${(error as Error).message}`;
     }
   }
   return reason;
@@ -66,7 +68,7 @@ export async function dialNats({ nats, name, clock, isWanted }: Dial): Promise<D
 function optionsFor(server: string, nats: Settings["nats"], name: string): ConnectionOptions {
   // Each connection is dialled once: the library's own way of dialling again may send what was queued before.
   return {
-    servers: [server],
+    servers: [shownUrl(server)],
     name,
     timeout: dialWithinMs,
     reconnect: false,
@@ -76,6 +78,7 @@ function optionsFor(server: string, nats: Settings["nats"], name: string): Conne
     ...(nats.user === undefined ? {} : { user: nats.user }),
     ...(nats.password === undefined ? {} : { pass: nats.password }),
     ...(nats.token === undefined ? {} : { token: nats.token }),
+    ...credentialsIn(server),
     ...(nats.tls === undefined ? {} : { tls: { ...nats.tls } }),
   };
 }

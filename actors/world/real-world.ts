@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import { mainFrameBytes, type Settings } from "../../schemas/settings.ts";
+import { shownUrl } from "./broker-url.ts";
 import { NatsBus } from "./bus-nats.ts";
 import { openNodeClock } from "./clock-node.ts";
 import { NatsLine } from "./connection-nats.ts";
@@ -41,7 +42,7 @@ export async function openBus({ service, nats }: Settings): Promise<Bus> {
   await bus.start(() => undefined);
   if (bus.connected()) return bus;
   await bus.stop();
-  throw new Error(`cannot reach NATS at ${nats.servers.join(", ")} (${line.lastReason})`);
+  throw new Error(`cannot reach NATS at ${nats.servers.map(shownUrl).join(", ")} (${line.lastReason})`);
 }
 
 export interface RealWorld extends World {

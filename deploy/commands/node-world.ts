@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
+import { shownUrl } from "../../actors/world/broker-url.ts";
 import { NatsBus } from "../../actors/world/bus-nats.ts";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
 import { NatsLine } from "../../actors/world/connection-nats.ts";
@@ -82,7 +83,7 @@ async function connectTo(
   if (bus.connected()) return bus;
   await bus.stop();
   throw new CommandError(
-    `cannot reach NATS at ${url} (${line.lastReason}): \`npm start\` starts one here, --nats or TWINLOG_NATS names another`,
+    `cannot reach NATS at ${shownUrl(url)} (${line.lastReason}): \`npm start\` starts one here, --nats or TWINLOG_NATS names another`,
   );
 }
 

@@ -3,7 +3,7 @@
  * is killed, everything is stopped with Ctrl-C (which npm passes on a second time), started again, and nothing is lost.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
@@ -78,6 +78,12 @@ function pidsIn({ data }: Place): { up: number; nats: number; servers: Record<st
   return JSON.parse(readFileSync(join(data, "running.json"), "utf8"));
 }
 
+/** Folders and files that others than their owner may read, write or pass. */
+function openToOthers(folder: string): string[] {
+  const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
+  return names.filter((name) => (lstatSync(join(folder, name)).mode & 0o077) !== 0);
+}
+
 test("start, order, kill the primary, order, Ctrl-C, start again: everything is still there", async (t) => {
   t.timeout(180_000);
   const place: Place = {
@@ -104,6 +110,8 @@ test("start, order, kill the primary, order, Ctrl-C, start again: everything is 
   pair.child.kill("SIGINT");
   t.is(await pair.ended, 0, pair.printed());
   for (const each of [nats, ...Object.values(servers)]) t.false(isAlive(each));
+
+  t.deepEqual(openToOthers(place.data), [], "folders and files are their user's alone");
 
   const again = await startPair(t, place, "npm");
   await again.until(/Ctrl-C stops everything/);
