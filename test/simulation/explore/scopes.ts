@@ -150,11 +150,7 @@ export const scopes: readonly ExploredScope[] = [
     crashes: 1,
     timeouts: 1,
   }),
-  scope("what a server asked for lands in its next life, a record, a silence", {
-    servers: three,
-    after: asking,
-    requests: 1,
-    silences: 1,
-  }),
+  scope("what a server asked for lands in its next life, a record", { servers: three, after: asking, requests: 1 }),
+  scope("what a server asked for lands in its next life, a silence", { servers: three, after: asking, silences: 1 }),
   scope("three servers, a silence", { servers: three, silences: 1 }),
 ];
