@@ -87,7 +87,8 @@ export type RegistryRead =
   | { outcome: "found"; record: RegistryRecord; revision: number }
   /** `revision`: that of a deletion, where the key was deleted. */
   | { outcome: "missing"; revision?: number }
-  | { outcome: "unavailable"; reason: string };
+  /** `revision`: of what is there and is no record: an operator may write one over it. */
+  | { outcome: "unavailable"; reason: string; revision?: number };
 
 /** What became of a compare-and-set. Lost is only a clear refusal of the first and only try; whatever may have landed, or may still land, is unknown (rule 3). */
 export type RegistryWrite =

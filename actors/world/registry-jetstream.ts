@@ -33,6 +33,7 @@ const messageNotFound = 10_037;
 const streamNameInUse = 10_058;
 
 const nothing = new Uint8Array();
+const restoreIt = "`twinlog init --restore` puts the newest one that servers know in its place";
 
 export class JetStreamRegistry implements Registry {
   readonly #options: JetStreamRegistryOptions;
@@ -124,7 +125,8 @@ export class JetStreamRegistry implements Registry {
     if (hdrs !== undefined && /^KV-Operation:\s*(DEL|PURGE)\s*$/im.test(fromBase64(hdrs)))
       return { outcome: "missing", revision: seq };
     const record = readRegistryRecord(fromBase64(data ?? ""));
-    if (typeof record === "string") return { outcome: "unavailable", reason: `revision ${seq} is damaged: ${record}` };
+    if (typeof record === "string")
+      return { outcome: "unavailable", reason: `revision ${seq} is damaged: ${record}; ${restoreIt}`, revision: seq };
     if (record.service !== this.#options.service)
       return { outcome: "unavailable", reason: `revision ${seq} is of the service ${record.service}` };
     return { outcome: "found", record, revision: seq };

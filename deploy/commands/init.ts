@@ -46,7 +46,8 @@ export function initCommand(world: CommandWorld): Command {
       const { registry, close } = await openRegistry(settings);
       try {
         const found = await registry.read();
-        if (found.outcome === "unavailable") throw silence(settings, found.reason);
+        const isRestorable = flags.restore && found.revision !== undefined;
+        if (found.outcome === "unavailable" && !isRestorable) throw silence(settings, found.reason);
         if (flags.restore) await restore(world, settings, registry, found, flags.acceptLoss);
         else await create(world, settings, registry, found, flags.ifMissing);
         for (const warning of await registry.warnings()) world.err(`warning: ${warning}\n`);
@@ -82,7 +83,7 @@ async function restore(
   world: CommandWorld,
   settings: Settings,
   registry: Registry,
-  found: Exclude<RegistryRead, { outcome: "unavailable" }>,
+  found: RegistryRead,
   acceptsLoss: boolean,
 ): Promise<void> {
   const standings = await standingsOf(settings);

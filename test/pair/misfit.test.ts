@@ -2,7 +2,11 @@
  * A stranger speaks to a pair of real servers in each other's name, over NATS and over plain TCP, while clients are served: what
  * he says is no message, out of range, or no records. Nobody ends, nothing acknowledged is lost, and the count is told.
  */
-import { connect as connectTcp, type Socket } from "node:net";
+import { execFile } from "node:child_process";
+import { connect as connectTcp } from "node:net";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import test, { type ExecutionContext } from "ava";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
 import { encodeFrame } from "../../actors/world/frames.ts";
@@ -47,19 +51,17 @@ async function overNats(pair: Pair, from: string, to: string, frames: readonly M
   await pair.raw.flush();
 }
 
-/** Takes the place of the server that dials, as an older program that does not say which process it is. */
-async function dial(t: ExecutionContext, pair: Pair, from: string, to: string): Promise<Socket> {
+/**
+ * Takes the place of the server that dials, as an older program that does not say which process it is. All at once: that server
+ * dials again in a moment, and what was not read by then never is.
+ */
+function dial(t: ExecutionContext, pair: Pair, from: string, to: string, frames: readonly MisfitFrame[]): void {
   const port = pair.settings.get(to)?.servers.find(({ name }) => name === to)?.port ?? 0;
   const socket = connectTcp(port, "127.0.0.1");
   t.teardown(() => socket.destroy());
   socket.on("error", () => {});
-  let isGreeted = false;
-  socket.on("data", () => {
-    isGreeted = true;
-  });
-  socket.write(encodeFrame([greetingOf({ service: pair.service, server: from, to })]));
-  await until(() => isGreeted, { withinMs: 60_000, waitedFor: `the greeting of ${to}` });
-  return socket;
+  const greeting = greetingOf({ service: pair.service, server: from, to });
+  socket.write(Buffer.concat([greeting, ...frames.map(([, frame]) => frame)].map((one) => encodeFrame([one]))));
 }
 
 test.serial("frames that do not fit end nobody and cost nothing, over NATS and over TCP (situation 137)", async (t) => {
@@ -81,6 +83,7 @@ test.serial("frames that do not fit end nobody and cost nothing, over NATS and o
     }
   };
   const serving = serve();
+  serving.catch(() => {});
 
   for (const [from, to] of [
     ["alpha", "beta"],
@@ -95,12 +98,10 @@ test.serial("frames that do not fit end nobody and cost nothing, over NATS and o
     for (const [, frame] of frames) pair.mainLink.inject(from === "alpha" ? "forth" : "back", encodeFrame([frame]));
     await untilDropped(pair, to, count + 2 * frames.length);
   }
-  const socket = await dial(t, pair, "alpha", "beta");
-  const known = await know(pair, "alpha", "beta");
+  const few = misfitFrames(await know(pair, "alpha", "beta")).filter(([, { length }]) => length < 1_000);
   const count = await droppedBy(pair, "beta");
-  for (const [, frame] of misfitFrames(known).slice(0, 50)) socket.write(encodeFrame([frame]));
-  await untilDropped(pair, "beta", count + 50);
-  socket.destroy();
+  dial(t, pair, "alpha", "beta", few.slice(0, 40));
+  await untilDropped(pair, "beta", count + 40);
   stranger.isOver = true;
   await serving;
 
@@ -130,4 +131,32 @@ test.serial("frames that do not fit end nobody and cost nothing, over NATS and o
   for await (const event of client.results({ from: 1, follow: false }))
     if (event.type === "result" && event.reply.ok) read.push((event.reply.result as { order: string }).order);
   t.deepEqual(read, acknowledged, "what was acknowledged is in the log of the one that is left");
+});
+
+const program = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));
+const twinlog = promisify(execFile);
+
+test.serial("a registry record out of range is not seen by anybody, and an operator writes over it", async (t) => {
+  const pair = await startPair(t);
+  const client = await pair.client({ client: "alice", application: exchange });
+  await client.request(order("before"));
+  const record = await pair.registryRecord();
+  const key = `$KV.twinlog.${pair.service}`;
+  await pair.raw.request(key, JSON.stringify({ ...record, epoch: 9e15, writeId: "stranger" }), { timeout: 5_000 });
+  for (const server of ["alpha", "beta"])
+    await pair.waitFor(server, ({ troubles }) => troubles.some(({ message }) => message.includes("init --restore")), {
+      waitedFor: "what helps",
+    });
+  t.is((await client.request(order("meanwhile"))).result.status, "resting");
+  t.deepEqual(
+    [await standingOf(pair, "alpha"), await standingOf(pair, "beta")].map(({ epochSeen }) => epochSeen),
+    [record.epoch, record.epoch],
+  );
+  const words = ["init", "--config", pair.server("alpha").configFile, "--restore"];
+  const { stdout } = await twinlog(process.execPath, [program, ...words]);
+  t.regex(stdout, new RegExp(`restored as epoch ${record.epoch + 2}, with the configuration of epoch ${record.epoch}`));
+  await pair.waitFor("beta", ({ epoch }) => epoch >= record.epoch + 2);
+  t.deepEqual((await pair.normal()).primary, "alpha");
+  await pair.server("alpha").kill();
+  t.is((await client.request(order("after"))).result.status, "resting");
 });
