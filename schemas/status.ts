@@ -4,8 +4,9 @@
  * Operators' tools read these with unknown fields ignored, so that fields may be added.
  */
 import { z } from "zod";
-import { Id, IdOrNone, maxWallMs } from "./ranges.ts";
+import { Id, IdOrNone, maxIdLength, maxWallMs } from "./ranges.ts";
 import { InSyncMember, Member, Mode } from "./registry.ts";
+import { maxServers } from "./settings.ts";
 import { Trouble } from "./troubles.ts";
 
 /** none: the server is no member now (it starts, joins, was deposed, or refuses). */
@@ -103,6 +104,9 @@ export type ServerEvent = z.infer<typeof ServerEvent>;
 export const controlVerbs = ["switch", "flush", "pause", "resume", "recover"] as const;
 export type ControlVerb = (typeof controlVerbs)[number];
 
+/** A copy's name, `SERVER@HISTORY/EPOCH/SEQUENCE`, in UTF-16 units. */
+const maxCopyName = 2 * maxIdLength;
+
 /**
  * What a command says beside its verb. `incarnation`: the one that is meant, as its asker saw it; `recover` names it always, and
  * any command where two servers have one name. `forMs`: how long a `pause` lasts. `despite`: copies, as `recover` names them, that are newer and set aside.
@@ -111,7 +115,7 @@ export const ControlRequest = z.object({
   incarnation: IdOrNone.optional(),
   /** `pause`: it ends by itself after so long. */
   forMs: z.number().int().positive().max(maxWallMs).optional(),
-  despite: z.array(z.string()).default([]),
+  despite: z.array(z.string().max(maxCopyName)).max(maxServers).default([]),
 });
 export type ControlRequest = z.infer<typeof ControlRequest>;
 

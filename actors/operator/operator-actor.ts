@@ -210,6 +210,10 @@ export class OperatorActor {
     const { self: incarnation } = this.#options.replica;
     const answer = (reply: ControlReply) => this.#answer(message, { ...reply, incarnation });
     const request = readRequest(message.data);
+    if (typeof request === "string") {
+      answer({ ok: false, message: request });
+      return;
+    }
     const notMeant = this.#options.replica.whyNotMeant(request.incarnation, known === "recover");
     if (notMeant === null) this.#obey(known, request, answer);
     else answer({ ok: false, message: notMeant });
@@ -246,9 +250,13 @@ export class OperatorActor {
   }
 }
 
-/** What is not a command's body says nothing beside the verb. */
-function readRequest(data: Uint8Array): ControlRequest {
-  return ControlRequest.safeParse(readJson(data)).data ?? { despite: [] };
+/** An empty body says nothing beside the verb. Why it is none: it may have said for how long, or whom it meant. */
+function readRequest(data: Uint8Array): ControlRequest | string {
+  const parsed = ControlRequest.safeParse(data.length === 0 ? {} : readJson(data));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const at = issue === undefined || issue.path.length === 0 ? "" : `${issue.path.join(".")}: `;
+  return `what the command says does not fit (${at}${issue?.message}): nothing was done`;
 }
 
 function readJson(data: Uint8Array): unknown {

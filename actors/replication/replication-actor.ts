@@ -64,8 +64,9 @@ export class ReplicationActor implements Actor {
     if (read === null) return;
     const { message, payload } = read;
     try {
-      if (!this.#handle(kind, peer, message, payload))
-        this.#unfit.note(peer, kind, new MessageError("payload", `${message.type}: the payload is not what it says`));
+      const why = this.#handle(kind, peer, message, payload);
+      if (why !== null)
+        this.#unfit.note(peer, kind, new MessageError("payload", `${message.type}: ${why}`, message.type));
     } catch (error) {
       // Its content cannot be at fault any more, and how much of it was done is not known.
       if (error instanceof InvariantError) throw error;
@@ -84,13 +85,13 @@ export class ReplicationActor implements Actor {
     }
   }
 
-  /** False: its payload does not fit. */
-  #handle(kind: LinkName, peer: string, message: PeerMessage, payload: Uint8Array): boolean {
+  /** Why its payload does not fit; null where it does. */
+  #handle(kind: LinkName, peer: string, message: PeerMessage, payload: Uint8Array): string | null {
     const { world, replica } = this.#options;
     if (message.type !== "snapshotChunk" && message.type !== "snapshotAck")
       return replica.onMessage(peer, kind, message, payload, world.clock.nowMs());
     this.#snapshots.onMessage(peer, message, payload);
-    return true;
+    return null;
   }
 
   send(entry: Extract<Outbox, { type: "send" }>): void {

@@ -566,21 +566,21 @@ export class Replica {
   // --- messages ---------------------------------------------------------------------------------------------------
 
   /**
-   * `message` fits its schema. False: its payload is not what it says, and nothing was done with that. Whether the sender is who he
-   * says, and may say this, is to be judged here, before anything else is done.
+   * `message` fits its schema. Why its payload is not what it says, and then nothing was done with that; null where it is, or
+   * nobody looked. Whether the sender is who he says, and may say this, is to be judged here, before anything else is done.
    */
-  onMessage(from: string, link: LinkName, message: PeerMessage, payload: Uint8Array, nowMs: number): boolean {
+  onMessage(from: string, link: LinkName, message: PeerMessage, payload: Uint8Array, nowMs: number): string | null {
     this.at(nowMs);
     const { core, follower } = this;
-    if (core.peers.get(from) === undefined || core.lifecycle.isFinal) return true;
+    if (core.peers.get(from) === undefined || core.lifecycle.isFinal) return null;
     core.peers.onHeard(from, link, nowMs);
     if (message.type !== "mirror") {
       this.onWord(from, link, message);
-      return true;
+      return null;
     }
-    const found = follower?.onMirror(message, payload);
+    const found = follower?.onMirror(message, payload) ?? null;
     if (found?.fault === "differs") this.onDifference(found.why);
-    return found?.fault !== "damaged";
+    return found?.fault === "damaged" ? found.why : null;
   }
 
   /** A message that is no records. */

@@ -96,7 +96,7 @@ test.serial("a server whose messages have another version", (t) =>
 full("a server whose main link speaks another version", (t) =>
   sideBySide(
     t,
-    { file: "actors/world/greeting.js", from: "linkProtocolVersion = 1", to: "linkProtocolVersion = 2" },
+    { file: "schemas/greeting.js", from: "linkProtocolVersion = 1", to: "linkProtocolVersion = 2" },
     /version [12] of the link, this server [12]/,
     true,
   ),

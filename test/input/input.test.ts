@@ -259,7 +259,18 @@ test.serial(
       const { incarnation } = (await say("pair.server.alpha.failover")) as unknown as { incarnation: string };
       const body = JSON.stringify({ incarnation });
       t.regex((await say(subjects.control("pair", "alpha", "recover"), body)).message, /not waiting or refusing/);
-      t.true((await say(subjects.control("pair", "alpha", "flush"), deep(10_000))).ok);
+      t.true((await say(subjects.control("pair", "alpha", "flush"), "{}")).ok);
+      for (const [verb, odd] of [
+        ["flush", deep(10_000)],
+        ["pause", '{"forMs":"10m"}'],
+        ["pause", '{"forMs":1e300}'],
+        ["switch", '{"incarnation":7}'],
+        ["resume", "x"],
+      ] as const) {
+        const refused = await say(subjects.control("pair", "alpha", verb), odd);
+        t.false(refused.ok, odd.slice(0, 40));
+        t.regex(refused.message, /does not fit .*nothing was done/);
+      }
     });
   },
 );

@@ -3,6 +3,7 @@
  * (rules 4, 8, 10, 15; situation 56). A frame that does not fit is refused by the stage, as the adapters refuse it.
  */
 
+import { crc32 } from "node:zlib";
 import test from "ava";
 import { payloadFieldsBytes } from "../../machines/codec/message.ts";
 import { sliceFrom } from "../../machines/log/batch.ts";
@@ -224,8 +225,8 @@ test("7. a session that is sent records and confirms none of them begins anew, a
   stage.start("beta");
   // Whatever the reason may be: mirrors with records do not come through.
   stage.replica("beta").onMessage = ((original) => (from, link, message, payload, nowMs) => {
-    const isLost = message.type === "mirror" && payload.length > 0;
-    return isLost || original.call(stage.replica("beta"), from, link, message, payload, nowMs);
+    if (message.type === "mirror" && payload.length > 0) return null;
+    return original.call(stage.replica("beta"), from, link, message, payload, nowMs);
   })(stage.replica("beta").onMessage);
   stage.tick(3 * patience);
   const told = stage.take();
@@ -312,4 +313,46 @@ test("a question to follow fits the link too: older epochs are left out of it, a
   t.is(epochEnds.length, 10);
   t.deepEqual(epochEnds.at(-1), { epoch: 100, last: 100 });
   t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
+});
+
+test("4. a mirror whose bytes are not the records that it names changes nothing, and they are asked for again", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  stage.tick(3);
+  const beta = stage.replica("beta");
+  const { follower, core } = inside(beta);
+  const { log } = beta;
+  const [last, hash] = [log.last, log.closed.hash];
+  const heard = (first: number, to: number, payload: Buffer, lastHash = crc32(payload, hash)) =>
+    beta.onMessage(
+      "alpha",
+      "main",
+      {
+        type: "mirror",
+        session: follower?.session.id ?? "",
+        epoch: beta.epoch,
+        from: stage.record.primary.incarnation,
+        to: core.self,
+        first,
+        last: to,
+        previousHash: hash,
+        lastHash,
+        committed: to,
+        published: 0,
+        probe: 0,
+      },
+      payload,
+      stage.nowMs,
+    );
+  const none = Buffer.alloc(0);
+  t.is(heard(last + 1, last + 1, none), "a batch without bytes");
+  t.is(heard(last + 1, last + 1, Buffer.alloc(90, 7)), "a record of version 7; this program knows 1");
+  t.is(heard(last + 1, last + 1, Buffer.alloc(90, 7), 1), "a record of version 7; this program knows 1");
+  t.is(heard(1, Number.MAX_SAFE_INTEGER, none), "a batch without bytes");
+  t.is(heard(1, last + 1, Buffer.alloc(40)), "a record is cut off");
+  t.deepEqual([log.last, log.closed.hash, beta.committed], [last, hash, last]);
+  stage.do("alpha", "2");
+  stage.tick(10);
+  t.is(beta.log.last, last + 1);
+  t.is(beta.committed, last + 1);
 });

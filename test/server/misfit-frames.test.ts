@@ -73,7 +73,7 @@ test("messages that fit, and are of nobody's session, are none of these", async 
 
 test("a fault of this server's own in a message that fits ends the life, and its stack is in the log", async (t) => {
   const { server, known } = await alone();
-  server.life.replica.onMessage = () => (null as unknown as { read(): boolean }).read();
+  server.life.replica.onMessage = () => (null as unknown as { read(): string }).read();
   const [heartbeat] = fittingMessages(known);
   if (heartbeat !== undefined) server.life.onFrame("failsafe", "beta", encodeMessage(heartbeat));
   await server.run(100);

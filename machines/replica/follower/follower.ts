@@ -14,6 +14,7 @@ import {
 } from "../../../schemas/peer-message.ts";
 import type { Member, RegistryRecord } from "../../../schemas/registry.ts";
 import { payloadFieldsBytes } from "../../codec/message.ts";
+import { verifyBatch } from "../../log/batch.ts";
 import { maxLogBytes } from "../../log/memory-log.ts";
 import type { Core } from "../core.ts";
 import type { Due } from "../due.ts";
@@ -24,8 +25,11 @@ import { FollowedSession } from "./followed-session.ts";
 /** One epoch's end in a question to follow, as JSON, at most. */
 const epochEndBytes = 64;
 
-/** `why`: this log is none of the primary's, for operators. */
-export type MirrorFault = { readonly fault: "differs"; readonly why: string } | { readonly fault: "damaged" };
+/** `why`: this log is none of the primary's, or these bytes are no records, for operators. */
+export interface MirrorFault {
+  readonly fault: "differs" | "damaged";
+  readonly why: string;
+}
 
 export class Follower {
   readonly primary: Member;
@@ -177,7 +181,7 @@ export class Follower {
     const isFull = rules.isFull(own.log.retainedBytes, maxLogBytes(limits));
     const outcome = current.onMirror(message, payload, own.log, isFull, rules);
     if (outcome === "differs") return { fault: "differs", why: this.onDifference() };
-    if (outcome === "damaged") return { fault: "damaged" };
+    if (outcome === "damaged") return { fault: "damaged", why: whatIsDamaged(message, payload) };
     if (outcome === "appended" && options.confirm === "synced") own.sync(own.log.last, outbox);
     if (outcome === "appended" && options.confirm === "written") own.write(own.log.last, outbox);
     const committed = Math.min(message.committed, own.log.last);
@@ -236,4 +240,9 @@ export class Follower {
       leavingOut: [primary, ...lost].filter(({ incarnation }) => incarnation !== self),
     };
   }
+}
+
+/** In words: looked for only where something was found. */
+function whatIsDamaged({ first, last, previousHash, lastHash }: Mirror, bytes: Uint8Array): string {
+  return verifyBatch({ first, last, previousHash, lastHash, bytes }) ?? "its records do not follow those before";
 }
