@@ -179,8 +179,11 @@ class Up {
     const { service, servers, program, limits } = this.#options;
     const names = servers.map(({ name }) => name);
     const found = await this.#world.readRegistry(settings);
-    if (found.outcome === "found") return;
-    if (found.outcome === "unavailable") throw new UpError(`the registry cannot be read: ${found.reason}`);
+    if (found.outcome === "unavailable" && found.revision === undefined)
+      throw new UpError(`the registry cannot be read: ${found.reason}`);
+    // What is there and is no record is put right by an operator, who asks the servers for that: they must be there.
+    if (found.outcome === "unavailable") this.#tell(`warning: the registry has no record: ${found.reason}`);
+    if (found.outcome !== "missing") return;
     if (this.#folder.hasData(names))
       throw new UpError(
         `the servers have data in ${this.#folder.path}, but the registry has no record of ${service}: bring back ${this.#folder.natsDirectory}, or move the folder away to start anew without that data`,

@@ -68,8 +68,11 @@ async function connectBus(url: string): Promise<Bus> {
   };
 }
 
-/** The record is there when the stand-in's `init` was called. */
+/** The record is there when the stand-in's `init` was called; something else, where this file says so. */
+export const notRecordFile = "no-record";
 function readRegistry(data: string): RegistryRead {
+  if (existsSync(join(data, notRecordFile)))
+    return { outcome: "unavailable", reason: "revision 4 is damaged", revision: 4 };
   return existsSync(join(data, "initialised"))
     ? ({ outcome: "found", revision: 1, record: {} } as RegistryRead)
     : { outcome: "missing" };

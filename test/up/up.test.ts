@@ -11,7 +11,7 @@ import { ServiceFile } from "../../schemas/service-file.ts";
 import { Settings } from "../../schemas/settings.ts";
 import { natsBinary } from "../helpers/nats.ts";
 import { until } from "../helpers/until.ts";
-import { quickLimits, RunningUp, setBehaviour, startUp, upOptions, withinMs } from "./harness.ts";
+import { notRecordFile, quickLimits, RunningUp, setBehaviour, startUp, upOptions, withinMs } from "./harness.ts";
 
 const read = (...path: string[]): string => readFileSync(join(...path), "utf8");
 
@@ -133,6 +133,17 @@ test("data without a registry record is an error that says so, and nothing is cr
   });
   t.false(existsSync(join(first.options.data, "initialised")));
   await until(() => !isAlive(first.pids().nats), { withinMs });
+});
+
+test("what stands in the registry and is no record is told, and the servers are started: whoever puts it right asks them", async (t) => {
+  const options = await upOptions(t);
+  writeFileSync(join(options.data, notRecordFile), "");
+  const up = new RunningUp(options, await natsBinary());
+  t.teardown(() => up.stop());
+  await up.untilNormal();
+  t.regex(up.printed, /the registry has no record: revision 4 is damaged/);
+  t.false(existsSync(join(options.data, "initialised")));
+  t.is(await up.stop(), 0);
 });
 
 test("a second `up` on the same folder, and a folder of another service, are errors that say what to do", async (t) => {
