@@ -14,12 +14,13 @@ import { openNodeClock } from "../../actors/world/clock-node.ts";
 import { NatsLine } from "../../actors/world/connection-nats.ts";
 import type { Bus, Log } from "../../actors/world/ports.ts";
 import { ServiceFile, serviceFilePath } from "../../schemas/service-file.ts";
+import { plainText } from "../plain-text.ts";
 import { SignalDesk, signals } from "../signals.ts";
 import { CommandError, type CommandWorld, ReaderGone } from "./world.ts";
 
 export function openNodeWorld(): CommandWorld {
   const clock = openNodeClock();
-  const err = (text: string): void => void process.stderr.write(text);
+  const err = (text: string): void => void process.stderr.write(shownOn(process.stderr, text));
   const desk = new SignalDesk({
     nowMs: () => clock.nowMs(),
     tell: (line) => err(`twinlog: ${line}\n`),
@@ -36,7 +37,8 @@ export function openNodeWorld(): CommandWorld {
     clock,
     connect: (url, onState) => connectTo(url, onState, clock, err),
     out: async (text) => {
-      if (!isReaderGone) await new Promise<void>((resolve) => process.stdout.write(text, () => resolve()));
+      if (!isReaderGone)
+        await new Promise<void>((resolve) => process.stdout.write(shownOn(process.stdout, text), () => resolve()));
       if (isReaderGone && desk.endsWithoutReader) throw new ReaderGone("nobody reads the output");
     },
     err,
@@ -88,6 +90,11 @@ async function connectTo(
 }
 
 function nothing(): void {}
+
+/** On a terminal nobody's text is obeyed; files and pipes get it as it is. */
+function shownOn({ isTTY }: { readonly isTTY: boolean }, text: string): string {
+  return isTTY ? plainText(text) : text;
+}
 
 async function readInput(): Promise<string> {
   const parts: Buffer[] = [];

@@ -6,6 +6,7 @@ import type { Command } from "commander";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import { ServerStatus, type ServiceStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { clearScreen } from "../plain-text.ts";
 import { readJson } from "./ask.ts";
 import { StatusGathering } from "./service-status.ts";
 import { statusText } from "./status-text.ts";
@@ -62,14 +63,14 @@ async function look(world: CommandWorld, bus: Bus, flags: StatusFlags): Promise<
 
 /** Again and again: on a terminal in place, elsewhere one after the other, and what nobody says only once. */
 async function watch(world: CommandWorld, bus: Bus, flags: StatusFlags): Promise<void> {
-  const clearScreen = world.terminal === null ? "" : "\u001b[2J\u001b[H";
+  const cleared = world.terminal === null ? "" : clearScreen;
   let isTold = false;
   while (!world.stopped.aborted) {
     const status = await gatherStatus(bus, world.clock, flags.service, flags.wait, world.stopped);
     const isAnybody = status.servers.length > 0;
     if (flags.json) await world.out(`${JSON.stringify(status)}\n`);
-    else if (isAnybody) await world.out(`${clearScreen}${statusText(status, world.terminal?.columns)}\n`);
-    else if (!isTold) await world.out(`${clearScreen}${nobody(flags)} (goes on looking, until Ctrl-C)\n`);
+    else if (isAnybody) await world.out(`${cleared}${statusText(status, world.terminal?.columns)}\n`);
+    else if (!isTold) await world.out(`${cleared}${nobody(flags)} (goes on looking, until Ctrl-C)\n`);
     isTold = !isAnybody;
   }
 }
