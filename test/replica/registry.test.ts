@@ -203,3 +203,26 @@ test("a peer's word that there is a newer epoch is not enough, but makes a serve
   t.true(beta.waiting.some(({ type }) => type === "readRegistry"));
   t.is(beta.up.state, "following.warm");
 });
+
+test("situation 7: the registry goes back while a question is under way: it is asked with the ticks, not as fast as it answers", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  const { record, revision } = stage.registry ?? { record: stage.record, revision: 0 };
+  const alpha = stage.server("alpha");
+  alpha.held.add("compareAndSet");
+  stage.kill("beta");
+  stage.tellGone("beta");
+  t.is(alpha.up.state, "hot.fencing.asking");
+  stage.registry = { record: { ...record, epoch: record.epoch - 1, writeId: "older" }, revision: revision + 5 };
+  // The stage gives up on what has no end while no time passes.
+  stage.unhold("alpha", "compareAndSet");
+  stage.tick(5);
+  t.regex(new Map(alpha.up.troubles()).get("registry.frozen") ?? "", /the registry went back to epoch 2/);
+  stage.registry = {
+    record: { ...record, epoch: record.epoch + 2, writeId: "restored", restoredFrom: 3 },
+    revision: 99,
+  };
+  stage.tick(20);
+  t.is(stage.record.inSync.length, 1, "an operator put it back, and what is asked for lands");
+  t.is(alpha.up.state, "hot.alone");
+});

@@ -369,7 +369,8 @@ export class Membership {
     if (this.frozen === "") this.noteRestored(answer);
     const settlement = this.frozen === "" || this.settled === null ? this.onFound({ record, revision }) : null;
     this.force(isUnwanted);
-    if (this.wasLost) this.read(nowMs);
+    // To whom it was lost shows in a moment; not in a registry that went back, which is asked with the ticks.
+    if (this.wasLost && this.frozen === "") this.read(nowMs);
     return settlement;
   }
 
