@@ -20,6 +20,11 @@ export type NatsConfig = {
 
 export const configName = "nats.conf";
 const defaultMaxPayloadBytes = 1024 * 1024;
+/**
+ * Who does not read what he asked for is cut off after so long. nats-server's own is 10 s, and while it waits to write to one
+ * client it reads nothing from the server whose messages those are: everybody waits.
+ */
+const writeDeadline = "500ms";
 const probeTimeoutMs = 1_000;
 
 /** Makes the folder ready for a start: its configuration is there and no port of an earlier run. Returns the configuration's path. */
@@ -42,6 +47,7 @@ export function natsConfig(options: NatsConfig, serverName: string, version: str
     `listen: "127.0.0.1:${options.port === undefined || options.port === 0 ? -1 : options.port}"`,
     `ports_file_dir: ${JSON.stringify(options.storeDir)}`,
     `max_payload: ${options.maxPayloadBytes ?? defaultMaxPayloadBytes}`,
+    `write_deadline: "${writeDeadline}"`,
     `jetstream: { store_dir: ${JSON.stringify(options.storeDir)}${syncs ? ", sync_interval: always" : ""} }`,
     ...(options.extraConfig === undefined ? [] : [options.extraConfig]),
     "",
