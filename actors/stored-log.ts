@@ -16,9 +16,12 @@ export async function* wholeLog(
   let next = from;
   while (next <= through) {
     if (next > log.base.sequence) {
-      // Taken at once: memory lets go of batches while whoever reads them waits.
-      yield* Array.from(log.batches(next, through));
-      return;
+      // One at a time: while whoever reads them waits, memory lets go of batches, and the disk has those.
+      const [batch] = log.batches(next, through);
+      if (batch === undefined) return;
+      yield batch;
+      next = batch.last + 1;
+      continue;
     }
     const before = next;
     for await (const batch of checkpoint.readLog(next)) {

@@ -71,6 +71,12 @@ export const Limits = z.strictObject({
     1_000_000,
     "refusals that wait for their proof (rule 5); past it they are dropped",
   ),
+  maxReplayBytesPerSecond: bytes(
+    32 * MiB,
+    64 * KiB,
+    4096 * MiB,
+    "bytes of records that all answers to `replay` together give in a second, those that are only passed over counted an eighth; past it answers come more slowly",
+  ),
   maxUnconfirmedBytes: bytes(
     32 * MiB,
     64 * KiB,

@@ -102,7 +102,7 @@ export class ApplicationActor implements Actor {
   /** Sent, as far as the connection was there; and those of them that went in pieces. */
   #replies = 0;
   #omittedReplies = 0;
-  readonly #replays = new Replays();
+  readonly #replays: Replays;
   readonly #watchdog: Watchdog;
   readonly #guard: DoorGuard;
   readonly #errorLines: BoundedLines;
@@ -117,6 +117,7 @@ export class ApplicationActor implements Actor {
       endedByBody: (client, id) => this.#replica.endedByBody(client, id),
     };
     this.#errorLines = new BoundedLines(options.world.clock);
+    this.#replays = new Replays(options.world.clock, options.settings.limits.maxReplayBytesPerSecond);
     this.#results = new ResultsPublisher(options.world.bus, options.settings.service, options.rules);
     this.#state = options.loaded.state;
     this.#applied = options.loaded.applied;

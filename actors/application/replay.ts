@@ -3,7 +3,8 @@
  * where the broker does not take one whole. Reads the log on disk and then in memory, never above the commit point; of earlier
  * histories as well, as long as their log is kept. What always holds: results of one answer are dense and of one history, and
  * the last message says where to go on; an answer that NATS does not take whole, or whose server loses its
- * role, ends without that message; and no more answers than `maxReplaysAtOnce` are under way.
+ * role, ends without that message; no more answers than `maxReplaysAtOnce` are under way, and one for each reader; all together
+ * keep to the pace, and hold up no turn for longer than one part of an answer takes.
  */
 
 import { RecordReader, recordKinds } from "../../machines/codec/record.ts";
@@ -11,10 +12,17 @@ import type { LogBatch } from "../../machines/log/batch.ts";
 import type { Ancestor } from "../../schemas/checkpoint.ts";
 import { ReplayRequest } from "../../schemas/envelope.ts";
 import { pieceHeaders } from "../../schemas/pieces.ts";
-import { maxReplayResults, maxReplaysAtOnce, type ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
+import {
+  maxReplayResults,
+  maxReplaysAtOnce,
+  type ReplayEnd,
+  replayHeaders,
+  replayReaderOf,
+} from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import type { Bus, BusMessage } from "../world/ports.ts";
+import type { Bus, BusMessage, Clock } from "../world/ports.ts";
 import { publishInPieces } from "./pieces.ts";
+import { ReplayPace } from "./replay-pace.ts";
 import { pieceOfHeaders, resultHeaders } from "./results.ts";
 
 export interface ReplaySource {
@@ -85,36 +93,57 @@ function end(
 /** The answers of one server. */
 export class Replays {
   readonly #places = new ReplayPlaces();
-  #underWay = 0;
-  #cuts = 0;
+  readonly #pace: ReplayPace;
+  /** Who is being answered (`replayReaderOf`). */
+  #underWay = new Set<string>();
+
+  constructor(clock: Clock, bytesPerSecond: number) {
+    this.#pace = new ReplayPace(clock, bytesPerSecond);
+  }
 
   /** NATS was lost, or the role: what was sent may not have arrived, and nothing more is sent of what is under way. */
   cut(): void {
-    this.#cuts += 1;
+    this.#underWay = new Set();
   }
 
   async answer(message: BusMessage, bus: Bus, source: ReplaySource): Promise<void> {
-    if (this.#underWay >= maxReplaysAtOnce) {
+    const underWay = this.#underWay;
+    const reader = replayReaderOf(message.reply);
+    if (underWay.has(reader)) {
+      refuse(message, bus, { code: "BUSY", message: "an answer to this reader is under way; ask again after its end" });
+      return;
+    }
+    if (underWay.size >= maxReplaysAtOnce) {
       refuse(message, bus, { code: "BUSY", message: `${maxReplaysAtOnce} answers are under way; ask again` });
       return;
     }
-    const cuts = this.#cuts;
-    this.#underWay += 1;
+    underWay.add(reader);
+    const goesOn = () => underWay === this.#underWay;
     try {
-      await answerReplay(message, bus, source, this.#places, () => cuts === this.#cuts);
+      await answerReplay(message, bus, source, { places: this.#places, pace: this.#pace, goesOn });
     } finally {
-      this.#underWay -= 1;
+      underWay.delete(reader);
     }
   }
 }
 
-/** `goesOn`: false once it is cut off; then no more is said, not even where to go on. */
+/** So much of an answer's share of the pace is used up between two turns of its own. */
+const partBytes = 32 * 1024;
+/** A record that is only passed over costs so much less than one that is sent. */
+const passedOverShare = 1 / 8;
+
+interface AnswerMeans {
+  readonly places: ReplayPlaces;
+  readonly pace: ReplayPace;
+  /** False once it is cut off; then no more is said, not even where to go on. */
+  readonly goesOn: () => boolean;
+}
+
 export async function answerReplay(
   message: BusMessage,
   bus: Bus,
   source: ReplaySource,
-  places: ReplayPlaces,
-  goesOn: () => boolean,
+  { places, pace, goesOn }: AnswerMeans,
 ): Promise<void> {
   const finish = (told: ReplayEnd) =>
     goesOn() &&
@@ -133,6 +162,8 @@ export async function answerReplay(
     finish(end(source, present, { next: from, oldest: 1, error }));
     return;
   }
+  await pace.turn();
+  if (!goesOn()) return;
   const known = part.last();
   const budget = Math.min(limit, maxReplayResults);
   const place = places.find(from, history);
@@ -140,24 +171,42 @@ export async function answerReplay(
   let oldest = place?.oldest ?? 0;
   let last = 0;
   let isFirst = true;
+  let unpaid = 0;
+  const pay = () => {
+    pace.spend(unpaid);
+    unpaid = 0;
+  };
   const reader = new RecordReader(new Uint8Array(0));
-  for await (const batch of source.batches(place?.sequence ?? part.start + 1)) {
-    if (!goesOn()) return;
-    if (batch.first > part.end) break;
-    const bytes = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
-    reader.over(bytes, 0);
-    do {
-      if (reader.kind !== recordKinds.final || reader.sequence > part.end) continue;
-      // What a place pointed to may have been forgotten since.
-      if (isFirst && (place === null || reader.resultNumber > from)) oldest = reader.resultNumber;
-      isFirst = false;
-      if (reader.resultNumber !== next || next - from >= budget) continue;
-      const subject = subjects.result(source.service, reader.key, reader.client);
-      if (!sendResult(bus, message.reply, reader, subject, history)) return;
-      next += 1;
-      last = reader.sequence;
-    } while (reader.next());
-    if (next - from >= budget) break;
+  try {
+    for await (const batch of source.batches(place?.sequence ?? part.start + 1)) {
+      if (!goesOn()) return;
+      if (batch.first > part.end) break;
+      const bytes = Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength);
+      reader.over(bytes, 0);
+      do {
+        if (unpaid >= partBytes) {
+          pay();
+          await pace.turn();
+          if (!goesOn()) return;
+        }
+        const recordBytes = reader.end - reader.start;
+        unpaid += recordBytes * passedOverShare;
+        if (reader.kind !== recordKinds.final || reader.sequence > part.end) continue;
+        // What a place pointed to may have been forgotten since.
+        if (isFirst && (place === null || reader.resultNumber > from)) oldest = reader.resultNumber;
+        isFirst = false;
+        if (reader.resultNumber !== next || next - from >= budget) continue;
+        const subject = subjects.result(source.service, reader.key, reader.client);
+        if (!sendResult(bus, message.reply, reader, subject, history)) return;
+        unpaid += recordBytes;
+        next += 1;
+        last = reader.sequence;
+      } while (reader.next());
+      // Nothing more to give: of a number that is not there yet, only the oldest was to be found out.
+      if (next - from >= budget || (from > known && !isFirst)) break;
+    }
+  } finally {
+    pay();
   }
   if (last > 0) places.note(next, { history, sequence: last + 1, oldest });
   // Nothing is left of it: what it had is told all the same.

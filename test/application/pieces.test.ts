@@ -3,13 +3,14 @@ import test from "ava";
 import * as fc from "fast-check";
 import { publishInPieces, publishReply } from "../../actors/application/pieces.ts";
 import { answerReplay, ReplayPlaces, type ReplaySource } from "../../actors/application/replay.ts";
+import { ReplayPace } from "../../actors/application/replay-pace.ts";
 import { PieceCollector } from "../../actors/client/pieces.ts";
 import type { BusHeaders, BusMessage } from "../../actors/world/ports.ts";
 import { headers, Reply } from "../../schemas/envelope.ts";
 import { pieceHeaders } from "../../schemas/pieces.ts";
 import { replayHeaders } from "../../schemas/replay.ts";
 import { TestBus, TestClock } from "../helpers/hand-world.ts";
-import { logOfReplies, replyOf } from "./log-of.ts";
+import { logOfReplies, replyOf } from "../helpers/log-of.ts";
 
 function smallBus(payloadBytes: number): TestBus {
   const bus = new TestBus(new TestClock());
@@ -103,7 +104,11 @@ test("a replay gives a result that the broker does not take whole in pieces, in 
     },
   };
   const message = { subject: "s.replay", data: Buffer.from('{"from":1}'), reply: "inbox" } as BusMessage;
-  await answerReplay(message, bus, source, new ReplayPlaces(), () => true);
+  const clock = new TestClock();
+  const means = { places: new ReplayPlaces(), pace: new ReplayPace(clock, 1_000_000), goesOn: () => true };
+  const answered = answerReplay(message, bus, source, means);
+  await clock.run(0);
+  await answered;
   const results = bus.published.filter(({ headers: given }) => given?.[replayHeaders.end] === undefined);
   t.deepEqual(collected(results), replies);
   const pieces = results.filter(({ headers: given }) => given?.[pieceHeaders.piece] !== undefined);

@@ -1,13 +1,18 @@
 /** Replay by pages: each page goes on where the one before ended, and what was forgotten meanwhile is said (rule 13). */
 import test from "ava";
 import { answerReplay, ReplayPlaces, type ReplaySource, Replays } from "../../actors/application/replay.ts";
+import { ReplayPace } from "../../actors/application/replay-pace.ts";
 import type { Bus, BusMessage } from "../../actors/world/ports.ts";
 import { type RecordKind, recordKinds } from "../../machines/codec/record.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
-import { maxReplaysAtOnce, ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
+import { maxReplaysAtOnce, ReplayEnd, replayHeaders, replayReaderOf } from "../../schemas/replay.ts";
+import { TestClock } from "../helpers/hand-world.ts";
 
-function logOf(results: number): MemoryLog {
+/** Bytes a second: fast enough that nothing waits for more than its turn. */
+const rate = 1_000_000_000;
+
+function logOf(results: number, replyBytes = 0): MemoryLog {
   const log = new MemoryLog();
   const empty = new Uint8Array(0);
   for (let sequence = 1; sequence <= results; sequence += 1) {
@@ -29,7 +34,7 @@ function logOf(results: number): MemoryLog {
       resultNumber: sequence,
       id,
       effects: empty,
-      reply: id,
+      reply: id.padEnd(replyBytes),
       body: "",
     });
     if (sequence % 3 === 0) log.close();
@@ -73,7 +78,12 @@ async function page(
     ...more,
   };
   const data = Buffer.from(JSON.stringify({ from, limit, ...asks }));
-  await answerReplay({ subject: "s.replay", data, reply: "inbox" } as BusMessage, bus, source, places, () => true);
+  const message = { subject: "s.replay", data, reply: "inbox" } as BusMessage;
+  const clock = new TestClock();
+  const pace = new ReplayPace(clock, rate);
+  const answered = answerReplay(message, bus, source, { places, pace, goesOn: () => true });
+  await clock.run(0);
+  await answered;
   return { results, end: end as ReplayEnd | null };
 }
 
@@ -205,12 +215,19 @@ function heldSource(log: MemoryLog) {
   return { source, letGo, read: () => read };
 }
 
-const question = { subject: "s.replay", data: Buffer.from('{"from":1}'), reply: "inbox" } as BusMessage;
+/** Asked by the reader of that number. */
+function askedBy(reader: number, asks: object = { from: 1 }): BusMessage {
+  const data = Buffer.from(JSON.stringify(asks));
+  return { subject: "s.replay", data, reply: `_INBOX.${reader}.1` } as BusMessage;
+}
+const question = askedBy(1);
 
 test("an answer that NATS does not take whole ends there, and does not say that it went on (rule 13)", async (t) => {
   const { bus, taken } = shortBus(4);
   const { source, letGo, read } = heldSource(logOf(20));
-  const answered = new Replays().answer(question, bus, source);
+  const clock = new TestClock();
+  const answered = new Replays(clock, rate).answer(question, bus, source);
+  await clock.run(0);
   for (let batch = 0; batch < 7; batch += 1) await letGo();
   await answered;
   t.deepEqual(taken, ["1", "2", "3", "4"]);
@@ -220,25 +237,161 @@ test("an answer that NATS does not take whole ends there, and does not say that 
 test("an answer is cut off with its connection: the next one takes nothing of it, be it as quick as it may (rule 13)", async (t) => {
   const { bus, taken } = shortBus(100);
   const { source, letGo } = heldSource(logOf(20));
-  const replays = new Replays();
+  const clock = new TestClock();
+  const replays = new Replays(clock, rate);
   const answered = replays.answer(question, bus, source);
+  await clock.run(0);
   await letGo();
   replays.cut();
-  await letGo();
-  await answered;
-  t.deepEqual(taken, ["1", "2", "3"]);
+  const again = replays.answer(askedBy(1, { from: 20 }), bus, source);
+  await clock.run(0);
+  for (let batch = 0; batch < 7; batch += 1) await letGo();
+  await Promise.all([answered, again]);
+  t.deepEqual(taken, ["1", "2", "3", "20", "end"], "and the same reader is answered at once");
 });
 
 test("so many answers at once, and no more: the next is told BUSY, and answered when one has ended (rule 15)", async (t) => {
   const { bus, taken } = shortBus(1_000);
   const { source, letGo } = heldSource(logOf(3));
-  const replays = new Replays();
-  const all = Array.from({ length: maxReplaysAtOnce + 1 }, () => replays.answer(question, bus, source));
+  const clock = new TestClock();
+  const replays = new Replays(clock, rate);
+  const all = Array.from({ length: maxReplaysAtOnce + 1 }, (_, reader) => replays.answer(askedBy(reader), bus, source));
   t.deepEqual(taken, ["BUSY"]);
+  await clock.run(0);
   await letGo();
   await Promise.all(all);
   const again = replays.answer(question, bus, source);
+  await clock.run(0);
   await letGo();
   await again;
   t.is(taken.filter((one) => one === "end").length, maxReplaysAtOnce + 1);
+});
+
+test("one answer at a time for a reader: his second request is told BUSY, others' are answered (rule 15)", async (t) => {
+  const { bus, taken } = shortBus(1_000);
+  const { source, letGo } = heldSource(logOf(3));
+  const clock = new TestClock();
+  const replays = new Replays(clock, rate);
+  const all = [replays.answer({ ...question, reply: "_INBOX.1.1" }, bus, source)];
+  await replays.answer({ ...question, reply: "_INBOX.1.2" }, bus, source);
+  t.deepEqual(taken, ["BUSY"]);
+  all.push(replays.answer({ ...question, reply: "_INBOX.2.1" }, bus, source));
+  await clock.run(0);
+  await letGo();
+  await Promise.all(all);
+  t.deepEqual(
+    taken.filter((one) => one.length > 1),
+    ["BUSY", "end", "end"],
+  );
+  const again = replays.answer({ ...question, reply: "_INBOX.1.3" }, bus, source);
+  await clock.run(0);
+  await letGo();
+  await again;
+  t.is(taken.filter((one) => one === "end").length, 3);
+});
+
+test("a reader is known by his inbox, never by what strangers share", (t) => {
+  t.is(replayReaderOf("_INBOX.abc.7"), "_INBOX.abc");
+  t.is(replayReaderOf("team.inbox.abc.7"), "team.inbox.abc");
+  for (const whole of ["", "inbox", "_INBOX.abc", "replays.7", "_R_.abcdef.xyz"]) t.is(replayReaderOf(whole), whole);
+});
+
+const replyBytes = 8 * 1024;
+
+/** A bus that counts the bytes of results and the ends, and a source of so many results of `replyBytes` each. */
+function counted(results: number, nowTurn = () => 0) {
+  const log = logOf(results, replyBytes);
+  const told = { bytes: 0, ends: 0, byTurn: new Map<number, number>() };
+  const publish = (_subject: string, data: Uint8Array, headers: Record<string, string>) => {
+    if (headers[replayHeaders.end] !== undefined) told.ends += 1;
+    else {
+      told.bytes += data.length;
+      told.byTurn.set(nowTurn(), (told.byTurn.get(nowTurn()) ?? 0) + data.length);
+    }
+    return true;
+  };
+  const source: ReplaySource = {
+    service: "s",
+    history: "h",
+    committed: results,
+    start: 0,
+    ancestors: [],
+    lastResult: () => results,
+    async *batches(from) {
+      yield* log.batches(from, log.last);
+    },
+  };
+  return { bus: { publish } as unknown as Bus, source, told };
+}
+
+test("all answers together keep to the rate, and each comes to its end (rule 15)", async (t) => {
+  const { bus, source, told } = counted(200);
+  const clock = new TestClock();
+  const bytesPerSecond = 1_000_000;
+  const replays = new Replays(clock, bytesPerSecond);
+  const all = Array.from({ length: 4 }, (_, reader) => replays.answer(askedBy(reader), bus, source));
+  for (let second = 1; second <= 5; second += 1) {
+    await clock.run(1_000);
+    t.true(told.bytes <= bytesPerSecond * (second + 0.2), `${told.bytes} bytes in ${second} s`);
+    t.true(told.bytes >= bytesPerSecond * second * 0.8, `${told.bytes} bytes in ${second} s`);
+  }
+  await clock.run(5_000);
+  await Promise.all(all);
+  t.is(told.ends, 4);
+  t.is(told.bytes, 4 * 200 * replyBytes);
+});
+
+test("what is only passed over counts too: requests for one result far up the log do not read it without end (rule 15)", async (t) => {
+  const { bus, source, told } = counted(200);
+  const clock = new TestClock();
+  const replays = new Replays(clock, 1_000_000);
+  const attacker = { isOver: false };
+  const attack = async () => {
+    while (!attacker.isOver) await replays.answer(askedBy(1, { from: 200, limit: 1 }), bus, source);
+  };
+  const attacked = attack();
+  const run = async (forMs: number) => {
+    for (let ms = 0; ms < forMs; ms += 10) {
+      await clock.run(10);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  // Each costs an eighth of 1.6 MB.
+  await run(2_000);
+  t.true(told.ends >= 5 && told.ends <= 12, `${told.ends} answers`);
+  attacker.isOver = true;
+  await run(1_000);
+  await attacked;
+});
+
+test("between two parts of answers the event loop turns, however fast they may be", async (t) => {
+  let turn = 0;
+  class TurnClock extends TestClock {
+    override after(delayMs: number, run: () => void) {
+      return super.after(delayMs, () => {
+        turn += 1;
+        run();
+      });
+    }
+  }
+  const { bus, source, told } = counted(100, () => turn);
+  const clock = new TurnClock();
+  const replays = new Replays(clock, rate);
+  const all = Array.from({ length: 3 }, (_, reader) => replays.answer(askedBy(reader), bus, source));
+  for (let times = 0; told.ends < 3 && times < 1_000; times += 1) await clock.run(1);
+  await Promise.all(all);
+  t.is(told.bytes, 3 * 100 * replyBytes);
+  t.true(Math.max(...told.byTurn.values()) <= 5 * replyBytes, "32 KiB, and what one more record has");
+});
+
+test("a result that is not there yet does not make the log be read to its end", async (t) => {
+  const { source, letGo, read } = heldSource(logOf(20));
+  const { bus, taken } = shortBus(10);
+  const clock = new TestClock();
+  const answered = new Replays(clock, rate).answer(askedBy(1, { from: 21 }), bus, source);
+  await clock.run(0);
+  await letGo();
+  await answered;
+  t.deepEqual(taken, ["end"]);
+  t.is(read(), 1);
 });

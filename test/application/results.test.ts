@@ -8,7 +8,7 @@ import type { BusHeaders } from "../../actors/world/ports.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
 import { headers, Reply } from "../../schemas/envelope.ts";
 import { TestBus, TestClock } from "../helpers/hand-world.ts";
-import { logOfReplies, replyOf } from "./log-of.ts";
+import { logOfReplies, replyOf } from "../helpers/log-of.ts";
 
 const rules = shippedRules;
 

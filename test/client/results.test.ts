@@ -3,6 +3,7 @@
  * had are said, never passed over.
  */
 import test from "ava";
+import { type ReplaySource, Replays } from "../../actors/application/replay.ts";
 import { type Client, createClient } from "../../actors/client/client.ts";
 import {
   ForgottenError,
@@ -13,9 +14,11 @@ import {
   readResults,
 } from "../../actors/client/results.ts";
 import { headers } from "../../schemas/envelope.ts";
+import { type ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { FakeServer } from "../helpers/fake-server.ts";
 import { bytesOf, noFaults, TestBus, TestClock } from "../helpers/hand-world.ts";
+import { logOfReplies, replyOf } from "../helpers/log-of.ts";
 
 type Told = ResultEvent | HistoryEvent;
 
@@ -304,4 +307,34 @@ test("a server that dies on the way is waited for as long, and no longer, before
   server.start();
   await clock.run(2_000);
   t.deepEqual([numbers(seen.events), seen.isOver, seen.error], [[1, 2, 3], true, undefined]);
+});
+
+test("an answer that is so slow that it is asked for again, and the service is BUSY with it: every result comes, and once", async (t) => {
+  const { clock, bus, read } = setup();
+  const log = logOfReplies(upTo(60).map((number) => ({ reply: replyOf(String(number), 8_192) })));
+  const source: ReplaySource = {
+    service: "exchange",
+    history: "h",
+    committed: 60,
+    start: 0,
+    ancestors: [],
+    lastResult: () => 60,
+    async *batches(from) {
+      yield* log.batches(from, log.last);
+    },
+  };
+  // To pass over the first 40 takes longer than the reader waits before it asks again.
+  const replays = new Replays(clock, 16_384);
+  bus.subscribe(subjects.replay("exchange"), (message) => void replays.answer(message, bus, source));
+  const { seen } = read({ from: 41, follow: false });
+  for (let times = 0; !seen.isOver && times < 1_000; times += 1) await clock.run(20);
+  t.is(seen.error, undefined);
+  t.true(seen.isOver);
+  t.deepEqual(numbers(seen.events), upTo(60, 41));
+  const ends = bus.published.flatMap(({ data, headers: given }) =>
+    given?.[replayHeaders.end] === undefined ? [] : [JSON.parse(Buffer.from(data).toString()) as ReplayEnd],
+  );
+  const busy = ends.filter(({ error }) => error?.code === "BUSY").length;
+  t.true(busy > 0 && busy < 40, `${busy} times BUSY`);
+  t.is(bus.published.filter(({ headers: given }) => given?.[replayHeaders.subject] !== undefined).length, 20);
 });

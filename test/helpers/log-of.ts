@@ -1,6 +1,6 @@
 /** A log of results for tests: each a record of its own, made by client `c` for key `k`. */
 import { MemoryLog } from "../../machines/log/memory-log.ts";
-import { fieldsOf } from "../helpers/records.ts";
+import { fieldsOf } from "./records.ts";
 
 export interface LoggedResult {
   readonly reply: string;
