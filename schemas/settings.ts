@@ -69,7 +69,13 @@ export const Limits = z.strictObject({
     4_096,
     1,
     1_000_000,
-    "refusals that wait for their proof (rule 5); past it they are dropped",
+    "refusals, and answers of queries, that wait for their proof (rule 5); past it they are dropped",
+  ),
+  maxWaitingAnswerBytes: bytes(
+    64 * MiB,
+    64 * KiB,
+    4096 * MiB,
+    "the same, in bytes; past it a query is refused with `BUSY`, and where that has no room either, dropped. A larger answer waits alone",
   ),
   maxReplayBytesPerSecond: bytes(
     32 * MiB,

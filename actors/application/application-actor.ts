@@ -345,7 +345,8 @@ export class ApplicationActor implements Actor {
     }
     const { client, id, body } = parsed.value;
     const bodyHash = hashOfAny(body);
-    const sequence = replica.onQuery({ client, id, replyTo: message.reply }, bodyHash, world.clock.nowMs());
+    const sender = { client, id, replyTo: message.reply };
+    const sequence = replica.onQuery(sender, bodyHash, world.clock.nowMs());
     if (sequence === null) return;
     this.#watchdog.enter("query", client, id, bodyHash, true);
     const answer = this.#runner.query(body, sequence);
@@ -354,12 +355,12 @@ export class ApplicationActor implements Actor {
       const told = refusal(client, id, answer.code, answer.message);
       // An error that the application threw may say what it saw: it waits like an answer.
       if (answer.code === "INVALID_REQUEST") this.#reply(message.reply, told);
-      else replica.onAnswer(message.reply, told, sequence, world.clock.nowMs());
+      else replica.onAnswer(sender, told, sequence, world.clock.nowMs());
       return;
     }
     const head = `{"client":${JSON.stringify(client)},"id":${JSON.stringify(id)},"ok":true,`;
     const reply = Buffer.from(`${head}"result":${answer.json},"sequence":${sequence},"epoch":${replica.epoch}}`);
-    replica.onAnswer(message.reply, reply, sequence, world.clock.nowMs());
+    replica.onAnswer(sender, reply, sequence, world.clock.nowMs());
   }
 
   #onReplay(message: BusMessage): void {

@@ -379,13 +379,22 @@ export class Replica {
       intake.refuse(sender, "INVALID_REQUEST", "a server died of this query: it is not asked again");
       return null;
     }
+    if (!intake.hasRoomFor(0)) {
+      intake.refuse(sender, "BUSY", "too many answers wait until they may leave");
+      return null;
+    }
     return this.log.last;
   }
 
   /** What a query saw at this sequence: it leaves when that is committed, with a proof (rule 5). */
-  onAnswer(replyTo: string, answer: Uint8Array, sequence: number, nowMs: number): void {
+  onAnswer(
+    sender: Pick<Arrival, "client" | "id" | "replyTo">,
+    answer: Uint8Array,
+    sequence: number,
+    nowMs: number,
+  ): void {
     this.at(nowMs);
-    this.primary?.intake.answerProven(replyTo, answer, sequence);
+    this.primary?.intake.answerQuery(sender, answer, sequence);
   }
 
   /** The next request to run, whose attempt is on record and committed; null: there is none. */

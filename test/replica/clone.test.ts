@@ -59,7 +59,8 @@ function inputs(stage: Stage, server: string): Record<string, (replica: Replica)
     "a request that may kill": request("new", true),
     "a duplicate": request("1"),
     query: (replica) =>
-      replica.takesRequests && replica.onAnswer("q", Buffer.from("seen"), replica.log.last, stage.nowMs),
+      replica.takesRequests &&
+      replica.onAnswer({ client: "c", id: "q", replyTo: "q" }, Buffer.from("seen"), replica.log.last, stage.nowMs),
     "everything synced": (replica) => replica.onSynced(replica.log.last, stage.nowMs),
     "the disk fails": (replica) => replica.onDiskFailed("full", stage.nowMs),
     "a record that names it": (replica) => replica.onRegistryRead(named, stage.nowMs),

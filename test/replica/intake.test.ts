@@ -1,6 +1,7 @@
 /** Requests at a server's door, and what may leave when: duplicates, order, limits, proofs, attempts, resumed requests (rules 5, 11, 12, 15, 16, 17). */
 
 import test from "ava";
+import type { OwedReplies } from "../../machines/replica/primary/owed-replies.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
 import { inside, primaryOf } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
@@ -410,7 +411,12 @@ test("a query's answer and a refusal wait for the inherited log (rule 5, situati
   unconfirmed(stage);
   stage.do("alpha", "1");
   const alpha = stage.replica("alpha");
-  alpha.onAnswer("q", Buffer.from('{"id":"query","ok":true,"sequence":1}'), 1, stage.nowMs);
+  alpha.onAnswer(
+    { client: "c", id: "query", replyTo: "q" },
+    Buffer.from('{"id":"query","ok":true,"sequence":1}'),
+    1,
+    stage.nowMs,
+  );
   stage.server("alpha").hasInput = true;
   stage.run();
   const confirm = {
@@ -441,6 +447,63 @@ test("refusals that wait are bounded; beyond that they are dropped (rule 5)", (t
   stage.cuts.clear();
   stage.tick(2);
   t.deepEqual(stage.replies(), ["a: OUT_OF_ORDER", "b: OUT_OF_ORDER"]);
+});
+
+/** As the application's process does: asks, and answers where it may. */
+function query(stage: Stage, id: string, answerBytes: number): boolean {
+  const alpha = stage.replica("alpha");
+  const sender = { client: "c", id, replyTo: id };
+  const sequence = alpha.onQuery(sender, 1, stage.nowMs);
+  if (sequence === null) return false;
+  const answer = JSON.stringify({ id, ok: true, sequence });
+  alpha.onAnswer(sender, Buffer.from(answer.padEnd(answerBytes)), sequence, stage.nowMs);
+  return true;
+}
+
+test("answers that wait are bounded in bytes: past it BUSY, which waits too, and then nothing, until they left (rules 5, 15)", (t) => {
+  const maxWaitingAnswerBytes = 100_000;
+  const stage = Stage.normal({ replica: { limits: { ...limits, maxWaitingAnswerBytes } } });
+  const { replies } = primaryOf(stage.replica("alpha")).intake as unknown as { replies: OwedReplies };
+  unconfirmed(stage);
+  t.true(query(stage, "a", 60_000));
+  t.true(query(stage, "b", 39_800));
+  t.is(replies.bytesWaitingForProof, 99_800);
+  for (const id of ["c", "d", "e"]) t.true(query(stage, id, 50_000));
+  t.true(replies.bytesWaitingForProof < maxWaitingAnswerBytes);
+  t.true(query(stage, "f", 20), "what is small has room");
+  stage.do("alpha", "refused", { after: "unknown" });
+  t.true(replies.bytesWaitingForProof < maxWaitingAnswerBytes);
+  t.deepEqual(stage.replies(), []);
+  stage.cuts.clear();
+  stage.tick(2);
+  t.deepEqual(stage.replies(), ["a: ok at 0", "b: ok at 0", "c: BUSY", "f: ok at 0"]);
+  t.is(replies.bytesWaitingForProof, 0);
+  t.true(query(stage, "c", 50_000));
+  stage.tick(2);
+  t.deepEqual(stage.replies(), ["c: ok at 0"], "and again there is room");
+});
+
+test("an answer larger than all that may wait waits alone; meanwhile no query is run (rules 5, 15)", (t) => {
+  const stage = Stage.normal({ replica: { limits: { ...limits, maxWaitingAnswerBytes: 1_000 } } });
+  unconfirmed(stage);
+  t.true(query(stage, "large", 5_000));
+  t.false(query(stage, "next", 10));
+  stage.cuts.clear();
+  stage.tick(2);
+  t.deepEqual(stage.replies(), ["large: ok at 0"]);
+  t.true(query(stage, "next", 10));
+});
+
+test("past the number of answers that may wait no query is run (rules 5, 15)", (t) => {
+  const stage = Stage.normal({ replica: { limits: { ...limits, maxWaitingRefusals: 2 } } });
+  unconfirmed(stage);
+  t.deepEqual(
+    ["a", "b", "c"].map((id) => query(stage, id, 10)),
+    [true, true, false],
+  );
+  stage.cuts.clear();
+  stage.tick(2);
+  t.deepEqual(stage.replies(), ["a: ok at 0", "b: ok at 0"]);
 });
 
 test("replies leave in the order of the log, not of the arrival", (t) => {

@@ -311,9 +311,26 @@ export class Intake {
     this.answerProven(replyTo, refusal(client, id, code, message, range), this.term.inherited);
   }
 
-  /** An answer that is true only while this server is the primary: a refusal, or what a query saw at `needs`. */
+  /** What a query saw at `needs`; where what waits leaves no room for it, BUSY in its place, which is small. */
+  answerQuery(sender: Pick<Arrival, "client" | "id" | "replyTo">, bytes: Uint8Array, needs: number): void {
+    if (this.hasRoomFor(bytes.length)) this.answerProven(sender.replyTo, bytes, needs);
+    else this.refuse(sender, "BUSY", "too many answers wait until they may leave");
+  }
+
+  /** Whether an answer of so many bytes may wait for its proof (rule 15); one larger than the limit, alone. */
+  hasRoomFor(bytes: number): boolean {
+    const { rules, limits } = this.core;
+    const { waitingForProof, bytesWaitingForProof } = this.replies;
+    if (rules.isFull(waitingForProof, limits.maxWaitingRefusals)) return false;
+    return waitingForProof === 0 || !rules.isFull(bytesWaitingForProof + bytes, limits.maxWaitingAnswerBytes);
+  }
+
+  /**
+   * An answer that is true only while this server is the primary: a refusal, or what a query saw at `needs`. Without room
+   * it is dropped: a BUSY would have to wait for its proof as well.
+   */
   answerProven(to: string, bytes: Uint8Array, needs: number): void {
-    if (to === "" || this.replies.waitingForProof >= this.core.limits.maxWaitingRefusals) return;
+    if (to === "" || !this.hasRoomFor(bytes.length)) return;
     const probe = this.core.alone ? 0 : this.followers.nextProbe();
     this.replies.oweProven(to, this.core.rules.answerNeeds(needs, this.term.inherited), probe, bytes);
   }

@@ -29,6 +29,8 @@ export class OwedReplies {
   private head = 0;
   private readonly atOnce: Owed[] = [];
   private readonly proven: Owed[] = [];
+  /** Of all in `proven`. */
+  private provenBytes = 0;
 
   /** For the explorer: what tells two states of this apart, beyond its getters. */
   get facts() {
@@ -47,6 +49,9 @@ export class OwedReplies {
   get waitingForProof(): number {
     return this.proven.length;
   }
+  get bytesWaitingForProof(): number {
+    return this.provenBytes;
+  }
 
   /** Called in the order of `needs`. */
   owe(to: string, needs: number, source: Uint8Array, start: number, end: number, duplicate: boolean): void {
@@ -57,6 +62,7 @@ export class OwedReplies {
     this.atOnce.push({ to, needs: 0, probe: 0, source, start: 0, end: source.length, duplicate });
   }
   oweProven(to: string, needs: number, probe: number, source: Uint8Array): void {
+    this.provenBytes += source.length;
     this.proven.push({ to, needs, probe, source, start: 0, end: source.length, duplicate: false });
   }
 
@@ -68,6 +74,7 @@ export class OwedReplies {
     for (const reply of this.proven) {
       if (!rules.mayAnswer(reply.needs, committed) || !rules.isProven(reply.probe, echoed)) break;
       give(reply, sink);
+      this.provenBytes -= reply.end - reply.start;
       count += 1;
     }
     if (count > 0) this.proven.splice(0, count);

@@ -280,7 +280,7 @@ export class Turn {
   query(id: string): void {
     this.take((replica, nowMs) => {
       this.effects.push({ type: "query", id, by: speaker(replica) });
-      replica.onAnswer(id, Buffer.from(id), replica.log.last, nowMs);
+      replica.onAnswer({ client: "c", id, replyTo: id }, Buffer.from(id), replica.log.last, nowMs);
     });
   }
 }
