@@ -63,9 +63,12 @@ export interface UpWorld {
 /** Runs until `stopped`, and returns the exit status: 0 when everything stopped cleanly. Throws UpError and nats-server's errors. */
 export async function up(options: UpOptions, world: UpWorld): Promise<number> {
   const folder = new ServiceFolder(options.data);
-  const lock = await folder.lock();
+  const names = options.servers.map(({ name }) => name);
+  const lock = await folder.lock(names);
   try {
     folder.checkOwner(options.service, options.application);
+    for (const path of await folder.closeToOthers(names))
+      await world.out(`${path}: other users could read this folder until now: it is closed to them\n`);
     return await new Up(options, world, folder).run();
   } finally {
     await lock.release();

@@ -138,7 +138,8 @@ export type StoreWrite = { type: "put"; key: Uint8Array; value: Uint8Array } | {
 
 /** Thrown by every method of a store; after `failed` or `full` the handle is dead (rule 14). */
 export class StoreError extends Error {
-  readonly code: "locked" | "damaged" | "full" | "failed" | "closed";
+  /** `unsafe`: the directory is another user's, or others may write it. */
+  readonly code: "locked" | "unsafe" | "damaged" | "full" | "failed" | "closed";
   constructor(code: StoreError["code"], message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = "StoreError";

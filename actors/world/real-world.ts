@@ -3,12 +3,15 @@
  * What always holds: clients' traffic has a connection to NATS of its own; failsafe link and registry share another, so
  * that a heartbeat never waits behind requests and replies.
  */
+import { realpath } from "node:fs/promises";
 import { join } from "node:path";
+import { lastWordsFile } from "../../schemas/death.ts";
 import { mainFrameBytes, type Settings } from "../../schemas/settings.ts";
 import { shownUrl } from "./broker-url.ts";
 import { NatsBus } from "./bus-nats.ts";
 import { openNodeClock } from "./clock-node.ts";
 import { NatsLine } from "./connection-nats.ts";
+import { closeToOthers, refuseFolderOfOthers } from "./folder-owner.ts";
 import { NatsLink } from "./link-nats.ts";
 import { TcpLink } from "./link-tcp.ts";
 import { type LogLevel, openPinoLog } from "./log-pino.ts";
@@ -50,7 +53,22 @@ export interface RealWorld extends World {
   readonly processId: string;
 }
 
-/** `log`: instead of lines of JSON on standard error. */
+const storeName = "store";
+
+/** Throws StoreError `unsafe`. Folders of earlier versions, which others could read, are closed to them. */
+async function secureDataDirectory(directory: string, log: Log): Promise<void> {
+  const names = [storeName, lastWordsFile];
+  await refuseFolderOfOthers(directory, names);
+  const path = await realpath(directory).catch(() => directory);
+  const closed = [
+    ...((await closeToOthers(path, names)) ? [path] : []),
+    ...((await closeToOthers(join(path, storeName))) ? [join(path, storeName)] : []),
+  ];
+  for (const folder of closed)
+    log.warn({ folder }, "other users could read this folder until now: it is closed to them");
+}
+
+/** `log`: instead of lines of JSON on standard error. Throws StoreError `unsafe` where the data directory is not ours alone. */
 export async function openRealWorld(
   settings: Settings,
   options: { log?: Log; logLevel?: LogLevel } = {},
@@ -59,6 +77,7 @@ export async function openRealWorld(
   const clock = openNodeClock();
   const level = options.logLevel;
   const log = options.log ?? openPinoLog({ service, server }, level === undefined ? {} : { level });
+  await secureDataDirectory(settings.dataDirectory, log);
   const name = `twinlog ${service} ${server}`;
   const traffic = new NatsLine({ nats, name: `${name} bus`, clock, log });
   const control = new NatsLine({ nats, name: `${name} failsafe`, clock, log });
@@ -101,6 +120,6 @@ export async function openRealWorld(
       timeoutMs: limits.registryTimeoutMs,
       line: control,
     }),
-    store: new LevelStore(join(settings.dataDirectory, "store"), clock),
+    store: new LevelStore(join(settings.dataDirectory, storeName), clock),
   };
 }

@@ -137,9 +137,9 @@ export async function bytesIn(path: string): Promise<number> {
   return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
-/** Makes the directory and its parents, durably. */
+/** Makes the directory and its parents, its user's alone, durably. */
 export async function makeDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true });
+  const first = await mkdir(path, { recursive: true, mode: 0o700 });
   if (first !== undefined) await syncDirectory(join(first, ".."));
 }
 

@@ -12,6 +12,7 @@ import { readdir, readFile, readlink, realpath, rename, rm, stat, writeFile } fr
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { type HeldDatabase, holdDatabase } from "./database-level.ts";
+import { refuseFolderOfOthers } from "./folder-owner.ts";
 import { StoreError } from "./ports.ts";
 
 const lockName = "locked";
@@ -38,9 +39,13 @@ export class DirectoryLock {
     this.#database = database;
   }
 
-  /** Throws StoreError `locked` when a living process, this one included, has the directory. Nothing was touched then. */
-  static async take(directory: string): Promise<DirectoryLock> {
+  /**
+   * Throws StoreError `locked` when a living process, this one included, has the directory, `unsafe` when it is not ours
+   * alone. Nothing was touched then. `names`: what we use in it, where other things may lie beside; otherwise all is ours.
+   */
+  static async take(directory: string, names?: readonly string[]): Promise<DirectoryLock> {
     const home = await realpath(directory);
+    await refuseFolderOfOthers(home, names && [lockName, holderName, ...names]);
     if (held.has(home)) throw inUse(home, `process ${process.pid}, this one`);
     held.add(home);
     try {

@@ -6,9 +6,10 @@
  *   service.json   where the service is     running.json         process ids of the last `up`
  * What always holds: one `up` uses a folder at a time; a folder belongs to one service and one application.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
+import { closeToOthers } from "../../actors/world/folder-owner.ts";
 import { StoreError } from "../../actors/world/ports.ts";
 import { DirectoryLock } from "../../actors/world/store-lock.ts";
 import { ServiceFile } from "../../schemas/service-file.ts";
@@ -44,7 +45,7 @@ export class ServiceFolder {
   constructor(path: string) {
     this.path = resolve(path);
     try {
-      mkdirSync(this.path, { recursive: true });
+      mkdirSync(this.path, { recursive: true, mode: 0o700 });
     } catch (error) {
       throw unusable(this.path, error);
     }
@@ -63,17 +64,29 @@ export class ServiceFolder {
     return join(this.path, server);
   }
 
-  /** Throws UpError while another `up` uses the folder. */
-  async lock(): Promise<DirectoryLock> {
+  /** Throws UpError while another `up` uses the folder, and where it is not this user's alone. */
+  async lock(servers: readonly string[]): Promise<DirectoryLock> {
+    const names = this.#namesFor(servers);
     try {
-      return await DirectoryLock.take(this.path);
+      return await DirectoryLock.take(this.path, names);
     } catch (error) {
+      if (error instanceof StoreError && error.code === "unsafe") throw new UpError(error.message);
       if (!(error instanceof StoreError) || error.code !== "locked") throw unusable(this.path, error);
       const who = /process \d+/.exec(error.message)?.[0] ?? "another process";
       throw new UpError(
         `Twinlog already runs from ${this.path} (${who}): stop that one (Ctrl-C), or choose another --data folder`,
       );
     }
+  }
+
+  /** Folders of an earlier version, which others could read, are closed to them; they are returned. */
+  async closeToOthers(servers: readonly string[]): Promise<string[]> {
+    const home = realpathSync(this.path);
+    const own = ["bin", "locked", "holder", ...this.#namesFor(servers)];
+    const closed = (await closeToOthers(home, own)) ? [this.path] : [];
+    for (const path of [this.natsDirectory, ...servers.map((name) => this.dataDirectory(name))])
+      if (await closeToOthers(path)) closed.push(path);
+    return closed;
   }
 
   /** Throws UpError where the folder belongs to another service or application. */
@@ -125,6 +138,12 @@ export class ServiceFolder {
     } catch (error) {
       return (error as Error).message;
     }
+  }
+
+  /** Of what `up` writes in the folder. */
+  #namesFor(servers: readonly string[]): string[] {
+    const files = servers.flatMap((name) => [name, `${name}.json`, `${name}.log`, `${name}.log.1`]);
+    return ["nats", "service.json", "running.json", ...files];
   }
 
   #read<T>(name: string, schema: z.ZodType<T>): T | undefined {
