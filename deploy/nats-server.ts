@@ -6,13 +6,13 @@
  * 3. `.twinlog/bin/`, where an earlier run has left it
  * 4. the official release, checked against its published checksum
  * 5. Debian's package
- * What always holds: whatever is returned has been run and has named its version; no way hangs, since each of its steps has a named
+ * What always holds: nothing is run or brought where another user could change it; whatever is returned has been run and has named its version; no way hangs, since each of its steps has a named
  * time; a program is put into `.twinlog/bin/` by one rename, so that two runs at once do not harm each other.
  */
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { basename, delimiter, join } from "node:path";
-import { inspectBinary, type NatsBinary } from "./nats/binary.ts";
+import { inspectBinary, type NatsBinary, whyUnsafe } from "./nats/binary.ts";
 import { bringDebianPackage, type DebianOptions } from "./nats/debian.ts";
 import { bringRelease, type ReleaseOptions, releaseBaseUrl } from "./nats/release.ts";
 
@@ -81,7 +81,13 @@ async function bring(
   environment: NodeJS.ProcessEnv,
   tried: string[],
 ): Promise<NatsBinary> {
-  await mkdir(dataFolder, { recursive: true });
+  for (const folder of [dataFolder, join(dataFolder, "bin")]) {
+    const unsafe = await whyUnsafe(folder);
+    if (unsafe !== "") {
+      throw new NatsServerMissing(instruction, [...tried, `nothing is brought to ${dataFolder}: ${unsafe}`]);
+    }
+  }
+  await mkdir(dataFolder, { recursive: true, mode: 0o700 });
   const workFolder = await mkdtemp(join(dataFolder, "bring-"));
   const baseUrl = environment.TWINLOG_NATS_RELEASES ?? releaseBaseUrl;
   const ways = [
@@ -122,7 +128,7 @@ async function bring(
 async function keep(binary: NatsBinary, dataFolder: string, workFolder: string): Promise<NatsBinary> {
   const kept = join(dataFolder, "bin", basename(binary.path));
   const copy = join(workFolder, "checked");
-  await mkdir(join(dataFolder, "bin"), { recursive: true });
+  await mkdir(join(dataFolder, "bin"), { recursive: true, mode: 0o700 });
   await copyFile(binary.path, copy);
   await rename(copy, kept);
   return { ...binary, path: kept };
