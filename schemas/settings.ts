@@ -195,7 +195,13 @@ export const Settings = z
         user: z.string().optional().describe("to log in with"),
         password: z.string().optional().describe("to log in with"),
         token: z.string().optional().describe("to log in with, in the place of user and password"),
-        tls: Tls.optional().describe("TLS towards the broker"),
+        tls: Tls.optional().describe(
+          "TLS towards the broker; with `tls://` URLs it is not needed, and the system's authorities are believed",
+        ),
+        allowPlaintext: z
+          .boolean()
+          .default(false)
+          .describe("without TLS a server refuses to leave loopback to a broker, unless this is set"),
       })
       .prefault({}),
     registry: z

@@ -2,6 +2,8 @@
  * A broker's address as a person writes it, with or without a scheme, and with what he logs in with (`user:password@`, or
  * `token@`). What always holds: what is logged in with is shown nowhere.
  */
+const defaultPort = 4222;
+
 export interface Credentials {
   readonly user?: string;
   readonly pass?: string;
@@ -21,6 +23,23 @@ export function credentialsIn(url: string): Credentials {
   const colon = login.indexOf(":");
   if (colon < 0) return { token: plain(login) };
   return { user: plain(login.slice(0, colon)), pass: plain(login.slice(colon + 1)) };
+}
+
+/** True if the address itself asks for TLS. */
+export function asksForTls(url: string): boolean {
+  return /^tls:\/\//i.test(url);
+}
+
+/** Null: it is no address. A port that is not said is NATS's own. */
+export function addressOf(url: string): { host: string; port: number } | null {
+  try {
+    const shown = shownUrl(url);
+    const { hostname, port } = new URL(shown.includes("://") ? shown : `nats://${shown}`);
+    if (hostname === "") return null;
+    return { host: hostname.replace(/^\[|\]$/g, ""), port: port === "" ? defaultPort : Number(port) };
+  } catch {
+    return null;
+  }
 }
 
 function partsOf(url: string): { scheme: string; login: string; rest: string } {

@@ -13,9 +13,8 @@
  */
 import type { Socket } from "node:net";
 import type { Msg, NatsConnection, Subscription as NatsSubscription, Service, ServiceConfig } from "nats";
-import type { Settings } from "../../schemas/settings.ts";
 import { Backoff } from "./backoff.ts";
-import { type Dialled, dialNats, dialWithinMs, lineBytesTried, type Output } from "./dial-nats.ts";
+import { type Dialled, dialNats, dialWithinMs, lineBytesTried, type NatsAccess, type Output } from "./dial-nats.ts";
 import { encodedHeaders, LineMessage } from "./message-nats.ts";
 import { type BrokerLimits, lineBytesOf, misfit, roomFor } from "./message-size.ts";
 import { progressOf, startPings } from "./pings.ts";
@@ -23,7 +22,7 @@ import type { BusFault, BusMessage, Clock, Log, Subscription, Timer } from "./po
 import { PublishBuffer } from "./publish-buffer.ts";
 
 export interface NatsLineOptions {
-  readonly nats: Settings["nats"];
+  readonly nats: NatsAccess;
   /** Shown by the broker's monitoring. */
   readonly name: string;
   readonly clock: Clock;

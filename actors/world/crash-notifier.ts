@@ -15,6 +15,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { lastWordsFile } from "../../schemas/death.ts";
 import type { Settings } from "../../schemas/settings.ts";
+import type { NatsAccess } from "./dial-nats.ts";
 import type { Log } from "./ports.ts";
 
 /** What the crash notifier is told, as one line of JSON on its standard input: credentials do not belong on a command line. */
@@ -27,7 +28,7 @@ export interface Watch {
   readonly lastWordsFile: string;
   /** Whom to tell. */
   readonly peers: readonly string[];
-  readonly nats: Settings["nats"];
+  readonly nats: NatsAccess;
 }
 
 export interface CrashNotifierOptions {

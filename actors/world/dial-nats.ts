@@ -5,7 +5,7 @@
  */
 import { type ConnectionOptions, connect, type NatsConnection } from "nats";
 import type { Settings } from "../../schemas/settings.ts";
-import { credentialsIn, shownUrl } from "./broker-url.ts";
+import { asksForTls, credentialsIn, shownUrl } from "./broker-url.ts";
 import type { Clock, Timer } from "./ports.ts";
 import { probeBroker } from "./probe.ts";
 
@@ -31,8 +31,11 @@ export interface Dialled {
   readonly lineBytes: number;
 }
 
+/** Where the brokers are, and how to log in. */
+export type NatsAccess = Omit<Settings["nats"], "allowPlaintext">;
+
 export interface Dial {
-  readonly nats: Settings["nats"];
+  readonly nats: NatsAccess;
   readonly name: string;
   readonly clock: Clock;
   /** Asked before each broker. */
@@ -65,7 +68,7 @@ export async function dialNats({ nats, name, clock, isWanted }: Dial): Promise<D
   return reason;
 }
 
-function optionsFor(server: string, nats: Settings["nats"], name: string): ConnectionOptions {
+function optionsFor(server: string, nats: NatsAccess, name: string): ConnectionOptions {
   // Each connection is dialled once: the library's own way of dialling again may send what was queued before.
   return {
     servers: [shownUrl(server)],
@@ -79,7 +82,8 @@ function optionsFor(server: string, nats: Settings["nats"], name: string): Conne
     ...(nats.password === undefined ? {} : { pass: nats.password }),
     ...(nats.token === undefined ? {} : { token: nats.token }),
     ...credentialsIn(server),
-    ...(nats.tls === undefined ? {} : { tls: { ...nats.tls } }),
+    // The library ignores the scheme, and speaks plaintext where the broker offers nothing else.
+    ...(nats.tls === undefined && !asksForTls(server) ? {} : { tls: { ...nats.tls } }),
   };
 }
 

@@ -3,9 +3,8 @@
  * broker that is stopped, a network that swallows) the library leaves the socket open for ever.
  */
 import { connect } from "node:net";
+import { addressOf } from "./broker-url.ts";
 import type { Clock } from "./ports.ts";
-
-const defaultPort = 4222;
 
 /** Null if a broker greets in time, else why not. `url`: `nats://host:port`, or without scheme or port. */
 export function probeBroker(url: string, withinMs: number, clock: Clock): Promise<string | null> {
@@ -25,14 +24,4 @@ export function probeBroker(url: string, withinMs: number, clock: Clock): Promis
       end(chunk.subarray(0, 4).toString() === "INFO" ? null : `${url} is not a NATS server`),
     );
   });
-}
-
-function addressOf(url: string): { host: string; port: number } | null {
-  try {
-    const { hostname, port } = new URL(url.includes("://") ? url : `nats://${url}`);
-    if (hostname === "") return null;
-    return { host: hostname.replace(/^\[|\]$/g, ""), port: port === "" ? defaultPort : Number(port) };
-  } catch {
-    return null;
-  }
 }

@@ -18,10 +18,12 @@ import { type LogLevel, openPinoLog } from "./log-pino.ts";
 import type { Bus, Log, Registry, World } from "./ports.ts";
 import { JetStreamRegistry } from "./registry-jetstream.ts";
 import { LevelStore } from "./store-level.ts";
+import { plaintextBrokerBeyondLoopback, refusePlaintextBrokers } from "./tcp-security.ts";
 
 /** The registry alone, for `init`. `close` ends its connection. */
 export async function openRegistry(settings: Settings): Promise<{ registry: Registry; close: () => Promise<void> }> {
   const { service, server, limits, nats, registry } = settings;
+  if (!nats.allowPlaintext) refusePlaintextBrokers(nats);
   const clock = openNodeClock();
   const log = openPinoLog({ service, server }, { level: "error" });
   const line = new NatsLine({ nats, name: `twinlog ${service} init`, clock, log });
@@ -34,6 +36,7 @@ export async function openRegistry(settings: Settings): Promise<{ registry: Regi
 
 /** A connection to speak with the servers of a service, for `init`; it is up, or an error says why not. */
 export async function openBus({ service, nats }: Settings): Promise<Bus> {
+  if (!nats.allowPlaintext) refusePlaintextBrokers(nats);
   const clock = openNodeClock();
   const line = new NatsLine({
     nats,
@@ -68,7 +71,7 @@ async function secureDataDirectory(directory: string, log: Log): Promise<void> {
     log.warn({ folder }, "other users could read this folder until now: it is closed to them");
 }
 
-/** `log`: instead of lines of JSON on standard error. Throws StoreError `unsafe` where the data directory is not ours alone. */
+/** `log`: instead of lines of JSON on standard error. Throws LinkError `PLAINTEXT_REFUSED`, and StoreError `unsafe` where the data directory is not ours alone. */
 export async function openRealWorld(
   settings: Settings,
   options: { log?: Log; logLevel?: LogLevel } = {},
@@ -77,6 +80,10 @@ export async function openRealWorld(
   const clock = openNodeClock();
   const level = options.logLevel;
   const log = options.log ?? openPinoLog({ service, server }, level === undefined ? {} : { level });
+  if (!nats.allowPlaintext) refusePlaintextBrokers(nats);
+  const broker = plaintextBrokerBeyondLoopback(nats);
+  if (broker !== null)
+    log.warn({ broker }, "what is said to NATS leaves this machine unencrypted, as nats.allowPlaintext allows");
   await secureDataDirectory(settings.dataDirectory, log);
   const name = `twinlog ${service} ${server}`;
   const traffic = new NatsLine({ nats, name: `${name} bus`, clock, log });

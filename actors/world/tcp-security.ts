@@ -1,11 +1,12 @@
 /**
- * Who may talk on the main link. What always holds: without TLS nothing leaves this machine unless the operator allowed
+ * Who may talk on the main link, and with which brokers. What always holds: without TLS nothing leaves this machine unless the operator allowed
  * it; with TLS both sides show a certificate of the configured authority that names the server, or its configured host,
  * that it claims to be.
  */
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { checkServerIdentity, type PeerCertificate, type SecureContextOptions } from "node:tls";
+import { addressOf, asksForTls, shownUrl } from "./broker-url.ts";
 import { LinkError } from "./link-error.ts";
 
 export interface TlsFiles {
@@ -31,6 +32,30 @@ export function refusePlaintextBeyondLoopback(addresses: readonly Address[]): vo
   throw new LinkError(
     "PLAINTEXT_REFUSED",
     `the main link of ${open.name} would leave this machine (${open.host}) unencrypted: set mainLink.tls, or mainLink.allowPlaintext if the network is trusted`,
+  );
+}
+
+/** The first broker that is reached over a network without TLS, as it may be shown. */
+export function plaintextBrokerBeyondLoopback(brokers: {
+  readonly servers: readonly string[];
+  readonly tls?: unknown;
+}): string | null {
+  if (brokers.tls !== undefined) return null;
+  const leaves = (url: string) => {
+    const address = addressOf(url);
+    return !asksForTls(url) && address !== null && !isLoopback(address.host.toLowerCase());
+  };
+  const open = brokers.servers.find(leaves);
+  return open === undefined ? null : shownUrl(open);
+}
+
+/** Throws LinkError PLAINTEXT_REFUSED. */
+export function refusePlaintextBrokers(brokers: Parameters<typeof plaintextBrokerBeyondLoopback>[0]): void {
+  const open = plaintextBrokerBeyondLoopback(brokers);
+  if (open === null) return;
+  throw new LinkError(
+    "PLAINTEXT_REFUSED",
+    `what is said to NATS at ${open} would leave this machine unencrypted: name it with tls://, set nats.tls, or nats.allowPlaintext if the network is trusted`,
   );
 }
 

@@ -4,6 +4,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { refusePlaintextBrokers } from "../../actors/world/tcp-security.ts";
 import { Settings } from "../../schemas/settings.ts";
 
 const folder = fileURLToPath(new URL("../../../deploy/examples/", import.meta.url));
@@ -36,9 +37,11 @@ test("the settings for two machines are valid, agree with each other, and leave 
   t.deepEqual(names.toSorted(), ["alpha.json", "beta.json"]);
   const settings = names.toSorted().map((name) => Settings.parse(JSON.parse(read(name))));
   t.deepEqual(checkPair(settings), []);
-  for (const { server, mainLink, servers } of settings) {
+  for (const { server, mainLink, nats, servers } of settings) {
     t.true(mainLink.tls?.certFile.includes(server));
     t.false(mainLink.allowPlaintext);
+    t.notThrows(() => refusePlaintextBrokers(nats));
+    t.false(nats.allowPlaintext);
     t.true(servers.every(({ host }) => host !== "127.0.0.1"));
   }
 });
@@ -48,6 +51,7 @@ test("the settings inside the compose file are valid and agree with each other",
     Settings.parse(JSON.parse(json)),
   );
   t.deepEqual(checkPair(blocks), []);
+  t.true(blocks.every(({ nats }) => nats.allowPlaintext));
 });
 
 test("the systemd unit starts the server, on purpose and again, and gives it time to stop", (t) => {

@@ -130,7 +130,7 @@ export async function startPacketPair(
     launcher: (name) => (isServer(name) ? net.inside(name) : []),
     settings: (name) => ({
       servers: (["alpha", "beta"] as const).map((one) => ({ name: one, host: hostOf[one], port: linkPortInside })),
-      nats: { servers: isServer(name) ? [`nats://${natsHostFor[name]}:${natsPortInside}`] : [] },
+      nats: { servers: isServer(name) ? [`nats://${natsHostFor[name]}:${natsPortInside}`] : [], allowPlaintext: true },
       mainLink: { allowPlaintext: true },
     }),
   });

@@ -36,6 +36,16 @@ async function killed(nats: TestNats): Promise<void> {
   await nats.stop();
 }
 
+test.serial("bus-nats: tls:// is TLS: nothing is said in the open to a broker that offers none", async (t) => {
+  const nats = shared.current;
+  const line = lineTo(nats.url.replace("nats://", "tls://"));
+  line.acquire();
+  t.teardown(() => line.release());
+  await until(() => line.lastReason !== "", "a dial to be over");
+  t.regex(line.lastReason, /^tls:\/\/127\.0\.0\.1:\d+: .*tls/i);
+  t.false(line.connected());
+});
+
 test.serial(
   "bus-nats: nats-server killed and started again: told, nothing stale, subscriptions and the announcement are back",
   async (t) => {

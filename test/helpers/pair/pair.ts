@@ -135,7 +135,7 @@ export class Pair {
     this.#mainLink = link;
     const [first] = parts.settings.values();
     if (first === undefined) throw new Error("a pair has servers");
-    this.#watching = { ...first, nats: { servers: [options.watchOn ?? parts.nats.url] } };
+    this.#watching = { ...first, nats: { ...first.nats, servers: [options.watchOn ?? parts.nats.url] } };
     this.servers = new Map(
       [...parts.settings.keys()].map((name) => [
         name,
