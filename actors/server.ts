@@ -33,6 +33,8 @@ export function startServer(options: ServerOptions): ServerHandle {
   const troubles = new Troubles(world.clock, world.log);
   /** What ended servers, by the life that it ended. */
   const lastWords = new Map<string, LastWords>();
+  /** By server. Whoever may publish where notices of a death go can send any number of them. */
+  const deathLines = new Map<string, BoundedLines>();
   let life: Life | null = null;
   let isStopping = false;
   let rejections = 0;
@@ -43,10 +45,14 @@ export function startServer(options: ServerOptions): ServerHandle {
     lastWords.set(words.life, words);
     const [oldest] = lastWords.keys();
     if (lastWords.size > maxLastWords && oldest !== undefined) lastWords.delete(oldest);
-    world.log.warn(
-      { lastWords: words },
-      `server ${words.server} was ended by its watchdog: ${describeLastWords(words)}`,
-    );
+    const lines = deathLines.get(words.server) ?? new BoundedLines(world.clock, 1);
+    deathLines.set(words.server, lines);
+    const more = lines.next();
+    if (more !== null)
+      world.log.warn(
+        { lastWords: words, ...more },
+        `server ${words.server} was ended by its watchdog: ${describeLastWords(words)}`,
+      );
     life?.running?.onLastWords(words);
   };
   /** The process before this one was ended by its watchdog: whoever was there to hear it may be gone by now. */

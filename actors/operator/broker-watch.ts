@@ -35,6 +35,9 @@ const messageRoomBytes = 16 * 1024;
 /** What brokers say who refuse a log-in, and the library for them. */
 const refusedLogIn = /authoriz|authentic|credential|nkey/i;
 
+/** Where clients' libraries, and a broker between accounts, want answers. */
+const usualReplyPrefixes = ["_INBOX.", "_R_."];
+
 type ForbiddenCode = Extract<TroubleCode, `forbidden.${string}`>;
 
 interface Forbidden {
@@ -68,6 +71,13 @@ function forbiddenCode(service: string, { kind, subject }: BusFault): ForbiddenC
       // What it hears at inboxes are the registry's answers, and what nobody listens to; what it says there are replies.
       return kind === "subscribe" ? "forbidden.registry" : "forbidden.replies";
   }
+}
+
+/** For people. A reply subject is a client's word, and may be anything: no more of it than is usual. */
+function shownSubject(subject: string, code: ForbiddenCode): string {
+  if (code !== "forbidden.replies") return subject;
+  const prefix = usualReplyPrefixes.find((usual) => subject.startsWith(usual));
+  return prefix === undefined ? "reply subjects that clients named" : `${prefix}>`;
 }
 
 /** Subjects on which an answer is waited for, or a word that nobody listens. */
@@ -130,7 +140,7 @@ export class BrokerWatch {
     const waits = code === "forbidden.results" ? "; results wait until it may, and take memory" : "";
     troubles.set(
       code,
-      `NATS forbids this server to ${kind} on ${subject} (${times} times so far): change its permissions${waits}`,
+      `NATS forbids this server to ${kind} on ${shownSubject(subject, code)} (${times} times so far): change its permissions${waits}`,
     );
   }
 

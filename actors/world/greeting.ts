@@ -2,8 +2,6 @@
 import { Greeting as GreetingSchema, GreetingVersion, linkProtocolVersion } from "../../schemas/greeting.ts";
 
 export const maxGreetingBytes = 1024;
-/** Of what a stranger says, in the log. */
-const maxTextLength = 40;
 
 export interface Greeting {
   readonly service: string;
@@ -27,7 +25,7 @@ export function readGreeting(frame: Uint8Array): Greeting | string {
   const version = GreetingVersion.safeParse(value).data?.twinlog;
   if (version === undefined) return "the peer does not speak Twinlog";
   if (version !== linkProtocolVersion)
-    return `the peer speaks version ${JSON.stringify(version).slice(0, maxTextLength)} of the link, this server ${linkProtocolVersion}`;
+    return `the peer speaks version ${Number.isSafeInteger(version) ? version : "?"} of the link, this server ${linkProtocolVersion}`;
   const parsed = GreetingSchema.safeParse(value);
   if (!parsed.success) return `the peer's greeting does not fit: ${parsed.error.issues[0]?.path.join(".")}`;
   const { service, server, to, life, maxFrameBytes } = parsed.data;

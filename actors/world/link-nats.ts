@@ -123,8 +123,11 @@ export class NatsLink implements Link {
       return;
     }
     const peer = bytes.toString("utf8", fixedBytes, frameAt);
-    if (bytes[4] !== messageVersion || !this.#told.has(peer)) {
-      this.#quiet.warn("foreign", { peer, version: bytes[4] }, "failsafe link: a foreign message was dropped");
+    const isPeer = this.#told.has(peer);
+    if (bytes[4] !== messageVersion || !isPeer) {
+      // A stranger's name is not repeated: it may be anything.
+      const fields = { peer: isPeer ? peer : "not a configured server", version: bytes[4] };
+      this.#quiet.warn("foreign", fields, "failsafe link: a foreign message was dropped");
       return;
     }
     this.#tell(peer, "up");
@@ -142,7 +145,12 @@ export class NatsLink implements Link {
     // True of a process that is long over, too.
     if (notice.lastWords?.server === notice.server) this.#handlers?.onLastWords?.(notice.lastWords);
     if (this.#options.onDeath?.(notice.server, notice.life) !== true) return;
-    this.#options.log.info({ peer: notice.server }, "its crash notifier says that the peer is dead");
+    // The same notice may come again and again.
+    this.#quiet.warn(
+      `death of ${notice.server}`,
+      { peer: notice.server },
+      "its crash notifier says that the peer is dead",
+    );
     this.#tell(notice.server, "noResponders");
   }
 

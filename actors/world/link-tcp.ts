@@ -66,6 +66,12 @@ interface Peer {
   readonly backoff: Backoff;
 }
 
+/** Why a connection is none of ours. `kind`: one of few, whatever strangers say. */
+interface Refusal {
+  readonly kind: string;
+  readonly says: string;
+}
+
 export class TcpLink implements Link {
   readonly kind = "main";
   readonly #options: TcpLinkOptions;
@@ -188,7 +194,7 @@ export class TcpLink implements Link {
           );
     server.on("tlsClientError", (error: Error) =>
       this.#quiet.warn(
-        `handshake ${error.message}`,
+        `handshake ${(error as NodeJS.ErrnoException).code ?? ""}`,
         { error: error.message },
         "main link: a connection failed its handshake",
       ),
@@ -253,10 +259,10 @@ export class TcpLink implements Link {
     }
     this.#sockets.add(socket);
     let peer: Peer | null = null;
-    const refuse = (reason: string) => {
+    const refuse = ({ kind, says: reason }: Refusal) => {
       const fields = { peer: dialled?.address.name, from: socket.remoteAddress, reason };
-      // Who is refused dials again.
-      this.#quiet.warn(reason, fields, "main link: connection refused");
+      // Who is refused dials again, and may name another server, or another length, each time.
+      this.#quiet.warn(`${fields.peer ?? "stranger"} ${kind}`, fields, "main link: connection refused");
       socket.destroy();
     };
     const reader = new FrameReader(maxGreetingBytes, (frame) => {
@@ -265,7 +271,7 @@ export class TcpLink implements Link {
         return;
       }
       const outcome = this.#recognise(frame, socket, dialled);
-      if (typeof outcome === "string") {
+      if ("kind" in outcome) {
         reader.stop();
         refuse(outcome);
         return;
@@ -277,7 +283,7 @@ export class TcpLink implements Link {
       if (dialled === null) this.#sendGreeting(socket, peer.address.name);
       this.#up(peer, socket, outcome.greeting);
     });
-    const deadline = this.#after(greetWithinMs, () => refuse("no greeting in time"));
+    const deadline = this.#after(greetWithinMs, () => refuse({ kind: "silent", says: "no greeting in time" }));
     let failure: NodeJS.ErrnoException | null = null;
     socket.on("error", (error) => {
       failure = error;
@@ -294,7 +300,7 @@ export class TcpLink implements Link {
       } catch (error) {
         if (!(error instanceof FrameError)) throw error;
         reader.stop();
-        refuse(error.message);
+        refuse({ kind: "frame", says: error.message });
       }
     });
     // Nobody reads there any more: waiting for what is buffered would only hide it.
@@ -315,20 +321,23 @@ export class TcpLink implements Link {
   }
 
   /** The peer, or why it is none of ours. */
-  #recognise(frame: Uint8Array, socket: Socket, dialled: Peer | null): { peer: Peer; greeting: Greeting } | string {
+  #recognise(frame: Uint8Array, socket: Socket, dialled: Peer | null): { peer: Peer; greeting: Greeting } | Refusal {
     const { service, server } = this.#options;
     const greeting = readGreeting(frame);
-    if (typeof greeting === "string") return greeting;
-    if (greeting.service !== service) return `the peer serves ${greeting.service}, not ${service}`;
-    if (greeting.to !== server) return `the peer wants ${greeting.to}, and this is ${server}`;
+    if (typeof greeting === "string") return { kind: greeting.replaceAll(/\d+/g, ""), says: greeting };
+    if (greeting.service !== service)
+      return { kind: "service", says: `the peer serves ${greeting.service}, not ${service}` };
+    if (greeting.to !== server) return { kind: "to", says: `the peer wants ${greeting.to}, and this is ${server}` };
     const peer = this.#peers.get(greeting.server);
-    if (peer === undefined) return `${greeting.server} is not among the configured servers`;
-    if (dialled !== null && peer !== dialled) return `${greeting.server} answers where ${dialled.address.name} should`;
-    if (dialled === null && peer.dials) return `${greeting.server} dialled, though this server dials it`;
+    if (peer === undefined) return { kind: "unknown", says: `${greeting.server} is not among the configured servers` };
+    if (dialled !== null && peer !== dialled)
+      return { kind: "swapped", says: `${greeting.server} answers where ${dialled.address.name} should` };
+    if (dialled === null && peer.dials)
+      return { kind: "dialled", says: `${greeting.server} dialled, though this server dials it` };
     if (socket instanceof TLSSocket && !certificateNames(socket.getPeerCertificate(), peer.address))
-      return `the certificate does not name ${greeting.server}`;
+      return { kind: "certificate", says: `the certificate does not name ${greeting.server}` };
     if (this.#isTaken(peer, greeting.processId))
-      return `another process named ${greeting.server} is connected, and speaks`;
+      return { kind: "taken", says: `another process named ${greeting.server} is connected, and speaks` };
     return { peer, greeting };
   }
 

@@ -181,6 +181,21 @@ for (const [what, bytes, said] of strangers) {
   });
 }
 
+test.serial("link-tcp: strangers who say something else each time are one line a minute", async (t) => {
+  const { beta, proxy, log } = await tcpPair();
+  t.teardown(() => proxy.close());
+  await beta.start(listener().handlers);
+  for (let nth = 0; nth < 5; nth += 1) {
+    await stranger(beta.port(), encodeFrame([greetingOf({ ...greeting, server: `other-${nth}` })]));
+    await stranger(beta.port(), encodeFrame([bytesOf(JSON.stringify({ twinlog: `\u0007text ${nth}` }))]));
+    await stranger(beta.port(), encodeFrame([bytesOf(JSON.stringify({ twinlog: 90 + nth }))]));
+  }
+  const told = log.lines.filter((line) => line.includes("connection refused"));
+  t.is(told.length, 3, told.join("\n"));
+  t.false(told.some((line) => line.includes("text")));
+  await beta.stop();
+});
+
 test.serial("link-tcp: a newer connection of the same peer replaces the older one, as down and then up", async (t) => {
   const { beta, proxy, until } = await tcpPair();
   t.teardown(() => proxy.close());
