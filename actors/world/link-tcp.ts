@@ -7,6 +7,7 @@
  * 3. A peer has one connection at a time: a newer one replaces the older one, as down and then up, unless it is another process
  *    of that name while the first one speaks: two that claim one name do not take each other's place.
  * 4. A damaged frame ends its connection and is never delivered; what one connection did not deliver, no later one does.
+ * 5. Who has not greeted has little time, and few places: strangers take nobody's (ungreeted.ts).
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer, type SecureContextOptions, TLSSocket } from "node:tls";
@@ -17,6 +18,7 @@ import { LinkError } from "./link-error.ts";
 import type { Clock, Link, LinkDownReason, LinkHandlers, Log, Timer } from "./ports.ts";
 import { QuietLog } from "./quiet-log.ts";
 import { certificateNames, readTlsFiles, refusePlaintextBeyondLoopback, type TlsFiles } from "./tcp-security.ts";
+import { Ungreeted } from "./ungreeted.ts";
 
 export interface TcpAddress {
   readonly name: string;
@@ -46,7 +48,7 @@ export interface TcpLinkOptions {
 const defaultSpeaksWithinMs = 500;
 const redialMinMs = 20;
 const redialMaxMs = 500;
-/** How long a dial, the handshake of TLS and the greeting may take together. */
+/** How long a dial or an acceptance, the handshake of TLS and the greeting may take together. */
 const greetWithinMs = 2_000;
 /** How long `stop` lets what is buffered leave. */
 const lingerMs = 200;
@@ -72,6 +74,8 @@ interface Refusal {
   readonly says: string;
 }
 
+const tooLate: Refusal = { kind: "silent", says: "no greeting in time" };
+
 export class TcpLink implements Link {
   readonly kind = "main";
   readonly #options: TcpLinkOptions;
@@ -79,7 +83,7 @@ export class TcpLink implements Link {
   readonly #peers = new Map<string, Peer>();
   readonly #sockets = new Set<Socket>();
   readonly #timers = new Set<Timer>();
-  /** When each reason for a refusal was told last. */
+  readonly #ungreeted: Ungreeted;
   #secure: SecureContextOptions | null = null;
   #server: Server | null = null;
   #handlers: LinkHandlers | null = null;
@@ -91,6 +95,12 @@ export class TcpLink implements Link {
     const own = options.servers.find(({ name }) => name === options.server);
     if (own === undefined) throw new LinkError("BAD_ADDRESS", `${options.server} is not among the configured servers`);
     this.#own = own;
+    this.#ungreeted = new Ungreeted({
+      peers: options.servers.length - 1,
+      withinMs: greetWithinMs,
+      after: (delayMs, run) => this.#after(delayMs, run),
+      onLate: (socket) => this.#refuse(socket, null, tooLate),
+    });
     for (const address of options.servers) {
       if (address === own) continue;
       const dials = own.name < address.name;
@@ -166,6 +176,7 @@ export class TcpLink implements Link {
       closed.push(new Promise((resolve) => socket.once("close", () => resolve())));
       socket.end(() => socket.destroy());
     }
+    this.#ungreeted.closeAll();
     const linger = this.#options.clock.after(lingerMs, () => {
       for (const socket of this.#sockets) socket.destroy();
     });
@@ -178,29 +189,20 @@ export class TcpLink implements Link {
   }
 
   #listen(): Promise<void> {
-    const accept = (socket: Socket) => this.#greet(socket, null);
-    const server =
-      this.#secure === null
-        ? createServer({ noDelay: true }, accept)
-        : createTlsServer(
-            {
-              ...this.#secure,
-              noDelay: true,
-              requestCert: true,
-              rejectUnauthorized: true,
-              handshakeTimeout: greetWithinMs,
-            },
-            accept,
-          );
-    server.on("tlsClientError", (error: Error) =>
-      this.#quiet.warn(
-        `handshake ${(error as NodeJS.ErrnoException).code ?? ""}`,
-        { error: error.message },
-        "main link: a connection failed its handshake",
-      ),
-    );
+    const welcome = this.#welcome();
+    const server = createServer({ noDelay: true }, (socket) => {
+      // TLS tells of its errors by its own socket.
+      socket.on("error", () => undefined);
+      if (this.#ungreeted.admit(socket)) {
+        welcome(socket);
+        return;
+      }
+      this.#tellCrowd(socket.remoteAddress);
+      socket.destroy();
+    });
     // Strangers may not use up the file descriptors: a few connections a peer are enough, old and new.
-    server.maxConnections = 16 + 4 * this.#peers.size;
+    server.maxConnections = this.#ungreeted.maxInAll + 4 * this.#peers.size;
+    server.on("drop", (dropped) => this.#tellCrowd(dropped?.remoteAddress));
     this.#server = server;
     const { host, port } = this.#own;
     return new Promise((resolve, reject) => {
@@ -220,13 +222,49 @@ export class TcpLink implements Link {
     });
   }
 
+  /** What becomes of an admitted connection: with TLS the handshake comes first. */
+  #welcome(): (socket: Socket) => void {
+    if (this.#secure === null) return (socket) => this.#greet(socket, null);
+    // It listens nowhere; its own limit for handshakes is not needed, since ours began earlier.
+    const tls = createTlsServer(
+      { ...this.#secure, noDelay: true, requestCert: true, rejectUnauthorized: true },
+      (socket) => this.#greet(socket, null),
+    );
+    tls.on("tlsClientError", (error: Error) =>
+      this.#quiet.warn(
+        `handshake ${(error as NodeJS.ErrnoException).code ?? ""}`,
+        { error: error.message },
+        "main link: a connection failed its handshake",
+      ),
+    );
+    return (socket) => void tls.emit("connection", socket);
+  }
+
+  #tellCrowd(from: string | undefined): void {
+    const { maxInAll, maxOfOneAddress } = this.#ungreeted;
+    const message = "main link: too many connections that have not greeted: the newest are closed";
+    this.#quiet.warn("crowd", { from, maxInAll, maxOfOneAddress }, message);
+  }
+
+  #refuse(socket: Socket, dialled: Peer | null, { kind, says: reason }: Refusal): void {
+    const fields = { peer: dialled?.address.name, from: socket.remoteAddress, reason };
+    // Who is refused dials again, and may name another server, or another length, each time.
+    this.#quiet.warn(`${fields.peer ?? "stranger"} ${kind}`, fields, "main link: connection refused");
+    socket.destroy();
+  }
+
   #after(delayMs: number, run: () => void): Timer {
     const timer = this.#options.clock.after(delayMs, () => {
       this.#timers.delete(timer);
       run();
     });
     this.#timers.add(timer);
-    return timer;
+    return {
+      cancel: () => {
+        timer.cancel();
+        this.#timers.delete(timer);
+      },
+    };
   }
 
   #dial(peer: Peer): void {
@@ -259,12 +297,7 @@ export class TcpLink implements Link {
     }
     this.#sockets.add(socket);
     let peer: Peer | null = null;
-    const refuse = ({ kind, says: reason }: Refusal) => {
-      const fields = { peer: dialled?.address.name, from: socket.remoteAddress, reason };
-      // Who is refused dials again, and may name another server, or another length, each time.
-      this.#quiet.warn(`${fields.peer ?? "stranger"} ${kind}`, fields, "main link: connection refused");
-      socket.destroy();
-    };
+    const refuse = (refusal: Refusal) => this.#refuse(socket, dialled, refusal);
     const reader = new FrameReader(maxGreetingBytes, (frame) => {
       if (peer !== null) {
         this.#handlers?.onFrame(peer.address.name, frame);
@@ -277,13 +310,17 @@ export class TcpLink implements Link {
         return;
       }
       peer = outcome.peer;
-      deadline.cancel();
-      this.#timers.delete(deadline);
+      endOfWaiting();
       reader.allow(maxFrameBytes);
       if (dialled === null) this.#sendGreeting(socket, peer.address.name);
       this.#up(peer, socket, outcome.greeting);
     });
-    const deadline = this.#after(greetWithinMs, () => refuse({ kind: "silent", says: "no greeting in time" }));
+    // Of an accepted connection the time has begun before its handshake.
+    const deadline = dialled === null ? null : this.#after(greetWithinMs, () => refuse(tooLate));
+    const endOfWaiting = () => {
+      if (deadline === null) this.#ungreeted.onGreeted(socket);
+      else deadline.cancel();
+    };
     let failure: NodeJS.ErrnoException | null = null;
     socket.on("error", (error) => {
       failure = error;
@@ -307,8 +344,7 @@ export class TcpLink implements Link {
     socket.on("end", () => socket.destroy());
     socket.on("close", () => {
       reader.stop();
-      deadline.cancel();
-      this.#timers.delete(deadline);
+      deadline?.cancel();
       this.#sockets.delete(socket);
       if (peer?.socket === socket) this.#down(peer, "closed");
       if (dialled !== null) this.#redial(dialled, failure?.code);

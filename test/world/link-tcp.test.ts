@@ -2,7 +2,7 @@
  * The main link over real TCP: the conformance suite, and what only TCP has (greetings, damage on the way, taken
  * ports, replaced connections, TLS).
  */
-import { connect, createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import test from "ava";
 import { encodeFrame } from "../../actors/world/frames.ts";
 import { greetingOf } from "../../actors/world/greeting.ts";
@@ -193,6 +193,66 @@ test.serial("link-tcp: strangers who say something else each time are one line a
   const told = log.lines.filter((line) => line.includes("connection refused"));
   t.is(told.length, 3, told.join("\n"));
   t.false(told.some((line) => line.includes("text")));
+  await beta.stop();
+});
+
+test.serial(
+  "link-tcp: who does not greet takes few places, and none of another address; the newest are closed, told once",
+  async (t) => {
+    const rig = realRig();
+    // Nobody's time runs out here.
+    const clock = { ...rig.clock, after: () => ({ cancel: () => undefined }) };
+    const { beta, proxy, until, log } = await tcpPair({ clock });
+    t.teardown(() => proxy.close());
+    const atBeta = listener();
+    await beta.start(atBeta.handlers);
+    const sockets: Socket[] = [];
+    const open = (localAddress: string) => {
+      const socket = connect({ host, port: beta.port(), localAddress });
+      socket.on("error", () => undefined);
+      sockets.push(socket);
+      return socket.resume();
+    };
+    t.teardown(() => sockets.forEach((socket) => void socket.destroy()));
+    const crowd = Array.from({ length: 40 }, () => open(host));
+    const left = () => crowd.filter((socket) => !socket.destroyed);
+    await until(() => left().length === 6, "all but two of the peer and four strangers to be closed");
+    const other = open("127.0.0.2");
+    other.write(encodeFrame([greetingOf(greeting)]));
+    await until(() => atBeta.events.length === 1, "the peer of another address to be up");
+    // Its place is free again, and that of one that goes as well.
+    for (const socket of left()) socket.destroy();
+    await until(() => {
+      if (atBeta.events.length === 1) open(host).write(encodeFrame([greetingOf(greeting)]));
+      return atBeta.events.length > 1;
+    }, "a connection where there was no place");
+    t.is(log.lines.filter((line) => line.includes("too many connections that have not greeted")).length, 1);
+    await beta.stop();
+  },
+);
+
+test.serial("link-tcp: strangers of many addresses together leave room for who has greeted", async (t) => {
+  const rig = realRig();
+  const clock = { ...rig.clock, after: () => ({ cancel: () => undefined }) };
+  const { beta, proxy, until } = await tcpPair({ clock });
+  t.teardown(() => proxy.close());
+  const atBeta = listener();
+  await beta.start(atBeta.handlers);
+  const greeted = connect({ host, port: beta.port() });
+  greeted.on("error", () => undefined);
+  greeted.write(encodeFrame([greetingOf(greeting)]));
+  await until(() => atBeta.events.length === 1, "alpha to be up");
+  const crowd = Array.from({ length: 60 }, (_, at) => {
+    const socket = connect({ host, port: beta.port(), localAddress: `127.0.1.${1 + at}` });
+    socket.on("error", () => undefined);
+    return socket.resume();
+  });
+  t.teardown(() => crowd.forEach((socket) => void socket.destroy()));
+  await until(() => crowd.filter((socket) => !socket.destroyed).length === 18, "all but 18 to be closed");
+  greeted.write(encodeFrame([bytesOf("still here")]));
+  await until(() => atBeta.events.includes("frame alpha still here"), "a frame of alpha");
+  t.deepEqual(atBeta.events, ["up alpha", "frame alpha still here"]);
+  greeted.destroy();
   await beta.stop();
 });
 

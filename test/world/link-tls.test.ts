@@ -3,9 +3,10 @@
  * The certificates are made here, with openssl; where that program is missing the tests say so and prove nothing.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { readFileSync, writeFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import test, { type ExecutionContext } from "ava";
 import { encodeFrame } from "../../actors/world/frames.ts";
 import { greetingOf } from "../../actors/world/greeting.ts";
@@ -145,6 +146,92 @@ if (!hasOpenssl) {
       t.is(frames.length, 0);
     });
   }
+
+  /** beta alone, whose time passes when it is told to. */
+  async function startBeta(t: ExecutionContext) {
+    const directory = await temporaryDirectory(t);
+    makeAuthority(directory, "authority");
+    const [ofAlpha, tls] = ["alpha", "beta"].map((name) => makeCertificate(directory, "authority", name));
+    if (ofAlpha === undefined || tls === undefined) throw new Error("no certificates");
+    const rig = realRig();
+    let nowMs = 0;
+    const timers = new Map<object, { atMs: number; run: () => void }>();
+    const clock = {
+      ...rig.clock,
+      nowMs: () => nowMs,
+      after: (delayMs: number, run: () => void) => {
+        const timer = { cancel: () => void timers.delete(timer) };
+        timers.set(timer, { atMs: nowMs + delayMs, run });
+        return timer;
+      },
+    };
+    const pass = (ms: number) => {
+      nowMs += ms;
+      for (const [timer, { atMs, run }] of timers)
+        if (atMs <= nowMs) {
+          timers.delete(timer);
+          run();
+        }
+    };
+    const log = keptLog();
+    const servers = ["alpha", "beta"].map((name) => ({ name, host, port: 0 }));
+    const limits = { maxFrameBytes: 1 << 20, maxBufferedBytes: 8 << 20 };
+    const service = "test";
+    const beta = new TcpLink({ ...limits, service, server: "beta", servers, tls, allowPlaintext: false, clock, log });
+    const events: string[] = [];
+    await beta.start({ onUp: (peer) => events.push(peer), onDown: () => undefined, onFrame: () => undefined });
+    t.teardown(() => beta.stop());
+    const open = async () => {
+      const before = timers.size;
+      const socket = connect({ host, port: beta.port() });
+      socket.on("error", () => undefined);
+      await rig.until(() => timers.size > before, "the connection to be accepted, and its time to begin");
+      t.teardown(() => socket.destroy());
+      return socket;
+    };
+    const files = { cert: readFileSync(ofAlpha.certFile), key: readFileSync(ofAlpha.keyFile) };
+    const handshake = async (socket: Socket) => {
+      const ca = readFileSync(ofAlpha.caFile);
+      const secure = connectTls({ socket, ca, ...files, checkServerIdentity: () => undefined });
+      secure.on("error", () => undefined);
+      await new Promise<void>((resolve) => secure.once("secureConnect", () => resolve()));
+      return secure.resume();
+    };
+    return { beta, events, log, open, handshake, pass, timers, until: rig.until };
+  }
+
+  test("link-tcp with TLS: handshake and greeting have one time together, from the acceptance on", async (t) => {
+    const { events, log, open, handshake, pass, timers, until } = await startBeta(t);
+    const [silent, slow, good] = [await open(), await open(), await open()];
+    silent.resume();
+    t.is(timers.size, 3);
+    pass(1_500);
+    const [secure, greeted] = [await handshake(slow), await handshake(good)];
+    greeted.write(encodeFrame([greetingOf({ service: "test", server: "alpha", to: "beta" })]));
+    await until(() => events.length === 1, "the one that greeted to be up");
+    pass(499);
+    t.is(timers.size, 2, "those that have not greeted still have a millisecond");
+    t.false(silent.destroyed || secure.destroyed);
+    pass(1);
+    await until(() => silent.destroyed && secure.destroyed, "both to be closed");
+    t.is(timers.size, 0);
+    t.true(log.lines.some((line) => line.includes("no greeting in time")));
+    t.false(greeted.destroyed);
+  });
+
+  test("link-tcp with TLS: handshakes that never begin take few places, and hold up no stop", async (t) => {
+    const { beta, log, open, until } = await startBeta(t);
+    const silent: Socket[] = [];
+    for (let at = 0; at < 6; at += 1) silent.push((await open()).resume());
+    const late = connect({ host, port: beta.port() });
+    late.on("error", () => undefined);
+    late.resume();
+    await until(() => late.destroyed, "the seventh to be closed");
+    t.true(log.lines.some((line) => line.includes("too many connections that have not greeted")));
+    t.false(silent.some((socket) => socket.destroyed));
+    await beta.stop();
+    await until(() => silent.every((socket) => socket.destroyed), "all to be closed");
+  });
 
   test("link-tcp with TLS: a file that cannot be read is a clear error", async (t) => {
     const missing = { certFile: "no-such.crt", keyFile: "no-such.key", caFile: "no-such-ca.crt" };
