@@ -64,7 +64,7 @@ test("real-world: two servers' worlds meet on both links, share registry and bus
     mode: "primary-only" as const,
     writeId: "w",
     previousWriteId: "",
-    primary: { server: "alpha", incarnation: alpha.world.clock.randomId() },
+    primary: { server: "alpha", incarnation: "a" },
     inSync: [{ server: "alpha", incarnation: "a" }],
     durability: "disk" as const,
     base: { sequence: 0, hash: 0 },
