@@ -68,7 +68,7 @@ function ofAnother(path: string, { uid }: Stats, root: string): StoreError {
   const own = process.geteuid?.();
   return new StoreError(
     "unsafe",
-    `${path} belongs to user ${uid}, and this program runs as user ${own}: run it as that user, or give the folder away with chown -R ${own} ${root}`,
+    `${path} belongs to user ${uid}, and this program runs as user ${own}: run it as that user, or make the folder its own with chown -R ${own} ${root}`,
   );
 }
 
