@@ -11,6 +11,7 @@ import type { RunningLife } from "../../actors/running-life.ts";
 import type { Link, LogFields, Registry, World } from "../../actors/world/ports.ts";
 import { decodeMessage, encodeMessage } from "../../machines/codec/message.ts";
 import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
+import type { LastWords } from "../../schemas/death.ts";
 import type { LinkName } from "../../schemas/link.ts";
 import type { PeerMessage } from "../../schemas/peer-message.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
@@ -69,6 +70,7 @@ export class OneServer {
     registry?: MemoryRegistry;
     settings?: Record<string, unknown>;
     incarnation?: string;
+    lastWords?: ReadonlyMap<string, LastWords>;
   }) {
     const { server = "alpha", incarnation = `${server}-1` } = options;
     this.store = new MemoryStore(options.disk ?? new MemoryDisk());
@@ -103,6 +105,7 @@ export class OneServer {
       world,
       process: { pid: 1, version: "0.0.0" },
       nameIncarnation: () => incarnation,
+      ...(options.lastWords === undefined ? {} : { lastWords: options.lastWords }),
     });
     void this.bus.start((connected) => life.running?.onBus(connected));
     void life.begin().then((end) => {
