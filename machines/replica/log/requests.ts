@@ -26,6 +26,7 @@ export interface BegunRequest {
   readonly completed: readonly CompletedTransaction[];
   readonly attempts: number;
   readonly firstSequence: number;
+  readonly lastSequence: number;
 }
 
 /** Who asked for what. */
@@ -163,6 +164,7 @@ export class RequestTable {
       completed: [...(before?.completed ?? []), ...value],
       attempts: (before?.attempts ?? 0) + (isAttempt ? 1 : 0),
       firstSequence: before?.firstSequence ?? reader.sequence,
+      lastSequence: reader.sequence,
     });
   }
 
@@ -222,9 +224,10 @@ export class RequestTable {
     this.#forgotten = through;
     this.#forgetThrough = Math.max(this.#forgetThrough, through);
     this.done.forget(through, rules);
-    // Tried and never finished, and nobody asks any more: it must not hold the log on the disk for ever.
+    // Tried and never finished, and nobody has asked since: it must not hold the log on the disk for ever. One that is asked for
+    // again and again keeps its attempts, or it would be tried without end (rule 17).
     for (const [key, request] of this.#begun)
-      if (request.completed.length === 0 && request.firstSequence <= through) this.#begun.delete(key);
+      if (request.completed.length === 0 && request.lastSequence <= through) this.#begun.delete(key);
   }
 
   /** The oldest record that is still needed to rebuild this table; `through + 1` if none is. */

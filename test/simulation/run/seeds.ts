@@ -30,6 +30,10 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
     seed: 990_000_588,
     once: "what a server had asked for landed in its next life, which had cut its log for a deposed primary",
   },
+  {
+    seed: 995_010_713,
+    once: "a request that kills was tried without end: its attempts were forgotten with older replies",
+  },
   { seed: 910_000_105, once: "the checker held a request without a stamp to be remembered for good" },
 ];
 
