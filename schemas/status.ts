@@ -7,6 +7,7 @@ import { z } from "zod";
 import { Id, IdOrNone, maxIdLength, maxWallMs } from "./ranges.ts";
 import { InSyncMember, Member, Mode } from "./registry.ts";
 import { maxServers } from "./settings.ts";
+import { Surroundings } from "./surroundings.ts";
 import { Trouble } from "./troubles.ts";
 
 /** none: the server is no member now (it starts, joins, was deposed, or refuses). */
@@ -47,12 +48,19 @@ export const ServerStatus = z.object({
     .object({ primary: Member, inSync: z.array(InSyncMember) })
     .nullable()
     .default(null),
-  /** The other configured servers, and for how long nothing has come from each on either link; null: not in this life. */
-  peers: z.array(z.object({ name: z.string(), silentMs: z.number().nullable() })).default([]),
+  /**
+   * The other configured servers, for how long nothing has come from each on either link (null: not in this life), and how far
+   * this server's clock is ahead of its (absent: not known).
+   */
+  peers: z
+    .array(z.object({ name: z.string(), silentMs: z.number().nullable(), aheadMs: z.number().optional() }))
+    .default([]),
   /** How often it says all this. */
   statusMs: z.number().default(250),
   /** Requests that run or wait to be committed. */
   inFlight: z.number().int().nonnegative(),
+  /** As they were looked at last, at most half a minute ago; absent before that, and from older programs. */
+  surroundings: Surroundings.optional(),
   /** `twinlog drill` may kill and cut here (settings.testService). */
   testService: z.boolean().default(false),
   /** Wall clock of the server, ms since 1970. */

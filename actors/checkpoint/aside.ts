@@ -29,10 +29,10 @@ export function whyNoRoom({ bytes, aside }: StoreUsage, limits: AsideLimits): st
   return null;
 }
 
-function told(copies: readonly AsideCopy[], directory: string): string {
+function told(copies: readonly AsideCopy[], { dataDirectory, limits }: Settings): string {
   const bytes = copies.reduce((sum, copy) => sum + copy.bytes, 0);
   const names = copies.map(({ name }) => name).join(", ");
-  return `${copies.length} earlier ${copies.length === 1 ? "store is" : "stores are"} set aside in ${directory} (${bytes} bytes: ${names}), with records that this history may not hold: look with \`twinlog inspect\`, and remove what nobody needs`;
+  return `${copies.length} earlier ${copies.length === 1 ? "store is" : "stores are"} set aside in ${dataDirectory} (${bytes} bytes: ${names}; at most ${limits.maxAsideCopies} and ${limits.maxAsideBytes} bytes may be), with records that this history may not hold: look with \`twinlog inspect\`, and remove what nobody needs`;
 }
 
 export class AsideWatch {
@@ -58,7 +58,7 @@ export class AsideWatch {
     this.#lookedMs = world.clock.nowMs();
     const onUsage = ({ aside }: StoreUsage) => {
       this.#hasSome = aside.length > 0;
-      troubles.set("store.aside", this.#hasSome ? told(aside, settings.dataDirectory) : null);
+      troubles.set("store.aside", this.#hasSome ? told(aside, settings) : null);
     };
     // A store that fails says so by itself.
     mailbox.watch(world.store.usage(), onUsage, () => {});

@@ -17,9 +17,10 @@ import {
   type ServerStatus,
 } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import type { Surroundings } from "../../schemas/surroundings.ts";
 import type { Actor, Mailbox } from "../actor.ts";
 import type { ReplyGate } from "../reply-gate.ts";
-import type { BusMessage, Subscription, Timer, World } from "../world/ports.ts";
+import type { BusMessage, Clock, Subscription, Timer, World } from "../world/ports.ts";
 import type { Troubles } from "./troubles.ts";
 
 export interface OperatorOptions {
@@ -38,11 +39,14 @@ export interface OperatorOptions {
 
 /** So many beats an answer is waited for before this server makes itself the primary. */
 const listenBeats = 2;
+/** How often the disk, the broker and the certificates are looked at. */
+const lookAroundMs = 30_000;
 
 export class OperatorActor {
   readonly #options: OperatorOptions;
   #subscriptions: Subscription[] = [];
   #timer: Timer | null = null;
+  #surroundings: Surroundings | null = null;
 
   constructor(options: OperatorOptions) {
     this.#options = options;
@@ -68,6 +72,7 @@ export class OperatorActor {
     this.#askForNamesakes();
     this.#schedule();
     this.#announce();
+    this.#lookAround();
   }
 
   /** Whoever else has this server's name answers at once, and says what it is again and again. */
@@ -157,7 +162,7 @@ export class OperatorActor {
       record: record === null ? null : { primary: record.primary, inSync: record.inSync },
       peers: settings.servers
         .filter(({ name }) => name !== settings.server)
-        .map(({ name }) => ({ name, silentMs: replica.silentMs(name, nowMs) })),
+        .map(({ name }) => ({ name, silentMs: replica.silentMs(name, nowMs), ...aheadOf(replica, name, world.clock) })),
       statusMs: settings.limits.statusMs,
       sequence: replica.log.last,
       committed: replica.committed,
@@ -167,8 +172,19 @@ export class OperatorActor {
       inFlight: replica.inFlight,
       testService: settings.testService,
       atMs: world.clock.wallMs(),
+      ...(this.#surroundings === null ? {} : { surroundings: this.#surroundings }),
       ...facts(),
     };
+  }
+
+  /** Now, and again and again; what cannot be looked at says so itself. */
+  #lookAround(): void {
+    const { world, mailbox } = this.#options;
+    if (world.lookAround === undefined) return;
+    mailbox.after(lookAroundMs, () => this.#lookAround());
+    mailbox.watch(world.lookAround(), (seen) => {
+      this.#surroundings = seen;
+    });
   }
 
   publishStatus(): void {
@@ -248,6 +264,11 @@ export class OperatorActor {
         return;
     }
   }
+}
+
+function aheadOf(replica: Replica, name: string, clock: Clock): { aheadMs?: number } {
+  const aheadMs = replica.aheadMs(name, clock.nowMs(), clock.wallMs());
+  return aheadMs === undefined ? {} : { aheadMs: Math.round(aheadMs) };
 }
 
 /** An empty body says nothing beside the verb. Why it is none: it may have said for how long, or whom it meant. */

@@ -8,6 +8,7 @@
 import type { ApplicationCode, LastWords } from "../../schemas/death.ts";
 import type { LinkName } from "../../schemas/link.ts";
 import type { RegistryRead, RegistryRecord, RegistryWrite } from "../../schemas/registry.ts";
+import type { RegistryWarning, Surroundings } from "../../schemas/surroundings.ts";
 
 export interface Timer {
   cancel(): void;
@@ -128,8 +129,8 @@ export interface Registry {
   compareAndSet(record: RegistryRecord, expectedRevision: number): Promise<RegistryWrite>;
   /** `init` only: makes the bucket if it is missing and the key if it is missing. lost: the key exists. */
   create(record: RegistryRecord): Promise<RegistryWrite>;
-  /** Warnings about the broker's version and the bucket's settings, for people to read. */
-  warnings(): Promise<string[]>;
+  /** What weakens the registry: the broker's version, the bucket's settings. */
+  warnings(): Promise<RegistryWarning[]>;
   /** Names of the JetStream streams that store, and so acknowledge, what is published on any of these; null: not known. */
   streamsOver(subjects: readonly string[]): Promise<string[] | null>;
 }
@@ -242,4 +243,6 @@ export interface World {
   readonly log: Log;
   /** Absent where none can be had. */
   readonly watchdog?: Watchdog;
+  /** Looked at now and then, for operators; nothing is decided by it. Absent where there is nothing to look at. */
+  readonly lookAround?: () => Promise<Surroundings>;
 }

@@ -18,6 +18,7 @@ import { type LogLevel, openPinoLog } from "./log-pino.ts";
 import type { Bus, Log, Registry, World } from "./ports.ts";
 import { JetStreamRegistry } from "./registry-jetstream.ts";
 import { LevelStore } from "./store-level.ts";
+import { lookAround } from "./surroundings.ts";
 import { plaintextBrokerBeyondLoopback, refusePlaintextBrokers } from "./tcp-security.ts";
 
 /** The registry alone, for `init`. `close` ends its connection. */
@@ -91,6 +92,14 @@ export async function openRealWorld(
   // What may be unconfirmed may wait here, and some heartbeats besides.
   const maxBufferedBytes = limits.maxUnconfirmedBytes + mainFrameBytes(limits);
   const processId = clock.randomId();
+  const opened = new JetStreamRegistry({
+    service,
+    bucket: registry.bucket,
+    replicas: registry.replicas,
+    timeoutMs: limits.registryTimeoutMs,
+    line: control,
+  });
+  const store = new LevelStore(join(settings.dataDirectory, storeName), clock);
   const main = new TcpLink({
     service,
     server,
@@ -120,13 +129,8 @@ export async function openRealWorld(
       log,
     }),
     bus: new NatsBus(traffic, [control]),
-    registry: new JetStreamRegistry({
-      service,
-      bucket: registry.bucket,
-      replicas: registry.replicas,
-      timeoutMs: limits.registryTimeoutMs,
-      line: control,
-    }),
-    store: new LevelStore(join(settings.dataDirectory, storeName), clock),
+    registry: opened,
+    store,
+    lookAround: () => lookAround({ settings, line: control, registry: opened, store }),
   };
 }

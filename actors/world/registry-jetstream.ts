@@ -13,6 +13,7 @@ import {
   type RegistryWrite,
   readRegistryRecord,
 } from "../../schemas/registry.ts";
+import type { RegistryWarning } from "../../schemas/surroundings.ts";
 import type { NatsLine } from "./connection-nats.ts";
 import type { Registry } from "./ports.ts";
 import { headerText } from "./publish-buffer.ts";
@@ -69,7 +70,7 @@ export class JetStreamRegistry implements Registry {
     return this.#write(record, 0);
   }
 
-  async warnings(): Promise<string[]> {
+  async warnings(): Promise<RegistryWarning[]> {
     try {
       return await this.#use(async () => {
         const answer = await this.#ask(`STREAM.INFO.${this.#stream}`, {}, StreamAnswer);
@@ -77,7 +78,7 @@ export class JetStreamRegistry implements Registry {
         return [...brokerWarnings(this.#options.line.info, this.#options.replicas), ...bucket];
       });
     } catch (error) {
-      return [`NATS could not be asked about its settings: ${reasonOf(error)}`];
+      return [{ kind: "untold", says: `NATS could not be asked about its settings: ${reasonOf(error)}` }];
     }
   }
 

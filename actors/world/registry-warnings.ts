@@ -3,6 +3,7 @@
  * registry's safety is JetStream's (PROTOCOL.md), so what weakens that is said, in words.
  */
 import type { StreamConfig } from "../../schemas/jetstream.ts";
+import type { RegistryWarning } from "../../schemas/surroundings.ts";
 
 interface Bucket {
   readonly bucket: string;
@@ -34,9 +35,9 @@ export function streamConfigOf({ bucket, replicas }: Bucket): object {
   };
 }
 
-export function bucketWarnings(config: StreamConfig, { bucket, replicas }: Bucket): string[] {
-  const said: string[] = [];
-  const say = (what: string) => said.push(`registry bucket ${bucket}: ${what}`);
+export function bucketWarnings(config: StreamConfig, { bucket, replicas }: Bucket): RegistryWarning[] {
+  const said: RegistryWarning[] = [];
+  const say = (what: string) => said.push({ kind: "bucket", says: `registry bucket ${bucket}: ${what}` });
   if (config.storage !== "file") say(`its storage is ${config.storage}; a restart of NATS loses it`);
   if ((config.max_age ?? 0) !== 0) say("its records expire; set no TTL");
   if (config.allow_direct === true) say("allow_direct is on; other tools may read old records from replicas");
@@ -63,25 +64,30 @@ function compare(a: string, b: string): number {
   return 0;
 }
 
-export function brokerWarnings(broker: Broker | undefined, replicas: number): string[] {
+export function brokerWarnings(broker: Broker | undefined, replicas: number): RegistryWarning[] {
   if (broker === undefined) return [];
   const { version } = broker;
   const within = (first: string, last: string) => compare(version, first) >= 0 && compare(version, last) <= 0;
-  const said: string[] = [];
-  const say = (what: string) => said.push(`nats-server ${version}: ${what}`);
+  const said: RegistryWarning[] = [];
+  const say = (kind: RegistryWarning["kind"], what: string) =>
+    said.push({ kind, says: `nats-server ${version}: ${what}` });
   const isCluster = broker.cluster !== undefined || replicas > 1;
-  if (broker.jetstream === false) say("JetStream is off, and the registry needs it");
-  if (compare(version, "2.9.0") < 0) say("older than 2.9 was never tried");
+  if (broker.jetstream === false) say("unsafe", "JetStream is off, and the registry needs it");
+  if (compare(version, "2.9.0") < 0) say("old", "older than 2.9 was never tried");
   if (isCluster && within("2.9.10", "2.9.20"))
-    say("in a cluster, two compare-and-sets at once may both succeed (2.9.10 to 2.9.20): upgrade");
+    say("unsafe", "in a cluster, two compare-and-sets at once may both succeed (2.9.10 to 2.9.20): upgrade");
   if (!isCluster && within("2.10.19", "2.10.19"))
-    say("with one replica, two compare-and-sets at once may both succeed (2.10.19): upgrade");
+    say("unsafe", "with one replica, two compare-and-sets at once may both succeed (2.10.19): upgrade");
   if (compare(version, "2.10.27") < 0 || within("2.11.0", "2.11.0"))
-    say("CVE-2025-30215: whoever may publish to $JS.> can delete the registry; grant that to nobody, and upgrade");
+    say(
+      "old",
+      "CVE-2025-30215: whoever may publish to $JS.> can delete the registry; grant that to nobody, and upgrade",
+    );
   if (compare(version, "2.10.0") < 0)
-    say("it has no sync_interval: a crash of its machine may undo the latest changes of the registry");
+    say("old", "it has no sync_interval: a crash of its machine may undo the latest changes of the registry");
   else
     say(
+      "untold",
       "cannot be asked whether `sync_interval: always` is set; without it a crash of its machine may undo the latest changes",
     );
   return said;

@@ -50,7 +50,7 @@ export function initCommand(world: CommandWorld): Command {
         if (found.outcome === "unavailable" && !isRestorable) throw silence(settings, found.reason);
         if (flags.restore) await restore(world, settings, registry, found, flags.acceptLoss);
         else await create(world, settings, registry, found, flags.ifMissing);
-        for (const warning of await registry.warnings()) world.err(`warning: ${warning}\n`);
+        for (const { says } of await registry.warnings()) world.err(`warning: ${says}\n`);
       } finally {
         await close();
       }

@@ -60,7 +60,7 @@ async function begin({ signals }: CommandWorld, version: string, config: string)
   endWithParent(() => server.stop());
   void real.registry.warnings().then(
     (warnings) => {
-      for (const warning of warnings) log.warn({}, warning);
+      for (const { says } of warnings) log.warn({}, says);
     },
     (error: unknown) => log.warn({ error: String(error) }, "the broker's version and settings could not be looked at"),
   );

@@ -195,6 +195,10 @@ export class Replica {
   silentMs(peer: string, nowMs: number): number | null {
     return this.core.peers.silentMs(peer, nowMs);
   }
+  /** How far this server's clock is ahead of its; undefined while that is not known. */
+  aheadMs(peer: string, nowMs: number, wallMs: number): number | undefined {
+    return this.core.clocks.aheadOf(peer, nowMs, wallMs);
+  }
   /** Whether the server listens for requests: not while the role is handed over, nor when the last one stops. */
   get takesRequests(): boolean {
     const { lifecycle, applied, rules, stopping } = this.core;

@@ -220,8 +220,8 @@ export function registryConformance(name: string, makeRig: (t: ExecutionContext)
     wonRevision(t, await rig.settle(registry.create(recordOf(rig, 1, "w1"))));
     const warnings = await rig.settle(registry.warnings());
     t.true(
-      warnings.every((warning) => warning.length > 20),
-      warnings.join("\n"),
+      warnings.every(({ says }) => says.length > 20),
+      warnings.map(({ says }) => says).join("\n"),
     );
   });
 }

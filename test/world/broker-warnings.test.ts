@@ -8,14 +8,14 @@ import { PublishBuffer } from "../../actors/world/publish-buffer.ts";
 import { brokerWarnings } from "../../actors/world/registry-warnings.ts";
 
 const cases: [version: string, cluster: boolean, said: RegExp[], unsaid: RegExp[]][] = [
-  ["2.9.10", false, [/CVE/, /no sync_interval/], [/may both succeed/]],
-  ["2.9.10", true, [/two compare-and-sets at once/], []],
+  ["2.9.10", false, [/^old: .*CVE/m, /^old: .*no sync_interval/m], [/may both succeed/]],
+  ["2.9.10", true, [/^unsafe: .*two compare-and-sets at once/m], []],
   ["2.9.20", true, [/two compare-and-sets at once/], []],
   ["2.9.21", true, [/CVE/], [/may both succeed/]],
-  ["2.10.19", false, [/with one replica/], []],
+  ["2.10.19", false, [/^unsafe: .*with one replica/m], []],
   ["2.10.19", true, [], [/with one replica/]],
   ["2.10.26", false, [/CVE/, /sync_interval: always/], []],
-  ["2.10.27", false, [/sync_interval: always/], [/CVE/]],
+  ["2.10.27", false, [/^untold: .*sync_interval: always/m], [/CVE/, /^(unsafe|old): /m]],
   ["2.11.0", false, [/CVE/], []],
   ["2.11.1-RC.1", false, [], [/CVE/]],
   ["2.15.1", true, [/sync_interval: always/], [/CVE/, /may both succeed/]],
@@ -24,7 +24,9 @@ const cases: [version: string, cluster: boolean, said: RegExp[], unsaid: RegExp[
 
 for (const [version, isCluster, said, unsaid] of cases) {
   test(`registry-jetstream: warnings about nats-server ${version}${isCluster ? " in a cluster" : ""}`, (t) => {
-    const warnings = brokerWarnings({ version, cluster: isCluster ? "c" : undefined }, 1).join("\n");
+    const warnings = brokerWarnings({ version, cluster: isCluster ? "c" : undefined }, 1)
+      .map(({ kind, says }) => `${kind}: ${says}`)
+      .join("\n");
     for (const pattern of said) t.regex(warnings, pattern);
     for (const pattern of unsaid) t.notRegex(warnings, pattern);
   });

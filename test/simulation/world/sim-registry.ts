@@ -7,6 +7,7 @@
  */
 import type { Registry } from "../../../actors/world/ports.ts";
 import type { RegistryRead, RegistryRecord, RegistryWrite } from "../../../schemas/registry.ts";
+import type { RegistryWarning } from "../../../schemas/surroundings.ts";
 import type { Rng } from "./rng.ts";
 import { brokerHost, type SimBroker } from "./sim-broker.ts";
 import type { SimNatsClient } from "./sim-nats-client.ts";
@@ -181,7 +182,7 @@ export class SimRegistry implements Registry {
     );
   }
 
-  warnings(): Promise<string[]> {
+  warnings(): Promise<RegistryWarning[]> {
     return this.#process.promise((settle) => settle(0.5, () => []));
   }
 

@@ -1,0 +1,53 @@
+/**
+ * Looks at what is around a server (schemas/surroundings.ts): the volume of its data directory, the broker under the registry,
+ * and the certificates that its settings name. What always holds: it changes nothing, and what cannot be looked at is null.
+ */
+import { X509Certificate } from "node:crypto";
+import { readFile, statfs } from "node:fs/promises";
+import type { Settings } from "../../schemas/settings.ts";
+import type { Surroundings } from "../../schemas/surroundings.ts";
+import type { NatsLine } from "./connection-nats.ts";
+import type { Registry, Store } from "./ports.ts";
+
+export interface SurroundingsOptions {
+  readonly settings: Settings;
+  readonly line: Pick<NatsLine, "info">;
+  readonly registry: Pick<Registry, "warnings">;
+  readonly store: Pick<Store, "usage">;
+}
+
+export async function lookAround({ settings, line, registry, store }: SurroundingsOptions): Promise<Surroundings> {
+  const [disk, warnings, certificates] = await Promise.all([
+    lookAtDisk(settings.dataDirectory, store).catch(() => null),
+    registry.warnings(),
+    lookAtCertificates(settings),
+  ]);
+  const version = line.info?.version;
+  return { disk, broker: version === undefined ? null : { version, warnings }, certificates };
+}
+
+async function lookAtDisk(directory: string, store: Pick<Store, "usage">): Promise<Surroundings["disk"]> {
+  const { bavail, blocks, bsize } = await statfs(directory);
+  const { bytes } = await store.usage();
+  return { freeBytes: bavail * bsize, sizeBytes: blocks * bsize, storeBytes: bytes };
+}
+
+/** Of TLS with the brokers and between the servers: own certificates, and who is believed. */
+export function lookAtCertificates({ nats, mainLink }: Settings): Promise<Surroundings["certificates"]> {
+  const files = [nats.tls, mainLink.tls].flatMap((tls) => (tls === undefined ? [] : [tls.certFile, tls.caFile]));
+  return Promise.all([...new Set(files)].map(async (file) => ({ file, untilMs: await firstEnd(file) })));
+}
+
+const pem = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
+
+/** When the first certificate of a file is over; null: there is none that can be read. */
+async function firstEnd(file: string): Promise<number | null> {
+  try {
+    const text = await readFile(file, "utf8");
+    const ends = [...text.matchAll(pem)].map(([block]) => Date.parse(new X509Certificate(block).validTo));
+    const first = Math.min(...ends);
+    return Number.isFinite(first) ? first : null;
+  } catch {
+    return null;
+  }
+}

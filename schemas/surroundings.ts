@@ -1,0 +1,22 @@
+/**
+ * What is around a server and may fail later: room on its disk, the broker under the registry, certificates. A server looks now
+ * and then and tells it in its status; nothing is decided by it, `twinlog check` judges it.
+ */
+import { z } from "zod";
+
+/**
+ * unsafe: two changes of the registry may both succeed, or nothing of it is kept. old: the broker's version has another known fault.
+ * bucket: the bucket was made with other settings than are wanted. untold: the broker cannot be asked.
+ */
+export const RegistryWarning = z.object({ kind: z.enum(["unsafe", "old", "bucket", "untold"]), says: z.string() });
+export type RegistryWarning = z.infer<typeof RegistryWarning>;
+
+export const Surroundings = z.object({
+  /** Of the volume with the data directory, and how much of it the store takes; null: it could not be looked at. */
+  disk: z.object({ freeBytes: z.number(), sizeBytes: z.number(), storeBytes: z.number() }).nullable(),
+  /** The broker under the registry: its version, and what weakens it; null while there is no connection. */
+  broker: z.object({ version: z.string(), warnings: z.array(RegistryWarning) }).nullable(),
+  /** Of the settings: each file that is configured, once, and when the first of its certificates is over (ms since 1970); null: it cannot be read. */
+  certificates: z.array(z.object({ file: z.string(), untilMs: z.number().nullable() })),
+});
+export type Surroundings = z.infer<typeof Surroundings>;
