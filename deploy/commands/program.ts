@@ -3,7 +3,9 @@
  * error and 1.
  */
 import { Command, CommanderError } from "commander";
+import { runbookEntry } from "../runbook.ts";
 import { chartCommand } from "./chart.ts";
+import { checkCommand, notChecked } from "./check.ts";
 import { controlCommand } from "./control.ts";
 import { drillCommand } from "./drill.ts";
 import { initCommand } from "./init.ts";
@@ -15,7 +17,10 @@ import { resultsCommand } from "./results.ts";
 import { serverCommand } from "./server.ts";
 import { statusCommand } from "./status.ts";
 import { upCommand } from "./up.ts";
-import { type CommandWorld, ExitStatus, ReaderGone } from "./world.ts";
+import { CommandError, type CommandWorld, ExitStatus, ReaderGone } from "./world.ts";
+
+/** Commands that operators give and that may be refused: what to do then stands in the runbook. */
+const refusable: ReadonlySet<string> = new Set(["switch", "pause", "resume", "flush", "recover", "init"]);
 
 export function buildProgram(world: CommandWorld, version: string): Command {
   const program = new Command("twinlog")
@@ -31,6 +36,7 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     resultsCommand(world),
     replayCommand(world),
     statusCommand(world),
+    checkCommand(world),
     ...(["switch", "flush", "pause", "resume"] as const).map((verb) => controlCommand(world, verb)),
     recoverCommand(world),
     inspectCommand(world),
@@ -43,6 +49,8 @@ export function buildProgram(world: CommandWorld, version: string): Command {
 
 /** Runs one command line (without node and script) and returns the exit status. */
 export async function runProgram(world: CommandWorld, version: string, words: readonly string[]): Promise<number> {
+  // What monitoring programs would read as a warning is none.
+  const failed = (status: number): number => (words[0] === "check" && status !== 0 ? notChecked : status);
   try {
     const program = buildProgram(world, version);
     for (const command of [program, ...program.commands])
@@ -51,11 +59,13 @@ export async function runProgram(world: CommandWorld, version: string, words: re
     await program.parseAsync(words, { from: "user" });
     return 0;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode;
+    if (error instanceof CommanderError) return failed(error.exitCode);
     if (error instanceof ReaderGone) return 0;
     if (error instanceof ExitStatus) return error.status;
-    world.err(`twinlog: ${error instanceof Error ? error.message : String(error)}\n`);
+    const see =
+      error instanceof CommandError && refusable.has(words[0] ?? "") ? `; see ${runbookEntry("refused")}` : "";
+    world.err(`twinlog: ${error instanceof Error ? error.message : String(error)}${see}\n`);
     if (world.environment.TWINLOG_DEBUG !== undefined && error instanceof Error) world.err(`${error.stack}\n`);
-    return 1;
+    return failed(1);
   }
 }

@@ -122,6 +122,12 @@ function judge(
   return { serving: primary !== undefined && outages.length === 0, failoverReady, reasons };
 }
 
+/** Those that could take over, as far as their place goes. */
+export function backupsOf(servers: readonly ServerStatus[], epoch: number): ServerStatus[] {
+  const primary = primaryOf(servers, epoch);
+  return servers.filter((server) => isBackupOf(primary, server));
+}
+
 /** The one that processes requests, if it speaks. */
 export function primaryOf(servers: readonly ServerStatus[], epoch: number): ServerStatus | undefined {
   const ofEpoch = servers.filter((server) => server.role === "primary" && server.epoch === epoch);

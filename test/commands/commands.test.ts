@@ -262,7 +262,7 @@ test("switch asks the primary, flush every server; no is an error", async (t) =>
   t.is(stuck.status, 1);
   t.true(isOneLine(stuck), stuck.err);
   t.is(paused.status, 1);
-  t.is(paused.err, "twinlog: beta: not now: try again later\n");
+  t.is(paused.err, "twinlog: beta: not now: try again later; see deploy/RUNBOOK.md#refused\n");
   t.is(flushed.status, 0);
   t.deepEqual(asked, ["alpha switch", "alpha switch", "beta pause", "alpha flush", "beta flush"]);
   t.is(nobody.status, 1);

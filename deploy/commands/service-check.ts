@@ -1,0 +1,251 @@
+/**
+ * "Would a failover work now?", line by line, made of what `status` says (service-status.ts) and of what servers see around
+ * them (schemas/surroundings.ts).
+ *
+ * What always holds:
+ * 1. Critical is what `status` gives as a reason why nobody serves or a failover would not work; every other open trouble is a
+ *    warning. Judged here is only what no server judges: room, versions, certificates.
+ * 2. A line says ok only of what somebody has told; where nobody has, it is unknown.
+ */
+
+import type { CheckLevel, CheckLine, CheckName, ServiceCheck } from "../../schemas/check.ts";
+import { checkKinds, checkOf } from "../../schemas/check.ts";
+import type { ServerStatus, ServiceStatus } from "../../schemas/status.ts";
+import type { Surroundings } from "../../schemas/surroundings.ts";
+import { runbookEntry } from "../runbook.ts";
+import { backupsOf, duration, primaryOf } from "./service-status.ts";
+
+const dayMs = 86_400_000;
+const MiB = 1024 * 1024;
+
+/** Certificates: so long before their end. */
+const certificateWarningMs = 21 * dayMs;
+const certificateCriticalMs = 3 * dayMs;
+/** Of a volume, so much is free; less than the store takes is a warning too: a snapshot needs as much again. */
+const roomWarningShare = 0.1;
+const roomCriticalShare = 0.02;
+/** What may wait in memory for the disk by default (`maxUnflushedBytes`). */
+const roomCriticalBytes = 256 * MiB;
+
+/** The gravest first. Unknown is less than what is known to be wrong. */
+const byGravity: readonly CheckLevel[] = ["critical", "warning", "unknown", "ok"];
+
+interface Finding {
+  readonly level: CheckLevel;
+  readonly says: string;
+  /** A trouble's, or the line's own. */
+  readonly code: string;
+}
+
+export interface CheckFacts {
+  readonly status: ServiceStatus;
+  readonly nowMs: number;
+  /** Lines that are not wanted. */
+  readonly skipped: ReadonlySet<CheckName>;
+  /** Of settings files that are at hand: certificates, beside those that servers tell. */
+  readonly certificates: Surroundings["certificates"];
+}
+
+export function checkService({ status, nowMs, skipped, certificates }: CheckFacts): ServiceCheck {
+  const found = new Map<CheckName, Finding[]>();
+  const add = (name: CheckName, finding: Finding) => found.set(name, [...(found.get(name) ?? []), finding]);
+  for (const { name, ...finding } of troublesFound(status)) add(name, finding);
+  for (const { name, ...finding } of surroundingsFound(status, certificates, nowMs)) add(name, finding);
+  const checks = (Object.keys(checkKinds) as CheckName[])
+    .filter((name) => !skipped.has(name) && (name !== "others" || found.has(name)))
+    .map((name) => lineOf(name, found.get(name) ?? [], okText(name, status, certificates, nowMs)))
+    .sort((one, other) => byGravity.indexOf(one.level) - byGravity.indexOf(other.level));
+  const level = checks[0]?.level ?? "ok";
+  return { service: status.service, level, failoverReady: status.failoverReady, checks };
+}
+
+/** Where nobody could be asked: this line is critical, and nothing else is known. */
+export function checkNobody(
+  service: string,
+  name: "nats" | "servers",
+  says: string,
+  skipped: ReadonlySet<CheckName>,
+): ServiceCheck {
+  const rest = (Object.keys(checkKinds) as CheckName[])
+    .filter((each) => each !== name && each !== "others" && !skipped.has(each))
+    .map((each): CheckLine => ({ name: each, level: "unknown", says: "no server was heard", codes: [], see: "" }));
+  const code = `check.${name}`;
+  const line: CheckLine = { name, level: "critical", says, codes: [code], see: runbookEntry(code) };
+  return { service, level: "critical", failoverReady: false, checks: [line, ...rest] };
+}
+
+/** The gravest findings are told; what is less grave waits for its turn. */
+function lineOf(name: CheckName, findings: readonly Finding[], ok: string | null): CheckLine {
+  const level = byGravity.find((each) => findings.some((finding) => finding.level === each));
+  if (level === undefined)
+    return ok === null
+      ? { name, level: "unknown", says: "no server tells it", codes: [], see: runbookEntry(`check.${name}`) }
+      : { name, level: "ok", says: ok, codes: [], see: "" };
+  const gravest = findings.filter((finding) => finding.level === level);
+  const says = [...new Set(gravest.map((finding) => finding.says))].join("; ");
+  const codes = [...new Set(gravest.map(({ code }) => code))];
+  return { name, level, says, codes, see: runbookEntry(name === "others" ? "check.others" : (codes[0] ?? "")) };
+}
+
+type Found = Finding & { readonly name: CheckName };
+
+const nameOf = (code: string): CheckName =>
+  Object.hasOwn(checkOf, code) ? checkOf[code as keyof typeof checkOf] : "others";
+
+function troublesFound({ reasons, servers, silent, epoch }: ServiceStatus): Found[] {
+  const told = (server: string, code: string, message: string, level: CheckLevel): Found => ({
+    name: nameOf(code),
+    level,
+    says: server === "" ? message : `${server}: ${message}`,
+    code,
+  });
+  const isReason = (server: string, code: string) =>
+    reasons.some((each) => each.server === server && each.code === code);
+  const open = servers.flatMap(({ name, troubles }) =>
+    troubles
+      .filter(({ code }) => !isReason(name, code))
+      .map(({ code, message }) => told(name, code, message, "warning")),
+  );
+  const unheard = silent
+    .filter(({ name }) => !isReason(name, "server.silent"))
+    .map(({ name }) => told(name, "server.silent", "does not speak", "warning"));
+  const lost = reasons.map(({ server, code, message }) => told(server, code, message, "critical"));
+  // Its silence may be all that is told so far.
+  if (backupsOf(servers, epoch).length === 0 && !lost.some(({ name }) => name === "backup"))
+    lost.push(told("", "backup.lost", "no backup that is in sync speaks", "critical"));
+  return [...lost, ...open, ...unheard];
+}
+
+function surroundingsFound(
+  { servers }: ServiceStatus,
+  own: Surroundings["certificates"],
+  nowMs: number,
+): readonly Found[] {
+  const found: Found[] = [];
+  const add = (name: CheckName, level: CheckLevel, says: string) =>
+    found.push({ name, level, says, code: `check.${name}` });
+  for (const { name, surroundings, links } of servers) {
+    if (links.failsafe === "down" && servers.length > 1) add("links", "warning", `${name}: the failsafe link is down`);
+    const { disk = null, broker = null, certificates = [] } = surroundings ?? {};
+    if (disk !== null) {
+      const level = roomLevel(disk);
+      if (level !== "ok") add("disk", level, `${name}: ${roomText(disk)}`);
+    }
+    for (const { kind, says } of broker?.warnings ?? []) {
+      if (kind === "unsafe" || kind === "old") add("registry-version", kind === "old" ? "warning" : "critical", says);
+      if (kind === "bucket") add("registry-settings", "warning", says);
+    }
+    for (const certificate of certificates) addCertificate(certificate, `${name}: `);
+  }
+  for (const certificate of own) addCertificate(certificate, "");
+  const versions = [...new Set(servers.map(({ version }) => version))];
+  if (versions.length > 1) {
+    const each = servers.map(({ name, version }) => `${name} ${version}`).join(", ");
+    add("versions", "warning", `${each}: bring all to one`);
+  }
+  const known = servers.map(({ name, peers }) => [name, [name, ...peers.map((peer) => peer.name)].sort().join(", ")]);
+  if (new Set(known.map(([, names]) => names)).size > 1) {
+    const each = known.map(([name, names]) => `${name} knows ${names}`).join("; ");
+    add("settings", "warning", `\`servers\` differs: ${each}; set the same on all`);
+  }
+  return found;
+
+  function addCertificate({ file, untilMs }: Surroundings["certificates"][number], where: string): void {
+    if (untilMs === null) {
+      add("certificates", "warning", `${where}${file} cannot be read`);
+      return;
+    }
+    const leftMs = untilMs - nowMs;
+    if (leftMs > certificateWarningMs) return;
+    const text = leftMs <= 0 ? "is over" : `is over in ${duration(leftMs)}`;
+    add("certificates", leftMs <= certificateCriticalMs ? "critical" : "warning", `${where}${file} ${text}: renew it`);
+  }
+}
+
+type Disk = NonNullable<Surroundings["disk"]>;
+
+function roomLevel({ freeBytes, sizeBytes, storeBytes }: Disk): CheckLevel {
+  if (freeBytes < Math.max(roomCriticalShare * sizeBytes, roomCriticalBytes)) return "critical";
+  return freeBytes < Math.max(roomWarningShare * sizeBytes, storeBytes) ? "warning" : "ok";
+}
+
+function roomText({ freeBytes, sizeBytes, storeBytes }: Disk): string {
+  return `${size(freeBytes)} free of ${size(sizeBytes)}, and the store takes ${size(storeBytes)}`;
+}
+
+function size(bytes: number): string {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+  const at = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, bytes)) / 10)));
+  const value = bytes / 1024 ** at;
+  return `${value < 10 && at > 0 ? value.toFixed(1) : Math.floor(value)} ${units[at]}`;
+}
+
+/** What is said where nothing was found; null: nobody has told anything of it. */
+function okText(
+  name: CheckName,
+  { servers, epoch }: ServiceStatus,
+  own: Surroundings["certificates"],
+  nowMs: number,
+): string | null {
+  const primary = primaryOf(servers, epoch);
+  const seen = servers.flatMap(({ name: server, surroundings }) =>
+    surroundings === undefined ? [] : [{ server, ...surroundings }],
+  );
+  const broker = seen.find(({ broker: each }) => each !== null)?.broker ?? null;
+  switch (name) {
+    case "service":
+      return `${primary?.name ?? "nobody"} is the primary, epoch ${epoch}`;
+    case "backup":
+      return `in sync: ${backupsOf(servers, epoch)
+        .map((each) => each.name)
+        .join(", ")}`;
+    case "servers":
+      return `${servers.map((each) => each.name).join(", ")} speak`;
+    case "links":
+      return servers.length > 1 ? "main and failsafe are up" : "no other server speaks";
+    case "nats":
+      return broker === null ? "every server reaches it" : `every server reaches it, nats-server ${broker.version}`;
+    case "registry":
+      return "answers, and takes changes";
+    case "registry-version":
+      return broker === null ? null : `nats-server ${broker.version}`;
+    case "registry-settings":
+      return broker === null ? null : "as wanted; NATS does not tell whether sync_interval is always";
+    case "permissions":
+      return "nothing was forbidden";
+    case "disk": {
+      const told = seen.flatMap(({ server, disk }) => (disk === null ? [] : `${server}: ${roomText(disk)}`));
+      return told.length < servers.length ? null : told.join("; ");
+    }
+    case "clocks":
+      return skewText(servers);
+    case "certificates": {
+      const all = [...seen.flatMap((each) => each.certificates), ...own];
+      const ends = all.flatMap(({ untilMs }) => (untilMs === null ? [] : [untilMs]));
+      if (seen.length < servers.length && all.length === 0) return null;
+      return ends.length === 0 ? "none is configured" : `the first is over in ${duration(Math.min(...ends) - nowMs)}`;
+    }
+    case "versions":
+      return servers[0]?.version ?? null;
+    case "settings":
+      return "the same, as far as servers tell";
+    case "aside":
+      return "none is set aside";
+    case "application":
+      return "none is told";
+    case "log":
+      return "every line is written";
+    case "others":
+      return null;
+  }
+}
+
+/** The greatest difference that a server tells of one that speaks. */
+function skewText(servers: readonly ServerStatus[]): string | null {
+  const names = new Set(servers.map(({ name }) => name));
+  if (names.size < 2) return "no other server speaks";
+  const told = servers.flatMap(({ peers }) =>
+    peers.flatMap(({ name, aheadMs }) => (names.has(name) && aheadMs !== undefined ? [Math.abs(aheadMs)] : [])),
+  );
+  return told.length === 0 ? null : `within ${duration(Math.max(...told))} of each other`;
+}
