@@ -23,7 +23,7 @@ import { OperatorActor } from "./operator/operator-actor.ts";
 import { ReplicationActor } from "./replication/replication-actor.ts";
 import { ReplyGate } from "./reply-gate.ts";
 import { wholeLog } from "./stored-log.ts";
-import type { BusFault, LinkDownReason } from "./world/ports.ts";
+import { type BusFault, type LinkDownReason, StoreError } from "./world/ports.ts";
 
 export interface RunningLifeOptions {
   readonly life: LifeOptions & Required<Pick<LifeOptions, "rules">>;
@@ -263,7 +263,8 @@ export class RunningLife {
         this.#options.onEnd({ reason: "exit" });
         return;
       case "fail":
-        this.#options.onEnd({ reason: "failed", error: new Error(entry.why) });
+        // The disk's failure is the only one that the replica is told.
+        this.#options.onEnd({ reason: "failed", error: new StoreError("failed", entry.why) });
         return;
     }
   }

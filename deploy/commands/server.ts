@@ -11,6 +11,8 @@ import { openPinoLog } from "../../actors/world/log-pino.ts";
 import { openRealWorld } from "../../actors/world/real-world.ts";
 import { startWatchdog } from "../../actors/world/watchdog.ts";
 import { findApplication } from "../applications.ts";
+import { runbookEntry } from "../runbook.ts";
+import { endOf } from "../server-ends.ts";
 import { readSettings } from "../settings-file.ts";
 import { endWithParent } from "../up/parent.ts";
 import { watchLastErrors } from "./last-errors.ts";
@@ -24,16 +26,22 @@ export function serverCommand(world: CommandWorld, version: string): Command {
     .action(async ({ config }: { config: string }) => {
       const { signals, stopped } = world;
       const stop = new Promise<null>((resolve) => whenAborted(stopped, () => resolve(null)));
-      const server = await Promise.race([begin(world, version, config), stop]);
+      const server = await Promise.race([begin(world, version, config).catch(ended), stop]);
       // Told to stop before anything was begun: there is nothing to bring to an end.
       if (server === null) process.exit(0);
       signals.whatForceCosts = () => whatForceCosts(server);
       whenAborted(stopped, () => server.stop());
       const end = await server.ended;
-      if (end.reason === "failed") throw new CommandError(end.error.message);
+      if (end.reason === "failed") ended(end.error);
       await world.out("");
       process.exit(0);
     });
+}
+
+/** The one line that is left of it, and where to look up what to do. */
+function ended(error: unknown): never {
+  const says = error instanceof Error ? error.message : String(error);
+  throw new CommandError(`${says}; see ${runbookEntry(`end.${endOf(error)}`)}`, { cause: error });
 }
 
 async function begin({ signals }: CommandWorld, version: string, config: string): Promise<ServerHandle> {

@@ -3,7 +3,8 @@
  * same; on a terminal no line is longer than it is wide.
  */
 import type { ServerStatus, ServiceStatus } from "../../schemas/status.ts";
-import { costOf } from "../../schemas/troubles.ts";
+import { costOf, troubleKinds } from "../../schemas/troubles.ts";
+import { anchorOf, runbookEntry } from "../runbook.ts";
 import { duration, primaryOf } from "./service-status.ts";
 
 export function statusText(status: ServiceStatus, columns = Number.POSITIVE_INFINITY): string {
@@ -11,6 +12,7 @@ export function statusText(status: ServiceStatus, columns = Number.POSITIVE_INFI
     `${status.service}: ${headline(status)}`,
     placeText(status),
     ...status.reasons.map(({ server, message }) => `- ${server === "" ? "" : `${server}: `}${message}`),
+    ...whatToDo(status),
     "",
     ...tableOf(status, columns),
     "",
@@ -30,6 +32,14 @@ function headline({ serving, failoverReady, reasons, servers, epoch }: ServiceSt
   const isAlone = primary?.mode !== "normal" && primary?.mode !== null;
   const alone = isAlone ? `: ${primary?.name} is alone, each request is on its disk before it is acknowledged` : "";
   return `a failover would not work now${alone}`;
+}
+
+/** One line for all reasons: each has its entry. */
+function whatToDo({ reasons }: ServiceStatus): string[] {
+  const codes = [...new Set(reasons.map(({ code }) => code))].filter((code) => Object.hasOwn(troubleKinds, code));
+  const [first, ...others] = codes;
+  if (first === undefined) return [];
+  return [`what to do: ${[runbookEntry(first), ...others.map((code) => `#${anchorOf(code)}`)].join(", ")}`];
 }
 
 /** Where no primary speaks, the mode is what the registry says, and no more than that. */

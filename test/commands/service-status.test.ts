@@ -147,6 +147,18 @@ test("a trouble of primary or backup that costs the failover is a reason; one th
   t.regex(statusText(ready), /3 lines are lost/);
 });
 
+test("one line says where the runbook has what to do, for every reason that it knows", (t) => {
+  const troubles = [{ code: "of.a.newer.program", message: "news", sinceMs: 0 }];
+  const text = statusText(now({ ...alpha, troubles, peers: [...alpha.peers, { name: "gamma", silentMs: null }] }));
+  t.regex(text, /^what to do: deploy\/RUNBOOK\.md#server-silent$/m);
+  const frozen = { code: "registry.frozen", message: "the registry went back", sinceMs: 0 };
+  t.regex(
+    statusText(now({ ...alpha, troubles: [frozen] })),
+    /^what to do: deploy\/RUNBOOK\.md#registry-frozen, #server-silent$/m,
+  );
+  t.notRegex(statusText(now(alpha, beta)), /RUNBOOK/);
+});
+
 test("a paused intake is no service, although a failover would work", (t) => {
   const troubles = [{ code: "intake.paused", message: "an operator paused the intake", sinceMs: 0 }];
   const status = now({ ...alpha, troubles }, beta);
