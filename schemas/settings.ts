@@ -64,7 +64,12 @@ export const Limits = z.strictObject({
     16 * MiB,
     "a transaction that makes a larger record fails with `APPLICATION_ERROR`. What is larger than the broker's `max_payload` needs the main link",
   ),
-  maxInFlight: count(65_536, 1, 1_000_000, "requests that are run or wait for their commit; past it `BUSY`"),
+  maxInFlight: count(
+    65_536,
+    1,
+    1_000_000,
+    "requests that are run or wait for their commit; past it `BUSY` to the clients that have most of them: an eighth more is kept for the others, here and in what waits or is unconfirmed (rule 15)",
+  ),
   maxWaitingRefusals: count(
     4_096,
     1,

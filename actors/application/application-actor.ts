@@ -319,7 +319,8 @@ export class ApplicationActor implements Actor {
     if (!replica.hot) return;
     const parsed = parseRequest(message, this.#parser, settings.limits.maxRequestBytes, this.#guard);
     if (!parsed.ok) {
-      if (parsed.needsProof) replica.onUnreadable(message.reply, parsed.refusal, world.clock.nowMs());
+      const sender = { client: parsed.client, replyTo: message.reply };
+      if (parsed.needsProof) replica.onUnreadable(sender, parsed.refusal, world.clock.nowMs());
       else if (message.reply !== "") this.#reply(message.reply, parsed.refusal);
       return;
     }

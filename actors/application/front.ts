@@ -13,7 +13,7 @@ import type { BodyParser } from "./body.ts";
 import { describeIssues } from "./json.ts";
 
 /** `needsProof`: another server might say something else (rule 5). */
-export type Parsed<T> = { ok: true; value: T } | { ok: false; refusal: Uint8Array; needsProof?: true };
+export type Parsed<T> = { ok: true; value: T } | { ok: false; client: string; refusal: Uint8Array; needsProof?: true };
 
 export interface Query {
   readonly client: string;
@@ -24,8 +24,8 @@ export interface Query {
 const bodyEndedServer = "a server died of the check of this body: it is not checked again";
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-function refused(client: string, id: string, code: ErrorCode, message: string): { ok: false; refusal: Uint8Array } {
-  return { ok: false, refusal: refusal(client, id, code, message) };
+function refused(client: string, id: string, code: ErrorCode, message: string) {
+  return { ok: false, client, refusal: refusal(client, id, code, message) } as const;
 }
 
 /** What can be told of a sender whose envelope cannot be read. */

@@ -365,9 +365,9 @@ export class Replica {
   }
 
   /** What came as a request and is none. The refusal names a limit, or a schema, that another server may not have. */
-  onUnreadable(replyTo: string, refusal: Uint8Array, nowMs: number): void {
+  onUnreadable(sender: Pick<Arrival, "client" | "replyTo">, refusal: Uint8Array, nowMs: number): void {
     this.at(nowMs);
-    this.primary?.intake.answerProven(replyTo, refusal, this.primary.inherited);
+    this.primary?.intake.answerProven(sender, refusal, this.primary.inherited);
   }
 
   /** The sequence at which the query is to be answered now, with `onAnswer`; null: it is refused, or dropped. */
@@ -383,7 +383,7 @@ export class Replica {
       intake.refuse(sender, "INVALID_REQUEST", "a server died of this query: it is not asked again");
       return null;
     }
-    if (!intake.hasRoomFor(0)) {
+    if (!intake.hasRoomFor(sender.client, 0)) {
       intake.refuse(sender, "BUSY", "too many answers wait until they may leave");
       return null;
     }

@@ -289,6 +289,12 @@ export const shippedRules = {
 
   /** Rule 15: past the limit a request is refused, never kept waiting. */
   isFull: (count: number, limit: number): boolean => count >= limit,
+  /**
+   * Rule 15: once a limit for all clients together is reached, there is an eighth more, and each client may hold eight times what
+   * is left of it. So one that is alone has the limit, n that want more than there is come to 9/(8n + 1) of it each, and those
+   * that hold little are taken meanwhile.
+   */
+  isBeyondShare: (held: number, all: number, limit: number): boolean => held >= 9 * limit - 8 * all,
   /** Rule 15: a mirror is no larger than a batch may be, nor than its link takes to that peer now. */
   mirrorRoom: (maxBatchBytes: number, maxFrameBytes: number): number =>
     Math.min(maxBatchBytes, maxFrameBytes - payloadFieldsBytes),

@@ -7,6 +7,7 @@
 import { RecordReader, recordKinds, requestKey } from "../../codec/record.ts";
 import { DuplicateTable } from "../../log/duplicates.ts";
 import { ClientFloors, type FloorRules, type SavedFloors } from "../../log/floors.ts";
+import type { Holding } from "../primary/shares.ts";
 
 export interface CompletedTransaction {
   readonly name: string;
@@ -53,6 +54,8 @@ export class RunningRequest {
   readonly replyTo: string[];
   /** How many of these joined. */
   joined = 0;
+  /** What its client holds: it is counted there from its beginning to its end. */
+  holding: Holding | null = null;
   readonly completed: readonly CompletedTransaction[];
   resumed = false;
   /** The log must be committed through here before the handler starts (rule 17); 0: at once. */

@@ -6,6 +6,7 @@
 import type { LogBatch } from "../../log/batch.ts";
 import type { Core } from "../core.ts";
 import type { Followers } from "./followers.ts";
+import type { Shares } from "./shares.ts";
 
 /** A turn's records, not all of which are committed: a follower may confirm them piece by piece. */
 interface OpenBatch {
@@ -20,14 +21,16 @@ interface OpenBatch {
 export class Commitment {
   private readonly core: Core;
   private readonly followers: Followers;
+  private readonly shares: Shares;
   private open: OpenBatch[] = [];
   private bytes = 0;
   /** End of the newest batch that was counted; of what was inherited, while there is none. */
   private counted: number;
 
-  constructor(core: Core, followers: Followers, inherited: number) {
+  constructor(core: Core, followers: Followers, shares: Shares, inherited: number) {
     this.core = core;
     this.followers = followers;
+    this.shares = shares;
     this.counted = inherited;
   }
 
@@ -51,6 +54,7 @@ export class Commitment {
     const bytes = own.log.bytesAbove(before);
     this.open.push({ first: before + 1, last, bytes, forget: requests.forgetThrough, results: requests.resultNumber });
     this.bytes += bytes;
+    this.shares.closeTurn();
     this.counted = last;
     const maxAtOnce = 2 * (last - before) + 16;
     requests.chooseForgotten(limits.rememberReplies, limits.rememberMs, nowMs, maxAtOnce);
@@ -66,6 +70,7 @@ export class Commitment {
     while (this.open.length > 0 && (this.open[0]?.last ?? 0) <= point) {
       const batch = this.open.shift();
       this.bytes -= batch?.bytes ?? 0;
+      this.shares.onTurnCommitted();
       forget = batch?.forget ?? 0;
       own.countResults(batch?.results ?? 0);
     }

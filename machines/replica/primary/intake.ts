@@ -3,7 +3,9 @@
  * its reply (rules 5, 11, 12, 15, 17). The hot path allocates one object for a request and one for its reply.
  *
  * What always holds: a reply leaves in the order of the log and only when all that it depends on is committed; a refusal
- * that another server might not repeat leaves only with a proof that this server was not deposed; both die with the role.
+ * that another server might not repeat leaves only with a proof that this server was not deposed; both die with the role. What
+ * is limited for all clients together is refused, once a limit is reached, to those beyond their share (`isBeyondShare`): a client
+ * alone has all of a limit, all together have an eighth more, and who holds nothing is taken as long as anything of that is left.
  */
 import type { StampRange } from "../../../schemas/envelope.ts";
 import type { ErrorCode } from "../../../schemas/errors.ts";
@@ -15,6 +17,7 @@ import type { Commitment } from "./commitment.ts";
 import type { Followers } from "./followers.ts";
 import { OwedReplies, type ReplySink } from "./owed-replies.ts";
 import { appendRecord, attemptBytes } from "./request-records.ts";
+import { Holding, type Shares } from "./shares.ts";
 import { type StampRefusal, Stamps } from "./stamps.ts";
 
 /** A parsed request at the door. `body` was checked by the application's schema. */
@@ -64,6 +67,9 @@ class Waiting {
 }
 
 const noBytes = new Uint8Array(0);
+const tooManyInFlight = "too many requests are in flight";
+/** Of a client that is not known. */
+const nothing = new Holding("");
 
 /** JSON of a refusal. `executed: false` speaks of the copy that was refused (rule 5). */
 export function refusal(client: string, id: string, code: ErrorCode, message: string, stamps?: StampRange): Uint8Array {
@@ -74,8 +80,9 @@ export class Intake {
   private readonly core: Core;
   private readonly followers: Followers;
   private readonly commitment: Commitment;
+  private readonly shares: Shares;
   private readonly term: Term;
-  private readonly replies = new OwedReplies();
+  private readonly replies: OwedReplies;
   private readonly stamps: Stamps;
   /** By an operator, as the record or his wish says; refreshed by `Replica`. */
   isPaused = false;
@@ -91,11 +98,13 @@ export class Intake {
   /** Copies that wait for the answer of one that runs. */
   private joined = 0;
 
-  constructor(core: Core, followers: Followers, commitment: Commitment, term: Term) {
+  constructor(core: Core, followers: Followers, commitment: Commitment, shares: Shares, term: Term) {
     this.core = core;
     this.followers = followers;
     this.commitment = commitment;
+    this.shares = shares;
     this.term = term;
+    this.replies = new OwedReplies(shares);
     this.stamps = new Stamps(core);
   }
 
@@ -128,7 +137,7 @@ export class Intake {
     const running = this.begun.get(key);
     if (running !== undefined && rules.isInProgress(running.done)) {
       if (rules.isReused(arrival.bodyHash, running.bodyHash)) this.refuseReused(arrival);
-      else if (this.isFull()) this.refuse(arrival, "BUSY", "too many requests are in flight");
+      else if (this.isFullFor(arrival.client)) this.refuse(arrival, "BUSY", tooManyInFlight);
       else if (arrival.replyTo !== "") this.join(running, arrival.replyTo);
       return null;
     }
@@ -147,7 +156,7 @@ export class Intake {
       this.refuse(arrival, "OUT_OF_ORDER", `request ${arrival.after} is not known here; send it again first`);
       return null;
     }
-    const busy = this.busy();
+    const busy = this.busy(arrival.client);
     if (busy !== "") {
       this.refuse(arrival, "BUSY", busy);
       return null;
@@ -175,31 +184,47 @@ export class Intake {
     return attemptBytes(request) <= rules.recordRoom(limits.maxRecordBytes, Number.POSITIVE_INFINITY);
   }
 
-  private busy(): string {
+  private busy(client: string): string {
     const { rules, limits, own } = this.core;
     const { log } = own;
     if (this.isPaused) return "intake is paused by an operator";
     // What this turn made counts too: all of it may come at once.
-    if (rules.isFull(this.commitment.openBytes + log.turnBytes, limits.maxUnconfirmedBytes))
+    const openBytes = this.commitment.openBytes + log.turnBytes;
+    const maxBytes = limits.maxUnconfirmedBytes;
+    if (rules.isFull(openBytes, maxBytes) && rules.isBeyondShare(this.held(client).openBytes, openBytes, maxBytes))
       return "the backup or the disk does not keep up";
     if (rules.isFull(log.retainedBytes, maxLogBytes(limits)))
       return "the disk, or NATS with the results, does not keep up";
-    return this.isFull() ? "too many requests are in flight" : "";
+    return this.isFullFor(client) ? tooManyInFlight : "";
   }
 
-  private isFull(): boolean {
-    const { rules, limits } = this.core;
-    return rules.isFull(this.inFlight, limits.maxInFlight);
+  private isFullFor(client: string): boolean {
+    const { maxInFlight } = this.core.limits;
+    const { rules } = this.core;
+    const all = this.inFlight;
+    return rules.isFull(all, maxInFlight) && rules.isBeyondShare(this.held(client).inFlight, all, maxInFlight);
+  }
+
+  private held(client: string): Holding {
+    return this.shares.find(client) ?? nothing;
   }
 
   private join(running: RunningRequest, replyTo: string): void {
     running.replyTo.push(replyTo);
     running.joined += 1;
     this.joined += 1;
+    this.holdingOf(running).inFlight += 1;
+  }
+
+  /** Counted for its client from its first record, or its beginning, on. */
+  private holdingOf(request: RunningRequest): Holding {
+    request.holding ??= this.shares.of(request.client);
+    return request.holding;
   }
 
   /** Starts a request at once, or behind an attempt record where it may be dangerous (rule 17). */
   begin(request: RunningRequest, attempts: number, isSuspect: boolean): RunningRequest | null {
+    this.holdingOf(request).inFlight += 1;
     const told = this.core.rules.toldAttempts(this.core.deaths.takeUnrecorded(request.requestKey));
     for (let nth = 0; nth < told; nth += 1) this.attempt(request, attempts + nth);
     return this.admit(request, attempts + told, isSuspect || told > 0);
@@ -232,7 +257,23 @@ export class Intake {
 
   private attempt(request: RunningRequest, attempts: number): number {
     const body = JSON.stringify(request.body);
-    return appendRecord(request, recordKinds.attempt, attempts, "", noBytes, "", body, this.core);
+    return this.append(request, recordKinds.attempt, attempts, "", noBytes, "", body);
+  }
+
+  private append(
+    request: RunningRequest,
+    kind: (typeof recordKinds)[keyof typeof recordKinds],
+    ordinal: number,
+    name: string,
+    effects: Uint8Array,
+    reply: string,
+    body: string,
+  ): number {
+    const { log } = this.core.own;
+    const before = log.turnBytes;
+    const sequence = appendRecord(request, kind, ordinal, name, effects, reply, body, this.core);
+    this.shares.onRecord(this.holdingOf(request), log.turnBytes - before);
+    return sequence;
   }
 
   /** The next of those that were in flight at a death gets its turn, alone. */
@@ -292,62 +333,68 @@ export class Intake {
     const { rules, membership, own } = this.core;
     const reply = rules.storedReply(done.reply, membership.epoch);
     if (rules.mayAnswer(done.sequence, own.committed)) this.replies.oweAtOnce(arrival.replyTo, reply, true);
-    else if (this.isFull()) this.refuse(arrival, "BUSY", "too many requests are in flight");
-    else this.replies.owe(arrival.replyTo, own.log.last, reply, 0, reply.length, true);
+    else if (this.isFullFor(arrival.client)) this.refuse(arrival, "BUSY", tooManyInFlight);
+    else this.replies.owe(arrival.replyTo, own.log.last, reply, 0, reply.length, true, this.shares.of(arrival.client));
   }
 
   /** A refusal that another server might not repeat: it waits for a proof; too many waiting, and it is dropped. */
   private refuseReused(arrival: Arrival): void {
     const bytes = refusal(arrival.client, arrival.id, "ID_REUSED", "this id was used with another body");
     // It speaks of a record: it leaves when that is committed.
-    this.answerProven(arrival.replyTo, bytes, this.core.own.log.last);
+    this.answerProven(arrival, bytes, this.core.own.log.last);
   }
 
   refuse(arrival: Pick<Arrival, "client" | "id" | "replyTo">, code: ErrorCode, message: string): void {
-    this.answerProven(arrival.replyTo, refusal(arrival.client, arrival.id, code, message), this.term.inherited);
+    if (!this.hasRoomFor(arrival.client, 0)) return;
+    this.answerProven(arrival, refusal(arrival.client, arrival.id, code, message), this.term.inherited);
   }
 
-  private refuseStamp({ client, id, replyTo }: Arrival, { code, message, range }: StampRefusal): void {
-    this.answerProven(replyTo, refusal(client, id, code, message, range), this.term.inherited);
+  private refuseStamp(arrival: Arrival, { code, message, range }: StampRefusal): void {
+    this.answerProven(arrival, refusal(arrival.client, arrival.id, code, message, range), this.term.inherited);
   }
 
   /** What a query saw at `needs`; where what waits leaves no room for it, BUSY in its place, which is small. */
   answerQuery(sender: Pick<Arrival, "client" | "id" | "replyTo">, bytes: Uint8Array, needs: number): void {
-    if (this.hasRoomFor(bytes.length)) this.answerProven(sender.replyTo, bytes, needs);
+    if (this.hasRoomFor(sender.client, bytes.length)) this.answerProven(sender, bytes, needs);
     else this.refuse(sender, "BUSY", "too many answers wait until they may leave");
   }
 
   /** Whether an answer of so many bytes may wait for its proof (rule 15); one larger than the limit, alone. */
-  hasRoomFor(bytes: number): boolean {
+  hasRoomFor(client: string, bytes: number): boolean {
     const { rules, limits } = this.core;
     const { waitingForProof, bytesWaitingForProof } = this.replies;
-    if (rules.isFull(waitingForProof, limits.maxWaitingRefusals)) return false;
-    return waitingForProof === 0 || !rules.isFull(bytesWaitingForProof + bytes, limits.maxWaitingAnswerBytes);
+    const { maxWaitingRefusals, maxWaitingAnswerBytes } = limits;
+    if (waitingForProof === 0) return true;
+    const allBytes = bytesWaitingForProof + bytes;
+    const isFull = rules.isFull(waitingForProof, maxWaitingRefusals);
+    if (!isFull && !rules.isFull(allBytes, maxWaitingAnswerBytes)) return true;
+    const { answers, answerBytes } = this.held(client);
+    if (isFull && rules.isBeyondShare(answers, waitingForProof, maxWaitingRefusals)) return false;
+    return !rules.isBeyondShare(answerBytes + bytes, allBytes, maxWaitingAnswerBytes);
   }
 
   /**
    * An answer that is true only while this server is the primary: a refusal, or what a query saw at `needs`. Without room
    * it is dropped: a BUSY would have to wait for its proof as well.
    */
-  answerProven(to: string, bytes: Uint8Array, needs: number): void {
-    if (to === "" || !this.hasRoomFor(bytes.length)) return;
+  answerProven({ client, replyTo }: Pick<Arrival, "client" | "replyTo">, bytes: Uint8Array, needs: number): void {
+    if (replyTo === "" || !this.hasRoomFor(client, bytes.length)) return;
     const probe = this.core.alone ? 0 : this.followers.nextProbe();
-    this.replies.oweProven(to, this.core.rules.answerNeeds(needs, this.term.inherited), probe, bytes);
+    const { rules } = this.core;
+    this.replies.oweProven(
+      replyTo,
+      rules.answerNeeds(needs, this.term.inherited),
+      probe,
+      bytes,
+      this.shares.of(client),
+    );
   }
 
   /** A transaction that is not the request's last one (claim 25). */
   transaction(request: RunningRequest, part: TransactionPart): number {
     const body = request.ordinal === 0 ? JSON.stringify(request.body) : "";
-    const sequence = appendRecord(
-      request,
-      recordKinds.transaction,
-      request.ordinal,
-      part.name,
-      part.effects,
-      part.value,
-      body,
-      this.core,
-    );
+    const { name, effects, value } = part;
+    const sequence = this.append(request, recordKinds.transaction, request.ordinal, name, effects, value, body);
     request.ordinal += 1;
     this.begun.set(request.requestKey, request);
     return sequence;
@@ -358,23 +405,17 @@ export class Intake {
     const { own, membership, applied } = this.core;
     const head = `{"client":${JSON.stringify(request.client)},"id":${JSON.stringify(request.id)},`;
     const reply = `${head}${part.outcome},"sequence":${own.log.last + 1},"epoch":${membership.epoch}}`;
-    const sequence = appendRecord(
-      request,
-      recordKinds.final,
-      request.ordinal,
-      part.name,
-      part.effects,
-      reply,
-      "",
-      this.core,
-    );
+    const sequence = this.append(request, recordKinds.final, request.ordinal, part.name, part.effects, reply, "");
+    const holding = this.holdingOf(request);
     request.done = true;
     if (this.begun.size > 0) this.begun.delete(request.requestKey);
     const at = applied.requests.done.newest;
     for (let index = 0; index < request.replyTo.length; index += 1) {
       const to = request.replyTo[index] as string;
-      this.replies.owe(to, sequence, at.source, at.start, at.end, index > 0);
+      this.replies.owe(to, sequence, at.source, at.start, at.end, index > 0, holding);
     }
+    // The record's bytes are held in any case, until it is committed.
+    holding.inFlight -= 1 + request.joined;
     this.joined -= request.joined;
     if (request === this.dangerous) this.onDangerOver();
     return sequence;

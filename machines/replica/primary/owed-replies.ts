@@ -4,12 +4,13 @@
  * order, when what it saw is committed and an echo proves that nobody has gone on without this server.
  */
 import type { Rules } from "../rules.ts";
+import type { Holding, Shares } from "./shares.ts";
 
 /** Called for each reply that may leave now. The bytes are not changed later. */
 export type ReplySink = (to: string, bytes: Uint8Array, duplicate: boolean) => void;
 
-/** Bytes of `source` from `start` to `end`; `probe` 0: no proof is needed. */
-interface Owed {
+/** Bytes of `source` from `start` to `end`; `probe` 0: no proof is needed. `holding`: of the client that waits for it. */
+class Owed {
   readonly to: string;
   readonly needs: number;
   readonly probe: number;
@@ -17,6 +18,27 @@ interface Owed {
   readonly start: number;
   readonly end: number;
   readonly duplicate: boolean;
+  readonly holding: Holding | null;
+
+  constructor(
+    to: string,
+    needs: number,
+    probe: number,
+    source: Uint8Array,
+    start: number,
+    end: number,
+    duplicate: boolean,
+    holding: Holding | null,
+  ) {
+    this.to = to;
+    this.needs = needs;
+    this.probe = probe;
+    this.source = source;
+    this.start = start;
+    this.end = end;
+    this.duplicate = duplicate;
+    this.holding = holding;
+  }
 }
 
 /** Answers that could leave at once and wait all the same, because this server may not speak now; more are dropped. */
@@ -31,6 +53,11 @@ export class OwedReplies {
   private readonly proven: Owed[] = [];
   /** Of all in `proven`. */
   private provenBytes = 0;
+  private readonly shares: Shares;
+
+  constructor(shares: Shares) {
+    this.shares = shares;
+  }
 
   /** For the explorer: what tells two states of this apart, beyond its getters. */
   get facts() {
@@ -54,16 +81,27 @@ export class OwedReplies {
   }
 
   /** Called in the order of `needs`. */
-  owe(to: string, needs: number, source: Uint8Array, start: number, end: number, duplicate: boolean): void {
-    this.owed.push({ to, needs, probe: 0, source, start, end, duplicate });
+  owe(
+    to: string,
+    needs: number,
+    source: Uint8Array,
+    start: number,
+    end: number,
+    duplicate: boolean,
+    holding: Holding,
+  ): void {
+    holding.inFlight += 1;
+    this.owed.push(new Owed(to, needs, 0, source, start, end, duplicate, holding));
   }
   oweAtOnce(to: string, source: Uint8Array, duplicate: boolean): void {
     if (to === "" || this.atOnce.length >= maxAtOnce) return;
-    this.atOnce.push({ to, needs: 0, probe: 0, source, start: 0, end: source.length, duplicate });
+    this.atOnce.push(new Owed(to, 0, 0, source, 0, source.length, duplicate, null));
   }
-  oweProven(to: string, needs: number, probe: number, source: Uint8Array): void {
+  oweProven(to: string, needs: number, probe: number, source: Uint8Array, holding: Holding): void {
     this.provenBytes += source.length;
-    this.proven.push({ to, needs, probe, source, start: 0, end: source.length, duplicate: false });
+    holding.answers += 1;
+    holding.answerBytes += source.length;
+    this.proven.push(new Owed(to, needs, probe, source, 0, source.length, false, holding));
   }
 
   release(committed: number, echoed: number, rules: Rules, sink: ReplySink): void {
@@ -74,10 +112,18 @@ export class OwedReplies {
     for (const reply of this.proven) {
       if (!rules.mayAnswer(reply.needs, committed) || !rules.isProven(reply.probe, echoed)) break;
       give(reply, sink);
-      this.provenBytes -= reply.end - reply.start;
+      this.onProven(reply);
       count += 1;
     }
     if (count > 0) this.proven.splice(0, count);
+  }
+
+  private onProven({ source, holding }: Owed): void {
+    this.provenBytes -= source.length;
+    if (holding === null) return;
+    holding.answers -= 1;
+    holding.answerBytes -= source.length;
+    this.shares.settle(holding);
   }
 
   private releaseCommitted(committed: number, rules: Rules, sink: ReplySink): void {
@@ -88,6 +134,10 @@ export class OwedReplies {
       if (!rules.mayAnswer(reply.needs, committed)) break;
       give(reply, sink);
       head += 1;
+      const { holding } = reply;
+      if (holding === null) continue;
+      holding.inFlight -= 1;
+      this.shares.settle(holding);
     }
     if (head === owed.length) {
       owed.length = 0;

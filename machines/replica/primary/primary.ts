@@ -15,6 +15,7 @@ import { Intake } from "./intake.ts";
 import type { ReplySink } from "./owed-replies.ts";
 import { Pausing } from "./pausing.ts";
 import { resumable } from "./request-records.ts";
+import { Shares } from "./shares.ts";
 
 export class Primary {
   /** End of what this server inherited when it went hot. */
@@ -39,9 +40,10 @@ export class Primary {
     this.settledMs = core.nowMs;
     this.rebasedMs = core.nowMs;
     this.followers = new Followers(core, this.inherited);
-    this.commitment = new Commitment(core, this.followers, this.inherited);
+    const shares = new Shares();
+    this.commitment = new Commitment(core, this.followers, shares, this.inherited);
     const term = { sinceMs: this.sinceMs, inherited: this.inherited };
-    this.intake = new Intake(core, this.followers, this.commitment, term);
+    this.intake = new Intake(core, this.followers, this.commitment, shares, term);
     this.handover = new Handover(core, this.followers);
     this.pausing = new Pausing(core);
     if (core.applied.isLoaded) this.begin();

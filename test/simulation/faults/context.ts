@@ -6,6 +6,7 @@
 import type { Moments } from "../judge/moments.ts";
 import type { Cluster } from "../service/cluster.ts";
 import type { Operator } from "../service/operator.ts";
+import type { OnTold } from "../service/polite-client.ts";
 import type { RegistryOperator } from "../service/registry-operator.ts";
 import type { FaultClass } from "../service/seed-plan.ts";
 import type { AimedCrash } from "../world/boundaries.ts";
@@ -24,6 +25,8 @@ export interface FaultContext {
   readonly clients: readonly string[];
   /** A client sends so many requests at once. */
   readonly burst: (requests: number) => void;
+  /** Another one, which has nothing in flight, asks once, and says what it was told: ok, or a code. */
+  readonly ask: (onTold: OnTold) => void;
   /** Of this occurrence alone: leaving another one out changes nothing here. */
   readonly rng: Rng;
   /** Of this occurrence, as `--only` names it. */

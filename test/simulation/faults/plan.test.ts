@@ -28,6 +28,7 @@ function planFor(options: { only?: readonly number[]; forMs?: number; kinds?: re
     operator,
     registryOperator: new RegistryOperator(sim, cluster, moments, shippedRules),
     burst: () => {},
+    ask: () => {},
     integrator: sim.startProcess("integrator"),
     clients: [],
     rng: sim.rng.stream("faults"),

@@ -5,8 +5,15 @@
  */
 import type { FaultKind } from "./context.ts";
 import { misfitScenes } from "./misfits.ts";
+import { clientScenes } from "./staged-clients.ts";
 import { linkScenes } from "./staged-links.ts";
 import { lossScenes } from "./staged-losses.ts";
 import { recoveryScenes } from "./staged-recovery.ts";
 
-export const stagedFaults: readonly FaultKind[] = [...linkScenes, ...lossScenes, ...recoveryScenes, ...misfitScenes];
+export const stagedFaults: readonly FaultKind[] = [
+  ...linkScenes,
+  ...lossScenes,
+  ...recoveryScenes,
+  ...misfitScenes,
+  ...clientScenes,
+];

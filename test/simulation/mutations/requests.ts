@@ -127,6 +127,12 @@ export const requestMutations: readonly Mutation[] = [
     plan: { ...pair, faults: ["split"], clients: 4, limits: { maxInFlight: 4 } },
   },
   {
+    name: "what one client takes of a limit is refused to all",
+    rule: "15",
+    rules: { isBeyondShare: () => true },
+    plan: { ...pair, faults: ["crowd"], clients: 1, limits: { maxInFlight: 16 } },
+  },
+  {
     name: "a record may be larger than what is sent",
     rule: "15",
     rules: { recordRoom: () => 1_000_000 },

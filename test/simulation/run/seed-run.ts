@@ -181,6 +181,7 @@ class SeedRun {
       operator: others.operator,
       registryOperator: new RegistryOperator(this.#sim, this.#cluster, this.#moments, this.#rules),
       burst: (requests) => others.burst(requests),
+      ask: (onTold) => others.ask(onTold),
       integrator: others.integratorProcess,
       clients: others.names,
       rng: this.#sim.rng.stream("faults"),

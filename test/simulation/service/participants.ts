@@ -11,6 +11,7 @@ import type { SimWorld } from "../world/sim-world.ts";
 import { Integrator } from "./integrator.ts";
 import { LibraryClient } from "./library-client.ts";
 import { Operator } from "./operator.ts";
+import { type OnTold, PoliteClient } from "./polite-client.ts";
 import { type ClientStyle, RawClient } from "./raw-client.ts";
 import type { SeedPlan } from "./seed-plan.ts";
 import type { Workload } from "./workloads.ts";
@@ -28,6 +29,8 @@ export class Participants {
   readonly #moments: Moments;
   readonly #workload: Workload;
   readonly #largestBurst: number;
+  /** There from its first request on. */
+  #polite: PoliteClient | null = null;
 
   constructor(sim: SimWorld, plan: SeedPlan, workload: Workload, recorder: Recorder, moments: Moments) {
     this.#sim = sim;
@@ -49,6 +52,30 @@ export class Participants {
   burst(requests: number): void {
     const client = this.clients.find((one) => one instanceof RawClient);
     if (client instanceof RawClient) client.burst(Math.min(requests, this.#largestBurst));
+  }
+
+  /** A client of its own, with nothing else in flight, asks once. */
+  ask(onTold: OnTold): void {
+    if (this.#polite !== null) {
+      this.#polite.ask(onTold);
+      return;
+    }
+    const name = "polite";
+    const { process, clock, bus } = this.#clientWorld(name);
+    const { service } = this.#sim.options;
+    const client = new PoliteClient({
+      service,
+      name,
+      workload: this.#workload,
+      rng: this.#sim.rng.stream(name),
+      clock,
+      bus: new RecordingBus(bus, this.#recorder, service),
+    });
+    this.#polite = client;
+    client.ask(onTold);
+    process.later(0, "start", () => {
+      client.start().catch((error: unknown) => process.onError(error));
+    });
   }
 
   /** Everybody asks once more, and nothing after that. */
