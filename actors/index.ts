@@ -3,6 +3,7 @@
  * integrators; everything else is how the servers are built.
  */
 
+import { inboxes, whyNoInboxes } from "../schemas/subjects.ts";
 import type { ApplicationDefinition, BodyOf, ResultOf } from "./application/contract.ts";
 import { type Client, type ClientOptions, createClient } from "./client/client.ts";
 import { type ResultsOptions, type ResultsReader, readResults } from "./client/results.ts";
@@ -29,6 +30,8 @@ export interface ConnectOptions<A extends ApplicationDefinition = ApplicationDef
   extends Omit<ClientOptions<A>, "bus" | "clock"> {
   /** A URL, or what the broker asks for; default nats://127.0.0.1:4222. */
   readonly nats?: string | NatsLineOptions["nats"];
+  /** What inboxes begin with, where the broker lets this user listen elsewhere than at `_INBOX.client.<its name>`. */
+  readonly inboxPrefix?: string;
   /** Default: silent. */
   readonly log?: Log;
 }
@@ -55,7 +58,11 @@ export async function connect<A extends ApplicationDefinition = ApplicationDefin
   const clock = openNodeClock();
   const given = options.nats ?? "nats://127.0.0.1:4222";
   const nats = typeof given === "string" ? { servers: [given] } : given;
-  const line = new NatsLine({ nats, name: `twinlog ${service} ${name}`, clock, log: options.log ?? silence });
+  const inboxPrefix = options.inboxPrefix ?? inboxes.client(name);
+  const why = whyNoInboxes(inboxPrefix);
+  if (why !== "") throw new Error(`inboxPrefix ${inboxPrefix}: ${why}`);
+  const log = options.log ?? silence;
+  const line = new NatsLine({ nats, name: `twinlog ${service} ${name}`, inboxPrefix, clock, log });
   const bus = new NatsBus(line);
   const client = createClient({ ...options, clock, bus });
   const readers = new Set<ResultsReader>();

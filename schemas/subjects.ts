@@ -82,6 +82,18 @@ export const subjects = {
   actor: (service: string, server: string, actor: ActorName) => `${service}.server.${server}.${actor}`,
 } as const;
 
+/**
+ * Where answers come to: `<prefix>.<random>`, and maybe more tokens. Each role has prefixes of its own, so that a broker may let
+ * a user listen to his own answers and to nobody else's (`<prefix>.>`).
+ */
+export const inboxes = {
+  /** Of the client library, and of commands that send requests. */
+  client: (client: string) => `_INBOX.client.${encodeToken(client)}`,
+  /** Of the other commands. */
+  operator: (name: string) => `_INBOX.operator.${encodeToken(name)}`,
+  server: (service: string, server: string) => `_INBOX.server.${service}.${server}`,
+} as const;
+
 /** The second token of a subject of this service: request, result, control …; "" for a subject of somebody else. */
 export function subjectKind(service: string, subject: string): string {
   return subject.startsWith(`${service}.`) ? (subject.split(".", 2)[1] ?? "") : "";
@@ -96,10 +108,19 @@ export function parseClientSubject(subject: string): { key: string; client: stri
   return key === null || client === null ? null : { key, client };
 }
 
-/** Longest subject, in bytes, that an answer goes to. */
-export const maxReplySubjectBytes = 256;
+/** Longest subject, in bytes, that an answer goes to: the longest client's name has room in it, and what follows in its inboxes. */
+export const maxReplySubjectBytes = 384;
+/** Longest prefix of inboxes. */
+export const maxInboxPrefixBytes = inboxes.client("x").length - 1 + maxTokenBytes;
 /** Tokens of printable ASCII, none of them empty or a wildcard. */
 const answerable = /^(?![*>](?:\.|$))[!-\-/-~]+(?:\.(?![*>](?:\.|$))[!-\-/-~]+)*$/;
+
+/** Why answers cannot be asked for there; "" where they can. */
+export function whyNoInboxes(prefix: string): string {
+  if (prefix.length > maxInboxPrefixBytes) return `it takes more than ${maxInboxPrefixBytes} bytes`;
+  if (!answerable.test(prefix) || prefix.startsWith("$")) return "give tokens of a subject, such as _INBOX.mine";
+  return "";
+}
 
 /**
  * Whether an answer may be published there: "" (none is wanted) or a subject of the asker's own. Never one on which the

@@ -34,8 +34,6 @@ export interface ClientOptions<A extends ApplicationDefinition = ApplicationDefi
   readonly maxWaiting?: number;
   /** Keep the order of the calls (default): each request names the unanswered one before it in `after`. */
   readonly ordered?: boolean;
-  /** For brokers that let a user subscribe to inboxes of its own only. */
-  readonly inboxPrefix?: string;
 }
 
 export interface RequestOptions {
@@ -73,7 +71,6 @@ const defaults = {
   answerMs: 250,
   maxInFlight: 4_096,
   maxWaiting: 65_536,
-  inboxPrefix: "_INBOX",
 } as const;
 
 /** What a resend adds to the envelope: `after` with the longest id, escaped, and `resend`. */
@@ -91,7 +88,7 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
     backoffMs: options.backoffMs ?? defaults.backoffMs,
     answerMs: options.answerMs ?? defaults.answerMs,
   };
-  const inbox = `${options.inboxPrefix ?? defaults.inboxPrefix}.${clock.randomId()}`;
+  const inbox = bus.inbox();
   const requestInbox = `${inbox}.r`;
   const queryInbox = `${inbox}.q`;
   const longestInbox = `${requestInbox}${Number.MAX_SAFE_INTEGER}.${Number.MAX_SAFE_INTEGER}`;

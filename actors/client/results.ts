@@ -76,7 +76,6 @@ export interface ResultsOptions {
   readonly follow?: boolean;
   /** Only results of this partition key or client come out; density is still checked over all of them. */
   readonly filter?: { readonly key?: string; readonly client?: string };
-  readonly inboxPrefix?: string;
   readonly limits?: Partial<ResultsLimits>;
 }
 
@@ -162,7 +161,7 @@ class Reader {
     this.#limits = { ...defaults, ...options.limits };
     this.#next = options.from ?? 1;
     this.#answeredMs = options.clock.nowMs();
-    this.#inbox = `${options.inboxPrefix ?? "_INBOX"}.${options.clock.randomId()}.`;
+    this.#inbox = `${options.bus.inbox()}.`;
     this.queue = new EventQueue(this.#limits.maxBuffered, () => this.#askSoon());
     const { bus, service } = options;
     this.#subscriptions = [

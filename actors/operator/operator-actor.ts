@@ -79,7 +79,7 @@ export class OperatorActor {
   #askForNamesakes(): void {
     const { world, mailbox, settings, replica } = this.#options;
     const { service, server, limits } = settings;
-    const inbox = `_INBOX.${world.clock.randomId()}`;
+    const inbox = world.bus.inbox();
     this.#subscriptions.push(
       world.bus.subscribe(inbox, (message) => mailbox.input(() => this.#onOwnName(message.data))),
     );

@@ -58,6 +58,10 @@ export class NatsBus implements Bus {
     return { stop: () => held.forEach((each) => void each.stop()) };
   }
 
+  inbox(): string {
+    return this.#line.inbox();
+  }
+
   async flush(): Promise<boolean> {
     return this.#onState !== null && (await this.#line.flush());
   }

@@ -25,6 +25,8 @@ export interface NatsLineOptions {
   readonly nats: NatsAccess;
   /** Shown by the broker's monitoring. */
   readonly name: string;
+  /** What its inboxes begin with, those of the library included: where this log-in may listen. */
+  readonly inboxPrefix: string;
   readonly clock: Clock;
   readonly log: Log;
   /** Past this many bytes that wait for the broker, nothing more is taken. */
@@ -42,6 +44,8 @@ const defaultMaxBufferedBytes = 64 * 1024 * 1024;
 const defaultLimits: BrokerLimits = { payloadBytes: 1024 * 1024, lineBytes: lineBytesTried[0] };
 /** Kinds of faults, by subject, that are told where nobody listens to them. */
 const maxToldFaults = 1_000;
+/** What the library puts behind the prefix: two ids of 22 characters, with a dot between. */
+const libraryInboxBytes = 45;
 /** How often a subscription that the broker forbids is asked for again. */
 const askAgainMs = 5_000;
 
@@ -70,9 +74,6 @@ interface Interest {
   again: Timer | null;
 }
 
-/** As long as the reply subjects of the library's own requests. */
-const libraryInbox = "_INBOX.".padEnd(64, "x");
-
 export class NatsLine {
   readonly #options: NatsLineOptions;
   readonly #interests = new Set<Interest>();
@@ -92,9 +93,12 @@ export class NatsLine {
   #wake: (() => void) | null = null;
   #lastReason = "";
   readonly #backoff: Backoff;
+  /** As long as the reply subjects of the library's own requests. */
+  readonly #libraryInbox: string;
 
   constructor(options: NatsLineOptions) {
     this.#options = options;
+    this.#libraryInbox = `${options.inboxPrefix}.${"x".repeat(libraryInboxBytes)}`;
     this.#backoff = new Backoff(options.clock, redialMinMs, redialMaxMs);
     this.#maxBufferedBytes = options.maxBufferedBytes ?? defaultMaxBufferedBytes;
   }
@@ -117,6 +121,11 @@ export class NatsLine {
     this.#wake?.();
     await connection?.close();
     await running;
+  }
+
+  /** A new subject for answers. */
+  inbox(): string {
+    return `${this.#options.inboxPrefix}.${this.#options.clock.randomId()}`;
   }
 
   /** Told of each change, and at the latest when the first dial has ended, in a later turn. */
@@ -243,7 +252,7 @@ export class NatsLine {
   async request(subject: string, data: Uint8Array, timeoutMs: number, headers = ""): Promise<Msg> {
     const connection = this.connected() ? this.#connection : null;
     if (connection === null) throw new Error(`not connected to NATS: ${this.#lastReason}`);
-    const why = misfit(this.#limits, subject, libraryInbox, data.length + headers.length);
+    const why = misfit(this.#limits, subject, this.#libraryInbox, data.length + headers.length);
     if (why !== "") throw new Error(why);
     const encoded = headers === "" ? {} : { headers: encodedHeaders(headers) };
     return connection.request(subject, data, { timeout: timeoutMs, ...encoded });
@@ -319,9 +328,9 @@ export class NatsLine {
   }
 
   async #run(): Promise<void> {
-    const { nats, name, clock } = this.#options;
+    const { nats, name, inboxPrefix, clock } = this.#options;
     while (this.#users > 0) {
-      const dialled = await dialNats({ nats, name, clock, isWanted: () => this.#users > 0 });
+      const dialled = await dialNats({ nats, name, inboxPrefix, clock, isWanted: () => this.#users > 0 });
       if (typeof dialled === "string") this.#lastReason = dialled;
       else await this.#serve(dialled);
       this.#tell(false);

@@ -7,7 +7,7 @@ import { openSync, readFileSync, readSync } from "node:fs";
 import process from "node:process";
 import { text } from "node:stream/consumers";
 import { type DeathNotice, readLastWords } from "../../schemas/death.ts";
-import { subjects } from "../../schemas/subjects.ts";
+import { inboxes, subjects } from "../../schemas/subjects.ts";
 import { openNodeClock } from "./clock-node.ts";
 import { NatsLine } from "./connection-nats.ts";
 import { memoryFileOf, type Watch } from "./crash-notifier.ts";
@@ -29,7 +29,13 @@ process.on("SIGHUP", silent);
 const watch = JSON.parse(await text(process.stdin)) as Watch;
 const { pid, processId, service, server, lastWordsFile, peers, nats } = watch;
 const hasMemory = openLook(pid);
-const line = new NatsLine({ nats, name: `twinlog ${service} ${server} crash notifier`, clock: openNodeClock(), log });
+const line = new NatsLine({
+  nats,
+  name: `twinlog ${service} ${server} crash notifier`,
+  inboxPrefix: inboxes.server(service, server),
+  clock: openNodeClock(),
+  log,
+});
 line.onState((connected) => {
   if (connected) process.stdout.write("watching\n");
 });

@@ -37,13 +37,14 @@ export type NatsAccess = Omit<Settings["nats"], "allowPlaintext">;
 export interface Dial {
   readonly nats: NatsAccess;
   readonly name: string;
+  readonly inboxPrefix: string;
   readonly clock: Clock;
   /** Asked before each broker. */
   readonly isWanted: () => boolean;
 }
 
 /** The connection, or why there is none. */
-export async function dialNats({ nats, name, clock, isWanted }: Dial): Promise<Dialled | string> {
+export async function dialNats({ nats, name, inboxPrefix, clock, isWanted }: Dial): Promise<Dialled | string> {
   const first = Math.floor(clock.random() * nats.servers.length);
   let reason = "not wanted any more";
   for (let at = 0; at < nats.servers.length && isWanted(); at += 1) {
@@ -56,7 +57,7 @@ export async function dialNats({ nats, name, clock, isWanted }: Dial): Promise<D
     }
     try {
       for (const lineBytes of lineBytesTried) {
-        const connection = await connect(optionsFor(server, nats, name));
+        const connection = await connect(optionsFor(server, { nats, name, inboxPrefix }));
         const cut = await tryLine(connection, lineBytes, clock);
         if (cut === "") return { connection, lineBytes };
         reason = `${shown}: ${cut}`;
@@ -68,11 +69,15 @@ export async function dialNats({ nats, name, clock, isWanted }: Dial): Promise<D
   return reason;
 }
 
-function optionsFor(server: string, nats: NatsAccess, name: string): ConnectionOptions {
+function optionsFor(
+  server: string,
+  { nats, name, inboxPrefix }: Pick<Dial, "nats" | "name" | "inboxPrefix">,
+): ConnectionOptions {
   // Each connection is dialled once: the library's own way of dialling again may send what was queued before.
   return {
     servers: [shownUrl(server)],
     name,
+    inboxPrefix,
     timeout: dialWithinMs,
     reconnect: false,
     ignoreClusterUpdates: true,

@@ -65,9 +65,9 @@ export class NatsLink implements Link {
 
   /** Resolves when connected, or when the first dial has failed: dialling goes on. */
   async start(handlers: LinkHandlers): Promise<void> {
-    const { line, service, server, clock } = this.#options;
+    const { line, service, server } = this.#options;
     this.#handlers = handlers;
-    this.#inbox = `_INBOX.${clock.randomId()}`;
+    this.#inbox = line.inbox();
     this.#held = [
       line.subscribe(subjects.actor(service, server, "replication"), (message) => this.#onMessage(message)),
       line.subscribe(subjects.deaths(service, server), ({ data }) => this.#onDeath(data)),

@@ -109,6 +109,8 @@ export interface Bus {
   flush(): Promise<boolean>;
   /** Told of each. */
   onFault(listener: (fault: BusFault) => void): Subscription;
+  /** A new subject for answers, which nobody can guess; it may be followed by more tokens. */
+  inbox(): string;
   /** Registers with the NATS services API ($SRV.PING/INFO/STATS). */
   announceService(info: {
     name: string;

@@ -7,6 +7,7 @@ import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { lastWordsFile } from "../../schemas/death.ts";
 import { mainFrameBytes, type Settings } from "../../schemas/settings.ts";
+import { inboxes } from "../../schemas/subjects.ts";
 import { shownUrl } from "./broker-url.ts";
 import { NatsBus } from "./bus-nats.ts";
 import { openNodeClock } from "./clock-node.ts";
@@ -27,7 +28,8 @@ export async function openRegistry(settings: Settings): Promise<{ registry: Regi
   if (!nats.allowPlaintext) refusePlaintextBrokers(nats);
   const clock = openNodeClock();
   const log = openPinoLog({ service, server }, { level: "error" });
-  const line = new NatsLine({ nats, name: `twinlog ${service} init`, clock, log });
+  const inboxPrefix = inboxes.server(service, server);
+  const line = new NatsLine({ nats, name: `twinlog ${service} init`, inboxPrefix, clock, log });
   line.acquire();
   await line.ready();
   const { bucket, replicas } = registry;
@@ -36,12 +38,13 @@ export async function openRegistry(settings: Settings): Promise<{ registry: Regi
 }
 
 /** A connection to speak with the servers of a service, for `init`; it is up, or an error says why not. */
-export async function openBus({ service, nats }: Settings): Promise<Bus> {
+export async function openBus({ service, server, nats }: Settings): Promise<Bus> {
   if (!nats.allowPlaintext) refusePlaintextBrokers(nats);
   const clock = openNodeClock();
   const line = new NatsLine({
     nats,
     name: `twinlog ${service} init`,
+    inboxPrefix: inboxes.server(service, server),
     clock,
     log: openPinoLog({ service }, { level: "error" }),
   });
@@ -87,8 +90,9 @@ export async function openRealWorld(
     log.warn({ broker }, "what is said to NATS leaves this machine unencrypted, as nats.allowPlaintext allows");
   await secureDataDirectory(settings.dataDirectory, log);
   const name = `twinlog ${service} ${server}`;
-  const traffic = new NatsLine({ nats, name: `${name} bus`, clock, log });
-  const control = new NatsLine({ nats, name: `${name} failsafe`, clock, log });
+  const inboxPrefix = inboxes.server(service, server);
+  const traffic = new NatsLine({ nats, name: `${name} bus`, inboxPrefix, clock, log });
+  const control = new NatsLine({ nats, name: `${name} failsafe`, inboxPrefix, clock, log });
   // What may be unconfirmed may wait here, and some heartbeats besides.
   const maxBufferedBytes = limits.maxUnconfirmedBytes + mainFrameBytes(limits);
   const processId = clock.randomId();

@@ -22,7 +22,7 @@ export function ask(
   isMeant: (data: unknown) => boolean = () => true,
 ): Promise<Asked> {
   return new Promise((resolve) => {
-    const inbox = `_INBOX.${clock.randomId()}`;
+    const inbox = bus.inbox();
     let other: Asked = { outcome: "silence" };
     const end = (asked: Asked) => {
       timer.cancel();
@@ -51,7 +51,7 @@ export function ask(
 
 /** Asks with an empty message, and gathers every answer for `waitMs`. */
 export async function askAll(bus: Bus, clock: Clock, subjects: readonly string[], waitMs: number): Promise<unknown[]> {
-  const inbox = `_INBOX.${clock.randomId()}`;
+  const inbox = bus.inbox();
   const answers: unknown[] = [];
   const subscription = bus.subscribe(inbox, (message: BusMessage) => {
     if (message.status === undefined) answers.push(readJson(message.data));

@@ -16,7 +16,7 @@ import type { Bus, Log } from "../../actors/world/ports.ts";
 import { ServiceFile, serviceFilePath } from "../../schemas/service-file.ts";
 import { plainText } from "../plain-text.ts";
 import { SignalDesk, signals } from "../signals.ts";
-import { CommandError, type CommandWorld, ReaderGone } from "./world.ts";
+import { CommandError, type CommandWorld, operatorInboxes, ReaderGone } from "./world.ts";
 
 export function openNodeWorld(): CommandWorld {
   const clock = openNodeClock();
@@ -35,7 +35,7 @@ export function openNodeWorld(): CommandWorld {
   process.stderr.on("error", () => undefined);
   return {
     clock,
-    connect: (url, onState) => connectTo(url, onState, clock, err),
+    connect: (url, onState, inboxPrefix = operatorInboxes) => connectTo({ url, inboxPrefix }, onState, clock, err),
     out: async (text) => {
       if (!isReaderGone)
         await new Promise<void>((resolve) => process.stdout.write(shownOn(process.stdout, text), () => resolve()));
@@ -66,13 +66,13 @@ export function programVersion(): string {
 }
 
 async function connectTo(
-  url: string,
+  { url, inboxPrefix }: { readonly url: string; readonly inboxPrefix: string },
   onState: (connected: boolean) => void,
   clock: CommandWorld["clock"],
   err: CommandWorld["err"],
 ): Promise<Bus> {
   const log: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
-  const line = new NatsLine({ nats: { servers: [url] }, name: "twinlog command", clock, log });
+  const line = new NatsLine({ nats: { servers: [url] }, name: "twinlog command", inboxPrefix, clock, log });
   const bus = new NatsBus(line);
   const told = new Set<string>();
   bus.onFault(({ kind, subject, reason }) => {

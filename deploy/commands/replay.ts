@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import { type Client, createClient } from "../../actors/client/client.ts";
 import type { Answer } from "../../actors/client/entry.ts";
 import { FailedError, RefusedError, UnknownOutcomeError } from "../../actors/client/errors.ts";
+import { inboxes } from "../../schemas/subjects.ts";
 import { applications } from "../applications.ts";
 import { ReplayTally } from "./replay-tally.ts";
 import {
@@ -87,7 +88,7 @@ async function replay(world: CommandWorld, flags: ReplayFlags, lines: AsyncItera
   const { service, client: name, inFlight: maxInFlight, timeout: deadlineMs } = flags;
   const application = applications.get(world.serviceFile?.application ?? "exchange");
   let onState = (_connected: boolean): void => undefined;
-  const bus = await world.connect(flags.nats, (connected) => onState(connected));
+  const bus = await world.connect(flags.nats, (connected) => onState(connected), inboxes.client(name));
   const client = createClient({
     service,
     client: name,

@@ -6,6 +6,7 @@ import type { Command } from "commander";
 import { createClient } from "../../actors/client/client.ts";
 import { FailedError, RefusedError, UnansweredError, UnknownOutcomeError } from "../../actors/client/errors.ts";
 import type { Bus } from "../../actors/world/ports.ts";
+import { inboxes } from "../../schemas/subjects.ts";
 import { applications } from "../applications.ts";
 import {
   CommandError,
@@ -84,7 +85,7 @@ async function withBus(
   const { clock } = world;
   const { service, client: name, timeout: deadlineMs } = flags;
   let onState = (_connected: boolean): void => undefined;
-  const bus = await world.connect(flags.nats, (connected) => onState(connected));
+  const bus = await world.connect(flags.nats, (connected) => onState(connected), inboxes.client(name));
   const application = applications.get(world.serviceFile?.application ?? "exchange");
   const client = createClient({
     service,

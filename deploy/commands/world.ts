@@ -6,13 +6,14 @@ import { Command } from "commander";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import type { ServiceFile } from "../../schemas/service-file.ts";
 import { ServerName } from "../../schemas/settings.ts";
+import { inboxes } from "../../schemas/subjects.ts";
 import { parseJson } from "../json-text.ts";
 import type { SignalDesk } from "../signals.ts";
 
 export interface CommandWorld {
   readonly clock: Clock;
-  /** Connected, or a CommandError that says why not. `onState` hears of what follows. */
-  connect(url: string, onState: (connected: boolean) => void): Promise<Bus>;
+  /** Connected, or a CommandError that says why not. `onState` hears of what follows. Answers come to inboxes of an operator, unless another prefix is given. */
+  connect(url: string, onState: (connected: boolean) => void, inboxPrefix?: string): Promise<Bus>;
   /** Writes to standard output; resolves when it is taken, or when nobody reads any more. Throws ReaderGone where that ends the command. */
   out(text: string): Promise<void>;
   err(text: string): void;
@@ -65,6 +66,9 @@ export interface CommonOptions {
   service: string;
   nats: string;
 }
+
+/** Where answers to commands come that are no client's. */
+export const operatorInboxes = inboxes.operator("cli");
 
 const normalNats = "nats://127.0.0.1:4222";
 

@@ -15,7 +15,7 @@ const askEveryMs = 500;
 /** Where the results stand now. Rejects when no hot server answers. */
 export function lastResult(bus: Bus, clock: Clock, service: string): Promise<{ history: string; last: number }> {
   return new Promise((resolve, reject) => {
-    const inbox = `_INBOX.${clock.randomId()}`;
+    const inbox = bus.inbox();
     const ask = () => {
       bus.publish(subjects.replay(service), Buffer.from(JSON.stringify({ from: 1, limit: 1 })), undefined, inbox);
       again = clock.after(askEveryMs, ask);

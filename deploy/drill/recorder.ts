@@ -106,6 +106,10 @@ export class RecordingBus implements Bus {
     return this.#bus.onFault(listener);
   }
 
+  inbox(): string {
+    return this.#bus.inbox();
+  }
+
   announceService(info: Parameters<Bus["announceService"]>[0]): Promise<Subscription> {
     return this.#bus.announceService(info);
   }

@@ -5,6 +5,7 @@
  * and every attempt is bounded in time.
  */
 import { connect, type Socket } from "node:net";
+import { inboxes } from "../../schemas/subjects.ts";
 
 export type NatsProbe =
   | { state: "silent" }
@@ -12,7 +13,7 @@ export type NatsProbe =
   | { state: "starting" }
   | { state: "ready"; port: number };
 
-const inbox = "_INBOX.twinlog.probe";
+const inbox = `${inboxes.operator("up")}.probe`;
 const questions = `CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}\r\nSUB ${inbox} 1\r\nPUB $JS.API.INFO ${inbox} 0\r\n\r\nPING\r\n`;
 
 /** One attempt: `silent` nobody listens, `other` another server does, `starting` ours without JetStream yet, `ready` ours with it. */

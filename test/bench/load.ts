@@ -27,7 +27,7 @@ const { url, service, inFlight, warmMs, measureMs, run } = JSON.parse(process.ar
 const client = `load${run}`;
 const clock = openNodeClock();
 const log = openPinoLog({}, { level: "error" });
-const bus = new NatsBus(new NatsLine({ nats: { servers: [url] }, name: "load", clock, log }));
+const bus = new NatsBus(new NatsLine({ nats: { servers: [url] }, name: "load", inboxPrefix: "_INBOX", clock, log }));
 await bus.start(() => undefined);
 
 const symbols = ["AAA", "BBB", "CCC", "DDD"];

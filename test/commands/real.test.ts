@@ -41,7 +41,7 @@ async function fakeService(t: ExecutionContext, service: string, url = nats.curr
   const clock = openNodeClock();
   const nothing = () => undefined;
   const log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
-  const bus = new NatsBus(new NatsLine({ nats: { servers: [url] }, name: service, clock, log }));
+  const bus = new NatsBus(new NatsLine({ nats: { servers: [url] }, name: service, inboxPrefix: "_INBOX", clock, log }));
   await bus.start(nothing);
   t.teardown(() => bus.stop());
   const server = new FakeServer(bus, clock, service);

@@ -84,6 +84,7 @@ function withoutStop(bus: TestBus) {
     room: bus.room.bind(bus),
     onFault: bus.onFault.bind(bus),
     flush: bus.flush.bind(bus),
+    inbox: bus.inbox.bind(bus),
     announceService: bus.announceService.bind(bus),
     stop: () => Promise.resolve(),
   };

@@ -99,6 +99,24 @@ export function busConformance(name: string, makeRig: (t: ExecutionContext) => P
     },
   );
 
+  withBroker(
+    "an inbox hears answers, behind more tokens too, and no other inbox does",
+    async (t, { open, settled }) => {
+      const [a, b] = [await open(), await open()];
+      const [one, other] = [a.bus.inbox(), a.bus.inbox()];
+      t.not(one, other);
+      const ears = [listen(a.bus, one), listen(a.bus, `${one}.*`), listen(a.bus, other)];
+      await settled(a.bus, a.bus);
+      b.bus.publish(one, bytesOf("1"));
+      b.bus.publish(`${one}.7`, bytesOf("2"));
+      await settled(b.bus, a.bus);
+      t.deepEqual(
+        ears.map(({ heard }) => heard),
+        [[`${one} 1`], [`${one}.7 2`], []],
+      );
+    },
+  );
+
   withBroker("wildcards match whole tokens, `>` one or more at the end", async (t, { rig, open, settled }) => {
     const [a, b] = [await open(), await open()];
     const p = rig.prefix;

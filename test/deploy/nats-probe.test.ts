@@ -7,8 +7,8 @@ import test, { type ExecutionContext } from "ava";
 import { probeNats } from "../../deploy/nats/probe.ts";
 
 const answer = '{"type":"io.nats.jetstream.api.v1.account_info_response"}';
-const jetStream = `MSG _INBOX.twinlog.probe 1 ${answer.length}\r\n${answer}\r\n`;
-const noResponders = "HMSG _INBOX.twinlog.probe 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n";
+const jetStream = `MSG _INBOX.operator.up.probe 1 ${answer.length}\r\n${answer}\r\n`;
+const noResponders = "HMSG _INBOX.operator.up.probe 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n";
 
 /** A port where something introduces itself under this name and answers the first question so. */
 async function speaker(t: ExecutionContext, serverName: string, reply: string): Promise<number> {

@@ -29,7 +29,9 @@ async function ask(pair: Pair, from: number, count: number): Promise<void> {
 /** All that can be read from the first result of this history on. */
 async function read(t: ExecutionContext, pair: Pair, history: string): Promise<(HistoryEvent | ResultEvent)[]> {
   const clock = openNodeClock();
-  const bus = new NatsBus(new NatsLine({ nats: { servers: [pair.nats.url] }, name: "reader", clock, log: keptLog() }));
+  const bus = new NatsBus(
+    new NatsLine({ nats: { servers: [pair.nats.url] }, name: "reader", inboxPrefix: "_INBOX", clock, log: keptLog() }),
+  );
   await bus.start(() => undefined);
   t.teardown(() => bus.stop());
   const events: (HistoryEvent | ResultEvent)[] = [];

@@ -121,7 +121,9 @@ export class Proof {
 
   async #connect(onState: (connected: boolean) => void): Promise<NatsBus> {
     const clock = openNodeClock();
-    const bus = new NatsBus(new NatsLine({ nats: { servers: [this.#nats] }, name: "proof", clock, log: keptLog() }));
+    const bus = new NatsBus(
+      new NatsLine({ nats: { servers: [this.#nats] }, name: "proof", inboxPrefix: "_INBOX", clock, log: keptLog() }),
+    );
     await bus.start(onState);
     return bus;
   }

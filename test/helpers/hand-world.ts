@@ -13,6 +13,7 @@ import {
   type Timer,
 } from "../../actors/world/ports.ts";
 import { headerText } from "../../actors/world/publish-buffer.ts";
+import { inboxes } from "../../schemas/subjects.ts";
 
 interface TimedEvent {
   readonly atMs: number;
@@ -149,6 +150,9 @@ export class TestBus implements Bus {
   }
   flush(): Promise<boolean> {
     return Promise.resolve(this.isConnected);
+  }
+  inbox(): string {
+    return `${inboxes.client("test")}.${this.#clock.randomId()}`;
   }
   announceService(): Promise<Subscription> {
     return Promise.resolve({ stop: () => undefined });

@@ -54,6 +54,7 @@ async function connectBus(url: string): Promise<Bus> {
     publish: unused,
     flush: unused,
     announceService: unused,
+    inbox: unused,
     maxPayloadBytes: unused,
     room: unused,
     onFault: unused,

@@ -19,7 +19,13 @@ process.setMaxListeners(100);
 const { clock, until } = realRig();
 
 async function startBus(t: ExecutionContext, nats: TestNats, more: object = {}) {
-  const line = new NatsLine({ nats: { servers: [nats.url], ...more }, name: "test", clock, log: keptLog() });
+  const line = new NatsLine({
+    nats: { servers: [nats.url], ...more },
+    name: "test",
+    inboxPrefix: "_INBOX",
+    clock,
+    log: keptLog(),
+  });
   const bus = new NatsBus(line);
   const faults: BusFault[] = [];
   bus.onFault((fault) => faults.push(fault));

@@ -31,7 +31,7 @@ atEnd(() => {
 
 function openLine(): NatsLine {
   const nats = { servers: [`nats://127.0.0.1:${broker.current.port}`] };
-  return new NatsLine({ nats, name: "test", clock: openNodeClock(), log: keptLog() });
+  return new NatsLine({ nats, name: "test", inboxPrefix: "_INBOX", clock: openNodeClock(), log: keptLog() });
 }
 
 /** A process with a crash notifier, and what beta hears of its death. */

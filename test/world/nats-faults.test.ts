@@ -20,7 +20,7 @@ const shared = sharedNatsServer(test);
 
 function lineTo(urls: string | readonly string[], log: KeptLog = keptLog(), more: object = {}): NatsLine {
   const servers = typeof urls === "string" ? [urls] : [...urls];
-  return new NatsLine({ nats: { servers, ...more }, name: "test", clock, log });
+  return new NatsLine({ nats: { servers, ...more }, name: "test", inboxPrefix: "_INBOX", clock, log });
 }
 
 async function startBus(t: ExecutionContext, line: NatsLine) {

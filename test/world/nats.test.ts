@@ -8,6 +8,7 @@ import { NatsLine } from "../../actors/world/connection-nats.ts";
 import { NatsLink } from "../../actors/world/link-nats.ts";
 import { JetStreamRegistry } from "../../actors/world/registry-jetstream.ts";
 import { TcpProxy } from "../../deploy/drill/proxy.ts";
+import { inboxes } from "../../schemas/subjects.ts";
 import { busConformance } from "../conformance/bus.ts";
 import { linkConformance } from "../conformance/link.ts";
 import { registryConformance } from "../conformance/registry.ts";
@@ -31,6 +32,7 @@ async function proxied() {
     new NatsLine({
       nats: { servers: [`nats://127.0.0.1:${proxy.port}`] },
       name: "test",
+      inboxPrefix: inboxes.client("test"),
       clock: rig.clock,
       log: keptLog(),
     });

@@ -141,7 +141,8 @@ export class Participants {
 
   #clientWorld(name: string) {
     const process = this.#sim.startProcess(name);
-    return { process, clock: this.#sim.clock(process), bus: new SimBus(process, this.#sim.natsClient(process)) };
+    const clock = this.#sim.clock(process);
+    return { process, clock, bus: new SimBus(process, this.#sim.natsClient(process), clock) };
   }
 }
 

@@ -1,16 +1,19 @@
 /** The simulated Bus: a thin adapter over the process's connection to the simulated broker, with I/O boundaries. */
-import type { Bus, BusFault, BusHeaders, BusMessage, Subscription } from "../../../actors/world/ports.ts";
+import type { Bus, BusFault, BusHeaders, BusMessage, Clock, Subscription } from "../../../actors/world/ports.ts";
 import { headerText } from "../../../actors/world/publish-buffer.ts";
+import { inboxes } from "../../../schemas/subjects.ts";
 import type { SimNatsClient } from "./sim-nats-client.ts";
 import type { SimProcess } from "./sim-process.ts";
 
 export class SimBus implements Bus {
   readonly #process: SimProcess;
   readonly #client: SimNatsClient;
+  readonly #clock: Clock;
 
-  constructor(process: SimProcess, client: SimNatsClient) {
+  constructor(process: SimProcess, client: SimNatsClient, clock: Clock) {
     this.#process = process;
     this.#client = client;
+    this.#clock = clock;
   }
 
   start(onState: (connected: boolean) => void): Promise<void> {
@@ -61,6 +64,10 @@ export class SimBus implements Bus {
   /** Mutation: what does not fit is sent all the same. */
   beCareless(): void {
     this.#client.isCareless = true;
+  }
+
+  inbox(): string {
+    return `${inboxes.client(this.#process.name)}.${this.#clock.randomId()}`;
   }
 
   announceService(): Promise<Subscription> {

@@ -119,9 +119,10 @@ export class SimWorld implements ProcessWatcher, RegistryWatcher {
     const peers = servers.filter((name) => name !== server);
     const stream = (name: string) => this.rng.stream(`${name} ${process.name}`);
     const client = this.natsClient(process);
+    const clock = new SimClock(process, stream("clock"), host.wall);
     const { failsafeFaults: faults, broker } = this;
     return {
-      clock: new SimClock(process, stream("clock"), host.wall),
+      clock,
       main: new SimLinkMain(process, server, peers, this.mainNetwork, stream("main"), maxFrameBytes),
       failsafe: new SimLinkFailsafe({
         process,
@@ -132,7 +133,7 @@ export class SimWorld implements ProcessWatcher, RegistryWatcher {
         faults,
         rng: stream("failsafe"),
       }),
-      bus: new SimBus(process, client),
+      bus: new SimBus(process, client, clock),
       registry: new SimRegistry({
         process,
         client,
