@@ -112,6 +112,11 @@ export class RunningLife {
       actors: [this.application, this.#replication, this.#flushes, this.#failover],
       flush,
       facts: () => ({
+        machines: {
+          application: this.application.machineState,
+          checkpoint: checkpoint.state,
+          ...replica.machines(),
+        },
         application: this.application.process,
         flushed: checkpoint.applied,
         synced: Math.max(checkpoint.synced, replica.synced),

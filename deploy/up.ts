@@ -22,7 +22,7 @@ import { bringNatsServer } from "./nats-server.ts";
 import { ServiceFolder, type ServicePlan, UpError } from "./up/folder.ts";
 import { type KeepLimits, KeptChild, keepLimits } from "./up/kept-child.ts";
 import { KeptNats } from "./up/kept-nats.ts";
-import { refuseTakenPorts, untilLastRunEnded } from "./up/last-run.ts";
+import { freePort, refuseTakenPorts, untilLastRunEnded } from "./up/last-run.ts";
 import { screen } from "./up/screen.ts";
 import { ServiceWatch } from "./up/watch.ts";
 
@@ -42,6 +42,8 @@ export interface UpOptions {
   readonly data: string;
   readonly natsPort: number;
   readonly servers: readonly { readonly name: string; readonly port: number }[];
+  /** Where the console listens; where that is taken, on any port that is free. null: there is none. */
+  readonly consolePort: number | null;
   /** `drill` may kill and cut. */
   readonly testService: boolean;
   /** The `twinlog` program: its words before the command's name. */
@@ -81,6 +83,8 @@ class Up {
   readonly #folder: ServiceFolder;
   readonly #watch: ServiceWatch;
   #children: KeptChild[] = [];
+  #console: KeptChild | null = null;
+  #consoleUrl = "";
   #nats: KeptNats | null = null;
   #bus: Bus | null = null;
   /** Of the file with process ids. */
@@ -114,6 +118,7 @@ class Up {
   /** Ended by force: nobody is waited for. Where we are killed, servers end by their channel to us. */
   readonly #onForced = (): void => {
     for (const child of this.#children) child.signal("SIGKILL");
+    this.#console?.signal("SIGKILL");
   };
 
   #tell(line: string): void {
@@ -171,6 +176,7 @@ class Up {
     if (stopped.aborted) return;
     bus.subscribe(subjects.statuses(service), ({ data }) => this.#onStatus(data));
     for (const { name } of servers) this.#startServer(name);
+    await this.#startConsole(nats.url);
     await this.#untilNormal();
     if (stopped.aborted) return;
     await this.#world.out(this.#screen(nats));
@@ -217,6 +223,25 @@ class Up {
       },
     });
     this.#children.push(child);
+    child.start();
+  }
+
+  /** A process of its own: whatever becomes of it, the servers do not notice. */
+  async #startConsole(natsUrl: string): Promise<void> {
+    const { program, limits, consolePort, service } = this.#options;
+    if (consolePort === null) return;
+    const port = await freePort(consolePort);
+    const [node, ...words] = program;
+    const child = new KeptChild({
+      name: "console",
+      command: [node, ...words, "console", "--service", service, "--nats", natsUrl, "--port", String(port)],
+      logFile: this.#folder.logFile("console"),
+      limits,
+      tell: (line) => this.#tell(line),
+      onPid: () => undefined,
+    });
+    this.#console = child;
+    this.#consoleUrl = `http://127.0.0.1:${port}/`;
     child.start();
   }
 
@@ -269,6 +294,7 @@ class Up {
         log: here(folder.logFile(name)),
         status: this.#watch.statuses.get(name),
       })),
+      console: this.#consoleUrl,
       twinlog: ["node", ...program.slice(1).map(here)].join(" "),
     });
   }
@@ -283,6 +309,7 @@ class Up {
       return isClean;
     });
     const inTime = await this.#waitFor(Promise.all(ended), living);
+    await this.#console?.stop();
     const isClean = inTime && !(await Promise.all(ended)).includes(false);
     await this.#bus?.stop();
     await this.#nats?.stop();

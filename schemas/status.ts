@@ -57,6 +57,17 @@ export const ServerStatus = z.object({
     .default([]),
   /** How often it says all this. */
   statusMs: z.number().default(250),
+  /** Its other machines' states, as dotted paths (regions side by side: joined by ", "). `confirmed`: how far that follower's confirms go. */
+  machines: z
+    .object({
+      application: z.string(),
+      checkpoint: z.string(),
+      links: z.array(z.object({ peer: z.string(), state: z.string() })),
+      mirrors: z.array(z.object({ peer: z.string(), state: z.string(), confirmed: z.number().int().nonnegative() })),
+    })
+    .optional(),
+  /** Requests that were executed and committed in this history, as a primary counts them. */
+  results: z.number().int().nonnegative().optional(),
   /** Requests that run or wait to be committed. */
   inFlight: z.number().int().nonnegative(),
   /** As they were looked at last, at most half a minute ago; absent before that, and from older programs. */

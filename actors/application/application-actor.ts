@@ -132,6 +132,10 @@ export class ApplicationActor implements Actor {
   get applied(): number {
     return this.#applied;
   }
+  /** The application machine's. */
+  get machineState(): string {
+    return stateName(this.#machine);
+  }
   get process(): "hot" | "warm" | "stopped" {
     const name = stateName(this.#machine);
     return name === "hot" || name === "warm" ? name : "stopped";

@@ -30,7 +30,7 @@ export interface OperatorOptions {
   readonly replica: Replica;
   readonly actors: readonly Actor[];
   /** What the replica does not know of this server. */
-  readonly facts: () => Pick<ServerStatus, "application" | "flushed" | "synced" | "links">;
+  readonly facts: () => Pick<ServerStatus, "application" | "machines" | "flushed" | "synced" | "links">;
   readonly flush: () => Promise<void>;
   readonly gate: ReplyGate;
   readonly troubles: Troubles;
@@ -169,6 +169,7 @@ export class OperatorActor {
       why: replica.why,
       waitingFor: replica.waitingFor,
       troubles: troubles.open,
+      results: replica.results,
       inFlight: replica.inFlight,
       testService: settings.testService,
       atMs: world.clock.wallMs(),

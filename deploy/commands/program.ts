@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander";
 import { runbookEntry } from "../runbook.ts";
 import { chartCommand } from "./chart.ts";
 import { checkCommand, notChecked } from "./check.ts";
+import { consoleCommand } from "./console.ts";
 import { controlCommand } from "./control.ts";
 import { drillCommand } from "./drill.ts";
 import { initCommand } from "./init.ts";
@@ -37,6 +38,7 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     replayCommand(world),
     statusCommand(world),
     checkCommand(world),
+    consoleCommand(world),
     ...(["switch", "flush", "pause", "resume"] as const).map((verb) => controlCommand(world, verb)),
     recoverCommand(world),
     inspectCommand(world),

@@ -25,6 +25,9 @@ const missedBeats = 2.4;
 /** One of an older epoch that was not heard since the newer one, and missed one beat, is not there any more. */
 const missedBeatsOfOld = 1.2;
 
+/** So many incarnations are remembered: whoever watches for months, or is told made-up names, holds no more. */
+const maxHeard = 64;
+
 /** A server that says this says nothing more. */
 const lastStates: ReadonlySet<string> = new Set(["stopped", "failed"]);
 
@@ -44,6 +47,12 @@ export class StatusGathering {
     const heard = this.#heard.get(`${name} ${incarnation}`);
     if (heard === undefined) this.#heard.set(`${name} ${incarnation}`, { firstMs: nowMs, lastMs: nowMs, status });
     else Object.assign(heard, { lastMs: nowMs, status });
+    if (this.#heard.size > maxHeard) this.#forgetOldest();
+  }
+
+  #forgetOldest(): void {
+    const [oldest] = [...this.#heard].sort(([, one], [, other]) => one.lastMs - other.lastMs);
+    if (oldest !== undefined) this.#heard.delete(oldest[0]);
   }
 
   /** The statement about all that was heard until now. */

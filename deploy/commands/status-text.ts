@@ -21,7 +21,8 @@ export function statusText(status: ServiceStatus, columns = Number.POSITIVE_INFI
   return `${lines.flatMap((line) => wrap(line, columns)).join("\n")}\n`;
 }
 
-function headline({ serving, failoverReady, reasons, servers, epoch }: ServiceStatus): string {
+/** The verdict, as one sentence. */
+export function headline({ serving, failoverReady, reasons, servers, epoch }: ServiceStatus): string {
   if (!serving) {
     const isMissing = reasons.some(({ code }) => code === "primary.missing");
     return `no requests are processed now, ${isMissing ? "no primary speaks" : "although a primary speaks"}`;

@@ -15,12 +15,15 @@ interface UpFlags {
   basePort: number;
   natsPort?: number;
   mainPorts?: [number, number];
+  consolePort?: number;
+  console: boolean;
   testService: boolean;
 }
 
 const names = ["alpha", "beta"] as const;
 /** NATS's own; the servers take the two that follow. */
 const normalBasePort = 4222;
+const maxPort = 65_535;
 
 export function upCommand(world: CommandWorld): Command {
   return new Command("up")
@@ -41,6 +44,12 @@ export function upCommand(world: CommandWorld): Command {
     )
     .option("--nats-port <port>", "nats-server's port alone", parsePort)
     .option("--main-ports <alpha,beta>", "ports of the main link", parsePair)
+    .option(
+      "--console-port <port>",
+      "the console's page (default: the port after these; where that is taken, any)",
+      parsePort,
+    )
+    .option("--no-console", "without the console")
     .option("--test-service", "allow `twinlog drill` to kill and cut here", false)
     .addHelpText(
       "after",
@@ -51,13 +60,27 @@ export function upCommand(world: CommandWorld): Command {
       const mainPorts = flags.mainPorts ?? [basePort + 1, basePort + 2];
       if (new Set([natsPort, ...mainPorts]).size !== 3)
         throw new CommandError("nats-server, alpha and beta need three different ports");
+      const nextPort = Math.max(natsPort, ...mainPorts) + 1;
+      const consolePort = flags.console ? (flags.consolePort ?? (nextPort > maxPort ? 0 : nextPort)) : null;
+      if ([natsPort, ...mainPorts].some((port) => port === consolePort))
+        throw new CommandError(`--console-port ${consolePort}: the console needs a port of its own`);
       const servers = names.map((name, index) => ({ name, port: mainPorts[index] ?? 0 }));
       const program = [process.execPath, fileURLToPath(new URL("../twinlog.js", import.meta.url))] as const;
       const { stopped, signals, environment, out } = world;
       signals.whatForceCosts = () =>
         "the servers are killed, both, and what they acknowledged and had not flushed is lost";
       const status = await up(
-        { service, application, data, natsPort, servers, testService, program: [...program], limits: upLimits },
+        {
+          service,
+          application,
+          data,
+          natsPort,
+          servers,
+          consolePort,
+          testService,
+          program: [...program],
+          limits: upLimits,
+        },
         {
           stopped,
           forced: signals.forced,
@@ -79,8 +102,8 @@ function parseApplication(text: string): string {
 
 function parsePort(text: string): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1 || value > 65_535)
-    throw new CommandError(`port ${text}: give a number from 1 to 65535`);
+  if (!/^\d+$/.test(text) || value < 1 || value > maxPort)
+    throw new CommandError(`port ${text}: give a number from 1 to ${maxPort}`);
   return value;
 }
 

@@ -143,7 +143,7 @@ export class ServiceFolder {
   /** Of what `up` writes in the folder. */
   #namesFor(servers: readonly string[]): string[] {
     const files = servers.flatMap((name) => [name, `${name}.json`, `${name}.log`, `${name}.log.1`]);
-    return ["nats", "service.json", "running.json", ...files];
+    return ["nats", "service.json", "running.json", "console.log", "console.log.1", ...files];
   }
 
   #read<T>(name: string, schema: z.ZodType<T>): T | undefined {

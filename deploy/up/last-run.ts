@@ -60,6 +60,19 @@ export async function refuseTakenPorts(
       );
 }
 
+/** This one; any that is free where it is taken, or 0. */
+export async function freePort(wanted: number): Promise<number> {
+  if (wanted !== 0 && !(await isTaken(wanted))) return wanted;
+  return new Promise((settle, fail) => {
+    const listener = createServer();
+    listener.on("error", fail);
+    listener.listen(0, "127.0.0.1", () => {
+      const address = listener.address();
+      listener.close(() => settle(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}
+
 function isTaken(port: number): Promise<boolean> {
   return new Promise((settle, fail) => {
     const listener = createServer();

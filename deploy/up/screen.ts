@@ -15,6 +15,8 @@ export interface ScreenFacts {
     readonly log: string;
     readonly status: ServerStatus | undefined;
   }[];
+  /** Where it is; empty: there is none. */
+  readonly console: string;
   /** How the command line is called from here. */
   readonly twinlog: string;
 }
@@ -24,7 +26,7 @@ const examples: Readonly<Record<string, string>> = {
   ledger: `'{"type":"open","account":"alice"}'`,
 };
 
-export function screen({ service, application, nats, servers, twinlog }: ScreenFacts): string {
+export function screen({ service, application, nats, servers, console, twinlog }: ScreenFacts): string {
   const primary = servers.find(({ status }) => status?.role === "primary");
   const rows = [
     ["", "process", "role", "listens on", "data"],
@@ -48,6 +50,7 @@ export function screen({ service, application, nats, servers, twinlog }: ScreenF
     "",
     ...table,
     "",
+    ...(console === "" ? [] : [`Watch it in a browser: ${console}`, ""]),
     "Try in another terminal, from this folder:",
     `  ${twinlog} request ${examples[application] ?? "'{…}'"}`,
     `  ${twinlog} results --from 1`,

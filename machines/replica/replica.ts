@@ -20,9 +20,11 @@ import type { LinkName } from "../../schemas/link.ts";
 import type { Handover as HandoverMessage, Heartbeat, Mirror, PeerMessage } from "../../schemas/peer-message.ts";
 import type { RegistryRead, RegistryRecord, RegistryWrite } from "../../schemas/registry.ts";
 import type { Standing } from "../../schemas/standing.ts";
+import type { ServerStatus } from "../../schemas/status.ts";
 import type { LifecycleState } from "../lifecycle.ts";
 import type { LogBatch } from "../log/batch.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
+import { stateName } from "../step.ts";
 import { Core } from "./core.ts";
 import type { Due } from "./due.ts";
 import { Follower } from "./follower/follower.ts";
@@ -190,6 +192,17 @@ export class Replica {
   }
   isAnyUp(link: LinkName): boolean {
     return this.core.peers.isAnyUp(link);
+  }
+  /** Each peer's link machine, and on a primary each follower's mirror machine, for operators. */
+  machines(): Pick<NonNullable<ServerStatus["machines"]>, "links" | "mirrors"> {
+    return {
+      links: [...this.core.peers].map(({ name, links }) => ({ peer: name, state: stateName(links) })),
+      mirrors: [...(this.primary?.followers ?? [])].map(({ name, state, confirmed }) => ({
+        peer: name,
+        state: stateName({ value: state }),
+        confirmed,
+      })),
+    };
   }
   /** For how long nothing has come from it on either link; null: nothing in this life. */
   silentMs(peer: string, nowMs: number): number | null {

@@ -43,3 +43,20 @@ test("a status tells no trouble that is over, also when it comes before the next
   await server.run(10);
   t.like(lastStatus(server), { role: "none", troubles: [] });
 });
+
+test("a status tells what each of its machines is in, and how many requests were executed", async (t) => {
+  const server = new OneServer({ application: nothing });
+  await server.run(2_000);
+  const { machines, results } = lastStatus(server);
+  t.like(machines, {
+    application: "hot",
+    checkpoint: "idle",
+    mirrors: [{ peer: "beta", state: "none", confirmed: 0 }],
+  });
+  t.deepEqual(
+    machines?.links.map(({ peer }) => peer),
+    ["beta"],
+  );
+  t.regex(machines?.links[0]?.state ?? "", /^main\.\w+, failsafe\.\w+, peer\.\w+$/);
+  t.is(results, 0);
+});

@@ -36,6 +36,7 @@ export async function upOptions(t: ExecutionContext, more: Partial<UpOptions> = 
       { name: "alpha", port: alpha },
       { name: "beta", port: beta },
     ],
+    consolePort: null,
     testService: false,
     program: [process.execPath, standIn],
     limits: quickLimits,

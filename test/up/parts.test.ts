@@ -79,6 +79,7 @@ test("what a process said that is gone counts no more, nor what it says late", a
 
 test("the screen fits a terminal, names every process and gives three commands", (t) => {
   const text = screen({
+    console: "http://127.0.0.1:4225/",
     service: "exchange",
     application: "exchange",
     nats: { url: "nats://127.0.0.1:4222", pid: 11, version: "2.10.27", data: ".twinlog/nats" },

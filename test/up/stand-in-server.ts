@@ -2,7 +2,7 @@
  * A server's outside without its inside, for tests of `twinlog up`: it says on NATS that all is well and stops when it is told to.
  * A file `behaviour` in its data directory changes that: `deaf` (does not stop), `dies` (at once, with a word), `dies:<n>` (n times),
  * `stops badly`.
- * What it did is in `story` beside it, a line for each thing. `init` only notes that it was called.
+ * What it did is in `story` beside it, a line for each thing. `init` only notes that it was called. `console` prints what it was told.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -14,7 +14,14 @@ import { Settings } from "../../schemas/settings.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { statusOf } from "../helpers/status-of.ts";
 
-const [command, , config = ""] = process.argv.slice(2);
+const [command, ...words] = process.argv.slice(2);
+if (command === "console") {
+  console.log(`told ${words.join(" ")}`);
+  process.on("SIGTERM", () => process.exit(0));
+  endWithParent(() => process.exit(0));
+  await new Promise(() => setInterval(() => undefined, 1_000));
+}
+const [, config = ""] = words;
 const settings = Settings.parse(JSON.parse(readFileSync(config, "utf8")));
 const { dataDirectory, service, server, nats } = settings;
 if (command === "init") {

@@ -1,8 +1,9 @@
 /**
  * `twinlog up` with stand-in servers: it starts, keeps running what dies, stops cleanly, finds its data again, and says what is wrong.
  */
+import { once } from "node:events";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import test from "ava";
 import { ServiceFolder, UpError } from "../../deploy/up/folder.ts";
@@ -57,6 +58,21 @@ test("stopping asks both servers, ends nats-server last, and the next start find
   t.is(read(first.options.data, "initialised"), "alpha\n", "created once");
   t.true(existsSync(join(first.options.data, "alpha.log.1")), "the log of the run before is kept");
   t.is(await second.stop(), 0);
+});
+
+test("the console is a process of its own, at its port or, where that is taken, at another that is printed", async (t) => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  t.teardown(() => taken.close());
+  await once(taken, "listening");
+  const { port: consolePort } = taken.address() as AddressInfo;
+  const up = await startUp(t, { consolePort });
+  await up.untilNormal();
+  const [, url, port] = await up.prints(/Watch it in a browser: (http:\/\/127\.0\.0\.1:(\d+)\/)/);
+  t.not(Number(port), consolePort, url);
+  const { data, natsPort } = up.options;
+  const told = `told --service exchange --nats nats://127.0.0.1:${natsPort} --port ${port}\n`;
+  await until(() => read(data, "console.log") === told, { withinMs });
+  t.is(await up.stop(), 0);
 });
 
 test("a server that is killed is started again, and so is nats-server, on its port", async (t) => {

@@ -1,0 +1,237 @@
+/** The console listens: the view follows what servers say, what happened is told once, and nothing that is made up fills its memory. */
+import test from "ava";
+import { Rate } from "../../deploy/console/rate.ts";
+import { type Entry, maxEntries, Timeline } from "../../deploy/console/timeline.ts";
+import type { View } from "../../deploy/console/view.ts";
+import { ConsoleWatch } from "../../deploy/console/watch.ts";
+import type { ServerEvent, ServerStatus } from "../../schemas/status.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import { bytesOf, TestBus, TestClock } from "../helpers/hand-world.ts";
+import { statusOf } from "../helpers/status-of.ts";
+
+/** As long as a message takes on the bus in memory. */
+const wayMs = 0.1;
+const record = (name: string, ...inSync: string[]) => {
+  const member = (server: string) => ({ server, incarnation: `${server}-1` });
+  return { primary: member(name), inSync: inSync.map(member) };
+};
+const peers = (name: string) => [{ name, silentMs: 5 }];
+
+function begin() {
+  const clock = new TestClock();
+  const bus = new TestBus(clock);
+  const views: View[] = [];
+  const entries: Entry[] = [];
+  const watch = new ConsoleWatch({
+    service: "exchange",
+    clock,
+    onView: (view) => views.push(view),
+    onEntry: (entry) => entries.push(entry),
+  });
+  watch.start(bus);
+  const alpha = (more: Partial<ServerStatus> = {}) =>
+    statusOf({ incarnation: "alpha-1", record: record("alpha", "alpha", "beta"), peers: peers("beta"), ...more });
+  const beta = (more: Partial<ServerStatus> = {}) =>
+    alpha({
+      name: "beta",
+      incarnation: "beta-1",
+      role: "backup",
+      application: "warm",
+      state: "following.warm",
+      peers: peers("alpha"),
+      ...more,
+    });
+  const say = (...statuses: ServerStatus[]) => {
+    for (const status of statuses) bus.publish(subjects.status("exchange", status.name), bytesOf(status));
+  };
+  const event = (more: Partial<ServerEvent>) =>
+    bus.publish(
+      subjects.event("exchange", "beta"),
+      bytesOf({
+        service: "exchange",
+        server: "beta",
+        incarnation: "beta-1",
+        machine: "lifecycle",
+        event: "x",
+        from: "a",
+        to: "b",
+        why: "w",
+        epoch: 3,
+        sequence: 1,
+        atMs: clock.wallMs(),
+        ...more,
+      }),
+    );
+  /** Both speak, four times a second. */
+  const speak = async (forMs: number, ...statuses: (() => ServerStatus)[]) => {
+    for (let ms = 0; ms < forMs; ms += 250) {
+      say(...statuses.map((status) => status()));
+      await clock.run(250);
+    }
+  };
+  return { clock, bus, watch, views, entries, alpha, beta, say, event, speak };
+}
+const told = (entries: readonly Entry[]) =>
+  entries.map(({ kind, server, what }) => [kind, server, what].join(" ").replace("  ", " "));
+
+test("at first it listens; then it says the registry's record and the verdict, once", async (t) => {
+  const { views, entries, alpha, beta, speak } = begin();
+  await speak(
+    500,
+    () => alpha(),
+    () => beta(),
+  );
+  t.is(views.at(-1)?.verdict, "unknown");
+  t.deepEqual(entries, []);
+  await speak(
+    2_000,
+    () => alpha(),
+    () => beta(),
+  );
+  t.is(views.at(-1)?.verdict, "ready");
+  t.deepEqual(told(entries), [
+    "registry epoch 3, normal: primary alpha, in sync alpha, beta",
+    "verdict a failover would work now",
+  ]);
+});
+
+test("a transition is told at once with its reason, and its moment can be seen again", async (t) => {
+  const { clock, watch, views, entries, alpha, beta, say, event, speak } = begin();
+  await speak(
+    1_500,
+    () => alpha(),
+    () => beta(),
+  );
+  const before = views.length;
+  event({ event: "primary.lost.alone", from: "following.warm", to: "candidate.syncing", why: "alpha is gone" });
+  say(beta({ state: "candidate.asking" }));
+  await clock.run(65);
+  t.is(views.length, before + 1, "not only with the next beat");
+  const entry = entries.at(-1);
+  t.like(entry, {
+    kind: "transition",
+    server: "beta",
+    what: "following.warm → candidate.syncing",
+    why: "alpha is gone",
+  });
+  const then = watch.timeline.viewAt(entry?.id ?? 0)?.servers.find(({ name }) => name === "beta");
+  t.is(then?.state, "candidate.syncing", "as it was then, although the server has gone on");
+  t.is(then?.machines[0]?.last?.event, "primary.lost.alone");
+});
+
+test("a takeover is told: silence, the registry's change, the verdict; and the one that comes back speaks again", async (t) => {
+  const { entries, alpha, beta, speak } = begin();
+  await speak(
+    1_500,
+    () => alpha(),
+    () => beta(),
+  );
+  entries.length = 0;
+  const alone = { role: "primary", application: "hot", state: "hot.alone", epoch: 4, mode: "backup-only" } as const;
+  const taken = () => beta({ ...alone, record: record("beta", "beta"), peers: [{ name: "alpha", silentMs: 2_000 }] });
+  await speak(1_500, taken);
+  const words = told(entries);
+  t.true(words.includes("silence alpha is silent"));
+  t.true(words.includes("registry epoch 4, backup-only: primary beta, in sync beta"));
+  t.true(words.some((word) => word.startsWith("verdict a failover would not work now: beta is alone")));
+  t.is(new Set(words).size, words.length, "each once");
+  await speak(500, taken, () => alpha({ role: "none", incarnation: "alpha-2", pid: 77, state: "waiting", epoch: 4 }));
+  t.true(told(entries).includes("silence alpha speaks again (process 77)"));
+});
+
+test("what machines without events do is seen from one status to the next; a flush is no news", async (t) => {
+  const { watch, entries, alpha, beta, speak } = begin();
+  const machines = (link: string, checkpoint: string) => ({
+    machines: { application: "hot", checkpoint, links: [{ peer: "beta", state: link }], mirrors: [] },
+  });
+  await speak(
+    1_500,
+    () => alpha(machines("peer.main", "idle")),
+    () => beta(),
+  );
+  entries.length = 0;
+  await speak(
+    250,
+    () => alpha(machines("peer.failsafe", "flushing")),
+    () => beta(),
+  );
+  t.deepEqual(told(entries), ["transition alpha link to beta: peer.main → peer.failsafe"]);
+  const shown = watch.view.servers[0]?.machines ?? [];
+  t.like(shown.find(({ machine }) => machine === "checkpoint")?.last, { from: "idle", to: "flushing", event: "" });
+});
+
+test("NATS lost: the last view stays and says since when it is old; nobody is taken for silent afterwards", async (t) => {
+  const { clock, watch, views, entries, alpha, beta, speak } = begin();
+  await speak(
+    1_500,
+    () => alpha(),
+    () => beta(),
+  );
+  const lastMs = clock.wallMs() - 250 + wayMs;
+  watch.onNats(false);
+  await clock.run(5_000);
+  t.like(views.at(-1), { natsConnected: false, staleSinceMs: lastMs, verdict: "unknown", mode: "normal" });
+  t.is(views.at(-1)?.servers.length, 2);
+  watch.onNats(true);
+  await speak(
+    2_000,
+    () => alpha(),
+    () => beta(),
+  );
+  t.like(views.at(-1), { natsConnected: true, staleSinceMs: null, verdict: "ready" });
+  t.deepEqual(told(entries).slice(2), ["nats NATS is lost", "nats NATS is back"]);
+});
+
+test("when all have fallen silent it says so, and since when, with what was known last", async (t) => {
+  const { clock, views, alpha, beta, speak } = begin();
+  await speak(
+    1_500,
+    () => alpha(),
+    () => beta(),
+  );
+  await clock.run(4_000);
+  t.like(views.at(-1), { verdict: "down", sentence: "no server of exchange speaks", mode: "normal", epoch: 3 });
+  t.is(views.at(-1)?.staleSinceMs, clock.wallMs() - 4_250 + wayMs);
+});
+
+test("requests per second are those of one primary's count; another's is not set against it", (t) => {
+  const rate = new Rate();
+  t.is(rate.perSecond(0), null);
+  for (let ms = 0; ms <= 2_000; ms += 250) rate.note("a", ms / 5, ms);
+  t.is(rate.perSecond(2_000), 200);
+  rate.note("b", 9_000, 2_100);
+  t.is(rate.perSecond(2_100), null);
+  t.is(rate.perSecond(9_999), null, "old counts say nothing of now");
+});
+
+test("junk, other services, made-up names and floods of events change nothing, and fill no memory", async (t) => {
+  const { clock, bus, watch, views, entries, alpha, beta, say, event, speak } = begin();
+  await speak(
+    1_500,
+    () => alpha(),
+    () => beta(),
+  );
+  const shown = entries.length;
+  for (const data of ["", "{", '{"service":"exchange"}', `"${"x".repeat(70_000)}"`])
+    bus.publish(subjects.status("exchange", "alpha"), Buffer.from(data));
+  say(alpha({ service: "other", epoch: 99 }), alpha({ why: "x".repeat(70_000), epoch: 99 }));
+  await clock.run(100);
+  t.deepEqual([views.at(-1)?.epoch, entries.length], [3, shown]);
+  for (let at = 0; at < 500; at += 1)
+    say(alpha({ name: `s${at}`, incarnation: `i${at}`, role: "none", epoch: 1, record: null }));
+  for (let at = 0; at < 2 * maxEntries; at += 1) event({ why: "y".repeat(5_000) });
+  await clock.run(100);
+  t.true((views.at(-1)?.servers.length ?? 0) <= 66);
+  t.is(watch.timeline.entries.length, maxEntries);
+  t.true(watch.timeline.entries.every(({ why }) => why.length <= 400));
+});
+
+test("the timeline keeps the newest, and a moment that is gone is gone", (t) => {
+  const timeline = new Timeline();
+  const view = { mode: "normal" } as View;
+  for (let at = 0; at < maxEntries + 5; at += 1)
+    timeline.add({ kind: "nats", server: "", what: String(at), why: "", atMs: at }, view);
+  t.is(timeline.entries[0]?.what, "5");
+  t.is(timeline.viewAt(5), undefined);
+  t.is(timeline.viewAt(6), view);
+});
