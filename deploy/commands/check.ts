@@ -3,7 +3,9 @@
  * as Nagios and Icinga read it: 0 ok, 1 warning, 2 critical, 3 unknown (schemas/check.ts). What always holds: it ends within
  * `--timeout`, and with 3 whenever it could not be asked.
  */
+
 import type { Command } from "commander";
+import { shownUrl } from "../../actors/world/broker-url.ts";
 import { lookAtCertificates } from "../../actors/world/surroundings.ts";
 import { type CheckName, checkKinds, checkLevels, type ServiceCheck } from "../../schemas/check.ts";
 import type { ServiceStatus } from "../../schemas/status.ts";
@@ -87,7 +89,7 @@ async function look(
         (it) => it.stop(),
         () => undefined,
       );
-      return checkNobody(service, "nats", `NATS at ${nats} has not answered within ${timeout} ms`, skipped);
+      return checkNobody(service, "nats", `NATS at ${shownUrl(nats)} has not answered within ${timeout} ms`, skipped);
     }
     try {
       const gather = (waitMs: number) => gatherStatus(bus, clock, service, waitMs, world.stopped);
@@ -104,7 +106,7 @@ async function look(
     timer.cancel();
   }
   if (status.servers.length === 0)
-    return checkNobody(service, "servers", `no server of ${service} speaks at ${nats}`, skipped);
+    return checkNobody(service, "servers", `no server of ${service} speaks at ${shownUrl(nats)}`, skipped);
   return checkService({ status, nowMs: clock.wallMs(), skipped, certificates });
 }
 

@@ -3,7 +3,9 @@
  * the primary is asked (flush: every server). What always holds: the incarnation that was seen is meant and no other; exit
  * status 0 only if every server asked said yes and, after `switch`, a server has gone hot.
  */
+
 import type { Command } from "commander";
+import { shownUrl } from "../../actors/world/broker-url.ts";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import { ReadySignal } from "../../schemas/envelope.ts";
 import type { Standing } from "../../schemas/standing.ts";
@@ -148,7 +150,9 @@ function named(name: string, standings: readonly Standing[]): Meant {
 
 function chosen(verb: MildVerb, status: ServiceStatus, nats: string): Meant[] {
   if (status.servers.length === 0)
-    throw new CommandError(`no server of ${status.service} speaks at ${nats}: is one running? See \`twinlog status\``);
+    throw new CommandError(
+      `no server of ${status.service} speaks at ${shownUrl(nats)}: is one running? See \`twinlog status\``,
+    );
   if (verb === "flush") return status.servers.map(({ name, incarnation }) => ({ name, incarnation }));
   const primary = status.servers.find(({ role, epoch }) => role === "primary" && epoch === status.epoch);
   if (primary === undefined)

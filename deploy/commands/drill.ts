@@ -2,9 +2,11 @@
  * `twinlog drill`: the proof, on a pair of its own (in a temporary folder, gone afterwards) or on one that runs. Exit status
  * 0 only if nothing acknowledged was lost and nothing was done twice. See deploy/drill/ for what it does.
  */
+
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { ApplicationDefinition } from "../../actors/application/contract.ts";
+import { shownUrl } from "../../actors/world/broker-url.ts";
 import { applications, findApplication } from "../applications.ts";
 import { type DrillOptions, type DrillWorld, drill } from "../drill/drill.ts";
 import { DrillPair, drillService } from "../drill/pair.ts";
@@ -78,7 +80,7 @@ async function drillRunning(world: CommandWorld, flags: DrillFlags): Promise<Dri
   const name = flags.application ?? world.serviceFile?.application ?? "exchange";
   const workload = await chooseWorkload(flags, name);
   const options = { ...optionsOf(world, flags, workload), service, isRunning: true, faults };
-  await tell(world, flags, `drill on ${service} at ${nats}, ${describe(options)}\n`);
+  await tell(world, flags, `drill on ${service} at ${shownUrl(nats)}, ${describe(options)}\n`);
   return await drill(options, {
     ...common(world, flags),
     connect: (onState) => world.connect(nats, onState),

@@ -3,7 +3,9 @@
  * `--restore` it puts back a record that the registry has lost. What always holds: it asks the servers first; where they have seen a
  * record nothing is created, and what is restored is above all that they have seen.
  */
+
 import { Command } from "commander";
+import { shownUrl } from "../../actors/world/broker-url.ts";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
 import type { Registry } from "../../actors/world/ports.ts";
 import { openBus, openRegistry } from "../../actors/world/real-world.ts";
@@ -136,4 +138,4 @@ async function standingsOf(settings: Settings): Promise<Standing[]> {
 const namesOf = ({ servers }: Settings): string[] => servers.map(({ name }) => name);
 
 const silence = ({ nats }: Settings, reason: string): CommandError =>
-  new CommandError(`NATS at ${nats.servers.join(", ")} did not answer: ${reason}; try again`);
+  new CommandError(`NATS at ${nats.servers.map(shownUrl).join(", ")} did not answer: ${reason}; try again`);

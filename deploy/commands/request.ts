@@ -2,9 +2,11 @@
  * `twinlog request` and `twinlog query`: one body to the service, the answer on standard output. Exit status 0 only if
  * the request was executed and the answer is a result (a result may still say "rejected": that is the application's word).
  */
+
 import type { Command } from "commander";
 import { createClient } from "../../actors/client/client.ts";
 import { FailedError, RefusedError, UnansweredError, UnknownOutcomeError } from "../../actors/client/errors.ts";
+import { shownUrl } from "../../actors/world/broker-url.ts";
 import type { Bus } from "../../actors/world/ports.ts";
 import { inboxes } from "../../schemas/subjects.ts";
 import { applications } from "../applications.ts";
@@ -118,6 +120,6 @@ export function explained(error: unknown, bus: Bus, flags: { service: string; na
 
 function advice(bus: Bus, flags: { service: string; nats: string }): string {
   return bus.connected()
-    ? `no server of ${flags.service} answers at ${flags.nats}: see \`twinlog status\``
-    : `no connection to NATS at ${flags.nats}`;
+    ? `no server of ${flags.service} answers at ${shownUrl(flags.nats)}: see \`twinlog status\``
+    : `no connection to NATS at ${shownUrl(flags.nats)}`;
 }

@@ -2,6 +2,7 @@
  * `twinlog results`: the service's results as lines of JSON, dense and in order from a result number on, across
  * failovers. A new history is a line of its own. Exit status 0 only if nothing was missed.
  */
+
 import type { Command } from "commander";
 import {
   type HistoryEvent,
@@ -10,6 +11,7 @@ import {
   type ResultsReader,
   readResults,
 } from "../../actors/client/results.ts";
+import { shownUrl } from "../../actors/world/broker-url.ts";
 import {
   CommandError,
   type CommandWorld,
@@ -76,7 +78,8 @@ function tellSilence({ clock, err }: CommandWorld, reader: ResultsReader, { serv
   let isTold = false;
   const look = () => {
     const isSilent = reader.unansweredMs > silenceMs;
-    if (isSilent && !isTold) err(`twinlog: no server of ${service} answers at ${nats}; it is asked again and again\n`);
+    if (isSilent && !isTold)
+      err(`twinlog: no server of ${service} answers at ${shownUrl(nats)}; it is asked again and again\n`);
     isTold = isSilent;
     timer = clock.after(silenceMs / 5, look);
   };

@@ -2,7 +2,9 @@
  * `twinlog status`: what each server says of itself, gathered for a moment, and whether a failover would work now. Exit
  * status 0 if it would, 3 if it would not, 1 if nobody serves. `--json` prints `ServiceStatus` (schemas/status.ts).
  */
+
 import type { Command } from "commander";
+import { shownUrl } from "../../actors/world/broker-url.ts";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import { ServerStatus, type ServiceStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
@@ -103,5 +105,5 @@ export async function gatherStatus(
 }
 
 function nobody({ service, nats }: CommonOptions): string {
-  return `no server of ${service} speaks at ${nats}: start one with \`npm start\`, or name another --service or --nats`;
+  return `no server of ${service} speaks at ${shownUrl(nats)}: start one with \`npm start\`, or name another --service or --nats`;
 }

@@ -97,6 +97,22 @@ test("service and nats come from the option, the environment, the folder's file,
   t.is((await run([...quick, "--service", "a.b"])).status, 1);
 });
 
+test("what is logged in with stands in no error", async (t) => {
+  const { run } = makeRig();
+  const nats = ["--nats", "nats://ops:secret@127.0.0.1:4222"];
+  const lines = [
+    ["status", "--wait", "10"],
+    ["check", "--timeout", "100"],
+    ["switch"],
+    ["request", "--timeout", "50", JSON.stringify(order)],
+  ];
+  for (const words of lines) {
+    const { err, out } = await run([...words, ...nats]);
+    t.regex(err + out, /at nats:\/\/127\.0\.0\.1:4222/, words[0]);
+    t.notRegex(err + out, /secret/, words[0]);
+  }
+});
+
 test("help has examples, and a wrong option is no success", async (t) => {
   const { run } = makeRig();
   const commands = "request query results replay status switch pause resume flush recover".split(" ");
