@@ -106,7 +106,7 @@ async function look(
     timer.cancel();
   }
   if (status.servers.length === 0)
-    return checkNobody(service, "servers", `no server of ${service} speaks at ${shownUrl(nats)}`, skipped);
+    return checkNobody(service, "service", `no server of ${service} speaks at ${shownUrl(nats)}`, skipped);
   return checkService({ status, nowMs: clock.wallMs(), skipped, certificates });
 }
 

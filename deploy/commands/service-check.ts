@@ -59,17 +59,17 @@ export function checkService({ status, nowMs, skipped, certificates }: CheckFact
   return { service: status.service, level, failoverReady: status.failoverReady, checks };
 }
 
-/** Where nobody could be asked: this line is critical, and nothing else is known. */
+/** Where nobody could be asked: this line is critical, and nothing else is known. No server at all is no primary. */
 export function checkNobody(
   service: string,
-  name: "nats" | "servers",
+  name: "nats" | "service",
   says: string,
   skipped: ReadonlySet<CheckName>,
 ): ServiceCheck {
   const rest = (Object.keys(checkKinds) as CheckName[])
     .filter((each) => each !== name && each !== "others" && !skipped.has(each))
     .map((each): CheckLine => ({ name: each, level: "unknown", says: "no server was heard", codes: [], see: "" }));
-  const code = `check.${name}`;
+  const code = name === "service" ? "primary.missing" : `check.${name}`;
   const line: CheckLine = { name, level: "critical", says, codes: [code], see: runbookEntry(code) };
   return { service, level: "critical", failoverReady: false, checks: [line, ...rest] };
 }

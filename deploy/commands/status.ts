@@ -9,6 +9,7 @@ import type { Bus, Clock } from "../../actors/world/ports.ts";
 import { ServerStatus, type ServiceStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { clearScreen } from "../plain-text.ts";
+import { runbookEntry } from "../runbook.ts";
 import { readJson } from "./ask.ts";
 import { StatusGathering } from "./service-status.ts";
 import { statusText } from "./status-text.ts";
@@ -105,5 +106,5 @@ export async function gatherStatus(
 }
 
 function nobody({ service, nats }: CommonOptions): string {
-  return `no server of ${service} speaks at ${shownUrl(nats)}: start one with \`npm start\`, or name another --service or --nats`;
+  return `no server of ${service} speaks at ${shownUrl(nats)}: start one with \`npm start\`, name another --service or --nats, or see ${runbookEntry("primary.missing")}`;
 }

@@ -180,9 +180,9 @@ test("a check that is skipped is neither told nor counted", (t) => {
 });
 
 test("where nobody speaks one line is critical and no other claims to know anything", (t) => {
-  const { checks } = checkNobody("exchange", "servers", "nobody", new Set());
+  const { checks } = checkNobody("exchange", "service", "nobody", new Set());
   t.deepEqual([...new Set(checks.slice(1).map(({ level }) => level))], ["unknown"]);
-  t.like(checks[0], { name: "servers", level: "critical", see: "deploy/RUNBOOK.md#check-servers" });
+  t.like(checks[0], { name: "service", level: "critical", see: "deploy/RUNBOOK.md#primary-missing" });
 });
 
 /** What the command does where these servers speak. */
@@ -240,7 +240,7 @@ test("nobody speaks until the time is over: critical; and what cannot be asked i
   const startedMs = performance.now();
   const nobody = await ran([], "--timeout", "300");
   t.is(nobody.status, 2);
-  t.regex(nobody.out, /^critical {2}servers .*no server of exchange speaks/);
+  t.regex(nobody.out, /^critical {2}service .*no server of exchange speaks/);
   t.true(performance.now() - startedMs >= 280, "until the end it was waited for one that speaks seldom");
   for (const words of [["--wrong"], ["--skip", "nonsense"], ["--settings", "/nowhere.json"]]) {
     const failed = await ran([], ...words);
