@@ -69,7 +69,15 @@ const headers = {
 
 const types = { html: "text/html", css: "text/css", js: "text/javascript", svg: "image/svg+xml" } as const;
 /** Every file of the page, in `deploy/console/page/`; "/" is the first. */
-export const pageFiles = ["index.html", "page.css", "page.js", "picture.js", "elements.js", "icon.svg"] as const;
+export const pageFiles = [
+  "index.html",
+  "page.css",
+  "page.js",
+  "picture.js",
+  "figures.js",
+  "elements.js",
+  "icon.svg",
+] as const;
 
 export class Door {
   readonly #source: DoorSource;

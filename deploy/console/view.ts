@@ -239,8 +239,8 @@ function machinesOf({ name, state, machines, application }: ServerStatus, known:
   });
   return [
     one("lifecycle", "", state),
-    one("application", "", machines?.application ?? application),
     ...(machines?.links ?? []).map(({ peer, state }) => one("link", peer, state)),
+    one("application", "", machines?.application ?? application),
     ...(machines?.mirrors ?? []).map(({ peer, state }) => one("mirror", peer, state)),
     ...(machines === undefined ? [] : [one("checkpoint", "", machines.checkpoint)]),
   ];

@@ -3,6 +3,7 @@
  * server, deploy/console/view.ts); what is old says so; it comes back by itself when the stream is cut.
  */
 import { byId, element, numberText, setAttribute, setText, timeOf } from "./elements.js";
+import { loadCharts, paintFigures } from "./figures.js";
 import { drawPicture, pictureKey } from "./picture.js";
 
 /** The server says something four times a second. */
@@ -37,6 +38,7 @@ function paint() {
   paintPicture();
   paintFacts();
   paintServers();
+  paintCharts();
   paintPulse();
 }
 
@@ -133,6 +135,31 @@ function paintCard(node, server) {
   ]);
 }
 
+/** Whose charts are shown; null: nobody was chosen yet. */
+let chosen = null;
+
+function paintCharts() {
+  const names = [...new Set(view.servers.map(({ name }) => name))];
+  if (chosen === null || !names.includes(chosen)) chosen = view.hot !== "" ? view.hot : (names[0] ?? null);
+  const box = byId("choice");
+  const there = [...box.querySelectorAll("input")].map(({ value }) => value);
+  if (JSON.stringify(there) !== JSON.stringify(names)) {
+    for (const label of box.querySelectorAll("label")) label.remove();
+    box.append(...names.map(choice));
+  }
+  for (const input of box.querySelectorAll("input")) input.checked = input.value === chosen;
+  paintFigures(view.servers.find(({ name }) => name === chosen) ?? null);
+}
+
+function choice(name) {
+  const input = element("input", { type: "radio", name: "server", value: name });
+  input.addEventListener("change", () => {
+    chosen = name;
+    paint();
+  });
+  return element("label", {}, input, element("span", {}, name));
+}
+
 function paintPulse() {
   const isCut = performance.now() - heardMs > staleMs;
   const sinceMs = isCut ? heardAtMs : (view?.staleSinceMs ?? null);
@@ -144,5 +171,7 @@ function paintPulse() {
 }
 
 narrow.addEventListener("change", paint);
+byId("all-ways").addEventListener("change", ({ target }) => byId("charts").classList.toggle("all", target.checked));
+void loadCharts(paint);
 setInterval(paintPulse, 500);
 connect();

@@ -122,7 +122,7 @@ function placeOf(place, { x, y, width, height }, mode) {
   return drawn(
     "g",
     { class: `place ${place}${isNow ? " now" : ""}` },
-    drawn("rect", { x, y, width, height, rx: 16 }),
+    drawn("rect", { x, y, width, height, rx: 16, class: "frame" }),
     name,
     drawn("text", { x: x + width - 18, y: y + 30, class: "place-meaning" }, words[place]),
   );
