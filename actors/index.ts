@@ -3,6 +3,7 @@
  * integrators; everything else is how the servers are built.
  */
 
+import { whyNoLogIn } from "../schemas/settings.ts";
 import { inboxes, whyNoInboxes } from "../schemas/subjects.ts";
 import type { ApplicationDefinition, BodyOf, ResultOf } from "./application/contract.ts";
 import { type Client, type ClientOptions, createClient } from "./client/client.ts";
@@ -28,7 +29,7 @@ export {
 
 export interface ConnectOptions<A extends ApplicationDefinition = ApplicationDefinition>
   extends Omit<ClientOptions<A>, "bus" | "clock"> {
-  /** A URL, or what the broker asks for; default nats://127.0.0.1:4222. */
+  /** A URL, or where the brokers are and how to log in, as `nats` in a server's settings; default nats://127.0.0.1:4222. */
   readonly nats?: string | NatsLineOptions["nats"];
   /** What inboxes begin with, where the broker lets this user listen elsewhere than at `_INBOX.client.<its name>`. */
   readonly inboxPrefix?: string;
@@ -59,6 +60,8 @@ export async function connect<A extends ApplicationDefinition = ApplicationDefin
   const given = options.nats ?? "nats://127.0.0.1:4222";
   const nats = typeof given === "string" ? { servers: [given] } : given;
   const inboxPrefix = options.inboxPrefix ?? inboxes.client(name);
+  const unclear = whyNoLogIn(nats);
+  if (unclear !== "") throw new Error(`nats: ${unclear}`);
   const why = whyNoInboxes(inboxPrefix);
   if (why !== "") throw new Error(`inboxPrefix ${inboxPrefix}: ${why}`);
   const log = options.log ?? silence;

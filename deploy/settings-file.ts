@@ -4,6 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import type { NatsAccess } from "../actors/world/log-in-nats.ts";
 import { Settings } from "../schemas/settings.ts";
 import { parseJson } from "./json-text.ts";
 
@@ -38,15 +39,23 @@ function withPathsFrom(folder: string, settings: Settings): Settings {
   return {
     ...settings,
     dataDirectory: resolve(folder, dataDirectory),
-    nats: { ...nats, ...tlsFrom(folder, nats.tls) },
-    mainLink: { ...mainLink, ...tlsFrom(folder, mainLink.tls) },
+    nats: natsFrom(folder, nats),
+    mainLink: { ...mainLink, ...(mainLink.tls === undefined ? {} : { tls: pathsFrom(folder, mainLink.tls) }) },
   };
 }
 
-function tlsFrom(folder: string, tls: Settings["nats"]["tls"]): { tls?: NonNullable<Settings["nats"]["tls"]> } {
-  if (tls === undefined) return {};
-  const { certFile, keyFile, caFile } = tls;
+/** The files of the section `nats`, relative to a folder. */
+export function natsFrom<Nats extends NatsAccess>(folder: string, nats: Nats): Nats {
+  const { credsFile, nkeyFile, passwordFile, tokenFile, tls } = nats;
   return {
-    tls: { certFile: resolve(folder, certFile), keyFile: resolve(folder, keyFile), caFile: resolve(folder, caFile) },
+    ...nats,
+    ...pathsFrom(folder, { credsFile, nkeyFile, passwordFile, tokenFile }),
+    ...(tls === undefined ? {} : { tls: pathsFrom(folder, tls) }),
   };
+}
+
+/** What is not said stays unsaid. */
+function pathsFrom<Files extends { readonly [name: string]: string | undefined }>(folder: string, files: Files): Files {
+  const said = Object.entries(files).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return Object.fromEntries(said.map(([name, path]) => [name, resolve(folder, path)])) as Files;
 }

@@ -168,6 +168,43 @@ const Tls = z.strictObject({
   caFile: z.string().describe("PEM: who is believed"),
 });
 
+/** As `Tls`; a certificate of one's own where the broker wants one, an authority where the system's are not to be believed. */
+const NatsTls = z
+  .strictObject({
+    certFile: z.string().min(1).optional().describe("PEM: a certificate of one's own, where the broker wants one"),
+    keyFile: z.string().min(1).optional().describe("PEM: its key"),
+    caFile: z.string().min(1).optional().describe("PEM: who is believed; default: the system's authorities"),
+  })
+  .refine(({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined), {
+    message: "certFile and keyFile belong together",
+  });
+
+/** Ways to log in, each with the settings that it is made of. A certificate of TLS may be shown besides. */
+const logIns = {
+  user: ["user", "password", "passwordFile"],
+  token: ["token", "tokenFile"],
+  credsFile: ["credsFile"],
+  nkeyFile: ["nkeyFile"],
+} as const;
+
+type LogIn = { readonly [K in (typeof logIns)[keyof typeof logIns][number]]?: string | undefined };
+
+/** Why nobody can tell how to log in; "" where it is clear. An address that says it itself goes before all of this. */
+export function whyNoLogIn(given: LogIn): string {
+  const ways = Object.values(logIns).map((names) => names.filter((name) => given[name] !== undefined));
+  const several = ways.filter((names) => names.length > 0).map(([name]) => name);
+  if (several.length > 1) return `give one way to log in, not ${several.join(" and ")}`;
+  for (const [one, other] of [
+    ["password", "passwordFile"],
+    ["token", "tokenFile"],
+  ] as const)
+    if (given[one] !== undefined && given[other] !== undefined) return `give ${one} or ${other}, not both`;
+  const hasPassword = given.password !== undefined || given.passwordFile !== undefined;
+  if (hasPassword && given.user === undefined) return "a password needs a user";
+  if (given.user !== undefined && !hasPassword) return "a user needs a password or a passwordFile";
+  return "";
+}
+
 export const Settings = z
   .strictObject({
     service: ServerName.describe("the service's name: the first token of all its subjects"),
@@ -197,16 +234,24 @@ export const Settings = z
           .describe(
             "the brokers, as URLs; `user:password@` or `token@` before the host is logged in with, and shown nowhere",
           ),
-        user: z.string().optional().describe("to log in with"),
-        password: z.string().optional().describe("to log in with"),
-        token: z.string().optional().describe("to log in with, in the place of user and password"),
-        tls: Tls.optional().describe(
+        user: z.string().min(1).optional().describe("to log in with, and a password"),
+        password: z.string().min(1).optional().describe("the user's"),
+        passwordFile: z.string().min(1).optional().describe("a file with the user's password on its only line"),
+        token: z.string().min(1).optional().describe("to log in with"),
+        tokenFile: z.string().min(1).optional().describe("to log in with: a file with a token on its only line"),
+        credsFile: z.string().min(1).optional().describe("to log in with: a `.creds` file, a user's JWT and nkey seed"),
+        nkeyFile: z.string().min(1).optional().describe("to log in with: a file with a user's nkey seed"),
+        tls: NatsTls.optional().describe(
           "TLS towards the broker; with `tls://` URLs it is not needed, and the system's authorities are believed",
         ),
         allowPlaintext: z
           .boolean()
           .default(false)
           .describe("without TLS a server refuses to leave loopback to a broker, unless this is set"),
+      })
+      .superRefine((nats, context) => {
+        const message = whyNoLogIn(nats);
+        if (message !== "") context.addIssue({ code: "custom", message });
       })
       .prefault({}),
     registry: z

@@ -32,8 +32,8 @@ const lookAtStreamsMs = 60_000;
 /** Room for a record's headers and names in a message, as the application takes it. */
 const messageRoomBytes = 16 * 1024;
 
-/** What brokers say who refuse a log-in, and the library for them. */
-const refusedLogIn = /authoriz|authentic|credential|nkey/i;
+/** What brokers say who refuse a log-in, the library for them, and we where there is nothing to log in with. */
+const refusedLogIn = /authoriz|authentic|credential|nkey|cannot log in|alert .*certificate/i;
 
 /** Where clients' libraries, and a broker between accounts, want answers. */
 const usualReplyPrefixes = ["_INBOX.", "_R_."];
@@ -124,7 +124,10 @@ export class BrokerWatch {
       if (world.bus.connected()) return;
       troubles.set("nats.lost", `no connection to NATS (${reason}): dials again`);
       if (refusedLogIn.test(reason))
-        troubles.set("nats.refused", `NATS refuses this server's log-in (${reason}): see its user, password or token`);
+        troubles.set(
+          "nats.refused",
+          `this server cannot log in to NATS (${reason}): see what its settings say in \`nats\``,
+        );
       return;
     }
     if (kind === "cutOff") {

@@ -14,7 +14,8 @@
 import type { Socket } from "node:net";
 import type { Msg, NatsConnection, Subscription as NatsSubscription, Service, ServiceConfig } from "nats";
 import { Backoff } from "./backoff.ts";
-import { type Dialled, dialNats, dialWithinMs, lineBytesTried, type NatsAccess, type Output } from "./dial-nats.ts";
+import { type Dialled, dialNats, dialWithinMs, lineBytesTried, type Output } from "./dial-nats.ts";
+import type { NatsAccess } from "./log-in-nats.ts";
 import { encodedHeaders, LineMessage } from "./message-nats.ts";
 import { type BrokerLimits, lineBytesOf, misfit, roomFor } from "./message-size.ts";
 import { progressOf, startPings } from "./pings.ts";

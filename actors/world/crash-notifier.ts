@@ -15,7 +15,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { lastWordsFile } from "../../schemas/death.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { NatsAccess } from "./dial-nats.ts";
+import type { NatsAccess } from "./log-in-nats.ts";
 import type { Log } from "./ports.ts";
 
 /** What the crash notifier is told, as one line of JSON on its standard input: credentials do not belong on a command line. */

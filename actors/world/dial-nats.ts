@@ -1,11 +1,11 @@
 /**
  * One attempt to get a connection to any of the configured brokers, starting anywhere in the list. What always holds: it
- * ends in good time, whatever the brokers do, and leaves no socket behind; a connection has proved how long a line of the
+ * ends in good time, whatever the brokers do, and leaves no socket behind; it logs in with what the files say now; a connection has proved how long a line of the
  * protocol may be on it before anything else is sent.
  */
 import { type ConnectionOptions, connect, type NatsConnection } from "nats";
-import type { Settings } from "../../schemas/settings.ts";
-import { asksForTls, credentialsIn, shownUrl } from "./broker-url.ts";
+import { shownUrl } from "./broker-url.ts";
+import { logInFor, type NatsAccess } from "./log-in-nats.ts";
 import type { Clock, Timer } from "./ports.ts";
 import { probeBroker } from "./probe.ts";
 
@@ -31,9 +31,6 @@ export interface Dialled {
   readonly lineBytes: number;
 }
 
-/** Where the brokers are, and how to log in. */
-export type NatsAccess = Omit<Settings["nats"], "allowPlaintext">;
-
 export interface Dial {
   readonly nats: NatsAccess;
   readonly name: string;
@@ -56,8 +53,9 @@ export async function dialNats({ nats, name, inboxPrefix, clock, isWanted }: Dia
       continue;
     }
     try {
+      const logIn = await logInFor(server, nats);
       for (const lineBytes of lineBytesTried) {
-        const connection = await connect(optionsFor(server, { nats, name, inboxPrefix }));
+        const connection = await connect({ ...optionsFor(server, { name, inboxPrefix }), ...logIn });
         const cut = await tryLine(connection, lineBytes, clock);
         if (cut === "") return { connection, lineBytes };
         reason = `${shown}: ${cut}`;
@@ -69,10 +67,7 @@ export async function dialNats({ nats, name, inboxPrefix, clock, isWanted }: Dia
   return reason;
 }
 
-function optionsFor(
-  server: string,
-  { nats, name, inboxPrefix }: Pick<Dial, "nats" | "name" | "inboxPrefix">,
-): ConnectionOptions {
+function optionsFor(server: string, { name, inboxPrefix }: Pick<Dial, "name" | "inboxPrefix">): ConnectionOptions {
   // Each connection is dialled once: the library's own way of dialling again may send what was queued before.
   return {
     servers: [shownUrl(server)],
@@ -83,12 +78,6 @@ function optionsFor(
     ignoreClusterUpdates: true,
     noAsyncTraces: true,
     pingInterval: libraryPingMs,
-    ...(nats.user === undefined ? {} : { user: nats.user }),
-    ...(nats.password === undefined ? {} : { pass: nats.password }),
-    ...(nats.token === undefined ? {} : { token: nats.token }),
-    ...credentialsIn(server),
-    // The library ignores the scheme, and speaks plaintext where the broker offers nothing else.
-    ...(nats.tls === undefined && !asksForTls(server) ? {} : { tls: { ...nats.tls } }),
   };
 }
 

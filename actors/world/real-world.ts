@@ -15,6 +15,7 @@ import { NatsLine } from "./connection-nats.ts";
 import { closeToOthers, refuseFolderOfOthers } from "./folder-owner.ts";
 import { NatsLink } from "./link-nats.ts";
 import { TcpLink } from "./link-tcp.ts";
+import { openSecrets } from "./log-in-nats.ts";
 import { type LogLevel, openPinoLog } from "./log-pino.ts";
 import type { Bus, Log, Registry, World } from "./ports.ts";
 import { JetStreamRegistry } from "./registry-jetstream.ts";
@@ -88,6 +89,7 @@ export async function openRealWorld(
   const broker = plaintextBrokerBeyondLoopback(nats);
   if (broker !== null)
     log.warn({ broker }, "what is said to NATS leaves this machine unencrypted, as nats.allowPlaintext allows");
+  for (const line of await openSecrets(nats)) log.warn({}, line);
   await secureDataDirectory(settings.dataDirectory, log);
   const name = `twinlog ${service} ${server}`;
   const inboxPrefix = inboxes.server(service, server);

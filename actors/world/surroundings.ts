@@ -34,8 +34,9 @@ async function lookAtDisk(directory: string, store: Pick<Store, "usage">): Promi
 
 /** Of TLS with the brokers and between the servers: own certificates, and who is believed. */
 export function lookAtCertificates({ nats, mainLink }: Settings): Promise<Surroundings["certificates"]> {
-  const files = [nats.tls, mainLink.tls].flatMap((tls) => (tls === undefined ? [] : [tls.certFile, tls.caFile]));
-  return Promise.all([...new Set(files)].map(async (file) => ({ file, untilMs: await firstEnd(file) })));
+  const files = [nats.tls, mainLink.tls].flatMap((tls) => [tls?.certFile, tls?.caFile]);
+  const named = new Set(files.filter((file) => file !== undefined));
+  return Promise.all([...named].map(async (file) => ({ file, untilMs: await firstEnd(file) })));
 }
 
 const pem = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;

@@ -1,5 +1,6 @@
 /**
- * Asks a nats-server, in its own text protocol over a bare TCP socket, who it is and whether JetStream answers.
+ * Asks a nats-server, in its own text protocol over a bare TCP socket, who it is and whether JetStream answers. Of one that lets
+ * no stranger in, or wants TLS, only the first is found out: it has JetStream before it listens.
  *
  * It is used while a server starts, many times a second and before any client would connect, so it needs no client library
  * and every attempt is bounded in time.
@@ -38,12 +39,17 @@ export function probeNats(port: number, serverName: string, timeoutMs: number): 
         settle(answer);
       } else if (heard.includes('"type":"io.nats.jetstream.api.v1.account_info_response"')) {
         settle(heard.includes('"error":') ? answer : { state: "ready", port });
+      } else if (isClosedToStrangers(heard)) {
+        settle({ state: "ready", port });
       } else if (heard.includes("NATS/1.0 503")) {
         settle(answer);
       }
     });
   });
 }
+
+const isClosedToStrangers = (heard: string): boolean =>
+  heard.includes('"tls_required":true') || /^-ERR 'Authorization Violation'/m.test(heard);
 
 /** Reads the server's INFO line and, if it is the expected server, asks it for JetStream. */
 function greet(socket: Socket, heard: string, serverName: string): NatsProbe {

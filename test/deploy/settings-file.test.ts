@@ -21,7 +21,7 @@ async function written(t: ExecutionContext, name: string, content: string | Uint
   return path;
 }
 
-test("dataDirectory and the files of TLS are relative to the settings file, wherever the program is started", async (t) => {
+test("dataDirectory and the files of TLS and of log-ins are relative to the settings file, wherever the program is started", async (t) => {
   const more = { nats: { tls }, mainLink: { tls } };
   const path = await written(t, "alpha.json", JSON.stringify({ ...settings, ...more }));
   const read = await readSettings(path);
@@ -29,6 +29,12 @@ test("dataDirectory and the files of TLS are relative to the settings file, wher
   t.is(read.dataDirectory, here("data/alpha"));
   const resolved = { certFile: here("tls/alpha.crt"), keyFile: "/etc/alpha.key", caFile: here("../ca.crt") };
   t.deepEqual([read.nats.tls, read.mainLink.tls], [resolved, resolved]);
+  for (const logIn of [{ credsFile: "a" }, { nkeyFile: "a" }, { tokenFile: "a" }, { user: "tw", passwordFile: "a" }]) {
+    writeFileSync(path, JSON.stringify({ ...settings, nats: { ...logIn, tls: { caFile: "../ca.crt" } } }));
+    const { nats } = await readSettings(path);
+    const files = Object.entries(logIn).map(([name, file]) => [name, name === "user" ? file : here(file)]);
+    t.like(nats, { ...Object.fromEntries(files), tls: { caFile: here("../ca.crt") } });
+  }
 });
 
 test("a byte order mark before the settings is no fault", async (t) => {

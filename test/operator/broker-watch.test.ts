@@ -40,7 +40,7 @@ test("18. NATS lost, the log-in refused, and found again are one line each, howe
   t.deepEqual(troubles.open, []);
   t.deepEqual(lines, [
     "nats.lost: no connection to NATS (connection refused): dials again",
-    "nats.refused: NATS refuses this server's log-in (nats://127.0.0.1:4222: 'Authorization Violation'): see its user, password or token",
+    "nats.refused: this server cannot log in to NATS (nats://127.0.0.1:4222: 'Authorization Violation'): see what its settings say in `nats`",
     "nats.lost: over: there is no connection to NATS",
     "nats.refused: over: NATS refuses the log-in",
   ]);
