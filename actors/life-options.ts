@@ -2,6 +2,7 @@
 import type { Rules } from "../machines/replica/rules.ts";
 import type { LastWords } from "../schemas/death.ts";
 import type { Settings } from "../schemas/settings.ts";
+import type { ServerEvent } from "../schemas/status.ts";
 import type { Application } from "./application/define.ts";
 import type { Observer } from "./observer.ts";
 import type { Troubles } from "./operator/troubles.ts";
@@ -14,6 +15,8 @@ export interface LifeOptions {
   readonly process: { pid: number; version: string };
   /** The server's, from one life to the next. */
   readonly troubles: Troubles;
+  /** The last transitions of the server, from one life to the next, the newest last; without it each life remembers its own. */
+  readonly recentEvents?: ServerEvent[];
   /** Only for those who break a rule on purpose. */
   readonly rules?: Rules;
   readonly observer?: Observer;

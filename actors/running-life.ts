@@ -108,6 +108,7 @@ export class RunningLife {
       replica,
       process,
       troubles,
+      recentEvents: life.recentEvents ?? [],
       gate,
       actors: [this.application, this.#replication, this.#flushes, this.#failover],
       flush,

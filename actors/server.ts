@@ -4,6 +4,7 @@
  * at a time; the server ends on purpose, or with the error that ended its life.
  */
 import { describeLastWords, type LastWords } from "../schemas/death.ts";
+import type { ServerEvent } from "../schemas/status.ts";
 import { subjects } from "../schemas/subjects.ts";
 import { messageOf } from "./application/errors.ts";
 import { BoundedLines, stackOf } from "./bounded-lines.ts";
@@ -13,7 +14,7 @@ import { Troubles } from "./operator/troubles.ts";
 import type { RunningLife } from "./running-life.ts";
 import type { Link } from "./world/ports.ts";
 
-export type ServerOptions = Omit<LifeOptions, "troubles">;
+export type ServerOptions = Omit<LifeOptions, "troubles" | "recentEvents">;
 export type ServerEnd = Exclude<LifeEnd, { reason: "restart" }>;
 
 export interface ServerHandle {
@@ -30,6 +31,7 @@ const maxLastWords = 64;
 
 export function startServer(options: ServerOptions): ServerHandle {
   const { world } = options;
+  const recentEvents: ServerEvent[] = [];
   const troubles = new Troubles(world.clock, world.log);
   /** What ended servers, by the life that it ended. */
   const lastWords = new Map<string, LastWords>();
@@ -82,7 +84,7 @@ export function startServer(options: ServerOptions): ServerHandle {
       passOn();
       for (;;) {
         if (isStopping) return { reason: "exit" };
-        life = new Life({ ...options, troubles, lastWords });
+        life = new Life({ ...options, troubles, recentEvents, lastWords });
         const end = await life.begin();
         life = null;
         if (end.reason !== "restart") return end;

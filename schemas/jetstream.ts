@@ -27,6 +27,8 @@ export const MessageAnswer = z.union([
       seq: z.number().int().positive(),
       hdrs: z.string().optional(),
       data: z.string().optional(),
+      /** When it was stored. */
+      time: z.string().optional(),
     }),
   }),
 ]);

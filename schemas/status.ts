@@ -119,6 +119,9 @@ export const ServerEvent = z.object({
 });
 export type ServerEvent = z.infer<typeof ServerEvent>;
 
+/** Of the answer to an empty question on `<service>.server.<server>.failover`: the server's last transitions since its process began, the newest last. */
+export const RecentEvents = z.object({ events: z.array(ServerEvent) });
+
 /** recover: go on by force with what this server has (rule 18). switch: hand the primary's role over. flush: write and sync the log now. pause, resume: intake of requests. */
 export const controlVerbs = ["switch", "flush", "pause", "resume", "recover"] as const;
 export type ControlVerb = (typeof controlVerbs)[number];

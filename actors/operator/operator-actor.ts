@@ -34,11 +34,14 @@ export interface OperatorOptions {
   readonly flush: () => Promise<void>;
   readonly gate: ReplyGate;
   readonly troubles: Troubles;
+  readonly recentEvents: ServerEvent[];
   readonly process: { pid: number; version: string };
 }
 
 /** So many beats an answer is waited for before this server makes itself the primary. */
 const listenBeats = 2;
+/** Transitions that a server remembers for those who ask. */
+const maxRecentEvents = 100;
 /** How often the disk, the broker and the certificates are looked at. */
 const lookAroundMs = 30_000;
 
@@ -65,7 +68,8 @@ export class OperatorActor {
     for (const actor of actors) {
       // Records on the failsafe link come on the same subject; a question is empty.
       listen(subjects.actor(service, server, actor.name), (message) => {
-        if (message.data.length === 0) this.#answer(message, { actor: actor.name, ...actor.report() });
+        if (message.data.length === 0)
+          this.#answer(message, { actor: actor.name, ...actor.report(), ...this.#past(actor) });
       });
     }
     listen(subjects.status(service, server), (message) => this.#onOwnName(message.data));
@@ -73,6 +77,11 @@ export class OperatorActor {
     this.#schedule();
     this.#announce();
     this.#lookAround();
+  }
+
+  /** The failover agent's answer has what happened here. */
+  #past({ name }: Actor): { events?: readonly ServerEvent[] } {
+    return name === "failover" ? { events: this.#options.recentEvents } : {};
   }
 
   /** Whoever else has this server's name answers at once, and says what it is again and again. */
@@ -209,6 +218,9 @@ export class OperatorActor {
       sequence: replica.log.last,
       atMs: world.clock.wallMs(),
     };
+    const { recentEvents } = this.#options;
+    recentEvents.push(told);
+    if (recentEvents.length > maxRecentEvents) recentEvents.shift();
     world.log.info({ event, from, to, epoch: told.epoch, sequence: told.sequence }, why);
     world.bus.publish(subjects.event(settings.service, settings.server), Buffer.from(JSON.stringify(told)));
     this.publishStatus();

@@ -14,7 +14,7 @@ import { subjects } from "../../schemas/subjects.ts";
 import { type Asked, ask, readJson } from "./ask.ts";
 import { askStandings } from "./standings.ts";
 import { gatherStatus } from "./status.ts";
-import { CommandError, type CommandWorld, type CommonOptions, serviceCommand, wholeNumber } from "./world.ts";
+import { CommandError, type CommandWorld, type CommonOptions, lasting, serviceCommand, wholeNumber } from "./world.ts";
 
 interface ControlFlags extends CommonOptions {
   server?: string;
@@ -41,23 +41,12 @@ interface Meant {
   readonly incarnation?: string;
 }
 
-const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
-/** "90s", "10m", "2h": in ms. */
-function lasting(text: string): number {
-  const [, number = "", unit = ""] = /^(\d+)(ms|s|m|h)$/.exec(text) ?? [];
-  const forMs = Number(number) * (unitsMs[unit] ?? 0);
-  if (forMs <= 0 || !Number.isSafeInteger(forMs))
-    throw new CommandError(`--for ${text}: give a time like 90s, 10m or 2h`);
-  return forMs;
-}
-
 export function controlCommand(world: CommandWorld, verb: MildVerb): Command {
   const examples = [`twinlog ${verb}`, `twinlog ${verb} --server alpha`];
   if (verb === "pause") examples.push("twinlog pause --for 10m");
   const command = serviceCommand(world, verb, summaries[verb], examples);
   if (verb === "pause")
-    command.option("--for <time>", "until then, and not until it is resumed: 90s, 10m, 2h", lasting);
+    command.option("--for <time>", "until then, and not until it is resumed: 90s, 10m, 2h", lasting("--for"));
   return command
     .option("--server <name>", verb === "flush" ? "this server only" : "this server, not whichever is primary")
     .option("--timeout <ms>", "how long to wait for the answer", wholeNumber("--timeout", 1), 15_000)

@@ -9,6 +9,8 @@ import { checkCommand, notChecked } from "./check.ts";
 import { consoleCommand } from "./console.ts";
 import { controlCommand } from "./control.ts";
 import { drillCommand } from "./drill.ts";
+import { eventsCommand } from "./events.ts";
+import { historyCommand } from "./history.ts";
 import { initCommand } from "./init.ts";
 import { inspectCommand } from "./inspect.ts";
 import { recoverCommand } from "./recover.ts";
@@ -38,6 +40,8 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     replayCommand(world),
     statusCommand(world),
     checkCommand(world),
+    eventsCommand(world),
+    historyCommand(world),
     consoleCommand(world),
     ...(["switch", "flush", "pause", "resume"] as const).map((verb) => controlCommand(world, verb)),
     recoverCommand(world),

@@ -101,6 +101,19 @@ export function wholeNumber(name: string, min: number): (text: string) => number
   };
 }
 
+const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** Option parser: "90s", "10m", "2h", in ms. */
+export function lasting(name: string): (text: string) => number {
+  return (text) => {
+    const [, number = "", unit = ""] = /^(\d+)(ms|s|m|h)$/.exec(text) ?? [];
+    const ms = Number(number) * (unitsMs[unit] ?? 0);
+    if (ms <= 0 || !Number.isSafeInteger(ms))
+      throw new CommandError(`${name} ${text}: give a time like 90s, 10m or 2h`);
+    return ms;
+  };
+}
+
 /** The body that a command was given, or standard input if it was given none or `-`. */
 export async function readBody(world: CommandWorld, given: string | undefined): Promise<unknown> {
   const text = given === undefined || given === "-" ? await world.readInput() : given;

@@ -2,8 +2,9 @@
 import test from "ava";
 import { z } from "zod";
 import { defineApplication } from "../../actors/application/define.ts";
-import { ServerStatus } from "../../schemas/status.ts";
+import { RecentEvents, ServerStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { bytesOf } from "../helpers/hand-world.ts";
 import { OneServer, service } from "../helpers/one-server.ts";
 
 const nothing = defineApplication({
@@ -42,6 +43,30 @@ test("a status tells no trouble that is over, also when it comes before the next
   server.life.stop();
   await server.run(10);
   t.like(lastStatus(server), { role: "none", troubles: [] });
+});
+
+test("the failover agent's answer has the last transitions, and no more than a hundred", async (t) => {
+  const server = new OneServer({ application: nothing });
+  await server.run(2_000);
+  const recent = async () => {
+    server.bus.publish(subjects.actor(service, "alpha", "failover"), new Uint8Array(0), undefined, "_INBOX.asker.1");
+    await server.run(10);
+    return RecentEvents.parse(JSON.parse(server.published("_INBOX.asker.1").at(-1) ?? "")).events;
+  };
+  const first = await recent();
+  t.deepEqual(
+    first.map(({ to }) => to),
+    ["consulting", "claiming.syncing", "claiming.asking", "hot.alone"],
+  );
+  t.regex(first.at(-1)?.why ?? "", /^won epoch/);
+  for (let times = 0; times < 60; times += 1) {
+    const verb = times % 2 === 0 ? "pause" : "resume";
+    server.bus.publish(subjects.control(service, "alpha", verb), bytesOf({}), undefined, "_INBOX.asker.2");
+    await server.run(300);
+  }
+  const last = await recent();
+  t.is(last.length, 100);
+  t.is(last.at(-1)?.to, "hot.alone");
 });
 
 test("a status tells what each of its machines is in, and how many requests were executed", async (t) => {
