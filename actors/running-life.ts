@@ -296,6 +296,7 @@ export class RunningLife {
   // --- what the world says ----------------------------------------------------------------------------------------
 
   onLongTurn(): void {
+    this.application.onLongTurn();
     this.replica.onLongTurn(this.#nowMs);
   }
   stop(): void {

@@ -68,7 +68,7 @@ export const Limits = z.strictObject({
     65_536,
     1,
     1_000_000,
-    "requests that are run or wait for their commit; past it `BUSY` to the clients that have most of them: an eighth more is kept for the others, here and in what waits or is unconfirmed (rule 15)",
+    "requests that are run or wait for their commit, and as many that wait for their turn; past it `BUSY` to the clients that have most of them: an eighth more is kept for the others, here and in what waits or is unconfirmed (rule 15)",
   ),
   maxWaitingRefusals: count(
     4_096,

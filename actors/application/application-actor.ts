@@ -22,7 +22,7 @@ import type { Rules } from "../../machines/replica/rules.ts";
 import { stateName } from "../../machines/step.ts";
 import { duplicateHeaders } from "../../schemas/envelope.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import { subjects } from "../../schemas/subjects.ts";
+import { parseClientSubject, subjects } from "../../schemas/subjects.ts";
 import type { Actor, Mailbox } from "../actor.ts";
 import { BoundedLines, stackOf } from "../bounded-lines.ts";
 import type { ReplyGate } from "../reply-gate.ts";
@@ -37,8 +37,9 @@ import {
 } from "../world/ports.ts";
 import { BodyParser } from "./body.ts";
 import type { Application } from "./define.ts";
+import { Door } from "./door.ts";
 import { messageOf } from "./errors.ts";
-import { type DoorGuard, parseQuery, parseRequest } from "./front.ts";
+import { type DoorGuard, parseQuery, parseRequest, senderOf } from "./front.ts";
 import { hashOfAny } from "./hash.ts";
 import { publishReply } from "./pieces.ts";
 import { answerNotHot, Replays } from "./replay.ts";
@@ -74,6 +75,8 @@ export interface Delivery {
 
 /** What a message has besides a record: headers, the sender's name, fields of its own. */
 const messageRoomBytes = 16 * 1024;
+/** Of one turn, at most, for what waits at the door or behind an attempt record: others are to be heard meanwhile. */
+const maxServeMs = 25;
 /** Whatever the broker takes, a record may have so many bytes: an application that failed says so in fewer. */
 const leastRecordBytes = 1024;
 
@@ -96,7 +99,11 @@ export class ApplicationActor implements Actor {
   /** Results of records through here are NATS's already. */
   #publishAfter = 0;
   #subscriptions: Subscription[] = [];
-  #door: Subscription[] = [];
+  readonly #door: Door;
+  /** For how long what waits is handled in one turn. */
+  readonly #serveMs: number;
+  /** Its, while it is open. */
+  #listening: Subscription[] = [];
   #waiting: { needs: number; resolve: () => void }[] = [];
   #requests = 0;
   /** Sent, as far as the connection was there; and those of them that went in pieces. */
@@ -119,6 +126,18 @@ export class ApplicationActor implements Actor {
     this.#errorLines = new BoundedLines(options.world.clock);
     this.#replays = new Replays(options.world.clock, options.settings.limits.maxReplayBytesPerSecond);
     this.#results = new ResultsPublisher(options.world.bus, options.settings.service, options.rules);
+    const { heartbeatMs, maxInFlight, maxUnconfirmedBytes } = options.settings.limits;
+    this.#serveMs = Math.min(maxServeMs, heartbeatMs / 2);
+    this.#door = new Door({
+      clock: options.world.clock,
+      rules: options.rules,
+      maxMessages: maxInFlight,
+      maxBytes: maxUnconfirmedBytes,
+      serveMs: this.#serveMs,
+      isOpen: () => options.mailbox.isOpen,
+      handle: (message, isQuery) => (isQuery ? this.#onQuery(message) : this.#onRequest(message)),
+      turnAway: (message) => this.#turnAway(message),
+    });
     this.#state = options.loaded.state;
     this.#applied = options.loaded.applied;
     this.#runner = this.#makeRunner();
@@ -163,6 +182,7 @@ export class ApplicationActor implements Actor {
         this.#results.stop();
         this.#replays.cut();
         this.#closeDoor();
+        this.#door.close();
         return;
     }
   }
@@ -277,23 +297,23 @@ export class ApplicationActor implements Actor {
 
   #judgeDoor(): void {
     const isOpen = this.#replica.takesRequests && this.process === "hot";
-    if (isOpen && this.#door.length === 0) this.#openDoor();
-    if (!isOpen && this.#door.length > 0) this.#closeDoor();
+    if (isOpen && this.#listening.length === 0) this.#openDoor();
+    if (!isOpen && this.#listening.length > 0) this.#closeDoor();
   }
 
   #openDoor(): void {
     const { world, settings } = this.#options;
-    const onRequest = this.#heard((message) => this.#onRequest(message));
-    const onQuery = this.#heard((message) => this.#onQuery(message));
-    this.#door = [
+    const onRequest = this.#heard((message) => this.#door.arrive(message, false));
+    const onQuery = this.#heard((message) => this.#door.arrive(message, true));
+    this.#listening = [
       world.bus.subscribe(subjects.requests(settings.service), onRequest),
       world.bus.subscribe(subjects.queries(settings.service), onQuery),
     ];
   }
 
   #closeDoor(): void {
-    for (const subscription of this.#door) subscription.stop();
-    this.#door = [];
+    for (const subscription of this.#listening) subscription.stop();
+    this.#listening = [];
   }
 
   /** Something that the broker did not take. */
@@ -315,6 +335,15 @@ export class ApplicationActor implements Actor {
   }
 
   // --- requests ---------------------------------------------------------------------------------------------------
+
+  /** There is no room for it at the door. */
+  #turnAway(message: BusMessage): void {
+    const client = parseClientSubject(message.subject)?.client ?? "";
+    const isReadable = message.data.length <= this.#options.settings.limits.maxRequestBytes;
+    if (!isReadable || !this.#replica.tellsTurnedAway(client)) return;
+    const sender = senderOf(message, client);
+    if (sender !== null) this.#replica.onTurnedAway(sender, this.#options.world.clock.nowMs());
+  }
 
   #onRequest(message: BusMessage): void {
     const { settings, world } = this.#options;
@@ -396,7 +425,14 @@ export class ApplicationActor implements Actor {
     const replica = this.#replica;
     this.#judgeDoor();
     if (!replica.hot) return;
-    for (let next = replica.nextToStart(); next !== null; next = replica.nextToStart()) this.#run(next);
+    this.#door.serve();
+    const { clock } = this.#options.world;
+    const untilMs = clock.nowMs() + this.#serveMs;
+    for (let next = replica.nextToStart(); next !== null; next = replica.nextToStart()) {
+      this.#run(next);
+      // The rest with the next turn: what comes meanwhile must be read.
+      if (clock.nowMs() >= untilMs) break;
+    }
   }
 
   /** After it: replies, results, handlers that wait for the commit. */
@@ -411,7 +447,11 @@ export class ApplicationActor implements Actor {
     const publishable = this.#options.rules.mayPublish(replica.log.closed.sequence, replica.committed);
     if (this.#results.publish(replica.log, publishable, replica.history, world.clock.nowMs())) mailbox.touch();
     if (this.#waiting.length > 0) this.#resolveCommitted(replica.committed);
-    if (replica.hasStartable) mailbox.touch();
+    if (replica.hasStartable || this.#door.waiting > 0) mailbox.touch();
+  }
+
+  onLongTurn(): void {
+    this.#door.onLongTurn();
   }
 
   #reply(to: string, bytes: Uint8Array, given?: BusHeaders): void {
@@ -447,6 +487,7 @@ export class ApplicationActor implements Actor {
       applied: this.#applied,
       size,
       requests: this.#requests,
+      waiting: this.#door.waiting,
       handlers: this.#runner.inProgress,
     };
   }

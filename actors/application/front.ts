@@ -46,6 +46,19 @@ function parseJson(message: BusMessage, maxBytes: number): Parsed<unknown> {
   }
 }
 
+/** Of a message that is turned away unread; null where it does not say. */
+export function senderOf(
+  { data, reply }: BusMessage,
+  client: string,
+): Pick<Arrival, "client" | "id" | "replyTo"> | null {
+  try {
+    const id = nameIn(JSON.parse(utf8.decode(data)), "id");
+    return { client, id, replyTo: reply };
+  } catch {
+    return null;
+  }
+}
+
 /** What is asked before the application's own code looks at a message. `endedByBody`: it ended a server (rule 17). */
 export interface DoorGuard {
   readonly watchdog: Watchdog;

@@ -383,6 +383,16 @@ export class Replica {
     this.primary?.intake.answerProven(sender, refusal, this.primary.inherited);
   }
 
+  /** Whether one that is turned away at the door is told so; else it is not even read. */
+  tellsTurnedAway(client: string): boolean {
+    return this.primary?.intake.tellsTurnedAway(client) === true;
+  }
+  /** More came than may wait at the door, and this client's is most of it (rule 15). */
+  onTurnedAway(sender: Pick<Arrival, "client" | "id" | "replyTo">, nowMs: number): void {
+    this.at(nowMs);
+    this.primary?.intake.refuse(sender, "BUSY", "too many requests wait for their turn");
+  }
+
   /** The sequence at which the query is to be answered now, with `onAnswer`; null: it is refused, or dropped. */
   onQuery(sender: Pick<Arrival, "client" | "id" | "replyTo">, bodyHash: number, nowMs: number): number | null {
     this.at(nowMs);

@@ -107,6 +107,19 @@ test("one client has all the refusals that may wait, and others are refused and 
   t.is(holdings.size, 0);
 });
 
+test("of one client that is turned away at the door a few are told so, with a proof, and others all the same", (t) => {
+  const stage = Stage.normal({ replica: { limits: { ...limits, maxWaitingRefusals: 64 } } });
+  const alpha = stage.replica("alpha");
+  unconfirmed(stage);
+  const turnAway = (client: string) => {
+    if (alpha.tellsTurnedAway(client)) alpha.onTurnedAway({ client, id: client, replyTo: "r" }, stage.nowMs);
+  };
+  for (let at = 0; at < 100; at += 1) turnAway("flood");
+  turnAway("a");
+  t.deepEqual(stage.replies(), []);
+  t.deepEqual(confirmed(stage), [...Array.from({ length: 8 }, () => "flood: BUSY"), "a: BUSY"]);
+});
+
 test("two that want all share it, whoever came first, once what is in flight has gone", (t) => {
   const stage = Stage.normal({ replica: { limits: { ...limits, maxInFlight: 170 } } });
   const { intake, holdings } = insideOf(stage);

@@ -68,6 +68,8 @@ class Waiting {
 
 const noBytes = new Uint8Array(0);
 const tooManyInFlight = "too many requests are in flight";
+/** Of the refusals that may wait, those that a client is told whose requests are turned away unread. */
+const toldShare = 8;
 /** Of a client that is not known. */
 const nothing = new Holding("");
 
@@ -371,6 +373,12 @@ export class Intake {
     const { answers, answerBytes } = this.held(client);
     if (isFull && rules.isBeyondShare(answers, waitingForProof, maxWaitingRefusals)) return false;
     return !rules.isBeyondShare(answerBytes + bytes, allBytes, maxWaitingAnswerBytes);
+  }
+
+  /** Not each of very many: telling them would cost the others more than reading them. */
+  tellsTurnedAway(client: string): boolean {
+    const { maxWaitingRefusals } = this.core.limits;
+    return this.held(client).answers < maxWaitingRefusals / toldShare && this.hasRoomFor(client, 0);
   }
 
   /**
