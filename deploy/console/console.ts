@@ -4,7 +4,7 @@
  */
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import { Door, type DoorLimits, doorLimits } from "./door.ts";
-import { layoutCharts } from "./layout.ts";
+import { layoutInThread } from "./layout-thread.ts";
 import { ConsoleWatch } from "./watch.ts";
 
 export interface ConsoleOptions {
@@ -36,7 +36,7 @@ export class Console {
       view: () => watch.view,
       viewAt: (entry: number) => watch.timeline.viewAt(entry),
       entries: () => watch.timeline.entries,
-      charts: layoutCharts,
+      charts: layoutInThread,
     };
     const door = new Door(source, limits);
     await door.listen(port);

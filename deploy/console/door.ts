@@ -75,6 +75,7 @@ export const pageFiles = [
   "page.js",
   "picture.js",
   "figures.js",
+  "timeline.js",
   "elements.js",
   "icon.svg",
 ] as const;

@@ -55,6 +55,7 @@ export interface ServerView {
   readonly lag: number | null;
   readonly links: ServerStatus["links"];
   readonly troubles: readonly string[];
+  /** Of one that is silent: as it said last. */
   readonly machines: readonly MachineView[];
 }
 
@@ -217,7 +218,7 @@ function silentOne(
     lag: null,
     links: { main: "down", failsafe: "down" },
     troubles: [],
-    machines: [],
+    machines: last === undefined ? [] : machinesOf(last, known),
   };
 }
 
@@ -298,7 +299,7 @@ function linesOf(
     const mirror = one.machines?.mirrors.find(({ peer }) => peer === other.name)?.state ?? "";
     const main = link === undefined ? one.links.main : link.includes("main.up") ? "up" : "down";
     const failsafe = link === undefined ? one.links.failsafe : link.includes("failsafe.up") ? "up" : "down";
-    const isMirrored = mirror === "" ? one === primary && other.role === "backup" : mirror.startsWith("open");
+    const isMirrored = one === primary && (mirror === "" ? other.role === "backup" : mirror.startsWith("open"));
     const carrier = !isMirrored ? "none" : main === "up" ? "main" : failsafe === "up" ? "failsafe" : "none";
     const isFlowing = carrier !== "none" && (requestsPerSecond ?? 0) > 0;
     return { from: one.name, to: other.name, main, failsafe, carrier, mirror, isFlowing };

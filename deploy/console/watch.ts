@@ -11,7 +11,7 @@ import { subjects } from "../../schemas/subjects.ts";
 import { readJson } from "../commands/ask.ts";
 import { StatusGathering } from "../commands/service-status.ts";
 import { Rate } from "./rate.ts";
-import { type Entry, Timeline } from "./timeline.ts";
+import { type Entry, maxEntries, Timeline } from "./timeline.ts";
 import { type Known, type LastStep, lostView, type View, viewOf, withStep } from "./view.ts";
 
 /** A status is some two kilobytes. */
@@ -22,6 +22,8 @@ const maxNames = 64;
 const everyMs = 250;
 const soonMs = 20;
 const leastGapMs = 60;
+/** A beat that comes later than this was held up by ourselves: what was said meanwhile is heard first, then it is judged. */
+const lateMs = 400;
 /** As long as `twinlog status` gathers before it judges. */
 const listenMs = 800;
 
@@ -45,7 +47,7 @@ export class ConsoleWatch {
   readonly #states = new Map<string, { readonly incarnation: string; readonly state: string }>();
   readonly #steps = new Map<string, LastStep>();
   /** Told since the last view. */
-  #events: ServerEvent[] = [];
+  #events: { readonly event: ServerEvent; view: View | null }[] = [];
   #seen: Told[] = [];
   /** The newest with a server in it that speaks. */
   #known: ServiceStatus | null = null;
@@ -54,6 +56,8 @@ export class ConsoleWatch {
   #registry = "";
   #view: View | null = null;
   #viewMs = Number.NEGATIVE_INFINITY;
+  #beatMs: number;
+  #holdsUntilMs = Number.NEGATIVE_INFINITY;
   #heardWallMs: number;
   #listensSinceMs: number;
   #connected = true;
@@ -65,6 +69,7 @@ export class ConsoleWatch {
     this.#options = options;
     this.#heardWallMs = options.clock.wallMs();
     this.#listensSinceMs = options.clock.nowMs();
+    this.#beatMs = options.clock.nowMs();
   }
 
   start(bus: Bus): void {
@@ -100,7 +105,11 @@ export class ConsoleWatch {
   }
 
   #beat(): void {
-    this.#timer = this.#options.clock.after(everyMs, () => this.#beat());
+    const { clock } = this.#options;
+    const nowMs = clock.nowMs();
+    if (nowMs - this.#beatMs > everyMs + lateMs) this.#holdsUntilMs = nowMs + listenMs / 2;
+    this.#beatMs = nowMs;
+    this.#timer = clock.after(everyMs, () => this.#beat());
     this.#refresh();
   }
 
@@ -119,6 +128,10 @@ export class ConsoleWatch {
     )
       this.#rate.note(`${status.history} ${status.incarnation}`, status.results, clock.nowMs());
     this.#noteMachines(status);
+    // A server says its status right after an event: that is its moment.
+    for (const told of this.#events)
+      if (told.view === null && told.event.server === status.name && told.event.incarnation === status.incarnation)
+        told.view = withStep(this.#look(), status.name, told.event);
   }
 
   /** Machines of which no event tells: what they are in now, set against what they were in before. */
@@ -152,7 +165,7 @@ export class ConsoleWatch {
     const event = data.length > maxMessageBytes ? undefined : ServerEvent.safeParse(readJson(data)).data;
     if (event === undefined || event.service !== this.#options.service) return;
     remember(this.#steps, `${event.server} ${event.machine} `, event, maxNames * 4);
-    this.#events.push(event);
+    this.#events = [...this.#events.slice(1 - maxEntries), { event, view: null }];
     this.#happened();
   }
 
@@ -168,7 +181,8 @@ export class ConsoleWatch {
   }
 
   #refresh(): void {
-    const { onView } = this.#options;
+    const { onView, clock } = this.#options;
+    if (clock.nowMs() < this.#holdsUntilMs) return;
     const view = this.#look();
     this.#view = view;
     this.#viewMs = this.#options.clock.nowMs();
@@ -203,12 +217,12 @@ export class ConsoleWatch {
     const seen = this.#seen;
     this.#events = [];
     this.#seen = [];
-    for (const event of events) {
+    for (const { event, view: moment } of events) {
       const { server, machine, from, to, why, atMs } = event;
       const what = machine === "lifecycle" ? `${from} → ${to}` : `${machine}: ${from} → ${to}`;
-      this.#add({ kind: "transition", server, what, why, atMs }, withStep(view, server, event));
+      this.#add({ kind: "transition", server, what, why, atMs }, moment ?? withStep(view, server, event));
     }
-    for (const told of seen) this.#add(told, view);
+    for (const told of seen.slice(-maxEntries)) this.#add(told, view);
     if (view.verdict === "unknown") return;
     this.#tellRegistry(view);
     this.#tellSilence(view);
@@ -245,8 +259,10 @@ export class ConsoleWatch {
   }
 }
 
+/** That somebody is silent is told by itself. */
 function verdictKey({ sentence, reasons }: View): string {
-  return `${sentence}\n${reasons.map(({ server, code }) => `${server} ${code}`).join("\n")}`;
+  const codes = reasons.filter(({ code }) => code !== "server.silent").map(({ server, code }) => `${server} ${code}`);
+  return [sentence, ...codes.sort()].join("\n");
 }
 
 function lastOf(status: ServerStatus | undefined): string {

@@ -1,6 +1,7 @@
 /** The charts as they are placed: every state of every machine has a box of its own, and every transition a way. */
 import test from "ava";
 import { type Box, type Chart, inTwoLines, layoutCharts } from "../../deploy/console/layout.ts";
+import { layoutInThread } from "../../deploy/console/layout-thread.ts";
 import { skeletons } from "../../deploy/console/skeletons.ts";
 import { type ChartState, readChart } from "../../machines/chart.ts";
 import { machines } from "../../machines/charts.ts";
@@ -112,4 +113,8 @@ test("the lifecycle is no wider than a screen", async (t) => {
 test("an event is broken at the dot that leaves the longer half shortest", (t) => {
   t.deepEqual(inTwoLines("primary.lost.others"), ["primary.", "lost.others"]);
   t.deepEqual(inTwoLines("close"), ["close"]);
+});
+
+test("on a thread of its own it is the same", async (t) => {
+  t.deepEqual(await layoutInThread(), await charts);
 });

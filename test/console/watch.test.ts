@@ -17,8 +17,19 @@ const record = (name: string, ...inSync: string[]) => {
 };
 const peers = (name: string) => [{ name, silentMs: 5 }];
 
+/** A process that is held up: time goes on, and its timers come late. */
+class StallingClock extends TestClock {
+  #stalledMs = 0;
+  stall(ms: number): void {
+    this.#stalledMs += ms;
+  }
+  override nowMs(): number {
+    return super.nowMs() + this.#stalledMs;
+  }
+}
+
 function begin() {
-  const clock = new TestClock();
+  const clock = new StallingClock();
   const bus = new TestBus(clock);
   const views: View[] = [];
   const entries: Entry[] = [];
@@ -180,6 +191,25 @@ test("NATS lost: the last view stays and says since when it is old; nobody is ta
   );
   t.like(views.at(-1), { natsConnected: true, staleSinceMs: null, verdict: "ready" });
   t.deepEqual(told(entries).slice(2), ["nats NATS is lost", "nats NATS is back"]);
+});
+
+test("whoever is held up himself takes nobody for silent: what was said meanwhile is heard first", async (t) => {
+  const { clock, views, entries, alpha, beta, speak } = begin();
+  await speak(
+    1_500,
+    () => alpha(),
+    () => beta(),
+  );
+  const shown = entries.length;
+  clock.stall(3_000);
+  await speak(
+    1_500,
+    () => alpha(),
+    () => beta(),
+  );
+  t.is(views.at(-1)?.verdict, "ready");
+  t.true(views.every(({ servers }) => servers.every(({ heat }) => heat !== "silent")));
+  t.is(entries.length, shown);
 });
 
 test("when all have fallen silent it says so, and since when, with what was known last", async (t) => {

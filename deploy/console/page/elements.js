@@ -38,4 +38,12 @@ export function timeOf(wallMs, withMs = false) {
   return withMs ? `${seconds}.${String(time.getMilliseconds()).padStart(3, "0")}` : seconds;
 }
 
+/** With the day where it is another one. */
+export function momentOf(wallMs) {
+  const [then, now] = [new Date(wallMs), new Date()];
+  const isToday = then.toDateString() === now.toDateString();
+  const day = then.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+  return `${isToday ? "" : `${day} `}${timeOf(wallMs, true)}`;
+}
+
 export const numberText = (value) => value.toLocaleString("en").replaceAll(",", "\u202f");

@@ -28,10 +28,7 @@ export function paintFigures(server) {
   const machines =
     charts === null || server === null ? [] : server.machines.filter(({ machine }) => charts.has(machine));
   const keys = machines.map(({ machine, peer }) => `${machine} ${peer}`);
-  setText(
-    byId("charts-none"),
-    charts === null ? "the charts are being drawn …" : keys.length > 0 ? "" : whyNone(server),
-  );
+  setText(byId("charts-note"), noteOf(server));
   for (const [at, machine] of machines.entries()) {
     const figure = figures.get(keys[at]) ?? new Figure(charts.get(machine.machine), machine.peer);
     figures.set(keys[at], figure);
@@ -41,8 +38,11 @@ export function paintFigures(server) {
   while (box.children.length > keys.length) box.lastChild.remove();
 }
 
-function whyNone(server) {
-  return server === null ? "no server is known" : `${server.name} is silent: what its machines are in is not known`;
+function noteOf(server) {
+  if (charts === null) return "the charts are being drawn …";
+  if (server === null) return "no server is known";
+  if (server.machines.length === 0) return `${server.name} was not heard yet`;
+  return server.heat === "silent" ? `${server.name} is silent: this is what it said last` : "";
 }
 
 class Figure {

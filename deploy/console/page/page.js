@@ -2,16 +2,20 @@
  * The console's page: one stream from its server, painted. What always holds: it decides nothing (what is shown was worked out by the
  * server, deploy/console/view.ts); what is old says so; it comes back by itself when the stream is cut.
  */
-import { byId, element, numberText, setAttribute, setText, timeOf } from "./elements.js";
+import { byId, element, momentOf, numberText, setAttribute, setText, timeOf } from "./elements.js";
 import { loadCharts, paintFigures } from "./figures.js";
 import { drawPicture, pictureKey } from "./picture.js";
+import { TimelineList } from "./timeline.js";
 
 /** The server says something four times a second. */
 const staleMs = 2_500;
 const retryMs = 2_000;
 const narrow = matchMedia("(max-width: 900px)");
 
+/** What is shown: now, or the moment that was chosen. */
 let view = null;
+let now = null;
+let then = null;
 let heardMs = performance.now();
 let heardAtMs = Date.now();
 
@@ -23,16 +27,54 @@ function connect() {
     return JSON.parse(event.data);
   };
   stream.addEventListener("view", (event) => {
-    view = heard(event);
+    now = heard(event);
     paint();
   });
+  stream.addEventListener("timeline", (event) => timeline.replace(heard(event)));
+  stream.addEventListener("entry", (event) => timeline.add(heard(event)));
   // A stream that was cut comes back by itself; one that was refused does not.
   stream.addEventListener("error", () => {
     if (stream.readyState === EventSource.CLOSED) setTimeout(connect, retryMs);
   });
 }
 
+/** Everything as it was right after this. */
+async function goTo(entry) {
+  try {
+    const answer = await fetch(`/then/${entry.id}`);
+    if (!answer.ok) throw new Error((await answer.text()).trim());
+    then = await answer.json();
+    setText(byId("then-what"), `${entry.server === "" ? "" : `${entry.server}: `}${entry.what}`);
+    thenServer = entry.server;
+    timeline.mark(entry.id);
+  } catch (error) {
+    setText(byId("then-what"), error.message);
+  }
+  setText(byId("then-when"), momentOf(entry.atMs));
+  byId("then").hidden = false;
+  setAttribute(byId("earlier"), "disabled", timeline.neighbour(-1) === undefined ? "" : null);
+  setAttribute(byId("later"), "disabled", timeline.neighbour(1) === undefined ? "" : null);
+  document.body.classList.add("past");
+  paint();
+}
+
+function backToNow() {
+  if (byId("then").hidden) return;
+  then = null;
+  byId("then").hidden = true;
+  document.body.classList.remove("past");
+  timeline.mark(null);
+  paint();
+}
+
+const timeline = new TimelineList(goTo);
+const step = (by) => () => {
+  const entry = timeline.neighbour(by);
+  if (entry !== undefined) void goTo(entry);
+};
+
 function paint() {
+  view = then ?? now;
   if (view === null) return;
   paintVerdict();
   paintPicture();
@@ -50,7 +92,7 @@ function paintVerdict() {
   setAttribute(byId("verdict"), "data-verdict", verdict);
   setText(byId("mark"), marks[verdict]);
   setText(byId("sentence"), sentence);
-  document.title = `${marks[verdict]} ${service}: ${sentence}`;
+  document.title = now === null ? "Twinlog console" : `${marks[now.verdict]} ${now.service}: ${now.sentence}`;
   const lines = reasons.map(({ server, message }) => (server === "" ? message : `${server}: ${message}`));
   const list = byId("reasons");
   while (list.children.length > lines.length) list.lastChild.remove();
@@ -135,26 +177,31 @@ function paintCard(node, server) {
   ]);
 }
 
-/** Whose charts are shown; null: nobody was chosen yet. */
+/** Whose charts are shown; null: nobody was chosen, and they are those of whoever is hot. */
 let chosen = null;
+/** Who made the step whose moment is shown. */
+let thenServer = "";
 
 function paintCharts() {
   const names = [...new Set(view.servers.map(({ name }) => name))];
-  if (chosen === null || !names.includes(chosen)) chosen = view.hot !== "" ? view.hot : (names[0] ?? null);
+  const speaks = view.servers.find(({ heat }) => heat !== "silent")?.name ?? names[0];
+  const wanted = then !== null && thenServer !== "" ? thenServer : chosen;
+  const shown = names.includes(wanted) ? wanted : view.hot === "" ? speaks : view.hot;
   const box = byId("choice");
   const there = [...box.querySelectorAll("input")].map(({ value }) => value);
   if (JSON.stringify(there) !== JSON.stringify(names)) {
     for (const label of box.querySelectorAll("label")) label.remove();
     box.append(...names.map(choice));
   }
-  for (const input of box.querySelectorAll("input")) input.checked = input.value === chosen;
-  paintFigures(view.servers.find(({ name }) => name === chosen) ?? null);
+  for (const input of box.querySelectorAll("input")) input.checked = input.value === shown;
+  paintFigures(view.servers.find(({ name }) => name === shown) ?? null);
 }
 
 function choice(name) {
   const input = element("input", { type: "radio", name: "server", value: name });
   input.addEventListener("change", () => {
     chosen = name;
+    thenServer = "";
     paint();
   });
   return element("label", {}, input, element("span", {}, name));
@@ -162,15 +209,21 @@ function choice(name) {
 
 function paintPulse() {
   const isCut = performance.now() - heardMs > staleMs;
-  const sinceMs = isCut ? heardAtMs : (view?.staleSinceMs ?? null);
+  const sinceMs = isCut ? heardAtMs : (now?.staleSinceMs ?? null);
   document.body.classList.toggle("stale", sinceMs !== null);
   setAttribute(byId("pulse"), "data-stale", sinceMs !== null);
   const cut = isCut ? "the console's server is not reached" : "";
   if (sinceMs !== null) setText(byId("pulse"), `stale since ${timeOf(sinceMs)}${cut === "" ? "" : ` · ${cut}`}`);
-  else if (view !== null) setText(byId("pulse"), `live · ${timeOf(view.atMs)}`);
+  else if (now !== null) setText(byId("pulse"), `live · ${timeOf(now.atMs)}`);
 }
 
 narrow.addEventListener("change", paint);
+byId("back").addEventListener("click", backToNow);
+byId("earlier").addEventListener("click", step(-1));
+byId("later").addEventListener("click", step(1));
+document.addEventListener("keydown", ({ key }) => {
+  if (key === "Escape") backToNow();
+});
 byId("all-ways").addEventListener("change", ({ target }) => byId("charts").classList.toggle("all", target.checked));
 void loadCharts(paint);
 setInterval(paintPulse, 500);

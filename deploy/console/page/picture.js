@@ -9,9 +9,9 @@ const wide = {
   width: 1180,
   height: 392,
   places: {
-    "primary-only": { x: 8, y: 12, width: 270, height: 236 },
+    "primary-only": { x: 8, y: 12, width: 288, height: 236 },
     normal: { x: 404, y: 12, width: 372, height: 236 },
-    "backup-only": { x: 902, y: 12, width: 270, height: 236 },
+    "backup-only": { x: 884, y: 12, width: 288, height: 236 },
     away: { x: 404, y: 290, width: 372, height: 94 },
   },
   tokenY: 112,
@@ -28,6 +28,7 @@ const narrow = {
   tokenY: 84,
 };
 const radius = 36;
+const blockedWords = "nobody would take over";
 const words = {
   "primary-only": "backup gone",
   normal: "both in sync",
@@ -84,7 +85,7 @@ export function sayPicture({ mode, servers, lines, moves }) {
         `From ${from} to ${to}: main link ${main}, failsafe link ${failsafe}, records go ${carrier === "none" ? "by none" : `by ${carrier}`}.`,
     ),
     ...moves.map(({ server, to, when, works }) =>
-      works ? `${server} would go to ${to} ${when}.` : `${server} could not go to ${to} ${when}.`,
+      works ? `${server} would go to ${to} ${when}.` : `${server} would not go to ${to} ${when}.`,
     ),
   ].join(" ");
 }
@@ -134,7 +135,7 @@ function tokenOf({ name, heat, state, role }, seat) {
   const isSmall = side !== 0;
   const beside = { x: x + side * 36, "text-anchor": side < 0 ? "end" : "start" };
   const r = isSmall ? 24 : radius;
-  const label = { hot: "HOT", warm: "warm", none: "–", silent: "silent" }[heat];
+  const label = { hot: "HOT", warm: "warm", none: "…", silent: "silent" }[heat];
   const below = heat === "silent" ? "" : heat === "none" || state !== "" ? state : role;
   return drawn(
     "g",
@@ -195,7 +196,8 @@ function moveOf({ server, to, when, works }, plan, seats, isNarrow) {
   const ghost = { x: box.x + box.width / 2, y: box.y + plan.tokenY };
   const isReturn = to === "normal";
   const way = isReturn ? upwards(plan) : isNarrow ? downwards(to, plan) : sidewards(to, plan);
-  const [first, second] = splitWords(works ? when : `not ${when}`);
+  const above = works || !isNarrow ? splitWords(when) : [when, blockedWords];
+  const below = works || isNarrow ? [] : splitWords(blockedWords);
   const text = (word, dy) =>
     drawn("text", { x: way.label.x, y: way.label.y + dy, class: "move-word", "text-anchor": way.label.anchor }, word);
   return drawn(
@@ -205,8 +207,8 @@ function moveOf({ server, to, when, works }, plan, seats, isNarrow) {
     isReturn ? "" : drawn("text", { x: ghost.x, y: ghost.y + 5, class: "ghost-name" }, server),
     drawn("path", { d: way.path, class: "way", "marker-end": "url(#arrow-head)" }),
     works ? "" : drawn("path", { d: cross(way.middle), class: "cross" }),
-    text(first, 0),
-    text(second, 18),
+    ...above.map((word, at) => text(word, at * 18)),
+    ...below.map((word, at) => text(word, 62 + at * 18)),
   );
 }
 
