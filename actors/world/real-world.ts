@@ -23,13 +23,15 @@ import { LevelStore } from "./store-level.ts";
 import { lookAround } from "./surroundings.ts";
 import { plaintextBrokerBeyondLoopback, refusePlaintextBrokers } from "./tcp-security.ts";
 
-/** The registry alone, for `init`. `close` ends its connection. */
-export async function openRegistry(settings: Settings): Promise<{ registry: Registry; close: () => Promise<void> }> {
+/** The registry alone, for `init`. `close` ends its connection. `inboxPrefix`: of whoever asks, where that is no server. */
+export async function openRegistry(
+  settings: Settings,
+  inboxPrefix = inboxes.server(settings.service, settings.server),
+): Promise<{ registry: Registry; close: () => Promise<void> }> {
   const { service, server, limits, nats, registry } = settings;
   if (!nats.allowPlaintext) refusePlaintextBrokers(nats);
   const clock = openNodeClock();
   const log = openPinoLog({ service, server }, { level: "error" });
-  const inboxPrefix = inboxes.server(service, server);
   const line = new NatsLine({ nats, name: `twinlog ${service} init`, inboxPrefix, clock, log });
   line.acquire();
   await line.ready();
@@ -39,13 +41,17 @@ export async function openRegistry(settings: Settings): Promise<{ registry: Regi
 }
 
 /** A connection to speak with the servers of a service, for `init`; it is up, or an error says why not. */
-export async function openBus({ service, server, nats }: Settings): Promise<Bus> {
+export async function openBus(
+  settings: Settings,
+  inboxPrefix = inboxes.server(settings.service, settings.server),
+): Promise<Bus> {
+  const { service, nats } = settings;
   if (!nats.allowPlaintext) refusePlaintextBrokers(nats);
   const clock = openNodeClock();
   const line = new NatsLine({
     nats,
     name: `twinlog ${service} init`,
-    inboxPrefix: inboxes.server(service, server),
+    inboxPrefix,
     clock,
     log: openPinoLog({ service }, { level: "error" }),
   });

@@ -17,7 +17,7 @@ import type { Settings } from "../../schemas/settings.ts";
 import type { Standing } from "../../schemas/standing.ts";
 import { readSettings } from "../settings-file.ts";
 import { askStandings, silentOf } from "./standings.ts";
-import { CommandError, type CommandWorld } from "./world.ts";
+import { CommandError, type CommandWorld, operatorInboxes } from "./world.ts";
 
 interface InitFlags {
   config: string;
@@ -45,7 +45,7 @@ export function initCommand(world: CommandWorld): Command {
     )
     .action(async (flags: InitFlags) => {
       const settings = await readSettings(flags.config);
-      const { registry, close } = await openRegistry(settings);
+      const { registry, close } = await openRegistry(settings, operatorInboxes(world.environment));
       try {
         const found = await registry.read();
         const isRestorable = flags.restore && found.revision !== undefined;
@@ -68,7 +68,7 @@ async function create(
 ): Promise<void> {
   const { service, server } = settings;
   if (found.outcome === "missing") {
-    const refusal = whyNotFirst(await standingsOf(settings));
+    const refusal = whyNotFirst(await standingsOf(world, settings));
     if (refusal !== null) throw new CommandError(refusal);
     const answer = await registry.create(initialRecord(service, server, clock.randomId()));
     if (answer.outcome === "unknown") throw silence(settings, answer.reason);
@@ -88,7 +88,7 @@ async function restore(
   found: RegistryRead,
   acceptsLoss: boolean,
 ): Promise<void> {
-  const standings = await standingsOf(settings);
+  const standings = await standingsOf(world, settings);
   const made = restoration({
     service: settings.service,
     standings,
@@ -126,8 +126,8 @@ async function write(
   throw silence(settings, answer.reason);
 }
 
-async function standingsOf(settings: Settings): Promise<Standing[]> {
-  const bus = await openBus(settings);
+async function standingsOf(world: CommandWorld, settings: Settings): Promise<Standing[]> {
+  const bus = await openBus(settings, operatorInboxes(world.environment));
   try {
     return await askStandings(bus, clock, settings.service, namesOf(settings));
   } finally {

@@ -35,7 +35,8 @@ export function openNodeWorld(): CommandWorld {
   process.stderr.on("error", () => undefined);
   return {
     clock,
-    connect: (url, onState, inboxPrefix = operatorInboxes) => connectTo({ url, inboxPrefix }, onState, clock, err),
+    connect: async (url, onState, inboxPrefix = operatorInboxes(process.env)) =>
+      await connectTo({ url, inboxPrefix }, onState, clock, err),
     out: async (text) => {
       if (!isReaderGone)
         await new Promise<void>((resolve) => process.stdout.write(shownOn(process.stdout, text), () => resolve()));

@@ -13,6 +13,7 @@ import { eventsCommand } from "./events.ts";
 import { historyCommand } from "./history.ts";
 import { initCommand } from "./init.ts";
 import { inspectCommand } from "./inspect.ts";
+import { permissionsCommand } from "./permissions.ts";
 import { recoverCommand } from "./recover.ts";
 import { replayCommand } from "./replay.ts";
 import { queryCommand, requestCommand } from "./request.ts";
@@ -45,6 +46,7 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     consoleCommand(world),
     ...(["switch", "flush", "pause", "resume"] as const).map((verb) => controlCommand(world, verb)),
     recoverCommand(world),
+    permissionsCommand(world),
     inspectCommand(world),
     drillCommand(world),
     chartCommand(world),

@@ -6,7 +6,7 @@ import { Command } from "commander";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import type { ServiceFile } from "../../schemas/service-file.ts";
 import { ServerName } from "../../schemas/settings.ts";
-import { inboxes } from "../../schemas/subjects.ts";
+import { inboxes, whyNoInboxes } from "../../schemas/subjects.ts";
 import { parseJson } from "../json-text.ts";
 import type { SignalDesk } from "../signals.ts";
 
@@ -67,8 +67,16 @@ export interface CommonOptions {
   nats: string;
 }
 
+/** Whoever gives commands, where he says no name: answers come to inboxes of it. */
+export const usualName = "cli";
+
 /** Where answers to commands come that are no client's. */
-export const operatorInboxes = inboxes.operator("cli");
+export function operatorInboxes({ TWINLOG_NAME: name = usualName }: CommandWorld["environment"]): string {
+  const prefix = inboxes.operator(name);
+  const why = whyNoInboxes(prefix);
+  if (why !== "") throw new CommandError(`TWINLOG_NAME: no name for inboxes: ${why}`);
+  return prefix;
+}
 
 const normalNats = "nats://127.0.0.1:4222";
 

@@ -5,9 +5,11 @@
  */
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { confText } from "../../deploy/nats/permissions.ts";
 import { chartMermaid } from "../../machines/chart.ts";
 import { machines } from "../../machines/charts.ts";
 import { errorCodes } from "../../schemas/errors.ts";
+import { type Grant, permissionsOf, type Role, roleNames, roles } from "../../schemas/roles.ts";
 import { Settings } from "../../schemas/settings.ts";
 import { troubleKinds } from "../../schemas/troubles.ts";
 import { helpOfCommands } from "../helpers/command-help.ts";
@@ -25,6 +27,8 @@ export const generated: Record<string, Record<string, () => string>> = {
   "schemas/SETTINGS.md": { settings: () => settingsTable(false), limits: () => settingsTable(true) },
   "schemas/ERRORS.md": { errors: errorTable, troubles: troubleTable },
   "deploy/COMMANDS.md": { commands: helpOfCommands },
+  "deploy/PERMISSIONS.md": { permissions: permissionTables },
+  "deploy/nats/roles.conf": { permissions: examplePermissions },
   "test/README.md": { scopes: scopeTable, mutations: mutationTable },
 };
 
@@ -37,8 +41,9 @@ export function withParts(path: string, document: string): string {
 }
 
 function withPart(path: string, document: string, name: string, part: string): string {
-  const begin = `<!-- generated: ${name}, by \`npm run documents\`; changes made here do not last -->`;
-  const end = `<!-- end of ${name} -->`;
+  const mark = (text: string) => (path.endsWith(".conf") ? `# ${text}` : `<!-- ${text} -->`);
+  const begin = mark(`generated: ${name}, by \`npm run documents\`; changes made here do not last`);
+  const end = mark(`end of ${name}`);
   const from = document.indexOf(begin);
   const to = document.indexOf(end);
   if (from === -1 || to < from) throw new Error(`${path} must hold the lines "${begin}" and "${end}"`);
@@ -163,6 +168,39 @@ function troubleTable(): string {
     ["code", "costs", "what it is"],
     Object.entries(troubleKinds).map(([code, { says, costs }]) => [`\`${code}\``, costs, says]),
   );
+}
+
+const exampleService = { service: "exchange", bucket: "twinlog" } as const;
+const exampleUsers: readonly (readonly [role: Role, name: string])[] = [
+  ["server", "alpha"],
+  ["server", "beta"],
+  ["client", "alice"],
+  ["integrator", "reports"],
+  ["viewer", "wall"],
+  ["operator", "olga"],
+  ["administrator", "ada"],
+];
+
+/** Of each role the subjects of one user, as they stand in the example. */
+function permissionTables(): string {
+  return roleNames
+    .map((role) => {
+      const [, name = ""] = exampleUsers.find(([known]) => known === role) ?? [];
+      const { publish, subscribe } = permissionsOf({ ...exampleService, role, name });
+      const rows = (may: string, grants: readonly Grant[]) =>
+        grants.length === 0
+          ? [[may, "nothing", ""]]
+          : grants.map(({ subject, purpose }) => [may, `\`${subject}\``, purpose]);
+      const head = `### ${role}\n\n\`${name}\` ${roles[role]}.\n\n`;
+      return `${head}${table(["may", "subject", "what for"], [...rows("publish", publish), ...rows("subscribe", subscribe)])}`;
+    })
+    .join("\n\n");
+}
+
+function examplePermissions(): string {
+  return exampleUsers
+    .map(([role, name]) => `# ${name} ${roles[role]}.\n${confText({ ...exampleService, role, name }, `${name}_may`)}`)
+    .join("\n");
 }
 
 function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {

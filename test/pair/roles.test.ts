@@ -1,0 +1,126 @@
+/**
+ * A whole service under the example's permissions: a pair whose servers may do what `server` says and nothing else, and everybody
+ * who speaks with it in his own role. What is forbidden on the way is told as such.
+ */
+import { execFile } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import test, { type ExecutionContext } from "ava";
+import { exchange } from "../../actors/applications/exchange/exchange.ts";
+import { connect } from "../../actors/index.ts";
+import { answeredPrefixes } from "../../schemas/roles.ts";
+import { freePort } from "../helpers/free-port.ts";
+import { type Pair, startPair } from "../helpers/pair/pair.ts";
+import { passwordOf, rolesConf, roleUsers } from "../helpers/role-users.ts";
+
+const program = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));
+const service = "exchange";
+const order = (id: string) =>
+  ({ type: "limit", symbol: "BTCUSD", order: id, side: "buy", price: 100, quantity: 1 }) as const;
+
+async function startUnderRoles(t: ExecutionContext): Promise<Pair> {
+  const port = await freePort();
+  const url = `127.0.0.1:${port}`;
+  return await startPair(t, {
+    service,
+    nats: { port, extraConfig: rolesConf() },
+    watchOn: `nats://anyone:x@${url}`,
+    settings: (server) => ({
+      nats: { servers: [`nats://${url}`], user: server, password: passwordOf(server) },
+      replyPrefixes: answeredPrefixes,
+    }),
+    restartMs: 100,
+  });
+}
+
+/** The command, by the user of that role. */
+function twinlog(
+  pair: Pair,
+  user: string,
+  words: readonly string[],
+): Promise<{ status: number; out: string; err: string }> {
+  const env = { ...process.env, TWINLOG_NAME: user, TWINLOG_SERVICE: service, TWINLOG_NATS: urlOf(pair, user) };
+  return new Promise((resolve) => {
+    execFile(process.execPath, [program, ...words], { cwd: pair.folder, env }, (error, out, err) =>
+      resolve({ status: error === null ? 0 : Number(error.code), out, err }),
+    );
+  });
+}
+
+const urlOf = ({ nats }: Pair, user: string) => `nats://${user}:${passwordOf(user)}@127.0.0.1:${nats.port}`;
+
+async function connectAs(t: ExecutionContext, pair: Pair, user: string) {
+  const client = await connect({ nats: urlOf(pair, user), service, client: user, application: exchange });
+  t.teardown(() => client.disconnect());
+  return client;
+}
+
+const forbidden = async (pair: Pair) => {
+  const statuses = await Promise.all([pair.newStatus("alpha"), pair.newStatus("beta")]);
+  return statuses.flatMap(({ name, troubles }) =>
+    troubles.filter(({ code }) => code.startsWith("forbidden.")).map(({ message }) => `${name}: ${message}`),
+  );
+};
+
+test("a pair and everybody else, each in his role: all that is needed is allowed", async (t) => {
+  const pair = await startUnderRoles(t);
+  const { client: alice, integrator: reports, viewer: wall, operator: olga, administrator: ada } = roleUsers;
+  const client = await connectAs(t, pair, alice);
+  t.is((await client.request(order("o1"))).result.status, "resting");
+  const query = { query: "book", symbol: "BTCUSD", depth: 1 };
+  t.like((await client.query(query)).result, { bids: [[100, 1, 1]] });
+  const asked = await twinlog(pair, alice, ["request", "--client", alice, JSON.stringify(order("o2"))]);
+  t.is(asked.status, 0, asked.err);
+
+  const reader = await connectAs(t, pair, reports);
+  const read: number[] = [];
+  for await (const event of reader.results({ from: 1, follow: false }))
+    if (event.type === "result") read.push(event.result);
+  t.deepEqual(read, [1, 2]);
+  const results = await twinlog(pair, reports, ["results"]);
+  t.is(results.status, 0, results.err);
+  t.is(results.out.trim().split("\n").length, 3);
+
+  const { primary } = await pair.normal();
+  const status = await twinlog(pair, wall, ["status", "--json"]);
+  t.is(status.status, 0, status.out + status.err);
+  for (const words of [["switch"], ["pause", "--for", "1h"], ["resume"], ["flush"], ["events"], ["history"]]) {
+    const obeyed = await twinlog(pair, olga, words);
+    t.is(obeyed.status, 0, `${words.join(" ")}: ${obeyed.err}`);
+  }
+  const { primary: next } = await pair.normal();
+  t.not(next, primary);
+  await client.request(order("o3"));
+  await pair.server(next).kill();
+  await client.request(order("o4"));
+  await pair.normal();
+  await client.request(order("o5"));
+
+  const config = join(pair.folder, "ada.json");
+  const settings = { ...pair.settings.get("alpha"), nats: { servers: [urlOf(pair, ada)] } };
+  await writeFile(config, JSON.stringify(settings));
+  const restored = await twinlog(pair, ada, ["init", "--config", config, "--restore"]);
+  t.is(restored.status, 0, restored.err);
+  t.deepEqual(await forbidden(pair), []);
+});
+
+test("what a role may not do is refused by the broker, and the command says so", async (t) => {
+  const pair = await startUnderRoles(t);
+  const { client: alice, integrator: reports, viewer: wall, operator: olga } = roleUsers;
+  const order1 = JSON.stringify(order("o1"));
+  for (const [user, words, says] of [
+    [alice, ["request", "--client", "bob", "--timeout", "300", order1], /publish on exchange\.request\.BTCUSD\.bob/],
+    [reports, ["request", "--client", "reports", "--timeout", "300", order1], /publish on exchange\.request/],
+    [alice, ["switch", "--server", "alpha", "--timeout", "300"], /publish on exchange\.control\.alpha\.switch/],
+    [wall, ["pause", "--server", "alpha", "--timeout", "300"], /publish on exchange\.control\.alpha\.pause/],
+    [alice, ["status"], /subscribe on exchange\.status/],
+    [olga, ["recover", "--server", "beta", "--accept-loss", "--yes", "--timeout", "300"], /primary and serves/],
+  ] as const) {
+    const ran = await twinlog(pair, user, words);
+    t.not(ran.status, 0, words.join(" "));
+    t.regex(ran.err, says, words.join(" "));
+  }
+  t.deepEqual(await forbidden(pair), []);
+  t.is((await pair.newStatus("alpha")).results, 0, "nothing was done");
+});
