@@ -2,7 +2,7 @@
  * What the broker does not take from this server, and what else stands at its subjects, as troubles. What always holds: each
  * kind is counted, and told under one code; a trouble is over only when there is a sign of it: what is forbidden is tried
  * again by whoever needs it, so that silence for longer than that is a sign; for replies, which nobody repeats, some must
- * have gone out since.
+ * have gone out since. What is needed later is tried out now (actors/world/tried-out.ts).
  */
 import type { Settings } from "../../schemas/settings.ts";
 import { subjectKind, subjects } from "../../schemas/subjects.ts";
@@ -27,6 +27,12 @@ const cutOffs = 2;
 const cutOffsWithinMs = 60_000;
 /** How long what was left out is shown after the last of it. */
 const omittedShownMs = 600_000;
+/** What is needed later is tried out so often; where it is forbidden, as often as other things are tried again. */
+const tryOutMs = 60_000;
+const tryAgainMs = 5_000;
+/** Subjects of one trouble that are named. */
+const maxNamed = 6;
+const nothing = new Uint8Array(0);
 /** JetStream's streams are looked at so often. */
 const lookAtStreamsMs = 60_000;
 /** Room for a record's headers and names in a message, as the application takes it. */
@@ -45,6 +51,10 @@ interface Forbidden {
   lastMs: number;
   /** Replies that had gone out by then. */
   replies: number;
+  /** Only ever what was tried out: it is tried again. */
+  isTriedOut: boolean;
+  /** What may not be done, each once; of what clients' names stand in there may be any number. */
+  readonly what: Set<string>;
 }
 
 /** What is missing, by the kind of subject that is forbidden. */
@@ -73,10 +83,10 @@ function forbiddenCode(service: string, { kind, subject }: BusFault): ForbiddenC
   }
 }
 
-/** For people. A reply subject is a client's word, and may be anything: no more of it than is usual. */
-function shownSubject(subject: string, code: ForbiddenCode): string {
+/** For people. A reply subject is a client's word, and may be anything: no more of it than is usual, or set. */
+function shownSubject(subject: string, code: ForbiddenCode, replyPrefixes: readonly string[]): string {
   if (code !== "forbidden.replies") return subject;
-  const prefix = usualReplyPrefixes.find((usual) => subject.startsWith(usual));
+  const prefix = [...replyPrefixes, ...usualReplyPrefixes].find((usual) => subject.startsWith(usual));
   return prefix === undefined ? "reply subjects that clients named" : `${prefix}>`;
 }
 
@@ -94,6 +104,8 @@ export class BrokerWatch {
   #omitted = 0;
   #omittedMs = 0;
   #lookedMs = Number.NEGATIVE_INFINITY;
+  #triedMs = Number.NEGATIVE_INFINITY;
+  #refusedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: BrokerWatchOptions) {
     this.#options = options;
@@ -106,6 +118,7 @@ export class BrokerWatch {
     troubles.set("nats.lost", null);
     troubles.set("nats.refused", null);
     this.#lookedMs = Number.NEGATIVE_INFINITY;
+    this.#triedMs = Number.NEGATIVE_INFINITY;
     const takenBytes = world.bus.maxPayloadBytes();
     const { maxRecordBytes } = settings.limits;
     const told = `the broker takes messages of ${takenBytes} bytes (max_payload), and records may have ${maxRecordBytes}: new ones are held to what it takes, older results are left out and had by replay, replies go in pieces`;
@@ -137,14 +150,40 @@ export class BrokerWatch {
         troubles.set("broker.cutOff", `the broker ended ${times} connections within a minute, and says: ${reason}`);
       return;
     }
+    const isTriedOut = kind === "publish" && (world.triedOut ?? []).some((one) => one.subject === subject);
+    if (isTriedOut) this.#refusedMs = nowMs;
     const code = forbiddenCode(settings.service, fault);
-    const times = (this.#forbidden.get(code)?.times ?? 0) + 1;
-    this.#forbidden.set(code, { times, lastMs: nowMs, replies: delivery().replies });
+    const before = this.#forbidden.get(code);
+    const what = before?.what ?? new Set();
+    const named = `${kind} on ${shownSubject(subject, code, settings.replyPrefixes)}`;
+    // The trouble's own line tells the first.
+    if (what.size > 0 && what.size < maxNamed && !what.has(named))
+      world.log.warn({ trouble: code }, `NATS forbids this server also to ${named}`);
+    if (what.size < maxNamed) what.add(named);
+    const times = (before?.times ?? 0) + 1;
+    const replies = delivery().replies;
+    this.#forbidden.set(code, {
+      times,
+      lastMs: nowMs,
+      replies,
+      isTriedOut: isTriedOut && (before?.isTriedOut ?? true),
+      what,
+    });
     const waits = code === "forbidden.results" ? "; results wait until it may, and take memory" : "";
+    const more = what.size < maxNamed ? "" : ", and maybe more";
     troubles.set(
       code,
-      `NATS forbids this server to ${kind} on ${shownSubject(subject, code)} (${times} times so far): change its permissions${waits}`,
+      `NATS forbids this server to ${[...what].join(", to ")}${more} (${times} times so far): change its permissions (\`twinlog permissions --role server\`)${waits}`,
     );
+  }
+
+  /** What this server will need is refused now, if it is not allowed. */
+  #tryOut(nowMs: number): void {
+    const { bus, triedOut = [] } = this.#options.world;
+    const everyMs = nowMs - this.#refusedMs > overAfterMs ? tryOutMs : tryAgainMs;
+    if (nowMs - this.#triedMs < everyMs || !bus.connected()) return;
+    this.#triedMs = nowMs;
+    for (const { subject, headers } of triedOut) bus.publish(subject, nothing, headers);
   }
 
   /** Results and replies are stood in for, and the link to a peer says itself what it takes: the rest is for operators. */
@@ -163,7 +202,9 @@ export class BrokerWatch {
     for (const [code, known] of this.#forbidden) {
       const isSilent = nowMs - known.lastMs > overAfterMs;
       const hasNoSign =
-        code === "forbidden.replies" ? replies <= known.replies : code === "forbidden.results" && areResultsHeldBack;
+        code === "forbidden.replies"
+          ? !known.isTriedOut && replies <= known.replies
+          : code === "forbidden.results" && areResultsHeldBack;
       if (!isSilent || hasNoSign) continue;
       this.#forbidden.delete(code);
       troubles.set(code, null);
@@ -175,6 +216,7 @@ export class BrokerWatch {
       this.#cutOffsMs = [];
       troubles.set("broker.cutOff", null);
     }
+    this.#tryOut(nowMs);
     if (nowMs - this.#lookedMs >= lookAtStreamsMs && world.bus.connected()) this.#lookAtStreams(nowMs);
   }
 

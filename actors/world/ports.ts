@@ -234,6 +234,12 @@ export interface Watchdog {
 
 export const noWatchdog: Watchdog = { lastWords: null, enter() {}, leave() {}, onWaiting() {} };
 
+/** A message that does nothing, on a subject that the broker may forbid. */
+export interface TriedOut {
+  readonly subject: string;
+  readonly headers?: BusHeaders;
+}
+
 /** All of the world that one server sees. */
 export interface World {
   readonly clock: Clock;
@@ -245,6 +251,8 @@ export interface World {
   readonly log: Log;
   /** Absent where none can be had. */
   readonly watchdog?: Watchdog;
+  /** Published now and then, empty, so that a permission that is lacking shows before it is needed. Absent where nothing is forbidden. */
+  readonly triedOut?: readonly TriedOut[];
   /** Looked at now and then, for operators; nothing is decided by it. Absent where there is nothing to look at. */
   readonly lookAround?: () => Promise<Surroundings>;
 }

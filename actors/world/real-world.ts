@@ -22,6 +22,7 @@ import { JetStreamRegistry } from "./registry-jetstream.ts";
 import { LevelStore } from "./store-level.ts";
 import { lookAround } from "./surroundings.ts";
 import { plaintextBrokerBeyondLoopback, refusePlaintextBrokers } from "./tcp-security.ts";
+import { triedOut } from "./tried-out.ts";
 
 /** The registry alone, for `init`. `close` ends its connection. `inboxPrefix`: of whoever asks, where that is no server. */
 export async function openRegistry(
@@ -143,6 +144,7 @@ export async function openRealWorld(
     bus: new NatsBus(traffic, [control]),
     registry: opened,
     store,
+    triedOut: triedOut(settings, processId),
     lookAround: () => lookAround({ settings, line: control, registry: opened, store }),
   };
 }

@@ -5,17 +5,28 @@ import { Troubles } from "../../actors/operator/troubles.ts";
 import type { Clock, Log } from "../../actors/world/ports.ts";
 import { Limits } from "../../schemas/settings.ts";
 
+/** What is tried out. */
+const needed = ["$KV.twinlog.exchange", "exchange.server.beta.deaths", "_INBOX.client.=.x"];
+
 function watched() {
   const clock = { atMs: 0, nowMs: () => clock.atMs, wallMs: () => clock.atMs };
   const lines: string[] = [];
   const keep = (fields: Record<string, unknown>, message: string) => lines.push(`${fields.trouble}: ${message}`);
   const log = { info: keep, warn: keep, error: keep, debug: () => {} } as unknown as Log;
-  const bus = { isConnected: true, connected: () => bus.isConnected, maxPayloadBytes: () => 1024 * 1024 };
+  const published: string[] = [];
+  const bus = {
+    isConnected: true,
+    connected: () => bus.isConnected,
+    maxPayloadBytes: () => 1024 * 1024,
+    publish: (subject: string) => published.push(subject),
+  };
   const troubles = new Troubles(clock as unknown as Clock, log);
   const watch = new BrokerWatch({
-    settings: { service: "exchange", limits: Limits.parse({}) },
-    world: { clock, bus },
+    settings: { service: "exchange", limits: Limits.parse({}), replyPrefixes: ["_INBOX.client."] },
+    world: { clock, bus, log, triedOut: needed.map((subject) => ({ subject })), registry: { streamsOver: () => null } },
+    mailbox: { watch: () => undefined },
     troubles,
+    delivery: () => ({ replies: 0, omittedReplies: 0, omittedResults: 0, areResultsHeldBack: false }),
   } as unknown as BrokerWatchOptions);
   const lose = (reason: string) => {
     bus.isConnected = false;
@@ -25,7 +36,7 @@ function watched() {
     bus.isConnected = true;
     watch.onBus(true);
   };
-  return { clock, lines, troubles, watch, bus, lose, find };
+  return { clock, lines, published, troubles, watch, bus, lose, find };
 }
 
 test("18. NATS lost, the log-in refused, and found again are one line each, however often it is dialled", (t) => {
@@ -59,4 +70,38 @@ test("18. a connection that comes and goes is told at most once a minute, and a 
   const before = lines.length;
   watch.onFault({ kind: "lost", subject: "", reason: "the other line" });
   t.deepEqual([lines.length, troubles.open], [before, []]);
+});
+
+test("60. what is needed later is tried out at once, each that is forbidden is named once, and allowed it is over", (t) => {
+  const { clock, lines, published, troubles, watch } = watched();
+  const forbidden = new Set(needed);
+  /** A second, and what the broker says to what was published in it. */
+  const tick = () => {
+    clock.atMs += 1_000;
+    published.length = 0;
+    watch.onTick();
+    for (const subject of published)
+      if (forbidden.has(subject)) watch.onFault({ kind: "publish", subject, reason: "forbidden" });
+    return [...published];
+  };
+  t.deepEqual(tick(), needed, "with the first look");
+  t.deepEqual(tick(), []);
+  watch.onFault({ kind: "subscribe", subject: "$KV.more", reason: "forbidden" });
+  const messages = new Map(troubles.open.map(({ code, message }) => [code as string, message]));
+  t.deepEqual([...messages.keys()], ["forbidden.registry", "forbidden.servers", "forbidden.replies"]);
+  t.regex(
+    messages.get("forbidden.registry") ?? "",
+    /to publish on \$KV\.twinlog\.exchange, to subscribe on \$KV\.more \(/,
+  );
+  t.regex(messages.get("forbidden.servers") ?? "", /publish on exchange\.server\.beta\.deaths/);
+  t.regex(messages.get("forbidden.replies") ?? "", /publish on _INBOX\.client\.> /);
+  for (let second = 0; second < 30; second += 1) tick();
+  t.is(troubles.open.length, 3, "what stays forbidden stays told");
+  t.is(lines.filter((line) => !line.includes("over:")).length, 4, "a line for each subject, once");
+  forbidden.clear();
+  for (let second = 0; second < 20; second += 1) tick();
+  t.deepEqual(troubles.open, [], "nobody has asked for anything, and yet it is over");
+  let seconds = 1;
+  while (tick().length === 0) seconds += 1;
+  t.true(seconds > 30, "what is allowed is tried seldom");
 });

@@ -13,6 +13,7 @@ import { answeredPrefixes } from "../../schemas/roles.ts";
 import { freePort } from "../helpers/free-port.ts";
 import { type Pair, startPair } from "../helpers/pair/pair.ts";
 import { passwordOf, rolesConf, roleUsers } from "../helpers/role-users.ts";
+import { until } from "../helpers/until.ts";
 
 const program = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));
 const service = "exchange";
@@ -123,4 +124,36 @@ test("what a role may not do is refused by the broker, and the command says so",
   }
   t.deepEqual(await forbidden(pair), []);
   t.is((await pair.newStatus("alpha")).results, 0, "nothing was done");
+});
+
+test("a backup that will lack a permission when it serves says which, before it has to (situation 60)", async (t) => {
+  const pair = await startUnderRoles(t);
+  const { backup } = await pair.normal();
+  t.deepEqual(await forbidden(pair), []);
+  const lacking = ["$KV.twinlog.exchange", "_INBOX.client.>", "exchange.server.*.deaths"];
+  const [from, to] = [`${backup}_may: {`, "subscribe: {"];
+  const whole = rolesConf();
+  const at = whole.indexOf(from);
+  const list = whole.slice(at, whole.indexOf(to, at));
+  const less = list.split("\n").filter((line) => !lacking.some((subject) => line.includes(`"${subject}"`)));
+  t.is(less.length, list.split("\n").length - lacking.length);
+  pair.nats.reload(whole.replace(list, less.join("\n")));
+  await pair.server(backup).kill();
+  const named = async () => (await forbidden(pair)).join("\n");
+  const says = await until(
+    async () => {
+      const text = await named();
+      const isWhole = [/\$KV\.twinlog\.exchange/, /_INBOX\.client\.>/, /server\.\w+\.deaths/].every((each) =>
+        each.test(text),
+      );
+      return isWhole ? text : undefined;
+    },
+    { withinMs: 60_000, waitedFor: "all that is lacking" },
+  );
+  t.false(
+    says.split("\n").some((line) => !line.startsWith(`${backup}: `)),
+    says,
+  );
+  pair.nats.reload(whole);
+  await until(async () => (await named()) === "", { withinMs: 60_000, waitedFor: "nothing is lacking" });
 });
