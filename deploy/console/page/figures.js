@@ -58,6 +58,7 @@ class Figure {
     this.list = element("ul", { class: "ways" });
     this.summary = element("summary", {});
     this.over = drawn("g", { class: "over" });
+    this.events = drawn("g", { class: "events" });
     this.svg = this.draw();
     const title = peer === "" ? chart.machine : `${chart.machine} to ${peer}`;
     this.scroll = element(
@@ -108,6 +109,7 @@ class Figure {
       lines(true),
       lines(false),
       ...leaves.map((box) => this.leafBox(box)),
+      this.events,
       this.over,
     );
     svg.addEventListener("keydown", (event) => this.onKey(event));
@@ -139,9 +141,10 @@ class Figure {
         : "",
       isInitial ? drawn("circle", { cx: x + 10, cy: y + 10, r: 3.2, class: "initial" }) : "",
       title,
-      first,
-      second,
     );
+    // Beside the button, not in it: a button's name is what is read in it.
+    const told = drawn("g", { class: "told", "aria-hidden": "true" }, first, second);
+    this.events.append(told);
     const point = (isPointed) => () => {
       this.pointed = isPointed ? path : null;
       this.paintWays();
@@ -151,7 +154,7 @@ class Figure {
     node.addEventListener("focus", point(true));
     node.addEventListener("blur", point(false));
     node.addEventListener("click", () => this.pin(path));
-    this.boxes.set(path, { node, title, first, second, y, height, isLeaf: true });
+    this.boxes.set(path, { node, title, told, first, second, y, height });
     return node;
   }
 
@@ -252,7 +255,8 @@ class Figure {
     for (const path of this.leaves) this.paintEvent(this.boxes.get(path), told.get(path), leaves.includes(path));
   }
 
-  paintEvent({ node, title, first, second, y, height }, told, isAsked) {
+  paintEvent({ node, title, told: texts, first, second, y, height }, told, isAsked) {
+    texts.classList.toggle("comes", told?.isOut === false);
     node.classList.toggle("goes", told?.isOut === true);
     node.classList.toggle("comes", told?.isOut === false);
     node.classList.toggle("asked", isAsked);

@@ -1,0 +1,246 @@
+/**
+ * The console's page in a real Chromium, over a real pair: what an operator sees when the primary is killed, that a screen reader
+ * and a keyboard are enough, and that nobody's text becomes more than text. These run where TWINLOG_CHROMIUM names a Chromium
+ * (`npm run browser`); how one is looked for is tested always.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import test, { type ExecutionContext } from "ava";
+import axe from "axe-core";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { subjects } from "../../schemas/subjects.ts";
+import { freePort } from "../helpers/free-port.ts";
+import { type Pair, startPair } from "../helpers/pair/pair.ts";
+import { temporaryDirectory } from "../helpers/temporary-directory.ts";
+import { until } from "../helpers/until.ts";
+import { findChromium } from "./find-chromium.ts";
+
+const withinMs = 30_000;
+const program = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));
+const executablePath = process.env.TWINLOG_CHROMIUM;
+
+test("a Chromium is looked for where it is named, then on the PATH, and its absence says what to do", async (t) => {
+  const folder = await temporaryDirectory(t);
+  const path = join(folder, "chromium-browser");
+  t.regex((findChromium({ PATH: folder }) as { why: string }).why, /apt-get install chromium/);
+  writeFileSync(path, "");
+  chmodSync(path, 0o755);
+  t.deepEqual(findChromium({ PATH: `/nowhere:${folder}` }), { path });
+  t.deepEqual(findChromium({ PATH: "", TWINLOG_CHROMIUM: path }), { path });
+  t.regex(
+    (findChromium({ TWINLOG_CHROMIUM: join(folder, "none") }) as { why: string }).why,
+    /names .*none, which is no program/,
+  );
+});
+
+/** One for the file: it takes a second to start. */
+let browser: Browser;
+/** Chromium's own sandbox needs what a container's root has not. */
+const asRoot = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
+
+if (executablePath !== undefined) {
+  test.before("start the browser", async () => {
+    browser = await chromium.launch({ executablePath, args: asRoot });
+  });
+  test.after.always("end the browser", async () => {
+    await browser?.close();
+  });
+}
+
+interface Served {
+  readonly pair: Pair;
+  readonly port: number;
+  readonly url: string;
+  stop(): Promise<void>;
+  start(): Promise<void>;
+}
+
+/** A pair in sync, and the program's console of it. */
+async function serve(t: ExecutionContext): Promise<Served> {
+  // As often as what ships: a test's own would make a loaded machine's servers silent.
+  const pair = await startPair(t, { limits: { statusMs: 250 } });
+  await pair.normal();
+  const port = await freePort();
+  const words = ["console", "--service", pair.service, "--nats", pair.nats.url, "--port", String(port)];
+  let stop = async (): Promise<void> => undefined;
+  const start = async (): Promise<void> => {
+    const child = spawn(process.execPath, [program, ...words], { stdio: ["ignore", "pipe", "inherit"] });
+    stop = async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill("SIGTERM");
+      await once(child, "exit");
+    };
+    await once(child.stdout, "data");
+  };
+  await start();
+  t.teardown(() => stop());
+  return { pair, port, url: `http://127.0.0.1:${port}/`, start, stop: () => stop() };
+}
+
+/** What the page, or its policy, complained about is in `complaints`. */
+async function open(t: ExecutionContext, url: string, width = 1440): Promise<{ page: Page; complaints: string[] }> {
+  const page = await browser.newPage({ viewport: { width, height: 900 } });
+  t.teardown(() => page.close());
+  const complaints: string[] = [];
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("console", (message) => {
+    if (message.type() === "error") complaints.push(message.text());
+  });
+  await page.goto(url);
+  await page.waitForSelector("#charts svg");
+  await until(() => page.locator('#verdict:not([data-verdict="unknown"])').count(), {
+    withinMs,
+    waitedFor: "a verdict",
+  });
+  return { page, complaints };
+}
+
+async function isSo(page: Page, selector: string, pattern: RegExp): Promise<void> {
+  const says = async () => pattern.test((await page.locator(selector).allTextContents()).join("\n"));
+  await until(says, { withinMs, everyMs: 50, waitedFor: `${selector} to say ${pattern}` });
+}
+
+const pictureOf = (page: Page) => page.locator("#picture svg").getAttribute("aria-label");
+const activeOf = (page: Page, machine: string) =>
+  page.locator(`.chart[data-machine="${machine}"] .leaf.active`).getAttribute("aria-label");
+
+async function accessFaults(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  const { violations } = (await page.evaluate("axe.run()")) as axe.AxeResults;
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" | ")}`);
+}
+
+function inBrowser(title: string, run: (t: ExecutionContext) => Promise<void>): void {
+  if (executablePath !== undefined) test.serial(title, run);
+}
+
+inBrowser(
+  "the primary is killed: sentence, picture, charts and timeline show the takeover, and its moments can be seen again",
+  async (t) => {
+    const { pair, url } = await serve(t);
+    const { page, complaints } = await open(t, url);
+    await isSo(page, "#sentence", /^a failover would work now$/);
+    const { primary, backup } = await pair.normal();
+    t.regex(
+      (await pictureOf(page)) ?? "",
+      new RegExp(`Mode normal\\..*${backup} would go to backup-only if ${primary} died now`),
+    );
+    t.regex(
+      (await activeOf(page, "lifecycle")) ?? "",
+      /^hot\.normal, active\. Ways out: .*joiner\.ready to hot\.adding/,
+    );
+    pair.server(primary).signal("SIGKILL");
+    await isSo(page, "#sentence", new RegExp(`would not work now: ${backup} is alone`));
+    await isSo(page, ".facts", /backup-only/);
+    await isSo(page, ".entry", new RegExp(`${backup} candidate\\.asking → hot\\.alone`));
+    await isSo(page, ".entry", new RegExp(`epoch 4, backup-only: primary ${backup}`));
+    await isSo(page, ".chart[data-machine=lifecycle] .present", /^hot\.alone$/);
+    t.regex((await pictureOf(page)) ?? "", new RegExp(`Mode backup-only\\..*${backup} is hot`));
+
+    await page.locator(".entry", { hasText: "following.warm → candidate.syncing" }).click();
+    await isSo(page, "#then", /As it was at \d\d:\d\d:\d\d\.\d{3}/);
+    await isSo(page, ".chart[data-machine=lifecycle] .present", /^candidate\.syncing$/);
+    await isSo(
+      page,
+      ".chart[data-machine=lifecycle] .last",
+      new RegExp(`following\\.warm → candidate\\.syncing by primary\\.lost\\.alone: ${primary} is lost`),
+    );
+    t.regex((await pictureOf(page)) ?? "", /Mode normal\./);
+    await page.locator("#later").click();
+    await isSo(page, ".chart[data-machine=lifecycle] .present", /^(?!candidate\.syncing$)/);
+    await page.keyboard.press("Escape");
+    await isSo(page, ".facts", /backup-only/);
+    t.true(await page.locator("#then").isHidden());
+    t.deepEqual(complaints, [], "nothing failed, and nothing was asked that the policy forbids");
+  },
+);
+
+inBrowser(
+  "axe-core finds nothing, light and dark, wide and narrow, now and in the past; nothing is wider than a phone",
+  async (t) => {
+    const { pair, url } = await serve(t);
+    const { primary } = await pair.normal();
+    for (const width of [1440, 375]) {
+      const { page } = await open(t, url, width);
+      await isSo(page, "#sentence", /^a failover would work now$/);
+      for (const colorScheme of ["light", "dark"] as const) {
+        await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+        t.deepEqual(await accessFaults(page), [], `${width} ${colorScheme}`);
+      }
+      t.is(await page.evaluate("document.documentElement.scrollWidth - innerWidth"), 0, `${width}`);
+    }
+    pair.server(primary).signal("SIGKILL");
+    const { page } = await open(t, url);
+    await isSo(page, "#sentence", /is alone/);
+    await isSo(page, "#servers", /silent for/);
+    t.deepEqual(await accessFaults(page), []);
+    await page.locator(".entry").first().click();
+    await isSo(page, "#then", /As it was/);
+    t.deepEqual(await accessFaults(page), []);
+  },
+);
+
+inBrowser(
+  "a keyboard is enough: servers are chosen, states are walked through and pinned, a moment is opened and left",
+  async (t) => {
+    const { url } = await serve(t);
+    const { page } = await open(t, url);
+    const focused = () => page.evaluate("document.activeElement?.getAttribute('aria-label') ?? ''");
+    await page.locator("#choice input:checked").focus();
+    await page.keyboard.press("ArrowRight");
+    await isSo(page, ".chart[data-machine=lifecycle] .present", /^following\.warm$/);
+    await page.locator('.chart[data-machine="lifecycle"] .leaf[tabindex="0"]').focus();
+    t.regex(String(await focused()), /^following\.warm, active/);
+    await page.keyboard.press("ArrowRight");
+    t.regex(String(await focused()), /^following\.unsettled\. Ways out: /);
+    await page.keyboard.press("Enter");
+    t.is(await page.locator('.leaf[aria-pressed="true"]').count(), 1);
+    await page.locator(".entry").first().focus();
+    await page.keyboard.press("Enter");
+    await isSo(page, "#then", /As it was/);
+    await page.keyboard.press("Escape");
+    t.true(await page.locator("#then").isHidden());
+  },
+);
+
+inBrowser("what a server says is text, whatever it says", async (t) => {
+  const { pair, url } = await serve(t);
+  const { page, complaints } = await open(t, url);
+  const evil = `<img src=x onerror="document.title='taken'"><script>document.title='taken'</script>`;
+  const event = {
+    service: pair.service,
+    server: evil,
+    incarnation: "x",
+    machine: "lifecycle",
+    event: evil,
+    from: evil,
+    to: "b",
+  };
+  pair.raw.publish(
+    subjects.event(pair.service, "x"),
+    JSON.stringify({ ...event, why: evil, epoch: 1, sequence: 1, atMs: 1 }),
+  );
+  await isSo(page, ".entry", /<script>document\.title/);
+  t.is(await page.locator("main img, main script").count(), 0);
+  t.notRegex(await page.title(), /taken/);
+  t.deepEqual(complaints, []);
+});
+
+inBrowser(
+  "a console that is gone leaves what was known, says since when it is old, and the page comes back by itself",
+  async (t) => {
+    const { url, stop, start } = await serve(t);
+    const { page } = await open(t, url);
+    await isSo(page, "#pulse", /^live · /);
+    await stop();
+    await isSo(page, "#pulse", /^stale since \d\d:\d\d:\d\d · the console's server is not reached$/);
+    t.regex((await pictureOf(page)) ?? "", /Mode normal\./);
+    await start();
+    await isSo(page, "#pulse", /^live · /);
+    await isSo(page, "#sentence", /^a failover would work now$/);
+  },
+);
