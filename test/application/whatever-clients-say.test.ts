@@ -89,6 +89,19 @@ test("what is well formed comes through, so that the others are refused for a re
   t.true(parseRequest(messageOf("exchange.request.BTC.alice", bytes), parser, maxBytes, guard).ok);
 });
 
+test("a request or query in whose envelope another client stands than in its subject is refused", (t) => {
+  const bytes = Buffer.from(JSON.stringify({ client: "alice", id: "1", body: order }));
+  for (const client of ["bob", "Alice", "alice=2E", "alice.bob", "*", ""]) {
+    const on = messageOf(`exchange.request.BTC.${client}`, bytes);
+    const asked = messageOf(`exchange.query.BTC.${client}`, bytes);
+    for (const parsed of [parseRequest(on, parser, maxBytes, guard), parseQuery(asked, maxBytes)]) {
+      t.false(parsed.ok, client);
+      if (!parsed.ok) t.regex(Buffer.from(parsed.refusal).toString(), /INVALID_REQUEST.*last token/);
+    }
+  }
+  t.true(parseQuery(messageOf("exchange.query.BTC.alice", bytes), maxBytes).ok);
+});
+
 const settings = {
   service: "exchange",
   server: "alpha",

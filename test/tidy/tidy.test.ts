@@ -66,7 +66,7 @@ test("the lockfile names no place where packages were downloaded", (t) => {
 });
 
 const rooms = ["actors", "machines", "schemas", "deploy", "test"];
-const documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"];
+const documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"];
 const tools = ["package.json", "package-lock.json", "tsconfig.json", "biome.jsonc", "knip.jsonc"];
 
 test("the top level holds the rooms, the documents and what tools need", (t) => {
