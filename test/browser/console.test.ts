@@ -239,6 +239,7 @@ inBrowser(
     await stop();
     await isSo(page, "#pulse", /^stale since \d\d:\d\d:\d\d · the console's server is not reached$/);
     t.regex((await pictureOf(page)) ?? "", /Mode normal\./);
+    t.deepEqual(await accessFaults(page), [], "what is old can still be read");
     await start();
     await isSo(page, "#pulse", /^live · /);
     await isSo(page, "#sentence", /^a failover would work now$/);

@@ -183,19 +183,31 @@ test("a reader who does not read is cut off, and nobody else is", async (t) => {
   deaf.destroy();
 });
 
-test("connections beyond the limit are closed, and one that says nothing does not stay", async (t) => {
-  const door = await open(t, { ...doorLimits, maxConnections: 3, requestMs: 200 });
-  const port = Number(new URL(door.url).port);
-  const mute = Array.from({ length: 6 }, () => connect(port, "127.0.0.1"));
+/** Connections that say nothing; how many of them were closed. */
+function mute(t: ExecutionContext, door: Door, count: number): () => number {
   let closed = 0;
-  for (const socket of mute)
-    socket
-      .on("error", () => undefined)
-      .on("close", () => {
-        closed += 1;
-      })
-      .resume();
-  await until(() => closed === 6);
+  for (let at = 0; at < count; at += 1) {
+    const socket = connect(Number(new URL(door.url).port), "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.on("close", () => {
+      closed += 1;
+    });
+    socket.resume();
+    t.teardown(() => socket.destroy());
+  }
+  return () => closed;
+}
+
+test("connections beyond the limit are closed at once", async (t) => {
+  const closed = mute(t, await open(t, { ...doorLimits, maxConnections: 3, requestMs: 600_000 }), 6);
+  await until(() => closed() === 3);
+  t.is(closed(), 3);
+});
+
+test("a connection that says nothing does not stay", async (t) => {
+  const door = await open(t, { ...doorLimits, requestMs: 200 });
+  const closed = mute(t, door, 4);
+  await until(() => closed() === 4);
   t.is((await ask(door, "/")).status, 200);
 });
 
