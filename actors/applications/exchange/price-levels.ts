@@ -66,6 +66,8 @@ class Level {
       if (arrivalOf(this.#slots[middle] ?? 0) < arrival) low = middle + 1;
       else high = middle;
     }
+    // A number that a removed order left behind may come again: a book that was built from its rows does not know of it.
+    while (this.#slots[low] === arrival) low += 1;
     const found = this.#slots[low];
     if (typeof found !== "object" || found.arrival !== arrival)
       throw new Error(`no order of arrival ${arrival} at ${this.price}`);
