@@ -7,6 +7,7 @@
 import { shippedRules } from "../machines/replica/rules.ts";
 import { Mailbox } from "./actor.ts";
 import { schemaDigest } from "./application/define.ts";
+import { messageOf } from "./application/errors.ts";
 import { stackOf } from "./bounded-lines.ts";
 import { Checkpoint } from "./checkpoint/checkpoint.ts";
 import type { LifeEnd, LifeOptions } from "./life-options.ts";
@@ -34,6 +35,11 @@ export class Life {
     const handlers = {
       onTurnEnd: () => this.#running?.onTurnEnd(),
       onError: (error: Error) => {
+        // Whoever reads a store that has failed may hear it before the replica does: the same end, told once (rule 14).
+        if (this.#checkpoint.isFailure(error)) {
+          this.#finish({ reason: "failed", error: new Error(diskFailed(error.cause ?? error)) });
+          return;
+        }
         const { cause = error } = error;
         world.log.error({ error: error.message, stack: stackOf(cause) }, "an error ends this life");
         this.#finish({ reason: "failed", error });
@@ -53,7 +59,7 @@ export class Life {
         onWritten: (sequence) => this.#running?.onWritten(sequence),
         onFailure: (error) => {
           world.log.error({ error: error.message }, "the disk failed");
-          this.#running?.onDiskFailed(`the disk failed: ${error.message}`);
+          this.#running?.onDiskFailed(diskFailed(error));
         },
       },
       asideLimits: settings.limits,
@@ -117,4 +123,8 @@ export class Life {
     await this.#checkpoint.close();
     return end;
   }
+}
+
+function diskFailed(why: unknown): string {
+  return `the disk failed: ${messageOf(why)}`;
 }

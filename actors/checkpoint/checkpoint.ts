@@ -380,6 +380,12 @@ export class Checkpoint {
     throw this.#refusal();
   }
 
+  /** The store has failed, and this is how a caller hears of it: `handlers.onFailure` was told (rule 14). */
+  isFailure(error: unknown): boolean {
+    if (this.#failure === null) return false;
+    return error === this.#failure || (error instanceof CheckpointError && error.code === "failed");
+  }
+
   #refusal(): CheckpointError {
     const cause = this.#failure;
     if (cause !== null) return new CheckpointError("failed", `the store failed: ${cause.message}`, { cause });

@@ -86,7 +86,7 @@ export class TestClock implements Clock {
 
 /** Lets every promise that can be settled now run its course. */
 async function settle(): Promise<void> {
-  for (let turn = 0; turn < 8; turn += 1) await Promise.resolve();
+  for (let turn = 0; turn < 32; turn += 1) await Promise.resolve();
 }
 
 export interface Faults {
