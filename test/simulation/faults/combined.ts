@@ -259,7 +259,7 @@ function blockedRequest(context: FaultContext): void {
     const afterMs = rng.between(20, 800);
     sim.tell(server, `does not come back from a request; its watchdog waits ${afterMs.toFixed(0)} ms`);
     const lastWords = sim.lastWordsOf(server);
-    cluster.pause(server);
+    cluster.block(server);
     sim.scheduler.after(afterMs, null, "watchdog", () => {
       if (!process.isAlive) return;
       lastWords.say();

@@ -156,6 +156,7 @@ function troubled(
   { lethal, server, process, version, moments, onViolation }: StartContext,
   plan: SeedPlan,
   right: Application,
+  history: () => string,
   toldWhenHot: () => readonly string[],
   /** What was begun is forgotten as well: then it is no longer known how often it was tried. */
   hasForgotten: () => boolean,
@@ -166,10 +167,11 @@ function troubled(
     ...(version === "other" ? { tables: { ...right.tables, more: right.result } } : {}),
     handle: (body, request) => {
       const name = `${request.client} ${request.id}`;
-      const first = lethal.firstOfTwo(name);
+      const going = history();
+      const first = lethal.firstOfTwo(name, going);
       if (first !== undefined && toldWhenHot().includes(first) && !hasForgotten())
         onViolation("rule 17", `${server} runs ${name}, which ended two servers, and it was told`);
-      return lethal.runs(server, process.name, name) ? new Promise(() => undefined) : misbehaving(body, request);
+      return lethal.runs(server, process.name, name, going) ? new Promise(() => undefined) : misbehaving(body, request);
     },
   };
 }
@@ -219,6 +221,7 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
       context,
       plan,
       workload.application,
+      () => replica()?.history ?? "",
       () => toldWhenHot,
       () => (of()?.applied.requests.forgotten ?? 0) > 0,
     );

@@ -318,6 +318,11 @@ export class Cluster {
     this.process(name)?.pause();
   }
 
+  /** Until it is killed. */
+  block(name: string): void {
+    this.process(name)?.block();
+  }
+
   resume(name: string): void {
     this.process(name)?.resume();
   }

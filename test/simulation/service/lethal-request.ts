@@ -7,14 +7,14 @@ export class LethalRequest {
   #strike: ((server: string) => boolean) | null = null;
   #request = "";
   #isTold = false;
-  #lives: string[] = [];
+  #strikes: { readonly life: string; readonly history: string }[] = [];
 
   /** `strike` kills the server, or says false. `isTold`: its watchdog says of what it died. */
   arm(strike: (server: string) => boolean, isTold: boolean): void {
     this.#strike = strike;
     this.#request = "";
     this.#isTold = isTold;
-    this.#lives = [];
+    this.#strikes = [];
   }
 
   /** A request that has killed goes on killing; none begins to. */
@@ -22,17 +22,21 @@ export class LethalRequest {
     if (this.#request === "") this.#strike = null;
   }
 
-  /** A life of a server runs a request. True: it is dead of it. */
-  runs(server: string, life: string, request: string): boolean {
+  /** A life of a server runs a request, in the history that goes on. True: it is dead of it. */
+  runs(server: string, life: string, request: string, history: string): boolean {
     if (this.#strike === null || (this.#request !== "" && this.#request !== request)) return false;
     if (!this.#strike(server)) return false;
     this.#request = request;
-    this.#lives.push(life);
+    this.#strikes.push({ life, history });
     return true;
   }
 
-  /** The life that it ended first, where it has ended two and was told of: whoever knew of that when it went hot does not run it. */
-  firstOfTwo(request: string): string | undefined {
-    return this.#isTold && this.#request === request && this.#lives.length >= 2 ? this.#lives[0] : undefined;
+  /**
+   * The life that it ended first, where it has ended two and was told of: whoever knew of that when it went hot does not run it.
+   * Of the second one its attempt tells, unless a history began without it, as an operator accepted.
+   */
+  firstOfTwo(request: string, history: string): string | undefined {
+    const [first, second] = this.#strikes;
+    return this.#isTold && this.#request === request && second?.history === history ? first?.life : undefined;
   }
 }

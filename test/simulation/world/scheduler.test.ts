@@ -125,3 +125,16 @@ test("time that stands still ends the run", async (t) => {
   again();
   await t.throwsAsync(scheduler.run(1), { message: /time stands still/ });
 });
+
+test("a process that does not come back is freed by nobody but its end", async (t) => {
+  const scheduler = new Scheduler();
+  const process = new SimProcess(scheduler, "alpha", 1, silent);
+  const seen: string[] = [];
+  process.later(2, "timer", () => seen.push("timer"));
+  scheduler.at(1, null, "fault", () => process.block());
+  scheduler.at(3, null, "fault", () => process.resume());
+  await scheduler.run(10);
+  t.deepEqual([process.state, seen], ["paused", []]);
+  process.kill();
+  t.is(process.state, "dead");
+});

@@ -40,6 +40,7 @@ export class SimProcess implements Owner {
   killedBy: KillKind | null = null;
   plan: CrashPlan | null = null;
   readonly #watcher: ProcessWatcher;
+  #isBlocked = false;
   readonly #onKill: ((kind: KillKind) => void)[] = [];
 
   constructor(scheduler: Scheduler, host: string, life: number, watcher: ProcessWatcher) {
@@ -70,8 +71,14 @@ export class SimProcess implements Owner {
     if (this.state === "running") this.state = "paused";
   }
 
+  /** Its thread does not come back from what it runs: only its end frees it, whoever else resumes it. */
+  block(): void {
+    this.pause();
+    this.#isBlocked = true;
+  }
+
   resume(): void {
-    if (this.state !== "paused") return;
+    if (this.state !== "paused" || this.#isBlocked) return;
     this.state = "running";
     this.scheduler.release(this);
   }
