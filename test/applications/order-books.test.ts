@@ -45,7 +45,7 @@ const step = fc.oneof(
 );
 
 test("a server that has its books from the rows numbers the arrivals, and one that never reloaded follows", (t) => {
-  fc.assert(
+  void fc.assert(
     fc.property(fc.array(step, { minLength: 20, maxLength: 60 }), (steps) => {
       const rows = new Map<string, Order>();
       const follower = new OrderBooks();
