@@ -1,8 +1,8 @@
 /**
  * What the broker does not take from this server, and what else stands at its subjects, as troubles. What always holds: each
  * kind is counted, and told under one code; a trouble is over only when there is a sign of it: what is forbidden is tried
- * again by whoever needs it, so that silence for longer than that is a sign; for replies, which nobody repeats, some must
- * have gone out since. What is needed later is tried out now (actors/world/tried-out.ts).
+ * again by whoever needs it, so that silence for longer than that is a sign; replies, which nobody repeats, and a backup has none,
+ * are tried with one that nobody waits for. What is needed later is tried out now (actors/world/tried-out.ts).
  */
 import type { Settings } from "../../schemas/settings.ts";
 import { subjectKind, subjects } from "../../schemas/subjects.ts";
@@ -22,6 +22,8 @@ export interface BrokerWatchOptions {
 
 /** Longer than whatever is forbidden is tried again: subscriptions every 5 s, heartbeats, status and results more often. */
 const overAfterMs = 15_000;
+/** An answer that nobody waits for is tried so often while replies are forbidden; the broker refuses it well within that. */
+const tryReplyMs = 5_000;
 /** Cut off so often within so long, it is no accident. */
 const cutOffs = 2;
 const cutOffsWithinMs = 60_000;
@@ -49,8 +51,8 @@ type ForbiddenCode = Extract<TroubleCode, `forbidden.${string}`>;
 interface Forbidden {
   times: number;
   lastMs: number;
-  /** Replies that had gone out by then. */
-  replies: number;
+  /** The last one that somebody needed. */
+  subject: string;
   /** Only ever what was tried out: it is tried again. */
   isTriedOut: boolean;
   /** What may not be done, each once; of what clients' names stand in there may be any number. */
@@ -90,6 +92,13 @@ function shownSubject(subject: string, code: ForbiddenCode, replyPrefixes: reado
   return prefix === undefined ? "reply subjects that clients named" : `${prefix}>`;
 }
 
+/** Beside the inbox for which an answer was forbidden, where that is like any other, and in nobody's. */
+function besideInbox(subject: string, id: string): string {
+  const [root = ""] = usualReplyPrefixes;
+  const beside = subject.startsWith(root) ? subject.split(".").slice(0, -2) : [];
+  return beside.length === 0 ? `${root}${id}` : [...beside, id].join(".");
+}
+
 /** Subjects on which an answer is waited for, or a word that nobody listens. */
 export function answeredSubjects(service: string): string[] {
   const kinds = [subjects.requests(service), subjects.queries(service), subjects.replay(service)];
@@ -104,6 +113,8 @@ export class BrokerWatch {
   #omitted = 0;
   #omittedMs = 0;
   #lookedMs = Number.NEGATIVE_INFINITY;
+  #triedReply = "";
+  #triedReplyMs = Number.NEGATIVE_INFINITY;
   #triedMs = Number.NEGATIVE_INFINITY;
   #refusedMs = Number.NEGATIVE_INFINITY;
 
@@ -126,7 +137,7 @@ export class BrokerWatch {
   }
 
   onFault(fault: BusFault): void {
-    const { settings, world, troubles, delivery } = this.#options;
+    const { settings, world, troubles } = this.#options;
     const { kind, subject, reason } = fault;
     const nowMs = world.clock.nowMs();
     if (kind === "size") {
@@ -161,11 +172,10 @@ export class BrokerWatch {
       world.log.warn({ trouble: code }, `NATS forbids this server also to ${named}`);
     if (what.size < maxNamed) what.add(named);
     const times = (before?.times ?? 0) + 1;
-    const replies = delivery().replies;
     this.#forbidden.set(code, {
       times,
       lastMs: nowMs,
-      replies,
+      subject: subject === this.#triedReply ? (before?.subject ?? subject) : subject,
       isTriedOut: isTriedOut && (before?.isTriedOut ?? true),
       what,
     });
@@ -198,14 +208,11 @@ export class BrokerWatch {
   onTick(): void {
     const { world, troubles, delivery } = this.#options;
     const nowMs = world.clock.nowMs();
-    const { replies, areResultsHeldBack } = delivery();
+    const { areResultsHeldBack } = delivery();
+    this.#tryReply(nowMs);
     for (const [code, known] of this.#forbidden) {
       const isSilent = nowMs - known.lastMs > overAfterMs;
-      const hasNoSign =
-        code === "forbidden.replies"
-          ? !known.isTriedOut && replies <= known.replies
-          : code === "forbidden.results" && areResultsHeldBack;
-      if (!isSilent || hasNoSign) continue;
+      if (!isSilent || (code === "forbidden.results" && areResultsHeldBack)) continue;
       this.#forbidden.delete(code);
       troubles.set(code, null);
     }
@@ -218,6 +225,15 @@ export class BrokerWatch {
     }
     this.#tryOut(nowMs);
     if (nowMs - this.#lookedMs >= lookAtStreamsMs && world.bus.connected()) this.#lookAtStreams(nowMs);
+  }
+
+  #tryReply(nowMs: number): void {
+    const { bus, clock } = this.#options.world;
+    const known = this.#forbidden.get("forbidden.replies");
+    if (known === undefined || nowMs - this.#triedReplyMs < tryReplyMs || !bus.connected()) return;
+    this.#triedReplyMs = nowMs;
+    this.#triedReply = besideInbox(known.subject, clock.randomId());
+    bus.publish(this.#triedReply, new Uint8Array(0));
   }
 
   #judgeOmitted(nowMs: number): void {

@@ -21,7 +21,7 @@ function setup() {
   const mailbox = new Mailbox(clock, { onTurnEnd: () => undefined, onError: (error) => lines.push(error.message) });
   const watch = new BrokerWatch({
     settings,
-    world: { clock, bus, registry } as unknown as World,
+    world: { clock, bus, registry, log } as unknown as World,
     mailbox,
     troubles,
     delivery: () => delivery,
@@ -81,19 +81,43 @@ test("what is forbidden is over when it was not refused for longer than it is tr
   t.deepEqual(codes(), []);
 });
 
-test("forbidden replies are not over while nobody was answered since, nor results while they wait (situation 60)", async (t) => {
+test("forbidden results are not over while they wait (situation 60)", async (t) => {
   const { fault, run, codes, delivery } = setup();
-  delivery.replies = 7;
   delivery.areResultsHeldBack = true;
-  fault("publish", "_INBOX.x.1");
   fault("publish", "s.result.k.c");
   await run(60_000);
-  t.deepEqual(codes(), ["forbidden.replies", "forbidden.results"]);
-  delivery.replies = 8;
+  t.deepEqual(codes(), ["forbidden.results"]);
   delivery.areResultsHeldBack = false;
   await run(200);
   t.deepEqual(codes(), []);
 });
+
+for (const [reply, tried] of [
+  ["_INBOX.x.1", "_INBOX."],
+  ["_INBOX.client.bob.x.1", "_INBOX.client.bob."],
+  ["made.up.by.a.client", "_INBOX."],
+] as const)
+  test(`forbidden replies on ${reply} are over when one beside it may go out, also of who answers nobody (situation 60)`, async (t) => {
+    const { bus, fault, run, codes } = setup();
+    let isForbidden = true;
+    const tries: string[] = [];
+    bus.publish = (subject) => {
+      tries.push(subject);
+      if (isForbidden) fault("publish", subject);
+      return true;
+    };
+    fault("publish", reply);
+    await run(60_000);
+    t.deepEqual(codes(), ["forbidden.replies"]);
+    t.is(tries.length, 12, "once in 5 s");
+    t.true(tries.every((subject) => subject.startsWith(tried) && !subject.startsWith("_INBOX.x.")));
+    isForbidden = false;
+    await run(21_000);
+    t.deepEqual(codes(), []);
+    const before = tries.length;
+    await run(60_000);
+    t.is(tries.length, before, "nothing is tried while nothing is forbidden");
+  });
 
 test("a broker that takes less than records may have is told, and so is what was left out of it (situation 58)", async (t) => {
   const { bus, watch, run, codes, message, delivery } = setup();

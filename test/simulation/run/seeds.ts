@@ -39,6 +39,7 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
     once: "an order had the number of one that was gone, and backups that had not reloaded died of it",
   },
   { seed: 996_015_248, once: "a replay heard before the replica that the disk had failed: another end, with a stack" },
+  { seed: 996_000_894, once: "a server that had lost its role had no reply to show that it may answer again" },
   { seed: 910_000_105, once: "the checker held a request without a stamp to be remembered for good" },
 ];
 
