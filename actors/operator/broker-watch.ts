@@ -230,7 +230,9 @@ export class BrokerWatch {
   #tryReply(nowMs: number): void {
     const { bus, clock } = this.#options.world;
     const known = this.#forbidden.get("forbidden.replies");
-    if (known === undefined || nowMs - this.#triedReplyMs < tryReplyMs || !bus.connected()) return;
+    // What was only tried out is tried again as it was.
+    if (known === undefined || known.isTriedOut) return;
+    if (nowMs - this.#triedReplyMs < tryReplyMs || !bus.connected()) return;
     this.#triedReplyMs = nowMs;
     this.#triedReply = besideInbox(known.subject, clock.randomId());
     bus.publish(this.#triedReply, new Uint8Array(0));
