@@ -61,8 +61,13 @@ export class SimRegistryState {
   /** Told of every write, with the record before it. */
   readonly onWritten = new Set<(record: RegistryRecord, before: RegistryRecord | null) => void>();
   #newest: RegistryVersion | null = null;
+  /** Of the highest epoch that a server was ever told of by the registry. */
+  #answered: RegistryVersion | null = null;
 
-  /** Of the highest epoch that was ever written, whatever was done to the register since. */
+  /**
+   * Of the highest epoch that was ever written, whatever was done to the register since. One that was lost before any server
+   * read it was never there: nobody can act by it.
+   */
   get newest(): RegistryRecord | null {
     return this.#newest?.record ?? null;
   }
@@ -80,9 +85,14 @@ export class SimRegistryState {
     this.versions.push(version);
     const before = this.current?.record ?? null;
     this.current = version;
-    if (record.epoch >= (this.#newest?.record.epoch ?? 0)) this.#newest = version;
+    if (record.epoch >= epochOf(this.#newest)) this.#newest = version;
     for (const tell of this.onWritten) tell(version.record, before);
     return version;
+  }
+
+  /** A server learns what the register held, by a read or as the writer. */
+  onAnswered(version: RegistryVersion | null): void {
+    if (version !== null && version.record.epoch >= epochOf(this.#answered)) this.#answered = version;
   }
 
   /** Fault: the store of JetStream is an older copy (situation 7). */
@@ -91,6 +101,7 @@ export class SimRegistryState {
     this.versions.length = Math.min(kept, this.versions.length);
     this.current = this.versions[this.versions.length - 1] ?? null;
     this.#lastRevision = this.current?.revision ?? 0;
+    this.#forgetUnread();
   }
 
   /** Fault: the bucket is deleted (situation 8). */
@@ -98,21 +109,32 @@ export class SimRegistryState {
     this.current = null;
     this.versions.length = 0;
     this.#lastRevision = 0;
+    this.#forgetUnread();
   }
 
   /** Its record is gone, or there is an older one. */
   get isLost(): boolean {
-    return this.current !== this.#newest;
+    const now = this.current?.record;
+    const newest = this.newest;
+    return now?.history !== newest?.history || now?.writeId !== newest?.writeId;
   }
 
   /** Its operator puts the newest record back, if it is gone or an older one is there. */
   restore(): boolean {
-    if (this.#newest === null || this.current === this.#newest) return false;
+    if (this.#newest === null || !this.isLost) return false;
     this.current = this.#newest;
     this.versions.push(this.#newest);
     this.#lastRevision = Math.max(this.#lastRevision, this.#newest.revision);
     return true;
   }
+
+  #forgetUnread(): void {
+    this.#newest = epochOf(this.current) > epochOf(this.#answered) ? this.current : this.#answered;
+  }
+}
+
+function epochOf(version: RegistryVersion | null): number {
+  return version?.record.epoch ?? 0;
 }
 
 export class SimRegistry implements Registry {
@@ -148,6 +170,7 @@ export class SimRegistry implements Registry {
   read(): Promise<RegistryRead> {
     return this.#call<RegistryRead>(
       "registry.read",
+      (outcome) => (outcome.outcome === "found" ? outcome : null),
       () => {
         const current = this.#seen();
         if (current === null) return { outcome: "missing" };
@@ -163,6 +186,7 @@ export class SimRegistry implements Registry {
     if (this.#client.isConnected) this.#watcher.onCompareAndSetSent(this.#process.name, expectedRevision);
     return this.#call<RegistryWrite>(
       "registry.cas",
+      (outcome) => (outcome.outcome === "won" ? { record: copy, revision: outcome.revision } : null),
       (late) => {
         if (this.#state.isFull) return { outcome: "unknown", reason: "insufficient storage resources available" };
         if (this.#state.current?.revision !== expectedRevision) return { outcome: "lost" };
@@ -177,6 +201,7 @@ export class SimRegistry implements Registry {
     const copy = structuredClone(record);
     return this.#call<RegistryWrite>(
       "registry.create",
+      (outcome) => (outcome.outcome === "won" ? { record: copy, revision: outcome.revision } : null),
       (late) => (this.#state.current === null ? this.#written(copy, late) : { outcome: "lost" }),
       (reason) => ({ outcome: "unknown", reason }),
     );
@@ -207,6 +232,7 @@ export class SimRegistry implements Registry {
   /** One call: there, its effect at one moment, and back; any of the three may fail. */
   #call<T extends { outcome: string }>(
     what: string,
+    learned: (outcome: T) => RegistryVersion | null,
     effect: (late: boolean) => T,
     failed: (reason: string) => T,
     asked?: AskedFor,
@@ -219,6 +245,7 @@ export class SimRegistry implements Registry {
       const answer = (outcome: T) => {
         if (isAnswered || !process.boundary(what, "after")) return;
         isAnswered = true;
+        this.#state.onAnswered(learned(outcome));
         settle(0, () => outcome);
       };
       process.later(this.#timeoutMs, "registry.timeout", () => answer(failed("timeout")));
