@@ -28,7 +28,7 @@ import { AsideFullError, type AsideLimits, whyNoRoom } from "./aside.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
 import { type FlushRequest, prepareFlush } from "./flush.ts";
 import { readLog, recover, scanEntries } from "./recovery.ts";
-import { type OwnMeta, type ReceiveOutcome, SnapshotReceiver, SnapshotSender } from "./snapshot.ts";
+import { type OwnMeta, type ReceiveOutcome, type Seen, SnapshotReceiver, SnapshotSender } from "./snapshot.ts";
 import { type MetaPatch, Writer, type WriterHandlers } from "./writer.ts";
 
 export interface CheckpointOptions {
@@ -294,7 +294,8 @@ export class Checkpoint {
       const isOther = (this.meta?.history ?? "") !== history;
       if (last === null || isOvertaken(hasMoved(first, last)) || isOther) throw overtaken();
       this.#send("snapshot.verified");
-      const work = this.#adopt(receiver, Math.max(last.own.epoch, this.meta?.epoch ?? 0), asideAs);
+      const epoch = Math.max(last.own.epoch, this.meta?.epoch ?? 0);
+      const work = this.#adopt(receiver, { ...last.own, epoch }, asideAs);
       this.#working = work.catch(() => undefined);
       return await work;
     });
@@ -304,8 +305,8 @@ export class Checkpoint {
     if (this.#receiver !== receiver) throw new CheckpointError("busy", "the snapshot was dropped");
   }
 
-  async #adopt(receiver: SnapshotReceiver, epochSeen: number, asideAs: string | null): Promise<string | null> {
-    const name = await receiver.adopt(epochSeen, asideAs);
+  async #adopt(receiver: SnapshotReceiver, seen: Seen, asideAs: string | null): Promise<string | null> {
+    const name = await receiver.adopt(seen, asideAs);
     this.#receiver = null;
     this.#writer = null;
     this.#send("snapshot.adopted");

@@ -9,6 +9,7 @@ import { isKey, LayoutError, metaKey, metaValue, readMeta } from "../../machines
 import type { Identity, Recovered, RecoveryVisitor } from "../../machines/checkpoint/scan.ts";
 import { SnapshotDecoder, SnapshotEncoder, SnapshotError } from "../../machines/checkpoint/snapshot-codec.ts";
 import type { CheckpointMeta } from "../../schemas/checkpoint.ts";
+import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { SideStore, StoreEntry, StoreWrite } from "../world/ports.ts";
 import { scanEntries } from "./recovery.ts";
 
@@ -51,9 +52,19 @@ export class SnapshotSender {
   }
 }
 
-/** What of the meta record is the server's own, not the sender's. Its epoch is kept if it is higher (invariant 8). */
+/**
+ * What of the meta record is the server's own, not the sender's. Its epoch is kept if it is higher (invariant 8), and so is the
+ * registry's record: it may be the last copy of it (situation 54).
+ */
 export type OwnMeta = Pick<CheckpointMeta, "server" | "incarnation" | "previousEnd" | "epoch" | "life"> &
-  Required<Pick<CheckpointMeta, "memberEpoch" | "syncedEpoch" | "disk">>;
+  Required<Pick<CheckpointMeta, "memberEpoch" | "syncedEpoch" | "disk">> &
+  Seen;
+
+/** What a server knows of the registry: the highest epoch, and the newest record. */
+export interface Seen {
+  readonly epoch: number;
+  readonly record: RegistryRecord | null;
+}
 
 /** taken, repeated: ask for `next`. early: a chunk before it is missing, ask for `next` again. complete: adopt now. */
 export type ReceiveOutcome = "taken" | "repeated" | "early" | "complete";
@@ -113,7 +124,8 @@ export class SnapshotReceiver {
   async verify(own: OwnMeta, visitor: RecoveryVisitor): Promise<Recovered> {
     if (!this.#isComplete) throw new RangeError("a snapshot was verified before its last chunk came");
     if (this.#meta === null) throw new SnapshotError("damaged", "the snapshot has no meta record");
-    await this.#sign({ ...this.#meta, ...own, epoch: Math.max(this.#meta.epoch, own.epoch) });
+    const { record: _, ...rest } = own;
+    await this.#sign({ ...this.#meta, ...rest, ...newest(this.#meta, own) });
     const recovered = await scanEntries(this.#side.image(), this.#identity, this.#hash, visitor);
     if (recovered === null) throw new SnapshotError("damaged", "the snapshot is empty");
     return recovered;
@@ -125,12 +137,12 @@ export class SnapshotReceiver {
   }
 
   /**
-   * `epochSeen`: what this server knows by now; it may have risen while this was proved (invariant 8). `asideAs`: the old
+   * `seen`: what this server knows by now; it may have learned more while this was proved (invariant 8). `asideAs`: the old
    * store is set aside, not dropped; what it is called comes back.
    */
-  async adopt(epochSeen: number, asideAs: string | null): Promise<string | null> {
+  async adopt(seen: Seen, asideAs: string | null): Promise<string | null> {
     const meta = this.#meta;
-    if (meta !== null && epochSeen > meta.epoch) await this.#sign({ ...meta, epoch: epochSeen });
+    if (meta !== null && seen.epoch > meta.epoch) await this.#sign({ ...meta, ...newest(meta, seen) });
     return await this.#side.adopt(asideAs);
   }
 
@@ -148,4 +160,11 @@ function metaOf(value: Buffer): CheckpointMeta {
     if (!(error instanceof LayoutError)) throw error;
     throw new SnapshotError(error.code === "format" ? "version" : "damaged", `the snapshot: ${error.message}`);
   }
+}
+
+/** The higher epoch of the two, and the newer record. */
+function newest(sent: CheckpointMeta, seen: Seen): Partial<CheckpointMeta> {
+  const { record } = seen;
+  const isNewer = record !== null && record.epoch > (sent.record?.epoch ?? 0);
+  return { epoch: Math.max(sent.epoch, seen.epoch), ...(isNewer ? { record } : {}) };
 }

@@ -250,7 +250,8 @@ export class SnapshotTransfer {
   #wanted(receiving: Receiving): WantedSnapshot | null {
     const { replica, settings } = this.#options;
     if (this.#receiving !== receiving || !this.#isWanted(receiving)) return null;
-    const { startCount: life, disk, self, epochSeen: epoch, memberEpoch, log: kept, committed, differs } = replica;
+    const { startCount: life, disk, self, epochSeen: epoch, memberEpoch, newestRecord: record } = replica;
+    const { log: kept, committed, differs } = replica;
     // A log that came from another disk is not what this one confirmed.
     const own = {
       server: settings.server,
@@ -258,6 +259,7 @@ export class SnapshotTransfer {
       disk,
       previousEnd: null,
       epoch,
+      record,
       memberEpoch,
       syncedEpoch: 0,
       life,

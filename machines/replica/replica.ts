@@ -157,6 +157,10 @@ export class Replica {
   get record(): RegistryRecord | null {
     return this.core.membership.record;
   }
+  /** The newest that it knows of, settled in this life or in an earlier one. */
+  get newestRecord(): RegistryRecord | null {
+    return this.core.membership.newest;
+  }
   /** What it asks for now. */
   get asked(): RegistryRecord | null {
     return this.core.membership.open?.record ?? null;

@@ -67,6 +67,7 @@ test("a snapshot through two real stores", async (t) => {
       disk: "d2",
       previousEnd: null,
       epoch: 1,
+      record: null,
       memberEpoch: 1,
       syncedEpoch: 0,
       life: 2,
@@ -122,8 +123,11 @@ test("a snapshot given up while a real store proves it leaves the old one as it 
     for (let chunk = await source.next(); chunk !== null; chunk = await source.next())
       await to.checkpoint.takeChunk(chunk);
     const log = { end: { sequence: 0, hash: 0, epoch: 0 }, committed: 0, committedHash: 0, differs: false };
-    const own = { server: "beta", incarnation: "b2", disk: "d2", previousEnd: null, epoch: 1, memberEpoch: 1 };
-    const adopting = to.checkpoint.adoptSnapshot(() => ({ own: { ...own, syncedEpoch: 0, life: 2 }, log }));
+    const own = { server: "beta", incarnation: "b2", disk: "d2", previousEnd: null, record: null };
+    const adopting = to.checkpoint.adoptSnapshot(() => ({
+      own: { ...own, epoch: 1, memberEpoch: 1, syncedEpoch: 0, life: 2 },
+      log,
+    }));
     const told = t.throwsAsync(adopting, { code: "busy" });
     await reading;
     await to.checkpoint.dropSnapshot();

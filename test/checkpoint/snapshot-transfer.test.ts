@@ -104,6 +104,7 @@ async function provingJoiner() {
     disk: "d2",
     self: "b2",
     epochSeen: 1,
+    newestRecord: null,
     memberEpoch: 1,
     committed: 0,
     differs: false,

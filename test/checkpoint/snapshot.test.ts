@@ -14,6 +14,7 @@ import {
   SnapshotError,
   snapshotVersion,
 } from "../../machines/checkpoint/snapshot-codec.ts";
+import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
 import type { OwnerMeta } from "../../schemas/checkpoint.ts";
 import { agentOn, freshAgent, identity, owner, push, put, readBack, TestLog } from "../helpers/checkpoints.ts";
 import { MemoryDisk, MemoryStore } from "../helpers/memory-store.ts";
@@ -28,6 +29,7 @@ const own: OwnMeta = {
   disk: "d2",
   previousEnd: null,
   epoch: 3,
+  record: null,
   memberEpoch: 1,
   syncedEpoch: 0,
   life: 2,
@@ -479,6 +481,28 @@ test("meta that is being saved is in the old store before the new one takes its 
   await Promise.all([saved, adopted]);
   t.like((await to.checkpoint.open({}))?.meta, { resultNumber: 30, incarnation: "b2", epoch: 9 });
 });
+
+for (const [what, atFirst, atLast, kept] of [
+  ["this server's, where that is newer", 6, 6, 6],
+  ["this server's, where it learned of a newer one meanwhile", 3, 7, 7],
+  ["the sender's, where that is newer", 3, 3, 4],
+] as const)
+  test(`a snapshot keeps the newest registry record that is known: ${what} (situation 54)`, async (t) => {
+    const recordOf = (epoch: number) => ({ ...initialRecord("demo", "beta", "h1"), epoch });
+    const from = await sender();
+    await from.checkpoint.saveMeta({ record: recordOf(4) });
+    const to = await receiver();
+    await to.checkpoint.beginSnapshot();
+    for (const chunk of await chunksOf(from.checkpoint, 4096)) await to.checkpoint.takeChunk(chunk);
+    const known = [atFirst, atLast];
+    await to.checkpoint.adoptSnapshot(() => {
+      const epoch = known.shift() ?? atLast;
+      return { own: { ...own, epoch, record: recordOf(epoch) }, log: nothing };
+    });
+    const adopted = await to.checkpoint.open({});
+    t.is(adopted?.meta.record?.epoch, kept);
+    t.is(adopted?.meta.epoch, Math.max(kept, 5), "the sender has seen epoch 5");
+  });
 
 test("a sender whose store is damaged is found before the old store is given up", async (t) => {
   const from = await sender();

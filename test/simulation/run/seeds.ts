@@ -40,6 +40,8 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
   },
   { seed: 996_015_248, once: "a replay heard before the replica that the disk had failed: another end, with a stack" },
   { seed: 996_000_894, once: "a server that had lost its role had no reply to show that it may answer again" },
+  { seed: 996_008_801, once: "a snapshot took the last copy of the registry's record along: nobody could put it back" },
+  { seed: 997_000_448, once: "the checker judged by a record that the registry had lost before anybody read it" },
   { seed: 910_000_105, once: "the checker held a request without a stamp to be remembered for good" },
 ];
 
