@@ -4,7 +4,7 @@
  * answer would go where the broker or a server acts; such messages are told once a minute, without a byte of theirs.
  */
 import type { Settings } from "../schemas/settings.ts";
-import { mayAnswerTo } from "../schemas/subjects.ts";
+import { inboxes, mayAnswerTo } from "../schemas/subjects.ts";
 import { BoundedLines } from "./bounded-lines.ts";
 import type { Clock, Log } from "./world/ports.ts";
 
@@ -15,10 +15,14 @@ export class ReplyGate {
   /** By what was asked for. */
   readonly #lines = new Map<string, BoundedLines>();
 
-  /** `replyPrefixes`: where answers may go, and nowhere else; none: anywhere that is not ours or the broker's. */
-  constructor(settings: Pick<Settings, "service" | "replyPrefixes">, world: { clock: Clock; log: Log }) {
-    this.#service = settings.service;
-    this.#prefixes = settings.replyPrefixes;
+  /**
+   * `replyPrefixes`: where answers may go, and besides to whoever has this server's name and asks whether another has it (rule 1);
+   * none: anywhere that is not ours or the broker's.
+   */
+  constructor(settings: Pick<Settings, "service" | "server" | "replyPrefixes">, world: { clock: Clock; log: Log }) {
+    const { service, server, replyPrefixes } = settings;
+    this.#service = service;
+    this.#prefixes = replyPrefixes.length === 0 ? [] : [...replyPrefixes, `${inboxes.server(service, server)}.`];
     this.#world = world;
   }
 

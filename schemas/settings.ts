@@ -289,7 +289,7 @@ export const Settings = z
       .array(z.string().min(1))
       .default([])
       .describe(
-        "answers go only to reply subjects that begin with one of these (`_INBOX.`; `_R_.` is that of imports between accounts). None: anywhere but to the broker's and this service's own subjects",
+        "answers go only to reply subjects that begin with one of these (`_INBOX.`; `_R_.` is that of imports between accounts), and to a server that has this one's name and asks for another. None: anywhere but to the broker's and this service's own subjects",
       ),
     publishResults: z.boolean().default(true).describe("publish every result on `<service>.result.>`"),
     witness: z

@@ -58,21 +58,22 @@ export class OperatorActor {
   start(): void {
     const { world, mailbox, settings, actors, gate } = this.#options;
     const { service, server } = settings;
-    const listen = (subject: string, handle: (message: BusMessage) => void) =>
-      this.#subscriptions.push(
-        world.bus.subscribe(subject, (message) => {
-          if (gate.passes(message.reply, "commands and questions")) mailbox.input(() => handle(message));
-        }),
-      );
-    listen(subjects.controls(service, server), (message) => this.#onControl(message));
+    const hear = (subject: string, onMessage: (message: BusMessage) => void) =>
+      this.#subscriptions.push(world.bus.subscribe(subject, onMessage));
+    const judged = (message: BusMessage, handle: () => void) => {
+      if (gate.passes(message.reply, "commands and questions")) mailbox.input(handle);
+    };
+    hear(subjects.controls(service, server), (message) => judged(message, () => this.#onControl(message)));
     for (const actor of actors) {
-      // Records on the failsafe link come on the same subject; a question is empty.
-      listen(subjects.actor(service, server, actor.name), (message) => {
-        if (message.data.length === 0)
-          this.#answer(message, { actor: actor.name, ...actor.report(), ...this.#past(actor) });
+      const answer = (message: BusMessage) =>
+        this.#answer(message, { actor: actor.name, ...actor.report(), ...this.#past(actor) });
+      // Records on the failsafe link come on the same subject, for the link to read; a question is empty.
+      hear(subjects.actor(service, server, actor.name), (message) => {
+        if (message.data.length === 0) judged(message, () => answer(message));
       });
     }
-    listen(subjects.status(service, server), (message) => this.#onOwnName(message.data));
+    // Nothing is ever answered there.
+    hear(subjects.status(service, server), ({ data }) => mailbox.input(() => this.#onOwnName(data)));
     this.#askForNamesakes();
     this.#schedule();
     this.#announce();

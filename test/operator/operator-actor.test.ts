@@ -3,7 +3,7 @@ import test from "ava";
 import { z } from "zod";
 import { defineApplication } from "../../actors/application/define.ts";
 import { RecentEvents, ServerStatus } from "../../schemas/status.ts";
-import { subjects } from "../../schemas/subjects.ts";
+import { inboxes, subjects } from "../../schemas/subjects.ts";
 import { bytesOf } from "../helpers/hand-world.ts";
 import { OneServer, service } from "../helpers/one-server.ts";
 
@@ -84,4 +84,23 @@ test("a status tells what each of its machines is in, and how many requests were
   );
   t.regex(machines?.links[0]?.state ?? "", /^main\.\w+, failsafe\.\w+, peer\.\w+$/);
   t.is(results, 0);
+});
+
+test("with reply prefixes whoever has its name is answered, and what wants no answer is not judged by its reply subject", async (t) => {
+  const server = new OneServer({ application: nothing, settings: { replyPrefixes: ["_INBOX.client."] } });
+  await server.run(2_000);
+  const ask = async (data: string, reply: string) => {
+    server.bus.publish(subjects.actor(service, "alpha", "failover"), Buffer.from(data), undefined, reply);
+    await server.run(10);
+    return server.published(reply);
+  };
+  const [own, others] = [`${inboxes.server(service, "alpha")}.1`, `${inboxes.server(service, "beta")}.1`];
+  t.is((await ask("", own)).length, 1);
+  t.deepEqual(await ask("a frame of the failsafe link", others), []);
+  server.bus.publish(subjects.status(service, "alpha"), bytesOf({}), undefined, others);
+  await server.run(10);
+  const dropped = () => server.warnings.filter((line) => line.includes("no answer may go"));
+  t.deepEqual(dropped(), []);
+  t.deepEqual(await ask("", others), []);
+  t.is(dropped().length, 1);
 });

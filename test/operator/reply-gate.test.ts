@@ -1,7 +1,7 @@
 /** Where answers may go, and what is told of those who want theirs elsewhere. */
 import test from "ava";
 import { ReplyGate } from "../../actors/reply-gate.ts";
-import { maxReplySubjectBytes, mayAnswerTo } from "../../schemas/subjects.ts";
+import { inboxes, maxReplySubjectBytes, mayAnswerTo } from "../../schemas/subjects.ts";
 import { TestClock } from "../helpers/hand-world.ts";
 import { keptLog } from "../helpers/kept-log.ts";
 
@@ -43,10 +43,22 @@ test("where the settings name prefixes, answers go there and nowhere else", (t) 
   t.false(mayAnswerTo("exchange", "$KV.twinlog.exchange", ["$KV."]), "no setting opens the broker's own");
 });
 
+test("beside the prefixes a server answers whoever has its own name, so that a doubled name shows (rule 1)", (t) => {
+  const world = { clock: new TestClock(1), log: keptLog() };
+  const gate = (replyPrefixes: string[]) =>
+    new ReplyGate({ service: "exchange", server: "alpha", replyPrefixes }, world);
+  const narrow = gate(["_INBOX.client."]);
+  t.true(narrow.passes("_INBOX.client.alice.1", "questions"));
+  t.true(narrow.passes(`${inboxes.server("exchange", "alpha")}.1`, "questions"));
+  t.false(narrow.passes(`${inboxes.server("exchange", "alpha")}x.1`, "questions"), "another one's, that begins alike");
+  t.false(narrow.passes(`${inboxes.server("exchange", "beta")}.1`, "questions"));
+  t.true(gate([]).passes("mine", "questions"), "without prefixes nothing is narrowed");
+});
+
 test("what is dropped is told once a minute, with its count and no byte of it", async (t) => {
   const clock = new TestClock(1);
   const log = keptLog();
-  const gate = new ReplyGate({ service: "exchange", replyPrefixes: [] }, { clock, log });
+  const gate = new ReplyGate({ service: "exchange", server: "alpha", replyPrefixes: [] }, { clock, log });
   for (let time = 0; time < 1_000; time += 1) t.false(gate.passes(`$KV.secret.${time}`, "queries"));
   t.true(gate.passes("_INBOX.x", "queries"));
   t.is(log.lines.length, 1);

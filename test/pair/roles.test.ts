@@ -7,9 +7,11 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
+import { connect as connectNats } from "nats";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
 import { connect } from "../../actors/index.ts";
 import { answeredPrefixes } from "../../schemas/roles.ts";
+import { inboxes, subjects } from "../../schemas/subjects.ts";
 import { freePort } from "../helpers/free-port.ts";
 import { type Pair, startPair } from "../helpers/pair/pair.ts";
 import { passwordOf, rolesConf, roleUsers } from "../helpers/role-users.ts";
@@ -104,6 +106,24 @@ test("a pair and everybody else, each in his role: all that is needed is allowed
   const restored = await twinlog(pair, ada, ["init", "--config", config, "--restore"]);
   t.is(restored.status, 0, restored.err);
   t.deepEqual(await forbidden(pair), []);
+});
+
+test("beside the reply prefixes servers hear each other, and one asks whether another has its name", async (t) => {
+  const pair = await startUnderRoles(t);
+  const { primary } = await pair.normal();
+  const twin = await connectNats({
+    servers: pair.nats.url,
+    user: primary,
+    pass: passwordOf(primary),
+    inboxPrefix: inboxes.server(service, primary),
+  });
+  t.teardown(() => twin.close());
+  const question = subjects.actor(service, primary, "failover");
+  const { incarnation } = await pair.newStatus(primary);
+  t.like((await twin.request(question, "", { timeout: 10_000 })).json(), { incarnation });
+  const lines = [...pair.servers.values()].flatMap((server) => server.lines);
+  const dropped = lines.filter((line) => line.includes("no answer may go"));
+  t.deepEqual(dropped, [], "frames of the failsafe link want no answer");
 });
 
 test("what a role may not do is refused by the broker, and the command says so", async (t) => {
