@@ -2,7 +2,8 @@
  * Makes a clone ready to run: the exact dependencies of the lockfile, and a build in `dist/` of the present sources.
  *
  * `npm start`, `npm test` and `npm run check` call it first. It is plain JavaScript that needs no dependency, since it runs
- * before there is one, and it takes well under a second when there is nothing to do. What always holds:
+ * before there is one, and it takes well under a second when there is nothing to do. With `--only-install` it does not build.
+ * What always holds:
  * 1. `npm ci` runs only when what is installed differs from what the lockfile says, whoever installed it.
  * 2. `tsc` runs only when a source or a setting of the compiler has changed since the last build that succeeded.
  * 3. `dist/` holds nothing whose source is gone, so that a deleted test cannot run.
@@ -26,9 +27,9 @@ const justInstalled = !isInstalled();
 if (justInstalled) {
   install();
 }
-const fingerprint = sourcesFingerprint();
-if (!existsSync(builtStamp) || readFileSync(builtStamp, "utf8") !== fingerprint) {
-  build(fingerprint);
+if (!process.argv.includes("--only-install")) {
+  const fingerprint = sourcesFingerprint();
+  if (!existsSync(builtStamp) || readFileSync(builtStamp, "utf8") !== fingerprint) build(fingerprint);
 }
 
 function refuseOldNode() {
@@ -51,7 +52,7 @@ function isInstalled() {
   const strays = Object.keys(installed).filter((path) => wanted[path] === undefined);
   const wrong = Object.entries(wanted).filter(([path, entry]) =>
     installed[path] === undefined
-      ? !(entry.optional || entry.devOptional || entry.peer)
+      ? !(entry.optional || entry.devOptional)
       : installed[path].integrity !== entry.integrity,
   );
   return strays.length === 0 && wrong.length === 0;

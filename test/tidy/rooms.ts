@@ -107,8 +107,8 @@ const rooms: Room[] = [
     builtins: {},
   },
   {
-    name: "the package's front door",
-    holds: isIn("actors/index.ts"),
+    name: "the package's front doors",
+    holds: isIn("actors/index.ts", "actors/connect.ts"),
     mayImportFile: isIn("actors", "schemas"),
     mayImportLibrary: () => false,
     builtins: {},

@@ -8,7 +8,7 @@ import test from "ava";
 import { citesWhatIsNotThere, numbersOf } from "./protocol.ts";
 import { forbiddenImports, importCycles } from "./rooms.ts";
 import { lineCount, noPathsOfOneMachine, sourceRules, wantedLines } from "./rules.ts";
-import { listFiles, readSource } from "./sources.ts";
+import { listFiles, readSource, resolveImport } from "./sources.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const paths = listFiles(root);
@@ -24,6 +24,23 @@ test("every import is one that its room may make", (t) => {
 
 test("nothing imports in a circle", (t) => {
   t.deepEqual(importCycles(sources), []);
+});
+
+test("what only sends requests brings along zod and the NATS client, and nothing of the servers", (t) => {
+  const reached = new Set(["actors/connect.ts"]);
+  const libraries = new Set<string>();
+  for (const path of reached)
+    for (const { specifier, isType } of sources.find((each) => each.path === path)?.imports ?? []) {
+      if (isType) continue;
+      if (specifier.startsWith(".")) reached.add(resolveImport(path, specifier));
+      else if (!specifier.startsWith("node:")) libraries.add(specifier);
+    }
+  t.true(reached.has("actors/client/pipeline.ts") && reached.has("schemas/envelope.ts"));
+  t.deepEqual(
+    [...reached].filter((path) => !/^(actors\/(client|world)\/|schemas\/|actors\/connect\.ts$)/.test(path)),
+    [],
+  );
+  t.deepEqual([...libraries].sort(), ["nats", "zod"]);
 });
 
 for (const rule of sourceRules) {

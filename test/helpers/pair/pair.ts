@@ -63,6 +63,8 @@ export interface PairOptions {
   /** More settings of one server, over all others. */
   readonly settings?: (server: string) => Record<string, unknown>;
   readonly environment?: Readonly<Record<string, string>>;
+  /** The `twinlog` that its servers run. Default: this clone's. */
+  readonly program?: string;
   /** Words before a server's command, such that it still is the process that is started. */
   readonly launcher?: (server: string) => readonly string[];
   /** A server that ends unasked is started again after so long. Default: it stays down. */
@@ -124,7 +126,7 @@ export class Pair {
 
   private constructor(
     parts: Pick<Pair, "service" | "folder" | "nats" | "raw" | "settings">,
-    options: Pick<PairOptions, "restartMs" | "environment" | "launcher" | "watchOn">,
+    options: Pick<PairOptions, "restartMs" | "environment" | "program" | "launcher" | "watchOn">,
     link: TcpProxy | null,
   ) {
     this.service = parts.service;
@@ -144,6 +146,7 @@ export class Pair {
           configFile: join(parts.folder, `${name}.json`),
           restartMs: options.restartMs ?? null,
           ...(options.environment === undefined ? {} : { environment: options.environment }),
+          ...(options.program === undefined ? {} : { program: options.program }),
           ...(options.launcher === undefined ? {} : { launcher: options.launcher(name) }),
           onEnded: () => this.#statuses.delete(name),
         }),

@@ -9,7 +9,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { atEnd } from "../at-end.ts";
 
-const program = fileURLToPath(new URL("../../../deploy/twinlog.js", import.meta.url));
+const ownProgram = fileURLToPath(new URL("../../../deploy/twinlog.js", import.meta.url));
 const keptLines = 150;
 const stopWithinMs = 15_000;
 
@@ -29,6 +29,8 @@ export interface ServerProcessOptions {
   /** Null: not supervised. */
   readonly restartMs: number | null;
   readonly environment?: Readonly<Record<string, string>>;
+  /** The `twinlog` that is run. Default: this clone's. */
+  readonly program?: string;
   /** Words before the command. */
   readonly launcher?: readonly string[];
   /** Called when a process has ended, before it is started again. */
@@ -72,7 +74,8 @@ export class ServerProcess {
     this.#unschedule();
     this.#isSupervised = true;
     this.#starts += 1;
-    const words = [...(this.#options.launcher ?? []), process.execPath, program, "server", "--config", this.configFile];
+    const { launcher = [], program = ownProgram } = this.#options;
+    const words = [...launcher, process.execPath, program, "server", "--config", this.configFile];
     const child = spawn(words[0] ?? "", words.slice(1), {
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       env: { ...process.env, ...this.#options.environment },
