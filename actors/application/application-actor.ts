@@ -50,7 +50,7 @@ import type { ApplicationState } from "./state.ts";
 export interface ApplicationActorOptions {
   readonly application: Application;
   readonly settings: Settings;
-  readonly world: World;
+  readonly world: Pick<World, "clock" | "bus" | "log" | "watchdog">;
   readonly mailbox: Mailbox;
   readonly replica: Replica;
   readonly rules: Rules;

@@ -90,7 +90,7 @@ test("publint finds nothing to say", async (t) => {
 test("the types of each entry are found, by nodenext and by bundlers", async (t) => {
   const analysis = await checkPackage(createPackageFromTarballData(new Uint8Array(packed.bytes)));
   if (analysis.types === false) return t.fail("there are no types");
-  t.deepEqual(Object.keys(analysis.entrypoints), [".", "./client", "./schemas", "./package.json"]);
+  t.deepEqual(Object.keys(analysis.entrypoints), [".", "./client", "./testing", "./schemas", "./package.json"]);
   // The package is for ESM alone: what only old resolutions miss, and require(), is not promised.
   const unpromised = new Set<string>(["node10", "node16-cjs"]);
   const promised = analysis.problems.filter(
@@ -151,7 +151,8 @@ async function project(t: ExecutionContext): Promise<string> {
   });
   await npm(["install", "--install-links", "--ignore-scripts"], folder);
   await mkdir(join(folder, "src"));
-  await cp(join(root, "deploy", "examples", "counter", "counter.ts"), join(folder, "src", "counter.ts"));
+  for (const file of ["counter.ts", "counter.test.ts"])
+    await cp(join(root, "deploy", "examples", "counter", file), join(folder, "src", file));
   await write("src/client.ts", client);
   await write("tsconfig.json", { compilerOptions: { ...compilerOptions, module: "nodenext" }, include: ["src"] });
   const bundled = { ...compilerOptions, module: "esnext", moduleResolution: "bundler", noEmit: true };
@@ -164,6 +165,7 @@ test("in an empty project it is installed, compiled against without skipLibCheck
   const folder = await project(t);
   await run(process.execPath, [compiler, "-p", "tsconfig.bundler.json"], folder);
   await run(process.execPath, [compiler, "-p", "tsconfig.json"], folder);
+  t.regex(await run(process.execPath, ["--test", "dist/"], folder), /^# pass 2$/m);
   const program = join(folder, "node_modules", ".bin", "twinlog");
   const application = join(folder, "dist", "counter.js");
   const pair = await startPair(t, { service: "counted", application, program });

@@ -20,6 +20,7 @@ import { mutations } from "../simulation/mutations/mutations.ts";
 export const generated: Record<string, Record<string, () => string>> = {
   "README.md": {
     counter: () => example("counter.ts"),
+    counterTest: () => example("counter.test.ts"),
     client: () => example("count.ts"),
     integrator: () => example("follow.ts"),
   },

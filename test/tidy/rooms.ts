@@ -108,9 +108,9 @@ const rooms: Room[] = [
   },
   {
     name: "the package's front doors",
-    holds: isIn("actors/index.ts", "actors/connect.ts"),
+    holds: isIn("actors/index.ts", "actors/connect.ts", "actors/testing/index.ts"),
     mayImportFile: isIn("actors", "schemas"),
-    mayImportLibrary: () => false,
+    mayImportLibrary: isOneOf("zod"),
     builtins: {},
   },
   {
@@ -120,7 +120,7 @@ const rooms: Room[] = [
       !isIn("actors/world")(target)
         ? isIn("actors", "machines", "schemas")(target)
         : target === "actors/world/ports.ts",
-    mayImportLibrary: (library, from) => library === "zod" && isIn("actors/application")(from),
+    mayImportLibrary: (library, from) => library === "zod" && isIn("actors/application", "actors/testing")(from),
     builtins: actorBuiltins,
   },
   {

@@ -1,0 +1,51 @@
+/**
+ * `twinlog/testing`: an application in its author's tests, on a server in memory. What is not here is not in the product yet: virtual
+ * time, timers, migrations.
+ */
+import type { z } from "zod";
+import type { ApplicationDefinition, Queues, Tables, ViewDefinitions } from "../application/contract.ts";
+import { openNodeClock } from "../world/clock-node.ts";
+import { runEveryCrash } from "./every-crash.ts";
+import { startTest, type TestApplication, type TestOptions } from "./test-application.ts";
+
+export type { TestApplication, TestOptions, TestQueryOptions, TestRequestOptions } from "./test-application.ts";
+
+/** The application on a server in memory: ready at once, gone with `close()`, or with the test's process. */
+export function testApplication<
+  Req extends z.ZodType,
+  Res extends z.ZodType,
+  T extends Tables,
+  Q extends Queues,
+  V extends ViewDefinitions,
+>(
+  application: ApplicationDefinition<Req, Res, T, Q, V>,
+  options?: TestOptions,
+): TestApplication<z.input<Req>, z.output<Res>, T, Q, V> {
+  return startTest(openNodeClock(), application, options);
+}
+
+/**
+ * Runs `scenario` for each place at which a server can die while it goes on, each time with a new application, whose server dies there;
+ * and once more without. It makes the same requests each time, and holds what came of them against what must be. Resolves to the
+ * number of places; rejects with what the scenario threw, and where the server had died.
+ */
+export async function atEveryCrash<
+  Req extends z.ZodType,
+  Res extends z.ZodType,
+  T extends Tables,
+  Q extends Queues,
+  V extends ViewDefinitions,
+>(
+  application: ApplicationDefinition<Req, Res, T, Q, V>,
+  scenario: (app: TestApplication<z.input<Req>, z.output<Res>, T, Q, V>) => void | Promise<void>,
+  options?: TestOptions,
+): Promise<number> {
+  return await runEveryCrash(async (deaths) => {
+    const app = startTest(openNodeClock(), application, options, deaths);
+    try {
+      await scenario(app);
+    } finally {
+      app.close();
+    }
+  });
+}
