@@ -51,6 +51,16 @@ async function tlsFor(server: string, { tls }: NatsAccess): Promise<LogInOptions
   };
 }
 
+/** Who a dial logs in as, as it may be shown: a user's name, a file's path; "" where nobody does. */
+export function whoLogsIn({ servers, user, token, tokenFile, credsFile, nkeyFile, tls }: NatsAccess): string {
+  const said = servers.map(credentialsIn).find((one) => Object.keys(one).length > 0) ?? {};
+  const shown = said.user ?? (said.token === undefined ? user : undefined);
+  if (shown !== undefined) return `of ${shown}`;
+  if (said.token !== undefined || token !== undefined) return "with a token";
+  const file = credsFile ?? nkeyFile ?? tokenFile ?? tls?.certFile;
+  return file === undefined ? "" : `with ${file}`;
+}
+
 /** What others can read of what is logged in with, a line for each file. */
 export async function openSecrets(nats: NatsAccess): Promise<string[]> {
   const { passwordFile, tokenFile, credsFile, nkeyFile, tls } = nats;

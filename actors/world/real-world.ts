@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { lastWordsFile } from "../../schemas/death.ts";
 import { mainFrameBytes, type Settings } from "../../schemas/settings.ts";
 import { inboxes } from "../../schemas/subjects.ts";
-import { shownUrl } from "./broker-url.ts";
 import { NatsBus } from "./bus-nats.ts";
 import { openNodeClock } from "./clock-node.ts";
 import { NatsLine } from "./connection-nats.ts";
@@ -17,18 +16,18 @@ import { NatsLink } from "./link-nats.ts";
 import { TcpLink } from "./link-tcp.ts";
 import { openSecrets } from "./log-in-nats.ts";
 import { type LogLevel, openPinoLog } from "./log-pino.ts";
-import type { Bus, Log, Registry, World } from "./ports.ts";
+import type { Log, Registry, World } from "./ports.ts";
 import { JetStreamRegistry } from "./registry-jetstream.ts";
 import { LevelStore } from "./store-level.ts";
 import { lookAround } from "./surroundings.ts";
 import { plaintextBrokerBeyondLoopback, refusePlaintextBrokers } from "./tcp-security.ts";
 import { triedOut } from "./tried-out.ts";
 
-/** The registry alone, for `init`. `close` ends its connection. `inboxPrefix`: of whoever asks, where that is no server. */
+/** The registry alone, for `init`, and the line on which it is asked. `close` ends its connection. `inboxPrefix`: of whoever asks, where that is no server. */
 export async function openRegistry(
   settings: Settings,
   inboxPrefix = inboxes.server(settings.service, settings.server),
-): Promise<{ registry: Registry; close: () => Promise<void> }> {
+): Promise<{ registry: Registry; line: Pick<NatsLine, "onFault" | "flush" | "inbox">; close: () => Promise<void> }> {
   const { service, server, limits, nats, registry } = settings;
   if (!nats.allowPlaintext) refusePlaintextBrokers(nats);
   const clock = openNodeClock();
@@ -38,29 +37,7 @@ export async function openRegistry(
   await line.ready();
   const { bucket, replicas } = registry;
   const opened = new JetStreamRegistry({ service, bucket, replicas, timeoutMs: limits.registryTimeoutMs, line });
-  return { registry: opened, close: () => line.release() };
-}
-
-/** A connection to speak with the servers of a service, for `init`; it is up, or an error says why not. */
-export async function openBus(
-  settings: Settings,
-  inboxPrefix = inboxes.server(settings.service, settings.server),
-): Promise<Bus> {
-  const { service, nats } = settings;
-  if (!nats.allowPlaintext) refusePlaintextBrokers(nats);
-  const clock = openNodeClock();
-  const line = new NatsLine({
-    nats,
-    name: `twinlog ${service} init`,
-    inboxPrefix,
-    clock,
-    log: openPinoLog({ service }, { level: "error" }),
-  });
-  const bus = new NatsBus(line);
-  await bus.start(() => undefined);
-  if (bus.connected()) return bus;
-  await bus.stop();
-  throw new Error(`cannot reach NATS at ${nats.servers.map(shownUrl).join(", ")} (${line.lastReason})`);
+  return { registry: opened, line, close: () => line.release() };
 }
 
 export interface RealWorld extends World {

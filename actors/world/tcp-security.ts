@@ -49,13 +49,16 @@ export function plaintextBrokerBeyondLoopback(brokers: {
   return open === undefined ? null : shownUrl(open);
 }
 
-/** Throws LinkError PLAINTEXT_REFUSED. */
-export function refusePlaintextBrokers(brokers: Parameters<typeof plaintextBrokerBeyondLoopback>[0]): void {
+/** Throws LinkError PLAINTEXT_REFUSED. `remedy`: how whoever asks sets it up. */
+export function refusePlaintextBrokers(
+  brokers: Parameters<typeof plaintextBrokerBeyondLoopback>[0],
+  remedy = "set nats.tls, or nats.allowPlaintext",
+): void {
   const open = plaintextBrokerBeyondLoopback(brokers);
   if (open === null) return;
   throw new LinkError(
     "PLAINTEXT_REFUSED",
-    `what is said to NATS at ${open} would leave this machine unencrypted: name it with tls://, set nats.tls, or nats.allowPlaintext if the network is trusted`,
+    `what is said to NATS at ${open} would leave this machine unencrypted: name it with tls://, ${remedy} if the network is trusted`,
   );
 }
 

@@ -3,6 +3,8 @@
  */
 import type { Bus, BusMessage, Clock } from "../../actors/world/ports.ts";
 import { noRespondersStatus } from "../../actors/world/ports.ts";
+import { Refusals } from "./forbidden.ts";
+import { whenAborted } from "./world.ts";
 
 export type Asked = { outcome: "answered"; data: unknown } | { outcome: "nobody" } | { outcome: "silence" };
 
@@ -11,7 +13,7 @@ const othersMs = 500;
 
 /**
  * Publishes `data` and waits for the first answer that `isMeant`, else for another one. nobody: nobody listens there.
- * silence: none came in time.
+ * silence: none came in time. Throws CommandError at once where the broker forbids to ask.
  */
 export function ask(
   bus: Bus,
@@ -21,14 +23,22 @@ export function ask(
   timeoutMs: number,
   isMeant: (data: unknown) => boolean = () => true,
 ): Promise<Asked> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const inbox = bus.inbox();
     let other: Asked = { outcome: "silence" };
-    const end = (asked: Asked) => {
+    const stop = () => {
       timer.cancel();
+      refusal.stop();
       subscription.stop();
+    };
+    const end = (asked: Asked) => {
+      stop();
       resolve(asked);
     };
+    const refusal = new Refusals(bus, (error) => {
+      stop();
+      reject(error);
+    });
     let timer = clock.after(timeoutMs, () => end(other));
     const subscription = bus.subscribe(inbox, (message: BusMessage) => {
       if (message.status === noRespondersStatus) {
@@ -49,7 +59,7 @@ export function ask(
   });
 }
 
-/** Asks with an empty message, and gathers every answer for `waitMs`. */
+/** Asks with an empty message, and gathers every answer for `waitMs`. Throws CommandError at once where the broker forbids it. */
 export async function askAll(bus: Bus, clock: Clock, subjects: readonly string[], waitMs: number): Promise<unknown[]> {
   const inbox = bus.inbox();
   const answers: unknown[] = [];
@@ -57,9 +67,29 @@ export async function askAll(bus: Bus, clock: Clock, subjects: readonly string[]
     if (message.status === undefined) answers.push(readJson(message.data));
   });
   for (const subject of subjects) bus.publish(subject, new Uint8Array(0), undefined, inbox);
-  await new Promise<void>((resolve) => clock.after(waitMs, resolve));
-  subscription.stop();
+  try {
+    await allowed(bus, clock, waitMs);
+  } finally {
+    subscription.stop();
+  }
   return answers;
+}
+
+/** Waits. Throws CommandError as soon as the broker forbids something; resolves at once when `stopped` is aborted. */
+export async function allowed(bus: Bus, clock: Clock, waitMs: number, stopped?: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const end = (settle: () => void) => {
+      timer.cancel();
+      refusal.stop();
+      unlisten();
+      settle();
+    };
+    const timer = clock.after(waitMs, () => end(resolve));
+    const refusal = new Refusals(bus, (error) => end(() => reject(error)));
+    // Waited for again and again with --watch: nothing stays behind on the signal.
+    let unlisten = (): void => undefined;
+    if (stopped !== undefined) unlisten = whenAborted(stopped, () => end(resolve));
+  });
 }
 
 export function readJson(data: Uint8Array): unknown {

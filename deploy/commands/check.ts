@@ -5,22 +5,15 @@
  */
 
 import type { Command } from "commander";
-import { shownUrl } from "../../actors/world/broker-url.ts";
 import { lookAtCertificates } from "../../actors/world/surroundings.ts";
 import { type CheckName, checkKinds, checkLevels, type ServiceCheck } from "../../schemas/check.ts";
 import type { ServiceStatus } from "../../schemas/status.ts";
 import type { Surroundings } from "../../schemas/surroundings.ts";
 import { readSettings } from "../settings-file.ts";
 import { checkNobody, checkService } from "./service-check.ts";
+import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { gatherStatus } from "./status.ts";
-import {
-  CommandError,
-  type CommandWorld,
-  type CommonOptions,
-  ExitStatus,
-  serviceCommand,
-  wholeNumber,
-} from "./world.ts";
+import { CommandError, type CommandWorld, ExitStatus, NotAllowed, wholeNumber } from "./world.ts";
 
 interface CheckFlags extends CommonOptions {
   json: boolean;
@@ -70,13 +63,13 @@ export function checkCommand(world: CommandWorld): Command {
 
 async function look(
   world: CommandWorld,
-  { service, nats, timeout, skip, settings }: CheckFlags,
+  { service, access, timeout, skip, settings }: CheckFlags,
 ): Promise<ServiceCheck> {
   const { clock } = world;
   const skipped = new Set(skip);
   const untilMs = clock.nowMs() + timeout;
   const certificates = await certificatesOf(settings);
-  const connecting = world.connect(nats, () => undefined);
+  const connecting = world.connect(access, () => undefined);
   let timer = clock.after(0, () => undefined);
   const late = new Promise<null>((resolve) => {
     timer = clock.after(timeout, () => resolve(null));
@@ -89,7 +82,7 @@ async function look(
         (it) => it.stop(),
         () => undefined,
       );
-      return checkNobody(service, "nats", `NATS at ${shownUrl(nats)} has not answered within ${timeout} ms`, skipped);
+      return checkNobody(service, "nats", `NATS at ${access.shown} has not answered within ${timeout} ms`, skipped);
     }
     try {
       const gather = (waitMs: number) => gatherStatus(bus, clock, service, waitMs, world.stopped);
@@ -100,13 +93,13 @@ async function look(
       await bus.stop();
     }
   } catch (error) {
-    if (!(error instanceof CommandError)) throw error;
+    if (!(error instanceof CommandError) || error instanceof NotAllowed) throw error;
     return checkNobody(service, "nats", error.message, skipped);
   } finally {
     timer.cancel();
   }
   if (status.servers.length === 0)
-    return checkNobody(service, "service", `no server of ${service} speaks at ${shownUrl(nats)}`, skipped);
+    return checkNobody(service, "service", `no server of ${service} speaks at ${access.shown}`, skipped);
   return checkService({ status, nowMs: clock.wallMs(), skipped, certificates });
 }
 

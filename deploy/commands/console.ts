@@ -5,7 +5,9 @@ import type { Command } from "commander";
 import { Console } from "../console/console.ts";
 import { DoorError } from "../console/door.ts";
 import { endWithParent } from "../up/parent.ts";
-import { CommandError, type CommandWorld, type CommonOptions, serviceCommand, whenAborted } from "./world.ts";
+import { unlessForbidden } from "./forbidden.ts";
+import { type CommonOptions, serviceCommand } from "./service-command.ts";
+import { CommandError, type CommandWorld, whenAborted } from "./world.ts";
 
 interface ConsoleFlags extends CommonOptions {
   port: number;
@@ -27,12 +29,12 @@ export function consoleCommand(world: CommandWorld): Command {
     .action(async (flags: ConsoleFlags) => {
       endWithParent(() => world.signals.onSignal("SIGTERM"));
       let opened: Console | undefined;
-      const bus = await world.connect(flags.nats, (connected) => opened?.onNats(connected));
+      const bus = await world.connect(flags.access, (connected) => opened?.onNats(connected));
       try {
         const { service, port } = flags;
         opened = await Console.open({ service, port, clock: world.clock }, bus);
         await world.out(`the console of ${service}: ${opened.url}\n`);
-        await new Promise<void>((resolve) => whenAborted(world.stopped, resolve));
+        await unlessForbidden(bus, () => new Promise<void>((resolve) => whenAborted(world.stopped, resolve)));
       } catch (error) {
         if (!(error instanceof DoorError)) throw error;
         throw new CommandError(`${error.message}: is a console there already? Else choose another with --port`);

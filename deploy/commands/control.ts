@@ -5,16 +5,18 @@
  */
 
 import type { Command } from "commander";
-import { shownUrl } from "../../actors/world/broker-url.ts";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import { ReadySignal } from "../../schemas/envelope.ts";
 import type { Standing } from "../../schemas/standing.ts";
 import { ControlReply, type ControlRequest, type ControlVerb, type ServiceStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import type { Access } from "./access.ts";
 import { type Asked, ask, readJson } from "./ask.ts";
+import { settled } from "./forbidden.ts";
+import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { askStandings } from "./standings.ts";
 import { gatherStatus } from "./status.ts";
-import { CommandError, type CommandWorld, type CommonOptions, lasting, serviceCommand, wholeNumber } from "./world.ts";
+import { CommandError, type CommandWorld, lasting, wholeNumber } from "./world.ts";
 
 interface ControlFlags extends CommonOptions {
   server?: string;
@@ -52,16 +54,16 @@ export function controlCommand(world: CommandWorld, verb: MildVerb): Command {
     .option("--timeout <ms>", "how long to wait for the answer", wholeNumber("--timeout", 1), 15_000)
     .action(async (flags: ControlFlags) => {
       const { clock } = world;
-      const { service, server, nats, timeout } = flags;
-      const bus = await world.connect(nats, () => undefined);
+      const { service, server, access, timeout } = flags;
+      const bus = await world.connect(access, () => undefined);
       try {
         const servers =
           server === undefined
-            ? chosen(verb, await gatherStatus(bus, clock, service, gatherMs, world.stopped), nats)
+            ? chosen(verb, await gatherStatus(bus, clock, service, gatherMs, world.stopped), access)
             : [named(server, await askStandings(bus, clock, service, [server]))];
         for (const { name, ...meant } of servers) {
           const body = flags.for === undefined ? meant : { ...meant, forMs: flags.for };
-          const hot = verb === "switch" ? whenHot(bus, clock, service, verb, name) : undefined;
+          const hot = verb === "switch" ? await whenHot(bus, clock, service, verb, name) : undefined;
           try {
             await world.out(`${name}: ${await sendControl(bus, clock, { service, name, verb, timeout }, body)}\n`);
             if (hot !== undefined) await world.out(`${await hot.wait(timeout)}\n`);
@@ -96,16 +98,21 @@ export async function sendControl(
   return readAnswer(await ask(bus, clock, subjects.control(service, name, verb), body, timeout, isMeant), verb, name);
 }
 
-/** Listens, from now on, for the server that goes hot: another one after `switch`, this one after `recover`. */
-export function whenHot(bus: Bus, clock: Clock, service: string, verb: "switch" | "recover", name: string) {
+/**
+ * Listens, from now on, for the server that goes hot: another one after `switch`, this one after `recover`. Throws CommandError
+ * where the broker forbids that: nothing is begun then.
+ */
+export async function whenHot(bus: Bus, clock: Clock, service: string, verb: "switch" | "recover", name: string) {
   let found: ReadySignal | undefined;
   let onFound = (): void => undefined;
-  const subscription = bus.subscribe(subjects.signal(service), (message) => {
-    const signal = ReadySignal.safeParse(readJson(message.data)).data;
-    if (signal === undefined || (signal.server === name) !== (verb === "recover")) return;
-    found = signal;
-    onFound();
-  });
+  const listen = () =>
+    bus.subscribe(subjects.signal(service), (message) => {
+      const signal = ReadySignal.safeParse(readJson(message.data)).data;
+      if (signal === undefined || (signal.server === name) !== (verb === "recover")) return;
+      found = signal;
+      onFound();
+    });
+  const subscription = await settled(bus, listen);
   return {
     stop: () => subscription.stop(),
     async wait(timeoutMs: number): Promise<string> {
@@ -137,11 +144,9 @@ function named(name: string, standings: readonly Standing[]): Meant {
   );
 }
 
-function chosen(verb: MildVerb, status: ServiceStatus, nats: string): Meant[] {
+function chosen(verb: MildVerb, status: ServiceStatus, { shown }: Access): Meant[] {
   if (status.servers.length === 0)
-    throw new CommandError(
-      `no server of ${status.service} speaks at ${shownUrl(nats)}: is one running? See \`twinlog status\``,
-    );
+    throw new CommandError(`no server of ${status.service} speaks at ${shown}: is one running? See \`twinlog status\``);
   if (verb === "flush") return status.servers.map(({ name, incarnation }) => ({ name, incarnation }));
   const primary = status.servers.find(({ role, epoch }) => role === "primary" && epoch === status.epoch);
   if (primary === undefined)

@@ -6,14 +6,16 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { ApplicationDefinition } from "../../actors/application/contract.ts";
-import { shownUrl } from "../../actors/world/broker-url.ts";
 import { applications, findApplication } from "../applications.ts";
 import { type DrillOptions, type DrillWorld, drill } from "../drill/drill.ts";
 import { DrillPair, drillService } from "../drill/pair.ts";
 import { type FaultKind, faultKinds } from "../drill/plan.ts";
 import { type DrillReport, reportText } from "../drill/verdict.ts";
 import { type Workload, workloadFrom, workloadOf } from "../drill/workload.ts";
-import { CommandError, type CommandWorld, type CommonOptions, serviceCommand, wholeNumber } from "./world.ts";
+import { accessTo } from "./access.ts";
+import { Refusals } from "./forbidden.ts";
+import { type CommonOptions, serviceCommand } from "./service-command.ts";
+import { CommandError, type CommandWorld, wholeNumber } from "./world.ts";
 
 interface DrillFlags extends CommonOptions {
   running: boolean;
@@ -76,16 +78,23 @@ async function drillRunning(world: CommandWorld, flags: DrillFlags): Promise<Dri
   const faults = flags.faults ?? faultKinds.filter((kind) => kind !== "cut");
   if (faults.includes("cut"))
     throw new CommandError("--faults cut: only the main link of a drill's own pair can be cut");
-  const { service, nats } = flags;
+  const { service, access } = flags;
   const name = flags.application ?? world.serviceFile?.application ?? "exchange";
   const workload = await chooseWorkload(flags, name);
   const options = { ...optionsOf(world, flags, workload), service, isRunning: true, faults };
-  await tell(world, flags, `drill on ${service} at ${shownUrl(nats)}, ${describe(options)}\n`);
-  return await drill(options, {
-    ...common(world, flags),
-    connect: (onState) => world.connect(nats, onState),
-    cable: null,
-  });
+  await tell(world, flags, `drill on ${service} at ${access.shown}, ${describe(options)}\n`);
+  const lacking = new AbortController();
+  const connect = async (onState: (connected: boolean) => void) => {
+    const bus = await world.connect(access, onState);
+    Refusals.abort(bus, lacking);
+    return bus;
+  };
+  const stopped = AbortSignal.any([world.stopped, lacking.signal]);
+  const drilling = drill(options, { ...common(world, flags), stopped, connect, cable: null });
+  await drilling.catch(() => undefined);
+  // What it came to without a permission is no verdict.
+  lacking.signal.throwIfAborted();
+  return await drilling;
 }
 
 async function drillOwnPair(world: CommandWorld, flags: DrillFlags): Promise<DrillReport> {
@@ -109,7 +118,7 @@ async function drillOwnPair(world: CommandWorld, flags: DrillFlags): Promise<Dri
   try {
     const report = await drill(options, {
       ...common(world, flags),
-      connect: (onState) => world.connect(pair.url, onState),
+      connect: (onState) => world.connect(accessTo(pair.url), onState),
       cable: hasCable ? pair : null,
     });
     isGood = report.passed;

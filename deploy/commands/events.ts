@@ -7,8 +7,10 @@ import type { Command } from "commander";
 import { RecentEvents, ServerEvent } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { askAll, readJson } from "./ask.ts";
+import { unlessForbidden } from "./forbidden.ts";
+import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { gatherStatus } from "./status.ts";
-import { CommandError, type CommandWorld, type CommonOptions, lasting, serviceCommand, whenAborted } from "./world.ts";
+import { CommandError, type CommandWorld, lasting, whenAborted } from "./world.ts";
 
 interface EventsFlags extends CommonOptions {
   json: boolean;
@@ -36,9 +38,9 @@ export function eventsCommand(world: CommandWorld): Command {
     .action((flags: EventsFlags) => tell(world, flags));
 }
 
-async function tell(world: CommandWorld, { service, nats, json, follow, since }: EventsFlags): Promise<void> {
+async function tell(world: CommandWorld, { service, access, json, follow, since }: EventsFlags): Promise<void> {
   const { clock, stopped } = world;
-  const bus = await world.connect(nats, () => undefined);
+  const bus = await world.connect(access, () => undefined);
   const fromMs = since === undefined ? Number.NEGATIVE_INFINITY : clock.wallMs() - since;
   const show = (event: ServerEvent) => world.out(json ? `${JSON.stringify(event)}\n` : eventText(event));
   let live: ServerEvent[] = [];
@@ -63,18 +65,20 @@ async function tell(world: CommandWorld, { service, nats, json, follow, since }:
     const all = new Map([...past, ...live.splice(0)].map((event) => [JSON.stringify(event), event]));
     const sorted = [...all.values()].sort((one, other) => one.atMs - other.atMs);
     for (const event of sorted) if (event.atMs >= fromMs) await show(event);
+    const goOn = async () => {
+      while (!stopped.aborted) {
+        const news = live;
+        live = [];
+        for (const event of news) await show(event);
+        if (live.length > 0 || stopped.aborted) continue;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    };
     if (!follow) return;
     const unlisten = whenAborted(stopped, () => wake());
-    while (!stopped.aborted) {
-      const news = live;
-      live = [];
-      for (const event of news) await show(event);
-      if (live.length > 0 || stopped.aborted) continue;
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-    }
-    unlisten();
+    await unlessForbidden(bus, goOn).finally(unlisten);
   } finally {
     subscription.stop();
     await bus.stop();

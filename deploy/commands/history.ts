@@ -7,19 +7,13 @@ import type { Command } from "commander";
 import { MessageAnswer } from "../../schemas/jetstream.ts";
 import { type RegistryRecord, readRegistryRecord } from "../../schemas/registry.ts";
 import { ask } from "./ask.ts";
+import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { duration } from "./service-status.ts";
-import {
-  CommandError,
-  type CommandWorld,
-  type CommonOptions,
-  parseService,
-  serviceCommand,
-  wholeNumber,
-} from "./world.ts";
+import { CommandError, type CommandWorld, parseService, wholeNumber } from "./world.ts";
 
 interface HistoryFlags extends CommonOptions {
   json: boolean;
-  bucket: string;
+  bucket?: string;
   timeout: number;
 }
 
@@ -43,20 +37,22 @@ export function historyCommand(world: CommandWorld): Command {
     "twinlog history --json | jq .record.mode",
   ])
     .addHelpText("after", helpText)
-    .option("--bucket <name>", "the registry's bucket", parseService, "twinlog")
+    .option("--bucket <name>", "the registry's bucket (default: as --config says, or twinlog)", parseService)
     .option("--json", "every revision as one JSON document a line", false)
     .option("--timeout <ms>", "how long to wait for each answer", wholeNumber("--timeout", 1), 5_000)
     .action(async (flags: HistoryFlags) => {
-      const bus = await world.connect(flags.nats, () => undefined);
+      const { bucket = flags.access.settings?.registry.bucket ?? "twinlog" } = flags;
+      const asked = { ...flags, bucket };
+      const bus = await world.connect(flags.access, () => undefined);
       try {
         const revisions: Revision[] = [];
         for (;;) {
-          const next = await read(world, bus, flags, (revisions.at(-1)?.revision ?? 0) + 1);
+          const next = await read(world, bus, asked, (revisions.at(-1)?.revision ?? 0) + 1);
           if (next === null) break;
           revisions.push(next);
         }
         if (revisions.length === 0)
-          throw new CommandError(`the registry has no record of ${flags.service} in the bucket ${flags.bucket}`);
+          throw new CommandError(`the registry has no record of ${flags.service} in the bucket ${bucket}`);
         await world.out(
           flags.json ? revisions.map((each) => `${JSON.stringify(each)}\n`).join("") : historyText(revisions),
         );
@@ -70,7 +66,7 @@ export function historyCommand(world: CommandWorld): Command {
 async function read(
   { clock }: CommandWorld,
   bus: Parameters<typeof ask>[0],
-  { service, bucket, timeout }: HistoryFlags,
+  { service, bucket, timeout }: HistoryFlags & { bucket: string },
   from: number,
 ): Promise<Revision | null> {
   const question = { seq: from, next_by_subj: `$KV.${bucket}.${service}` };

@@ -7,8 +7,8 @@
 import { Command } from "commander";
 import { shownUrl } from "../../actors/world/broker-url.ts";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
-import type { Registry } from "../../actors/world/ports.ts";
-import { openBus, openRegistry } from "../../actors/world/real-world.ts";
+import type { Bus, Registry } from "../../actors/world/ports.ts";
+import { openRegistry } from "../../actors/world/real-world.ts";
 import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
 import { restoration, whyNotFirst } from "../../machines/replica/registry/restoration.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
@@ -16,10 +16,12 @@ import type { RegistryRead, RegistryRecord } from "../../schemas/registry.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Standing } from "../../schemas/standing.ts";
 import { readSettings } from "../settings-file.ts";
+import { type Access, type AccessFlags, accessOf, addAccessOptions } from "./access.ts";
+import { unlessForbidden } from "./forbidden.ts";
 import { askStandings, silentOf } from "./standings.ts";
 import { CommandError, type CommandWorld, operatorInboxes } from "./world.ts";
 
-interface InitFlags {
+interface InitFlags extends AccessFlags {
   config: string;
   ifMissing: boolean;
   restore: boolean;
@@ -29,7 +31,7 @@ interface InitFlags {
 const clock = openNodeClock();
 
 export function initCommand(world: CommandWorld): Command {
-  return new Command("init")
+  const command = new Command("init")
     .description("create a service's registry record, once, before its servers are started for the first time")
     .requiredOption("--config <file>", "settings of the server that begins as primary, JSON")
     .option("--if-missing", "nothing to do, and no error, where the record is there already", false)
@@ -41,34 +43,54 @@ export function initCommand(world: CommandWorld): Command {
     .option("--accept-loss", "with --restore: yes, what servers that do not answer may have is lost", false)
     .addHelpText(
       "after",
-      "\nExamples:\n  $ twinlog init --config alpha.json\n  $ twinlog init --config alpha.json --restore\n",
-    )
-    .action(async (flags: InitFlags) => {
-      const settings = await readSettings(flags.config);
-      const { registry, close } = await openRegistry(settings, operatorInboxes(world.environment));
-      try {
-        const found = await registry.read();
-        const isRestorable = flags.restore && found.revision !== undefined;
-        if (found.outcome === "unavailable" && !isRestorable) throw silence(settings, found.reason);
-        if (flags.restore) await restore(world, settings, registry, found, flags.acceptLoss);
-        else await create(world, settings, registry, found, flags.ifMissing);
-        for (const { says } of await registry.warnings()) world.err(`warning: ${says}\n`);
-      } finally {
-        await close();
-      }
-    });
+      "\nExamples:\n  $ twinlog init --config alpha.json\n  $ twinlog init --config alpha.json --context ada --restore\n",
+    );
+  return addAccessOptions(command, { hasConfig: true }).action(async (flags: InitFlags) => {
+    const { config, ...logIn } = flags;
+    const named = await readSettings(config);
+    const access = await accessOf(world, logIn, named);
+    for (const line of access.warnings) world.err(`twinlog: warning: ${line}\n`);
+    const bus = await world.connect(access, () => undefined);
+    try {
+      await initialise({ world, bus, settings: settingsFor(named, access) }, access, flags);
+    } finally {
+      await bus.stop();
+    }
+  });
 }
 
-async function create(
-  world: CommandWorld,
-  settings: Settings,
-  registry: Registry,
-  found: RegistryRead,
-  ifMissing: boolean,
-): Promise<void> {
+interface Init {
+  readonly world: CommandWorld;
+  readonly bus: Bus;
+  readonly settings: Settings;
+}
+
+function settingsFor(settings: Settings, { nats, allowPlaintext }: Access): Settings {
+  return { ...settings, nats: { ...nats, allowPlaintext } };
+}
+
+async function initialise(init: Init, { inboxPrefix }: Access, flags: InitFlags): Promise<void> {
+  const { world, settings } = init;
+  const { registry, line, close } = await openRegistry(settings, inboxPrefix ?? operatorInboxes(world.environment));
+  try {
+    await unlessForbidden(line, async () => {
+      const found = await registry.read();
+      const isRestorable = flags.restore && found.revision !== undefined;
+      if (found.outcome === "unavailable" && !isRestorable) throw silence(settings, found.reason);
+      if (flags.restore) await restore(init, registry, found, flags.acceptLoss);
+      else await create(init, registry, found, flags.ifMissing);
+      for (const { says } of await registry.warnings()) world.err(`warning: ${says}\n`);
+    });
+  } finally {
+    await close();
+  }
+}
+
+async function create(init: Init, registry: Registry, found: RegistryRead, ifMissing: boolean): Promise<void> {
+  const { world, settings } = init;
   const { service, server } = settings;
   if (found.outcome === "missing") {
-    const refusal = whyNotFirst(await standingsOf(world, settings));
+    const refusal = whyNotFirst(await standingsOf(init));
     if (refusal !== null) throw new CommandError(refusal);
     const answer = await registry.create(initialRecord(service, server, clock.randomId()));
     if (answer.outcome === "unknown") throw silence(settings, answer.reason);
@@ -81,14 +103,9 @@ async function create(
   await world.out(`service ${service} has its registry record already\n`);
 }
 
-async function restore(
-  world: CommandWorld,
-  settings: Settings,
-  registry: Registry,
-  found: RegistryRead,
-  acceptsLoss: boolean,
-): Promise<void> {
-  const standings = await standingsOf(world, settings);
+async function restore(init: Init, registry: Registry, found: RegistryRead, acceptsLoss: boolean): Promise<void> {
+  const { world, settings } = init;
+  const standings = await standingsOf(init);
   const made = restoration({
     service: settings.service,
     standings,
@@ -126,13 +143,8 @@ async function write(
   throw silence(settings, answer.reason);
 }
 
-async function standingsOf(world: CommandWorld, settings: Settings): Promise<Standing[]> {
-  const bus = await openBus(settings, operatorInboxes(world.environment));
-  try {
-    return await askStandings(bus, clock, settings.service, namesOf(settings));
-  } finally {
-    await bus.stop();
-  }
+async function standingsOf({ bus, settings }: Init): Promise<Standing[]> {
+  return await askStandings(bus, clock, settings.service, namesOf(settings));
 }
 
 const namesOf = ({ servers }: Settings): string[] => servers.map(({ name }) => name);

@@ -8,14 +8,11 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
-import { shownUrl } from "../../actors/world/broker-url.ts";
-import { NatsBus } from "../../actors/world/bus-nats.ts";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
-import { NatsLine } from "../../actors/world/connection-nats.ts";
-import type { Bus, Log } from "../../actors/world/ports.ts";
 import { ServiceFile, serviceFilePath } from "../../schemas/service-file.ts";
 import { plainText } from "../plain-text.ts";
 import { SignalDesk, signals } from "../signals.ts";
+import { connectTo } from "./connect.ts";
 import { CommandError, type CommandWorld, operatorInboxes, ReaderGone } from "./world.ts";
 
 export function openNodeWorld(): CommandWorld {
@@ -35,8 +32,10 @@ export function openNodeWorld(): CommandWorld {
   process.stderr.on("error", () => undefined);
   return {
     clock,
-    connect: async (url, onState, inboxPrefix = operatorInboxes(process.env)) =>
-      await connectTo({ url, inboxPrefix }, onState, clock, err),
+    connect: async (access, onState, inboxPrefix) => {
+      const prefix = access.inboxPrefix ?? inboxPrefix ?? operatorInboxes(process.env);
+      return await connectTo(access, prefix, { onState, clock, err });
+    },
     out: async (text) => {
       if (!isReaderGone)
         await new Promise<void>((resolve) => process.stdout.write(shownOn(process.stdout, text), () => resolve()));
@@ -65,32 +64,6 @@ export function programVersion(): string {
   const { version } = JSON.parse(readFileSync(found, "utf8")) as { version: string };
   return version;
 }
-
-async function connectTo(
-  { url, inboxPrefix }: { readonly url: string; readonly inboxPrefix: string },
-  onState: (connected: boolean) => void,
-  clock: CommandWorld["clock"],
-  err: CommandWorld["err"],
-): Promise<Bus> {
-  const log: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing };
-  const line = new NatsLine({ nats: { servers: [url] }, name: "twinlog command", inboxPrefix, clock, log });
-  const bus = new NatsBus(line);
-  const told = new Set<string>();
-  bus.onFault(({ kind, subject, reason }) => {
-    if (kind === "lost") return;
-    const what = subject === "" ? reason : `NATS does not take it (${kind} on ${subject}): ${reason}`;
-    if (!told.has(`${kind} ${subject}`)) err(`twinlog: ${what}\n`);
-    told.add(`${kind} ${subject}`);
-  });
-  await bus.start(onState);
-  if (bus.connected()) return bus;
-  await bus.stop();
-  throw new CommandError(
-    `cannot reach NATS at ${shownUrl(url)} (${line.lastReason}): \`npm start\` starts one here, --nats or TWINLOG_NATS names another`,
-  );
-}
-
-function nothing(): void {}
 
 /** On a terminal nobody's text is obeyed; files and pipes get it as it is. */
 function shownOn({ isTTY }: { readonly isTTY: boolean }, text: string): string {

@@ -7,8 +7,9 @@ import type { Bus } from "../../actors/world/ports.ts";
 import { copyName } from "../../machines/replica/registry/copies.ts";
 import type { Standing } from "../../schemas/standing.ts";
 import { sendControl, whenHot } from "./control.ts";
+import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { askStandings, doubledOf, newerThan, servingOf, silentOf } from "./standings.ts";
-import { CommandError, type CommandWorld, type CommonOptions, serviceCommand, wholeNumber } from "./world.ts";
+import { CommandError, type CommandWorld, wholeNumber } from "./world.ts";
 
 interface RecoverFlags extends CommonOptions {
   server: string;
@@ -37,7 +38,7 @@ export function recoverCommand(world: CommandWorld): Command {
     .option("--yes", "do not ask; without a terminal it is needed", false)
     .option("--timeout <ms>", "how long to wait for the answer", wholeNumber("--timeout", 1), 15_000);
   return command.action(async (flags: RecoverFlags) => {
-    const bus = await world.connect(flags.nats, () => undefined);
+    const bus = await world.connect(flags.access, () => undefined);
     try {
       await recover(world, bus, flags);
     } finally {
@@ -62,7 +63,7 @@ async function recover(world: CommandWorld, bus: Bus, flags: RecoverFlags): Prom
     );
   await world.out(lossText(own, newer, silentOf(standings, [server])));
   await beSure(world, flags);
-  const hot = whenHot(bus, clock, service, "recover", server);
+  const hot = await whenHot(bus, clock, service, "recover", server);
   try {
     const body = { incarnation: own.incarnation, despite };
     await world.out(

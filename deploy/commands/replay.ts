@@ -9,15 +9,11 @@ import type { Answer } from "../../actors/client/entry.ts";
 import { FailedError, RefusedError, UnknownOutcomeError } from "../../actors/client/errors.ts";
 import { inboxes } from "../../schemas/subjects.ts";
 import { applications } from "../applications.ts";
+import { unlessForbidden } from "./forbidden.ts";
 import { ReplayTally } from "./replay-tally.ts";
-import {
-  CommandError,
-  type CommandWorld,
-  type CommonOptions,
-  serviceCommand,
-  whenAborted,
-  wholeNumber,
-} from "./world.ts";
+import { mayLack } from "./request.ts";
+import { type CommonOptions, serviceCommand } from "./service-command.ts";
+import { CommandError, type CommandWorld, whenAborted, wholeNumber } from "./world.ts";
 
 interface ReplayFlags extends CommonOptions {
   client: string;
@@ -88,7 +84,7 @@ async function replay(world: CommandWorld, flags: ReplayFlags, lines: AsyncItera
   const { service, client: name, inFlight: maxInFlight, timeout: deadlineMs } = flags;
   const application = applications.get(world.serviceFile?.application ?? "exchange");
   let onState = (_connected: boolean): void => undefined;
-  const bus = await world.connect(flags.nats, (connected) => onState(connected), inboxes.client(name));
+  const bus = await world.connect(flags.access, (connected) => onState(connected), inboxes.client(name));
   const client = createClient({
     service,
     client: name,
@@ -102,7 +98,7 @@ async function replay(world: CommandWorld, flags: ReplayFlags, lines: AsyncItera
   const forget = whenAborted(world.stopped, () => client.close());
   try {
     const run = new Replay(world, client, flags);
-    await run.sendAll(lines);
+    await unlessForbidden(bus, () => run.sendAll(lines), mayLack(world, service));
     return { summary: run.summary(), tally: run.tally };
   } finally {
     forget();

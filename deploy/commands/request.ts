@@ -6,19 +6,12 @@
 import type { Command } from "commander";
 import { createClient } from "../../actors/client/client.ts";
 import { FailedError, RefusedError, UnansweredError, UnknownOutcomeError } from "../../actors/client/errors.ts";
-import { shownUrl } from "../../actors/world/broker-url.ts";
 import type { Bus } from "../../actors/world/ports.ts";
-import { inboxes } from "../../schemas/subjects.ts";
+import { inboxes, subjects } from "../../schemas/subjects.ts";
 import { applications } from "../applications.ts";
-import {
-  CommandError,
-  type CommandWorld,
-  type CommonOptions,
-  readBody,
-  serviceCommand,
-  whenAborted,
-  wholeNumber,
-} from "./world.ts";
+import { type Optional, unlessForbidden } from "./forbidden.ts";
+import { type CommonOptions, serviceCommand } from "./service-command.ts";
+import { CommandError, type CommandWorld, readBody, whenAborted, wholeNumber } from "./world.ts";
 
 interface RequestFlags extends CommonOptions {
   client: string;
@@ -77,6 +70,13 @@ export function queryCommand(world: CommandWorld): Command {
     });
 }
 
+/** Without `ready`, a client finds out by itself that another server serves, and later. */
+export function mayLack({ err }: CommandWorld, service: string): Optional {
+  const subject = subjects.signal(service);
+  const tell = () => err(`twinlog: NATS forbids to subscribe to ${subject}: after a takeover it takes longer\n`);
+  return { subject, tell };
+}
+
 type AnyClient = ReturnType<typeof createClient>;
 
 async function withBus(
@@ -87,7 +87,7 @@ async function withBus(
   const { clock } = world;
   const { service, client: name, timeout: deadlineMs } = flags;
   let onState = (_connected: boolean): void => undefined;
-  const bus = await world.connect(flags.nats, (connected) => onState(connected), inboxes.client(name));
+  const bus = await world.connect(flags.access, (connected) => onState(connected), inboxes.client(name));
   const application = applications.get(world.serviceFile?.application ?? "exchange");
   const client = createClient({
     service,
@@ -100,7 +100,7 @@ async function withBus(
   onState = client.onBusState;
   const forget = whenAborted(world.stopped, () => client.close());
   try {
-    await run(bus, client);
+    await unlessForbidden(bus, () => run(bus, client), mayLack(world, service));
   } finally {
     forget();
     client.close();
@@ -109,7 +109,7 @@ async function withBus(
 }
 
 /** What happened, and what to do about it. */
-export function explained(error: unknown, bus: Bus, flags: { service: string; nats: string }): unknown {
+export function explained(error: unknown, bus: Bus, flags: CommonOptions): unknown {
   if (error instanceof UnknownOutcomeError)
     return new CommandError(`${error.message}: repeat the command with --id ${error.id}`);
   if (error instanceof UnansweredError) return new CommandError(`${error.message}; ${advice(bus, flags)}`);
@@ -118,8 +118,8 @@ export function explained(error: unknown, bus: Bus, flags: { service: string; na
   return error instanceof RefusedError || error instanceof FailedError ? new CommandError(error.message) : error;
 }
 
-function advice(bus: Bus, flags: { service: string; nats: string }): string {
+function advice(bus: Bus, { service, access }: CommonOptions): string {
   return bus.connected()
-    ? `no server of ${flags.service} answers at ${shownUrl(flags.nats)}: see \`twinlog status\``
-    : `no connection to NATS at ${shownUrl(flags.nats)}`;
+    ? `no server of ${service} answers at ${access.shown}: see \`twinlog status\``
+    : `no connection to NATS at ${access.shown}`;
 }

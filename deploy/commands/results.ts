@@ -11,15 +11,10 @@ import {
   type ResultsReader,
   readResults,
 } from "../../actors/client/results.ts";
-import { shownUrl } from "../../actors/world/broker-url.ts";
-import {
-  CommandError,
-  type CommandWorld,
-  type CommonOptions,
-  serviceCommand,
-  whenAborted,
-  wholeNumber,
-} from "./world.ts";
+import { unlessForbidden } from "./forbidden.ts";
+import { mayLack } from "./request.ts";
+import { type CommonOptions, serviceCommand } from "./service-command.ts";
+import { CommandError, type CommandWorld, whenAborted, wholeNumber } from "./world.ts";
 
 interface ResultsFlags extends CommonOptions {
   from: number;
@@ -42,9 +37,9 @@ export function resultsCommand(world: CommandWorld): Command {
     .action(async (flags: ResultsFlags) => {
       const { clock } = world;
       let reader: ResultsReader | null = null;
-      const bus = await world.connect(flags.nats, (connected) => reader?.onBusState(connected));
+      const bus = await world.connect(flags.access, (connected) => reader?.onBusState(connected));
       const { service, from, follow, history, key, client } = flags;
-      reader = readResults({
+      const reading = readResults({
         service,
         clock,
         bus,
@@ -53,10 +48,11 @@ export function resultsCommand(world: CommandWorld): Command {
         ...(history === undefined ? {} : { history }),
         filter: { ...(key === undefined ? {} : { key }), ...(client === undefined ? {} : { client }) },
       });
+      reader = reading;
       const forget = whenAborted(world.stopped, () => reader.close());
       const stopTelling = tellSilence(world, reader, flags);
       try {
-        for await (const event of reader) await world.out(lineOf(event));
+        await unlessForbidden(bus, () => tellAll(world, reading), mayLack(world, service));
         if (world.stopped.aborted && !follow) throw new CommandError("stopped before the last result");
       } catch (error) {
         throw error instanceof NobodyAnswersError
@@ -71,15 +67,23 @@ export function resultsCommand(world: CommandWorld): Command {
     });
 }
 
+async function tellAll(world: CommandWorld, reader: ResultsReader): Promise<void> {
+  for await (const event of reader) await world.out(lineOf(event));
+}
+
 /** How long nobody answers before that is said, once for each time. */
 const silenceMs = 5_000;
 
-function tellSilence({ clock, err }: CommandWorld, reader: ResultsReader, { service, nats }: ResultsFlags): () => void {
+function tellSilence(
+  { clock, err }: CommandWorld,
+  reader: ResultsReader,
+  { service, access }: ResultsFlags,
+): () => void {
   let isTold = false;
   const look = () => {
     const isSilent = reader.unansweredMs > silenceMs;
     if (isSilent && !isTold)
-      err(`twinlog: no server of ${service} answers at ${shownUrl(nats)}; it is asked again and again\n`);
+      err(`twinlog: no server of ${service} answers at ${access.shown}; it is asked again and again\n`);
     isTold = isSilent;
     timer = clock.after(silenceMs / 5, look);
   };

@@ -4,23 +4,16 @@
  */
 
 import type { Command } from "commander";
-import { shownUrl } from "../../actors/world/broker-url.ts";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import { ServerStatus, type ServiceStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { clearScreen } from "../plain-text.ts";
 import { runbookEntry } from "../runbook.ts";
-import { readJson } from "./ask.ts";
+import { allowed, readJson } from "./ask.ts";
+import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { StatusGathering } from "./service-status.ts";
 import { statusText } from "./status-text.ts";
-import {
-  CommandError,
-  type CommandWorld,
-  type CommonOptions,
-  ExitStatus,
-  serviceCommand,
-  wholeNumber,
-} from "./world.ts";
+import { CommandError, type CommandWorld, ExitStatus, wholeNumber } from "./world.ts";
 
 interface StatusFlags extends CommonOptions {
   json: boolean;
@@ -44,7 +37,7 @@ export function statusCommand(world: CommandWorld): Command {
     .option("--watch", "again and again, until Ctrl-C", false)
     .option("--wait <ms>", "how long to gather", wholeNumber("--wait", 10), 800)
     .action(async (flags: StatusFlags) => {
-      const bus = await world.connect(flags.nats, () => undefined);
+      const bus = await world.connect(flags.access, () => undefined);
       try {
         if (flags.watch) await watch(world, bus, flags);
         else await look(world, bus, flags);
@@ -78,7 +71,7 @@ async function watch(world: CommandWorld, bus: Bus, flags: StatusFlags): Promise
   }
 }
 
-/** Listens to the servers' status messages for `waitMs`. */
+/** Listens to the servers' status messages for `waitMs`. Throws CommandError at once where the broker forbids it. */
 export async function gatherStatus(
   bus: Bus,
   clock: Clock,
@@ -91,20 +84,14 @@ export async function gatherStatus(
     const status = ServerStatus.safeParse(readJson(message.data)).data;
     if (status !== undefined) gathering.onStatus(status, clock.nowMs());
   });
-  await new Promise<void>((resolve) => {
-    // Asked again and again with --watch: nothing stays behind on the signal.
-    const end = () => {
-      timer.cancel();
-      stopped.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = clock.after(waitMs, end);
-    stopped.addEventListener("abort", end);
-  });
-  subscription.stop();
+  try {
+    await allowed(bus, clock, waitMs, stopped);
+  } finally {
+    subscription.stop();
+  }
   return gathering.conclude(service, clock.nowMs());
 }
 
-function nobody({ service, nats }: CommonOptions): string {
-  return `no server of ${service} speaks at ${shownUrl(nats)}: start one with \`npm start\`, name another --service or --nats, or see ${runbookEntry("primary.missing")}`;
+function nobody({ service, access }: CommonOptions): string {
+  return `no server of ${service} speaks at ${access.shown}: start one with \`npm start\`, name another --service or --nats, or see ${runbookEntry("primary.missing")}`;
 }

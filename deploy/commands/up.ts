@@ -6,6 +6,7 @@ import { Command } from "commander";
 import { applications } from "../applications.ts";
 import { readRegistry } from "../up/registry.ts";
 import { up, upLimits } from "../up.ts";
+import { accessTo } from "./access.ts";
 import { CommandError, type CommandWorld, parseService } from "./world.ts";
 
 interface UpFlags {
@@ -86,7 +87,7 @@ export function upCommand(world: CommandWorld): Command {
           forced: signals.forced,
           environment,
           out,
-          connect: (url) => world.connect(url, () => undefined),
+          connect: (url) => world.connect(accessTo(url), () => undefined),
           readRegistry,
         },
       );

@@ -1,19 +1,22 @@
 /**
- * What every command of the client side gets from outside, and the options that they all have. What always holds: a
+ * What every command of the client side gets from outside. What always holds: a
  * command writes its results to `out` and nothing else there; an error is one line that says what to do.
  */
-import { Command } from "commander";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import type { ServiceFile } from "../../schemas/service-file.ts";
 import { ServerName } from "../../schemas/settings.ts";
 import { inboxes, whyNoInboxes } from "../../schemas/subjects.ts";
 import { parseJson } from "../json-text.ts";
 import type { SignalDesk } from "../signals.ts";
+import type { Access } from "./access.ts";
 
 export interface CommandWorld {
   readonly clock: Clock;
-  /** Connected, or a CommandError that says why not. `onState` hears of what follows. Answers come to inboxes of an operator, unless another prefix is given. */
-  connect(url: string, onState: (connected: boolean) => void, inboxPrefix?: string): Promise<Bus>;
+  /**
+   * Connected, or a CommandError that says why not. `onState` hears of what follows. Answers come to inboxes of an operator, unless
+   * another prefix is given, or the access has its own.
+   */
+  connect(access: Access, onState: (connected: boolean) => void, inboxPrefix?: string): Promise<Bus>;
   /** Writes to standard output; resolves when it is taken, or when nobody reads any more. Throws ReaderGone where that ends the command. */
   out(text: string): Promise<void>;
   err(text: string): void;
@@ -59,12 +62,12 @@ export function whenAborted(signal: AbortSignal, run: () => void): () => void {
 
 /** An error for people: printed as one line, exit status 1. */
 export class CommandError extends Error {
-  override readonly name = "CommandError";
+  override readonly name: string = "CommandError";
 }
 
-export interface CommonOptions {
-  service: string;
-  nats: string;
+/** NATS does not let this user in, or do what the command needs: nothing is known of the service. */
+export class NotAllowed extends CommandError {
+  override readonly name = "NotAllowed";
 }
 
 /** Whoever gives commands, where he says no name: answers come to inboxes of it. */
@@ -76,20 +79,6 @@ export function operatorInboxes({ TWINLOG_NAME: name = usualName }: CommandWorld
   const why = whyNoInboxes(prefix);
   if (why !== "") throw new CommandError(`TWINLOG_NAME: no name for inboxes: ${why}`);
   return prefix;
-}
-
-const normalNats = "nats://127.0.0.1:4222";
-
-/** A command with the options that say which service is meant. */
-export function serviceCommand(world: CommandWorld, name: string, summary: string, examples: string[]): Command {
-  const { environment, serviceFile } = world;
-  const service = parseService(environment.TWINLOG_SERVICE ?? serviceFile?.service ?? "exchange");
-  const nats = environment.TWINLOG_NATS ?? serviceFile?.nats ?? normalNats;
-  return new Command(name)
-    .description(summary)
-    .option("--service <name>", "the service's name; also from TWINLOG_SERVICE", parseService, service)
-    .option("--nats <url>", "where nats-server listens; also from TWINLOG_NATS", nats)
-    .addHelpText("after", `\nExamples:\n${examples.map((example) => `  $ ${example}\n`).join("")}`);
 }
 
 /** Option parser. */

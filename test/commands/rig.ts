@@ -2,8 +2,9 @@
  * Runs `twinlog` commands in this process against a fake service on a broker in memory, with the real clock.
  */
 import { openNodeClock } from "../../actors/world/clock-node.ts";
+import { connectTo } from "../../deploy/commands/connect.ts";
 import { runProgram } from "../../deploy/commands/program.ts";
-import type { CommandWorld } from "../../deploy/commands/world.ts";
+import { type CommandWorld, operatorInboxes } from "../../deploy/commands/world.ts";
 import { SignalDesk } from "../../deploy/signals.ts";
 import { FakeServer } from "../helpers/fake-server.ts";
 import { TestBus } from "../helpers/hand-world.ts";
@@ -23,6 +24,8 @@ export interface RigOptions {
   readonly stopped?: AbortSignal;
   readonly environment?: Readonly<Record<string, string>>;
   readonly serviceFile?: NonNullable<CommandWorld["serviceFile"]>;
+  /** Commands connect to the brokers that they are told of, and not to the one in memory. */
+  readonly isReal?: boolean;
   /** Of the terminal; there is none without it. */
   readonly columns?: number;
   /** Told of each piece of output as it comes. */
@@ -40,9 +43,10 @@ export function makeRig() {
     let err = "";
     const world: CommandWorld = {
       clock,
-      connect: (url) => {
-        connectedTo.push(url);
-        return Promise.resolve(withoutStop(bus));
+      connect: (access, onState, inboxPrefix = operatorInboxes(world.environment)) => {
+        connectedTo.push(...access.nats.servers);
+        if (options.isReal !== true) return Promise.resolve(withoutStop(bus));
+        return connectTo(access, access.inboxPrefix ?? inboxPrefix, { clock, err: world.err, onState });
       },
       out: (text) => {
         out += text;

@@ -5,7 +5,8 @@ import type { Bus, Clock } from "../../actors/world/ports.ts";
 import { gatherStatus } from "../../deploy/commands/status.ts";
 
 test("after a round nobody listens on the signal any more, whether time or Ctrl-C ended it", async (t) => {
-  const bus = { subscribe: () => ({ stop: () => undefined }) } as unknown as Bus;
+  const held = () => ({ stop: () => undefined });
+  const bus = { subscribe: held, onFault: held } as unknown as Bus;
   const ends: (() => void)[] = [];
   const clock = {
     nowMs: () => 0,

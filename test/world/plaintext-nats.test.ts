@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { LinkError } from "../../actors/world/link-error.ts";
-import { openBus, openRealWorld, openRegistry } from "../../actors/world/real-world.ts";
+import { openRealWorld, openRegistry } from "../../actors/world/real-world.ts";
 import { plaintextBrokerBeyondLoopback } from "../../actors/world/tcp-security.ts";
 import { Settings } from "../../schemas/settings.ts";
 import { keptLog } from "../helpers/kept-log.ts";
@@ -36,7 +36,7 @@ for (const [brokers, open] of [
 
 test("plaintext to NATS beyond loopback: refused by a line that names address and setting, and nothing is begun", async (t) => {
   const settings = await settingsWith(t, { servers: ["nats://alice:s3cret@192.0.2.1:4222"] });
-  for (const open of [openRealWorld, openRegistry, openBus]) {
+  for (const open of [openRealWorld, openRegistry]) {
     const error = await t.throwsAsync<LinkError>(open(settings), { instanceOf: LinkError });
     t.is(error?.code, "PLAINTEXT_REFUSED");
     t.regex(error?.message ?? "", /nats:\/\/192\.0\.2\.1:4222 .* nats\.tls, or nats\.allowPlaintext/);
