@@ -333,6 +333,9 @@ export class RunningLife {
   onDown(kind: LinkName, peer: string, reason: LinkDownReason): void {
     this.#input(() => this.#replication.onDown(kind, peer, reason));
   }
+  onUnproven(kind: LinkName, peer: string, why: string): void {
+    this.#input(() => this.#replication.onUnproven(kind, peer, why));
+  }
   onLastWords(words: LastWords): void {
     this.#input(() => this.replica.onLastWords(words, this.#nowMs));
   }

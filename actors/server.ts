@@ -63,8 +63,11 @@ export function startServer(options: ServerOptions): ServerHandle {
     if (words === null) return;
     onLastWords(words);
     const { service, server, servers } = options.settings;
-    const notice = Buffer.from(JSON.stringify({ server, life: words.life, lastWords: words }));
-    for (const { name } of servers) if (name !== server) world.bus.publish(subjects.deaths(service, name), notice);
+    const notice = { server, life: words.life, lastWords: words };
+    const plain = () => Buffer.from(JSON.stringify(notice));
+    for (const { name } of servers)
+      if (name !== server)
+        world.bus.publish(subjects.deaths(service, name), world.noticeFor?.(notice, name) ?? plain());
   };
 
   const listen = (link: Link) =>
@@ -72,6 +75,7 @@ export function startServer(options: ServerOptions): ServerHandle {
       onUp: (peer) => life?.running?.onUp(link.kind, peer),
       onDown: (peer, reason) => life?.running?.onDown(link.kind, peer, reason),
       onFrame: (peer, frame) => life?.running?.onFrame(link.kind, peer, frame),
+      onUnproven: (peer, why) => life?.running?.onUnproven(link.kind, peer, why),
       onLastWords,
     });
 

@@ -21,6 +21,8 @@ export const serverEnds = {
   "link.bad-address": "its main link's address is none of this machine",
   "link.plaintext-refused": "it would speak unencrypted beyond this machine",
   "link.tls-files": "its TLS files cannot be read",
+  "link.key-missing": "servers could not prove to each other who they are",
+  "link.key-file": "the file with the key of the servers cannot be used",
   "recovery.damaged": "what is in its store does not fit together",
   "recovery.format": "its store was written by another version",
   "recovery.service": "its store belongs to another service",
@@ -39,6 +41,8 @@ const linkEnds = {
   BAD_ADDRESS: "link.bad-address",
   PLAINTEXT_REFUSED: "link.plaintext-refused",
   TLS_FILES: "link.tls-files",
+  KEY_MISSING: "link.key-missing",
+  KEY_FILE: "link.key-file",
 } as const satisfies Record<LinkError["code"], ServerEnd>;
 
 export function endOf(error: unknown): ServerEnd {

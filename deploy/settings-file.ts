@@ -35,11 +35,12 @@ export async function readSettings(path: string): Promise<Settings> {
 
 /** `application` is resolved where it is looked up: it may be a name. */
 function withPathsFrom(folder: string, settings: Settings): Settings {
-  const { dataDirectory, nats, mainLink } = settings;
+  const { dataDirectory, nats, mainLink, peers } = settings;
   return {
     ...settings,
     dataDirectory: resolve(folder, dataDirectory),
     nats: natsFrom(folder, nats),
+    peers: { ...peers, ...pathsFrom(folder, { keyFile: peers.keyFile }) },
     mainLink: { ...mainLink, ...(mainLink.tls === undefined ? {} : { tls: pathsFrom(folder, mainLink.tls) }) },
   };
 }

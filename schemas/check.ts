@@ -46,6 +46,7 @@ export const checkOf = {
   "peer.silent": "servers",
   "link.main": "links",
   "messages.unfit": "links",
+  "peers.unproven": "links",
   "link.record": "links",
   "link.narrow": "links",
   "forbidden.results": "permissions",

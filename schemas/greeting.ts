@@ -12,6 +12,8 @@ export const linkProtocolVersion = 1;
 /** No link of any program takes more in one frame, in bytes. */
 const maxFrameBytesEver = 0xffff_ffff;
 
+const maxProofLength = 64;
+
 /** Of whatever version. */
 export const GreetingVersion = z.object({ twinlog: z.unknown().refine((version) => version !== undefined) });
 
@@ -24,5 +26,12 @@ export const Greeting = z.object({
   life: z.string().min(1).max(maxIdLength).optional(),
   /** Largest frame that the speaker takes. Older programs do not say it. */
   maxFrameBytes: z.int().min(1).max(maxFrameBytesEver).optional(),
+  /** Where the servers share keys: what the other one's proof is to be of. 16 random bytes, as base64url. */
+  nonce: z.string().max(maxProofLength).optional(),
+  /** Of whoever answers: that it has a key (actors/world/handshake.ts). As base64url. */
+  proof: z.string().max(maxProofLength).optional(),
 });
 export type Greeting = z.infer<typeof Greeting>;
+
+/** What a dialler says second, where the greeting that it got asks for it. */
+export const GreetingProof = z.object({ proof: z.string().max(maxProofLength) });

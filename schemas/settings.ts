@@ -275,6 +275,23 @@ export const Settings = z
           .describe("without TLS a server refuses to leave loopback, unless this is set"),
       })
       .prefault({}),
+    peers: z
+      .strictObject({
+        keyFile: z
+          .string()
+          .min(1)
+          .optional()
+          .describe(
+            "a file with the key that all servers of the service share, one line (`openssl rand -base64 32`): with it each proves on both links who speaks. While it is replaced, a second line: the first key signs, both are believed. Needed as soon as NATS, or the main link without TLS, leaves this machine",
+          ),
+        allowUnproven: z
+          .boolean()
+          .default(false)
+          .describe(
+            "believe who proves nothing too: while the servers get their key one after the other, or where everybody who may publish at NATS is trusted",
+          ),
+      })
+      .prefault({}),
     confirm: z
       .enum(["memory", "written", "synced"])
       .default("memory")

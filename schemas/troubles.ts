@@ -36,6 +36,7 @@ export const troubleKinds = {
     says: "messages in another server's name do not fit, and are dropped: damaged, of another program, or a stranger's",
     costs: "nothing",
   },
+  "peers.unproven": { says: "who speaks in another server's name is believed without a proof", costs: "nothing" },
   "link.record": { says: "a record is larger than the link to a backup takes", costs: "failover" },
   "link.narrow": { says: "a link takes smaller messages than a record may need", costs: "nothing" },
   "forbidden.results": { says: "NATS forbids this server to publish results: they wait", costs: "failover" },

@@ -137,6 +137,7 @@ export class OperatorActor {
     const { troubles, replica, world } = this.#options;
     for (const [code, message] of replica.troubles()) troubles.set(code, message);
     troubles.set("log.lost", world.log.trouble?.() ?? null);
+    troubles.set("peers.unproven", world.unproven ?? null);
     troubles.onTick();
   }
 

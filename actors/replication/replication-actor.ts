@@ -74,6 +74,11 @@ export class ReplicationActor implements Actor {
     }
   }
 
+  /** The link dropped it. */
+  onUnproven(kind: LinkName, peer: string, why: string): void {
+    this.#unfit.note(peer, kind, { fault: "unproven", type: "", message: why });
+  }
+
   /** Null: it does not fit, which was counted. */
   #decode(kind: LinkName, peer: string, frame: Uint8Array): ReturnType<typeof decodeMessage> | null {
     try {

@@ -3,7 +3,7 @@
  * counted, and nothing was done for it; each kind of cause is logged once in `quietMs` at most, with how many came since; the
  * trouble is open while the last is no older than that.
  */
-import type { MessageError } from "../../machines/codec/message.ts";
+import type { MessageFault } from "../../machines/codec/message.ts";
 import type { LinkName } from "../../schemas/link.ts";
 import type { Troubles } from "../operator/troubles.ts";
 import type { Clock, Log } from "../world/ports.ts";
@@ -11,6 +11,14 @@ import type { Clock, Log } from "../world/ports.ts";
 const quietMs = 60_000;
 
 const named: Record<LinkName, string> = { main: "the main link", failsafe: "NATS" };
+
+/** `message`: for people. */
+export interface Unfit {
+  /** unproven: nothing shows that it is that peer's. */
+  readonly fault: MessageFault | "unproven";
+  readonly type: string;
+  readonly message: string;
+}
 
 export class UnfitMessages {
   readonly #world: { readonly clock: Clock; readonly log: Log };
@@ -30,7 +38,7 @@ export class UnfitMessages {
     return this.#count;
   }
 
-  note(peer: string, link: LinkName, { fault, type, message }: MessageError): void {
+  note(peer: string, link: LinkName, { fault, type, message }: Unfit): void {
     const { clock, log } = this.#world;
     const nowMs = clock.nowMs();
     this.#count += 1;

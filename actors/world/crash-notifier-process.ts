@@ -11,6 +11,8 @@ import { inboxes, subjects } from "../../schemas/subjects.ts";
 import { openNodeClock } from "./clock-node.ts";
 import { NatsLine } from "./connection-nats.ts";
 import { memoryFileOf, type Watch } from "./crash-notifier.ts";
+import { PeerKeys } from "./peer-keys.ts";
+import { noticeBytes } from "./peer-proof.ts";
 import type { Log } from "./ports.ts";
 
 /** How often it looks. That costs some two percent of a core. */
@@ -27,13 +29,15 @@ process.on("SIGTERM", silent);
 process.on("SIGHUP", silent);
 
 const watch = JSON.parse(await text(process.stdin)) as Watch;
-const { pid, processId, service, server, lastWordsFile, peers, nats } = watch;
+const { pid, processId, service, server, lastWordsFile, peers, nats, keyFile } = watch;
 const hasMemory = openLook(pid);
+const clock = openNodeClock();
+const keys = keyFile === undefined ? null : await PeerKeys.open(keyFile, clock, log);
 const line = new NatsLine({
   nats,
   name: `twinlog ${service} ${server} crash notifier`,
   inboxPrefix: inboxes.server(service, server),
-  clock: openNodeClock(),
+  clock,
   log,
 });
 line.onState((connected) => {
@@ -41,11 +45,15 @@ line.onState((connected) => {
 });
 line.acquire();
 const looking = setInterval(() => {
-  if (hasMemory()) return;
+  if (hasMemory()) {
+    keys?.refresh();
+    return;
+  }
   clearInterval(looking);
   setTimeout(() => process.exit(1), tellWithinMs);
-  const notice = Buffer.from(JSON.stringify(noticeOfDeath()));
-  for (const peer of peers) line.publish(subjects.deaths(service, peer), notice);
+  const notice = noticeOfDeath();
+  for (const peer of peers)
+    line.publish(subjects.deaths(service, peer), noticeBytes(notice, { service, to: peer }, keys));
   void line.flush().then(() => process.exit(0));
 }, lookEveryMs);
 

@@ -29,6 +29,8 @@ export interface Watch {
   /** Whom to tell. */
   readonly peers: readonly string[];
   readonly nats: NatsAccess;
+  /** With the key that the notice is signed with. */
+  readonly keyFile?: string | undefined;
 }
 
 export interface CrashNotifierOptions {
@@ -58,6 +60,7 @@ export function startCrashNotifier({
   command = process.execPath,
 }: CrashNotifierOptions): void {
   const { service, server, servers, nats, dataDirectory } = settings;
+  const { keyFile } = settings.peers;
   const peers = servers.map(({ name }) => name).filter((name) => name !== server);
   if (peers.length === 0 || !existsSync(memoryFileOf("self"))) return;
   let nextMs = nextNotifierMs;
@@ -76,7 +79,8 @@ export function startCrashNotifier({
     };
     try {
       const words = join(resolve(dataDirectory), lastWordsFile);
-      const watch: Watch = { pid: process.pid, processId, service, server, lastWordsFile: words, peers, nats };
+      const { pid } = process;
+      const watch: Watch = { pid, processId, service, server, lastWordsFile: words, peers, nats, keyFile };
       // It leads a group of its own: Ctrl-C is not meant for it.
       const child = spawn(command, [program], { stdio: ["pipe", "pipe", "ignore"], detached: true });
       child.on("error", (error) => end(error.message));

@@ -1,5 +1,10 @@
 /** The greeting as bytes (schemas/greeting.ts): what a server says first on a main link, and reads before it believes anything else. */
-import { Greeting as GreetingSchema, GreetingVersion, linkProtocolVersion } from "../../schemas/greeting.ts";
+import {
+  GreetingProof,
+  Greeting as GreetingSchema,
+  GreetingVersion,
+  linkProtocolVersion,
+} from "../../schemas/greeting.ts";
 
 export const maxGreetingBytes = 1024;
 
@@ -11,12 +16,21 @@ export interface Greeting {
   readonly processId?: string | undefined;
   /** Largest frame that the speaker takes. Older programs do not say it. */
   readonly maxFrameBytes?: number | undefined;
+  readonly nonce?: string | undefined;
+  readonly proof?: string | undefined;
 }
 
-export function greetingOf({ service, server, to, processId, maxFrameBytes }: Greeting): Uint8Array {
-  return Buffer.from(
-    JSON.stringify({ twinlog: linkProtocolVersion, service, server, to, life: processId, maxFrameBytes }),
-  );
+export function greetingOf({ processId, ...greeting }: Greeting): Uint8Array {
+  return Buffer.from(JSON.stringify({ twinlog: linkProtocolVersion, ...greeting, life: processId }));
+}
+
+export function greetingProofOf(proof: string): Uint8Array {
+  return Buffer.from(JSON.stringify({ proof }));
+}
+
+/** Null: it is none. Throws nothing, whatever the bytes are. */
+export function readGreetingProof(frame: Uint8Array): string | null {
+  return GreetingProof.safeParse(readJson(frame)).data?.proof ?? null;
 }
 
 /** The greeting, or why it is none. Throws nothing, whatever the bytes are. */
@@ -28,14 +42,8 @@ export function readGreeting(frame: Uint8Array): Greeting | string {
     return `the peer speaks version ${Number.isSafeInteger(version) ? version : "?"} of the link, this server ${linkProtocolVersion}`;
   const parsed = GreetingSchema.safeParse(value);
   if (!parsed.success) return `the peer's greeting does not fit: ${parsed.error.issues[0]?.path.join(".")}`;
-  const { service, server, to, life, maxFrameBytes } = parsed.data;
-  return {
-    service,
-    server,
-    to,
-    ...(life === undefined ? {} : { processId: life }),
-    ...(maxFrameBytes === undefined ? {} : { maxFrameBytes }),
-  };
+  const { twinlog: _, life, ...greeting } = parsed.data;
+  return life === undefined ? greeting : { ...greeting, processId: life };
 }
 
 function readJson(frame: Uint8Array): unknown {

@@ -2,18 +2,28 @@
  * The failsafe link: the same frames as the main link, over NATS subjects. It is slower and always there, so that a lost
  * main link is neither taken for a lost peer nor stops the mirror.
  *
- *   message   u32 crc32 of all that follows, u8 version, u8 length of the sender's name, name, frame
- *
  * What always holds:
  * 1. A peer is up once it was heard, and no longer when the broker says that nobody listens for it (noResponders), when its
  *    crash notifier says that it is dead (the broker will find that nobody listens, once the dead one's kernel has told it), or when we have lost the broker ourselves (disconnected). Each change is told once.
  * 2. Nothing that was sent while disconnected ever leaves, and a damaged or foreign message is never delivered.
+ * 3. Where the servers share keys, a message is delivered only if its sender has one, said it to this process, and it was not
+ *    delivered before (failsafe-message.ts, peer-sessions.ts); only such a one shows that the peer is up.
  */
-import { crc32 } from "node:zlib";
-import { readDeathNotice } from "../../schemas/death.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import type { NatsLine } from "./connection-nats.ts";
-import { byteLengthOf, copyParts } from "./frames.ts";
+import {
+  type FailsafeMessage,
+  headerBytesOf,
+  type Parts,
+  provenContext,
+  provenMessage,
+  readFailsafeMessage,
+  type Session,
+  unprovenMessage,
+} from "./failsafe-message.ts";
+import { byteLengthOf } from "./frames.ts";
+import { noticeIn, type PeerProof, whyUnproven } from "./peer-proof.ts";
+import { PeerSessions } from "./peer-sessions.ts";
 import {
   type BusMessage,
   type Clock,
@@ -36,20 +46,24 @@ export interface NatsLinkOptions {
   readonly onDeath?: (peer: string, processId: string) => boolean;
   /** Past this many bytes that wait for the broker, `send` returns false. */
   readonly maxBufferedBytes: number;
+  /** Absent: the servers share no key. */
+  readonly proof?: PeerProof | undefined;
   readonly clock: Clock;
   readonly log: Log;
 }
 
-const messageVersion = 1;
-const fixedBytes = 6;
+/** Who does not know this process's session is told of it at most so often. */
+const greetStaleEveryMs = 100;
 
 export class NatsLink implements Link {
   readonly kind = "failsafe";
   readonly #options: NatsLinkOptions;
   /** What was last told of each peer. */
   readonly #told = new Map<string, "up" | LinkDownReason | null>();
-  readonly #name: Buffer;
   readonly #headerBytes: number;
+  readonly #sessions = new PeerSessions();
+  /** When each peer that did not know this session was told of it last. */
+  readonly #greetedMs = new Map<string, number>();
   #handlers: LinkHandlers | null = null;
   #inbox = "";
   #held: Subscription[] = [];
@@ -58,8 +72,7 @@ export class NatsLink implements Link {
   constructor(options: NatsLinkOptions) {
     this.#options = options;
     this.#quiet = new QuietLog(options.clock, options.log);
-    this.#name = Buffer.from(options.server);
-    this.#headerBytes = fixedBytes + this.#name.length;
+    this.#headerBytes = headerBytesOf(options.server, options.proof !== undefined);
     for (const name of options.servers) if (name !== options.server) this.#told.set(name, null);
   }
 
@@ -73,11 +86,13 @@ export class NatsLink implements Link {
       line.subscribe(subjects.deaths(service, server), ({ data }) => this.#onDeath(data)),
       line.subscribe(`${this.#inbox}.*`, (message) => this.#onAnswer(message)),
       line.onState((connected) => {
-        if (!connected) for (const peer of this.#told.keys()) this.#tell(peer, "disconnected");
+        if (connected) this.#introduce();
+        else for (const peer of this.#told.keys()) this.#tell(peer, "disconnected");
       }),
     ];
     line.acquire();
     await line.ready();
+    if (line.connected()) this.#introduce();
   }
 
   send(peer: string, parts: readonly Uint8Array[]): boolean {
@@ -85,14 +100,21 @@ export class NatsLink implements Link {
     if (this.#handlers === null || !this.#told.has(peer)) return false;
     const bytes = byteLengthOf(parts);
     if (bytes > this.maxFrameBytes(peer) || line.bufferedBytes() + bytes > maxBufferedBytes) return false;
-    const message = Buffer.allocUnsafe(this.#headerBytes + bytes);
-    message[4] = messageVersion;
-    message[5] = this.#name.length;
-    message.set(this.#name, fixedBytes);
-    copyParts(parts, message, this.#headerBytes);
-    message.writeUInt32LE(crc32(message.subarray(4)), 0);
+    const message = this.#messageOf(peer, { parts, bytes });
     // The reply subject is for the broker: it says there when nobody listens for the peer.
     return line.publish(subjects.actor(service, peer, "replication"), message, `${this.#inbox}.${peer}`);
+  }
+
+  /** `to`: sessions of the peer, where not those that were heard last. */
+  #messageOf(peer: string, frame: Parts): Buffer {
+    const { server, proof } = this.#options;
+    return proof === undefined ? unprovenMessage(server, frame) : this.#provenMessageOf(proof, peer, frame);
+  }
+
+  #provenMessageOf({ keys }: PeerProof, peer: string, frame: Parts | null, to?: readonly Session[]): Buffer {
+    const { service, server } = this.#options;
+    const context = provenContext(service, server, peer);
+    return provenMessage(server, this.#sessions.next(peer, to), frame, (body) => keys.sign([context, body]));
   }
 
   bufferedBytes(peer: string): number {
@@ -116,22 +138,55 @@ export class NatsLink implements Link {
   #onMessage({ data }: BusMessage): void {
     // An operator's question to the actor, not a frame.
     if (data.length === 0) return;
-    const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-    const frameAt = fixedBytes + (bytes[5] ?? 0);
-    if (bytes.length < frameAt || crc32(bytes.subarray(4)) !== bytes.readUInt32LE(0)) {
-      this.#quiet.warn("damaged", { bytes: bytes.length }, "failsafe link: a damaged message was dropped");
+    const message = readFailsafeMessage(data);
+    if (message === null) {
+      this.#quiet.warn("damaged", { bytes: data.length }, "failsafe link: a damaged message was dropped");
       return;
     }
-    const peer = bytes.toString("utf8", fixedBytes, frameAt);
-    const isPeer = this.#told.has(peer);
-    if (bytes[4] !== messageVersion || !isPeer) {
+    const { from, version, isKnown } = message;
+    const isPeer = this.#told.has(from);
+    if (!isKnown || !isPeer) {
       // A stranger's name is not repeated: it may be anything.
-      const fields = { peer: isPeer ? peer : "not a configured server", version: bytes[4] };
+      const fields = { peer: isPeer ? from : "not a configured server", version };
       this.#quiet.warn("foreign", fields, "failsafe link: a foreign message was dropped");
       return;
     }
-    this.#tell(peer, "up");
-    this.#handlers?.onFrame(peer, bytes.subarray(frameAt));
+    if (!this.#isProven(message)) return;
+    this.#tell(from, "up");
+    if (message.frame !== null) this.#handlers?.onFrame(from, message.frame);
+  }
+
+  #isProven({ from, proven }: FailsafeMessage): boolean {
+    const { service, server, proof } = this.#options;
+    if (proof === undefined || (proven === null && !proof.isRequired)) return true;
+    if (proven === null || !proof.keys.proves(proven.proof, [provenContext(service, from, server), proven.bytes])) {
+      this.#handlers?.onUnproven?.(from, whyUnproven(proven !== null));
+      return false;
+    }
+    const freshness = this.#sessions.take(from, proven.body);
+    if (freshness.is === "fresh" && freshness.isFirst) this.#greet(from);
+    if (freshness.is === "stale") this.#greetStale(from, proven.body.session);
+    return freshness.is === "fresh";
+  }
+
+  /** Says to which session messages to this process are to be said, to all who do not know it yet. */
+  #introduce(): void {
+    for (const peer of this.#told.keys()) if (!this.#sessions.knows(peer)) this.#greet(peer);
+  }
+
+  #greet(peer: string, to?: readonly Session[]): void {
+    const { line, service, proof } = this.#options;
+    if (this.#handlers === null || proof === undefined) return;
+    const message = this.#provenMessageOf(proof, peer, null, to);
+    line.publish(subjects.actor(service, peer, "replication"), message);
+  }
+
+  /** Of that session nobody knows whether it is there: what was recorded of it may have been said again. */
+  #greetStale(peer: string, session: Session): void {
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs - (this.#greetedMs.get(peer) ?? Number.NEGATIVE_INFINITY) < greetStaleEveryMs) return;
+    this.#greetedMs.set(peer, nowMs);
+    this.#greet(peer, [session]);
   }
 
   #onAnswer(message: BusMessage): void {
@@ -140,8 +195,13 @@ export class NatsLink implements Link {
   }
 
   #onDeath(data: Uint8Array): void {
-    const notice = readDeathNotice(data);
+    const { service, server, proof } = this.#options;
+    const { notice, isProven } = noticeIn(data, { service, to: server }, proof);
     if (notice === null || !this.#told.has(notice.server)) return;
+    if (!isProven) {
+      this.#handlers?.onUnproven?.(notice.server, "a notice of its death without a proof");
+      return;
+    }
     // True of a process that is long over, too.
     if (notice.lastWords?.server === notice.server) this.#handlers?.onLastWords?.(notice.lastWords);
     if (this.#options.onDeath?.(notice.server, notice.life) !== true) return;

@@ -2,8 +2,8 @@
  * The main link: one TCP (or TLS) connection for each pair of servers, over which frames go both ways.
  * What always holds:
  * 1. Of a pair, the server whose name sorts first dials, and dials again for as long as the link is started.
- * 2. The first frame each way says who speaks, for which service and in which version; nothing is delivered from, or
- *    sent to, a connection before that was checked.
+ * 2. The first frames say who speaks, for which service and in which version, and prove it where the servers share keys
+ *    (handshake.ts); nothing is delivered from, or sent to, a connection before that was checked.
  * 3. A peer has one connection at a time: a newer one replaces the older one, as down and then up, unless it is another process
  *    of that name while the first one speaks: two that claim one name do not take each other's place.
  * 4. A damaged frame ends its connection and is never delivered; what one connection did not deliver, no later one does.
@@ -13,8 +13,10 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { connect as connectTls, createServer as createTlsServer, type SecureContextOptions, TLSSocket } from "node:tls";
 import { Backoff } from "./backoff.ts";
 import { byteLengthOf, encodeFrame, FrameError, FrameReader } from "./frames.ts";
-import { type Greeting, greetingOf, maxGreetingBytes, readGreeting } from "./greeting.ts";
+import { type Greeting, maxGreetingBytes } from "./greeting.ts";
+import { Handshake, type Refusal } from "./handshake.ts";
 import { LinkError } from "./link-error.ts";
+import type { PeerProof } from "./peer-proof.ts";
 import type { Clock, Link, LinkDownReason, LinkHandlers, Log, Timer } from "./ports.ts";
 import { QuietLog } from "./quiet-log.ts";
 import { certificateNames, readTlsFiles, refusePlaintextBeyondLoopback, type TlsFiles } from "./tcp-security.ts";
@@ -36,6 +38,8 @@ export interface TcpLinkOptions {
   readonly processId?: string;
   readonly tls?: TlsFiles | undefined;
   readonly allowPlaintext: boolean;
+  /** Absent: the servers share no key. */
+  readonly proof?: PeerProof | undefined;
   readonly maxFrameBytes: number;
   /** Past this many bytes that wait for a peer, `send` returns false. */
   readonly maxBufferedBytes: number;
@@ -66,12 +70,6 @@ interface Peer {
   /** When something came over its connection last. */
   heardMs: number;
   readonly backoff: Backoff;
-}
-
-/** Why a connection is none of ours. `kind`: one of few, whatever strangers say. */
-interface Refusal {
-  readonly kind: string;
-  readonly says: string;
 }
 
 const tooLate: Refusal = { kind: "silent", says: "no greeting in time" };
@@ -246,7 +244,8 @@ export class TcpLink implements Link {
     this.#quiet.warn("crowd", { from, maxInAll, maxOfOneAddress }, message);
   }
 
-  #refuse(socket: Socket, dialled: Peer | null, { kind, says: reason }: Refusal): void {
+  #refuse(socket: Socket, dialled: Peer | null, { kind, says: reason, unproven }: Refusal): void {
+    if (unproven !== undefined) this.#handlers?.onUnproven?.(unproven.peer, unproven.why);
     const fields = { peer: dialled?.address.name, from: socket.remoteAddress, reason };
     // Who is refused dials again, and may name another server, or another length, each time.
     this.#quiet.warn(`${fields.peer ?? "stranger"} ${kind}`, fields, "main link: connection refused");
@@ -283,7 +282,7 @@ export class TcpLink implements Link {
   }
 
   #check(certificate: Parameters<typeof certificateNames>[0], peer: Peer): Error | undefined {
-    return certificateNames(certificate, peer.address)
+    return certificateNames(certificate, peer.address.name)
       ? undefined
       : new Error(`the certificate at ${peer.address.host} does not name ${peer.address.name}`);
   }
@@ -298,22 +297,25 @@ export class TcpLink implements Link {
     this.#sockets.add(socket);
     let peer: Peer | null = null;
     const refuse = (refusal: Refusal) => this.#refuse(socket, dialled, refusal);
+    const handshake = this.#handshake(socket, dialled);
     const reader = new FrameReader(maxGreetingBytes, (frame) => {
       if (peer !== null) {
         this.#handlers?.onFrame(peer.address.name, frame);
         return;
       }
-      const outcome = this.#recognise(frame, socket, dialled);
-      if ("kind" in outcome) {
+      const step = handshake.take(frame);
+      if (step.outcome === "refused") {
         reader.stop();
-        refuse(outcome);
+        refuse(step.refusal);
         return;
       }
-      peer = outcome.peer;
+      if (step.answer !== null) socket.write(encodeFrame([step.answer]));
+      if (step.outcome === "waits") return;
+      peer = this.#peers.get(step.greeting.server) ?? null;
+      if (peer === null) return;
       endOfWaiting();
       reader.allow(maxFrameBytes);
-      if (dialled === null) this.#sendGreeting(socket, peer.address.name);
-      this.#up(peer, socket, outcome.greeting);
+      this.#up(peer, socket, step.greeting);
     });
     // Of an accepted connection the time has begun before its handshake.
     const deadline = dialled === null ? null : this.#after(greetWithinMs, () => refuse(tooLate));
@@ -326,7 +328,7 @@ export class TcpLink implements Link {
       failure = error;
     });
     socket.on(socket instanceof TLSSocket ? "secureConnect" : "connect", () => {
-      if (dialled !== null) this.#sendGreeting(socket, dialled.address.name);
+      if (dialled !== null) socket.write(encodeFrame([handshake.greeting(dialled.address.name)]));
     });
     socket.on("data", (chunk) => {
       // A connection that was replaced may still have something to read.
@@ -351,16 +353,19 @@ export class TcpLink implements Link {
     });
   }
 
-  #sendGreeting(socket: Socket, to: string): void {
-    const { service, server, processId, maxFrameBytes } = this.#options;
-    socket.write(encodeFrame([greetingOf({ service, server, to, processId, maxFrameBytes })]));
+  #handshake(socket: Socket, dialled: Peer | null): Handshake {
+    const { service, server, processId, maxFrameBytes, proof } = this.#options;
+    return new Handshake({
+      own: { service, server, processId, maxFrameBytes },
+      dialled: dialled?.address.name ?? null,
+      proof,
+      recognise: (greeting) => this.#whyNone(greeting, socket, dialled),
+    });
   }
 
-  /** The peer, or why it is none of ours. */
-  #recognise(frame: Uint8Array, socket: Socket, dialled: Peer | null): { peer: Peer; greeting: Greeting } | Refusal {
+  /** Why who greets so is none of ours. */
+  #whyNone(greeting: Greeting, socket: Socket, dialled: Peer | null): Refusal | null {
     const { service, server } = this.#options;
-    const greeting = readGreeting(frame);
-    if (typeof greeting === "string") return { kind: greeting.replaceAll(/\d+/g, ""), says: greeting };
     if (greeting.service !== service)
       return { kind: "service", says: `the peer serves ${greeting.service}, not ${service}` };
     if (greeting.to !== server) return { kind: "to", says: `the peer wants ${greeting.to}, and this is ${server}` };
@@ -370,11 +375,11 @@ export class TcpLink implements Link {
       return { kind: "swapped", says: `${greeting.server} answers where ${dialled.address.name} should` };
     if (dialled === null && peer.dials)
       return { kind: "dialled", says: `${greeting.server} dialled, though this server dials it` };
-    if (socket instanceof TLSSocket && !certificateNames(socket.getPeerCertificate(), peer.address))
+    if (socket instanceof TLSSocket && !certificateNames(socket.getPeerCertificate(), peer.address.name))
       return { kind: "certificate", says: `the certificate does not name ${greeting.server}` };
     if (this.#isTaken(peer, greeting.processId))
       return { kind: "taken", says: `another process named ${greeting.server} is connected, and speaks` };
-    return { peer, greeting };
+    return null;
   }
 
   #isTaken({ socket, processId, heardMs }: Peer, newId: string | undefined): boolean {

@@ -5,7 +5,7 @@
  * nothing here throws for a fault of the world: faults are values, typed errors, or silence.
  */
 
-import type { ApplicationCode, LastWords } from "../../schemas/death.ts";
+import type { ApplicationCode, DeathNotice, LastWords } from "../../schemas/death.ts";
 import type { LinkName } from "../../schemas/link.ts";
 import type { RegistryRead, RegistryRecord, RegistryWrite } from "../../schemas/registry.ts";
 import type { RegistryWarning, Surroundings } from "../../schemas/surroundings.ts";
@@ -39,6 +39,8 @@ export interface LinkHandlers {
   onDown(peer: string, reason: LinkDownReason): void;
   /** One whole frame, as it was sent; `frame` is the receiver's to keep. */
   onFrame(peer: string, frame: Uint8Array): void;
+  /** Something in the peer's name was dropped, for nothing proves that it is the peer's; `why` is for people, and none of its bytes. */
+  onUnproven?(peer: string, why: string): void;
   /** What a server's watchdog said before it ended its process; by the failsafe link, once for each life or more often. */
   onLastWords?(words: LastWords): void;
 }
@@ -251,6 +253,10 @@ export interface World {
   readonly log: Log;
   /** Absent where none can be had. */
   readonly watchdog?: Watchdog;
+  /** Who is believed in a server's name without a proof, for operators. Absent where nobody is. */
+  readonly unproven?: string | undefined;
+  /** The notice of a death, as bytes for this server. Absent where servers prove nothing: it is plain JSON. */
+  readonly noticeFor?: ((notice: DeathNotice, to: string) => Uint8Array) | undefined;
   /** Published now and then, empty, so that a permission that is lacking shows before it is needed. Absent where nothing is forbidden. */
   readonly triedOut?: readonly TriedOut[];
   /** Looked at now and then, for operators; nothing is decided by it. Absent where there is nothing to look at. */

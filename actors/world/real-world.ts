@@ -16,6 +16,7 @@ import { NatsLink } from "./link-nats.ts";
 import { TcpLink } from "./link-tcp.ts";
 import { openSecrets } from "./log-in-nats.ts";
 import { type LogLevel, openPinoLog } from "./log-pino.ts";
+import { noticeBytes, openPeerProof, whoIsUnproven } from "./peer-proof.ts";
 import type { Log, Registry, World } from "./ports.ts";
 import { JetStreamRegistry } from "./registry-jetstream.ts";
 import { LevelStore } from "./store-level.ts";
@@ -73,6 +74,7 @@ export async function openRealWorld(
   const broker = plaintextBrokerBeyondLoopback(nats);
   if (broker !== null)
     log.warn({ broker }, "what is said to NATS leaves this machine unencrypted, as nats.allowPlaintext allows");
+  const proof = await openPeerProof(settings, clock, log);
   for (const line of await openSecrets(nats)) log.warn({}, line);
   await secureDataDirectory(settings.dataDirectory, log);
   const name = `twinlog ${service} ${server}`;
@@ -97,6 +99,7 @@ export async function openRealWorld(
     processId,
     tls: mainLink.tls,
     allowPlaintext: mainLink.allowPlaintext,
+    proof,
     maxFrameBytes: mainFrameBytes(limits),
     maxBufferedBytes,
     speaksWithinMs: limits.suspicionMs,
@@ -114,6 +117,7 @@ export async function openRealWorld(
       servers: servers.map((each) => each.name),
       line: control,
       onDeath: (peer, of) => main.onDeath(peer, of),
+      proof,
       maxBufferedBytes,
       clock,
       log,
@@ -121,6 +125,8 @@ export async function openRealWorld(
     bus: new NatsBus(traffic, [control]),
     registry: opened,
     store,
+    unproven: whoIsUnproven(settings) ?? undefined,
+    noticeFor: (notice, to) => noticeBytes(notice, { service, to }, proof?.keys ?? null),
     triedOut: triedOut(settings, processId),
     lookAround: () => lookAround({ settings, line: control, registry: opened, store }),
   };

@@ -1,7 +1,7 @@
 /**
  * Who may talk on the main link, and with which brokers. What always holds: without TLS nothing leaves this machine unless the operator allowed
- * it; with TLS both sides show a certificate of the configured authority that names the server, or its configured host,
- * that it claims to be.
+ * it; with TLS both sides show a certificate of the configured authority that names the server that it claims to be: its
+ * host is not enough, since others may be there too.
  */
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
@@ -25,9 +25,13 @@ export function isLoopback(host: string): boolean {
   return isIP(host) === 4 && host.startsWith("127.");
 }
 
+export function firstBeyondLoopback<T extends Address>(addresses: readonly T[]): T | undefined {
+  return addresses.find(({ host }) => !isLoopback(host));
+}
+
 /** Throws LinkError PLAINTEXT_REFUSED. */
 export function refusePlaintextBeyondLoopback(addresses: readonly Address[]): void {
-  const open = addresses.find(({ host }) => !isLoopback(host));
+  const open = firstBeyondLoopback(addresses);
   if (open === undefined) return;
   throw new LinkError(
     "PLAINTEXT_REFUSED",
@@ -41,11 +45,15 @@ export function plaintextBrokerBeyondLoopback(brokers: {
   readonly tls?: unknown;
 }): string | null {
   if (brokers.tls !== undefined) return null;
-  const leaves = (url: string) => {
+  return brokerBeyondLoopback(brokers.servers.filter((url) => !asksForTls(url)));
+}
+
+/** The first broker that is reached over a network, as it may be shown. */
+export function brokerBeyondLoopback(urls: readonly string[]): string | null {
+  const open = urls.find((url) => {
     const address = addressOf(url);
-    return !asksForTls(url) && address !== null && !isLoopback(address.host.toLowerCase());
-  };
-  const open = brokers.servers.find(leaves);
+    return address !== null && !isLoopback(address.host.toLowerCase());
+  });
   return open === undefined ? null : shownUrl(open);
 }
 
@@ -74,7 +82,7 @@ export function readTlsFiles(files: TlsFiles): SecureContextOptions {
   return { cert: read("certFile"), key: read("keyFile"), ca: read("caFile"), minVersion: "TLSv1.2" };
 }
 
-/** True if the certificate (of which the chain was checked) names the server or its host. */
-export function certificateNames(certificate: PeerCertificate, peer: Address): boolean {
-  return [peer.name, peer.host].some((name) => checkServerIdentity(name, certificate) === undefined);
+/** True if the certificate (of which the chain was checked) names the server. */
+export function certificateNames(certificate: PeerCertificate, server: string): boolean {
+  return checkServerIdentity(server, certificate) === undefined;
 }

@@ -4,8 +4,10 @@
  *   nats/          nats-server's data       alpha/, beta/        the servers' data
  *   alpha.json …   the servers' settings    alpha.log …          what they print, one JSON object a line
  *   service.json   where the service is     running.json         process ids of the last `up`
+ *   peers.key      the key that the servers share
  * What always holds: one `up` uses a folder at a time; a folder belongs to one service and one application.
  */
+import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
@@ -106,8 +108,16 @@ export class ServiceFolder {
     });
   }
 
+  /** By which the servers prove to each other who they are; made once. */
+  #keyFile(): string {
+    const path = join(this.path, "peers.key");
+    if (!existsSync(path)) writeFileSync(path, `${randomBytes(32).toString("base64url")}\n`, { mode: 0o600 });
+    return path;
+  }
+
   /** The servers' settings are written at every start: a change made in them does not last. */
   writeSettings(plan: ServicePlan): Settings[] {
+    const peers = { keyFile: this.#keyFile() };
     return plan.servers.map(({ name }) => {
       const settings: z.input<typeof Settings> = {
         service: plan.service,
@@ -116,6 +126,7 @@ export class ServiceFolder {
         servers: plan.servers.map((server) => ({ ...server })),
         dataDirectory: this.dataDirectory(name),
         nats: { servers: [plan.nats] },
+        peers,
         testService: plan.testService,
       };
       this.#write(`${name}.json`, settings);
@@ -143,7 +154,7 @@ export class ServiceFolder {
   /** Of what `up` writes in the folder. */
   #namesFor(servers: readonly string[]): string[] {
     const files = servers.flatMap((name) => [name, `${name}.json`, `${name}.log`, `${name}.log.1`]);
-    return ["nats", "service.json", "running.json", "console.log", "console.log.1", ...files];
+    return ["nats", "service.json", "running.json", "peers.key", "console.log", "console.log.1", ...files];
   }
 
   #read<T>(name: string, schema: z.ZodType<T>): T | undefined {

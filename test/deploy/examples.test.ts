@@ -37,11 +37,13 @@ test("the settings for two machines are valid, agree with each other, and leave 
   t.deepEqual(names.toSorted(), ["alpha.json", "beta.json"]);
   const settings = names.toSorted().map((name) => Settings.parse(JSON.parse(read(name))));
   t.deepEqual(checkPair(settings), []);
-  for (const { server, mainLink, nats, servers } of settings) {
+  for (const { server, mainLink, nats, peers, servers } of settings) {
     t.true(mainLink.tls?.certFile.includes(server));
     t.false(mainLink.allowPlaintext);
     t.notThrows(() => refusePlaintextBrokers(nats));
     t.false(nats.allowPlaintext);
+    t.regex(peers.keyFile ?? "", /^\//);
+    t.false(peers.allowUnproven);
     t.true(servers.every(({ host }) => host !== "127.0.0.1"));
   }
 });
@@ -51,7 +53,7 @@ test("the settings inside the compose file are valid and agree with each other",
     Settings.parse(JSON.parse(json)),
   );
   t.deepEqual(checkPair(blocks), []);
-  t.true(blocks.every(({ nats }) => nats.allowPlaintext));
+  t.true(blocks.every(({ nats, peers }) => nats.allowPlaintext && peers.allowUnproven));
 });
 
 test("the systemd unit starts the server, on purpose and again, and gives it time to stop", (t) => {

@@ -132,6 +132,7 @@ export async function startPacketPair(
       servers: (["alpha", "beta"] as const).map((one) => ({ name: one, host: hostOf[one], port: linkPortInside })),
       nats: { servers: isServer(name) ? [`nats://${natsHostFor[name]}:${natsPortInside}`] : [], allowPlaintext: true },
       mainLink: { allowPlaintext: true },
+      peers: { allowUnproven: true },
     }),
   });
   return { pair, net };

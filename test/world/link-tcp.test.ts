@@ -13,6 +13,7 @@ import { TcpProxy } from "../../deploy/drill/proxy.ts";
 import { linkConformance } from "../conformance/link.ts";
 import { bytesOf, realRig, textOf } from "../conformance/rig.ts";
 import { type KeptLog, keptLog } from "../helpers/kept-log.ts";
+import { proofWith } from "../helpers/peer-key.ts";
 
 const host = "127.0.0.1";
 const MiB = 1024 * 1024;
@@ -53,19 +54,20 @@ async function tcpPair(change: Partial<TcpLinkOptions> = {}, ofBeta: Partial<Tcp
   return { ...rig, log, alpha, beta, proxy };
 }
 
-linkConformance("link-tcp", async () => {
-  const pair = await tcpPair();
-  return {
-    ...pair,
-    cut: () => pair.proxy.cut(),
-    heal: () => pair.proxy.listen(),
-    betaIsAbsent: () => pair.proxy.cut(),
-    maxBufferedBytes,
-    reasons: { stopped: ["closed", "refused"], absent: ["refused"] },
-    keepsOrder: true,
-    dispose: () => pair.proxy.close(),
-  };
-});
+for (const isProven of [false, true])
+  linkConformance(isProven ? "link-tcp with a key" : "link-tcp", async () => {
+    const pair = await tcpPair(isProven ? { proof: await proofWith() } : {});
+    return {
+      ...pair,
+      cut: () => pair.proxy.cut(),
+      heal: () => pair.proxy.listen(),
+      betaIsAbsent: () => pair.proxy.cut(),
+      maxBufferedBytes,
+      reasons: { stopped: ["closed", "refused"], absent: ["refused"] },
+      keepsOrder: true,
+      dispose: () => pair.proxy.close(),
+    };
+  });
 
 interface Heard {
   readonly handlers: LinkHandlers;

@@ -15,6 +15,7 @@ import { registryConformance } from "../conformance/registry.ts";
 import { realRig } from "../conformance/rig.ts";
 import { keptLog } from "../helpers/kept-log.ts";
 import { sharedNatsServer } from "../helpers/nats.ts";
+import { proofWith } from "../helpers/peer-key.ts";
 
 const broker = sharedNatsServer(test);
 const MiB = 1024 * 1024;
@@ -51,36 +52,39 @@ busConformance("bus-nats", async () => {
   };
 });
 
-linkConformance("link-nats", async () => {
-  const [near, far] = [await proxied(), await proxied()];
-  const service = freshName();
-  const maxBufferedBytes = 8 * MiB;
-  const make = (server: string, { rig, makeLine }: Awaited<ReturnType<typeof proxied>>) =>
-    new NatsLink({
-      service,
-      server,
-      servers: ["alpha", "beta"],
-      line: makeLine(),
+for (const isProven of [false, true])
+  linkConformance(isProven ? "link-nats with a key" : "link-nats", async () => {
+    const proof = isProven ? await proofWith() : undefined;
+    const [near, far] = [await proxied(), await proxied()];
+    const service = freshName();
+    const maxBufferedBytes = 8 * MiB;
+    const make = (server: string, { rig, makeLine }: Awaited<ReturnType<typeof proxied>>) =>
+      new NatsLink({
+        service,
+        server,
+        servers: ["alpha", "beta"],
+        line: makeLine(),
+        maxBufferedBytes,
+        proof,
+        clock: rig.clock,
+        log: keptLog(),
+      });
+    const both = (run: (proxy: TcpProxy) => Promise<void>) => async () => {
+      await Promise.all([run(near.proxy), run(far.proxy)]);
+    };
+    return {
+      ...near.rig,
+      alpha: make("alpha", near),
+      beta: make("beta", far),
+      cut: both((proxy) => proxy.cut()),
+      heal: both((proxy) => proxy.listen()),
+      betaIsAbsent: async () => undefined,
       maxBufferedBytes,
-      clock: rig.clock,
-      log: keptLog(),
-    });
-  const both = (run: (proxy: TcpProxy) => Promise<void>) => async () => {
-    await Promise.all([run(near.proxy), run(far.proxy)]);
-  };
-  return {
-    ...near.rig,
-    alpha: make("alpha", near),
-    beta: make("beta", far),
-    cut: both((proxy) => proxy.cut()),
-    heal: both((proxy) => proxy.listen()),
-    betaIsAbsent: async () => undefined,
-    maxBufferedBytes,
-    reasons: { stopped: ["noResponders"], absent: ["noResponders"] },
-    keepsOrder: true,
-    dispose: both((proxy) => proxy.close()),
-  };
-});
+      reasons: { stopped: ["noResponders"], absent: ["noResponders"] },
+      keepsOrder: true,
+      dispose: both((proxy) => proxy.close()),
+    };
+  });
 
 registryConformance("registry-jetstream", async () => {
   const { rig, proxy, makeLine } = await proxied();
