@@ -14,6 +14,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Bus } from "../actors/world/ports.ts";
 import type { RegistryRead } from "../schemas/registry.ts";
+import { normalDataFolder } from "../schemas/service-file.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { ServerStatus } from "../schemas/status.ts";
 import { subjects } from "../schemas/subjects.ts";
@@ -24,6 +25,7 @@ import { type KeepLimits, KeptChild, keepLimits } from "./up/kept-child.ts";
 import { KeptNats } from "./up/kept-nats.ts";
 import { freePort, refuseTakenPorts, untilLastRunEnded } from "./up/last-run.ts";
 import { screen } from "./up/screen.ts";
+import { LocalUsers, registryBucket } from "./up/users.ts";
 import { ServiceWatch } from "./up/watch.ts";
 
 const cloneBin = fileURLToPath(new URL("../../.twinlog/bin", import.meta.url));
@@ -58,7 +60,8 @@ export interface UpWorld {
   readonly forced: AbortSignal;
   readonly environment: NodeJS.ProcessEnv;
   out(text: string): Promise<void>;
-  connect(url: string): Promise<Bus>;
+  /** As a context of the `nats` tool says. */
+  connect(contextFile: string): Promise<Bus>;
   readRegistry(settings: Settings): Promise<RegistryRead>;
 }
 
@@ -82,6 +85,7 @@ class Up {
   readonly #world: UpWorld;
   readonly #folder: ServiceFolder;
   readonly #watch: ServiceWatch;
+  readonly #users: LocalUsers;
   #children: KeptChild[] = [];
   #console: KeptChild | null = null;
   #consoleUrl = "";
@@ -94,6 +98,12 @@ class Up {
     this.#options = options;
     this.#world = world;
     this.#folder = folder;
+    this.#users = new LocalUsers(folder.accessDirectory, {
+      service: options.service,
+      servers: options.servers.map(({ name }) => name),
+      bucket: registryBucket,
+      testService: options.testService,
+    });
     this.#watch = new ServiceWatch(
       options.servers.map(({ name }) => name),
       (line) => this.#tell(line),
@@ -154,7 +164,12 @@ class Up {
     });
     mkdirSync(this.#folder.natsDirectory, { recursive: true });
     this.#nats = await KeptNats.start(
-      { binary: binary.path, storeDir: this.#folder.natsDirectory, port: natsPort },
+      {
+        binary: binary.path,
+        storeDir: this.#folder.natsDirectory,
+        port: natsPort,
+        extraConfig: this.#users.conf(),
+      },
       limits,
       tell,
     );
@@ -165,18 +180,21 @@ class Up {
   /** Everything after nats-server; ends only by an error, or after we were told to stop. */
   async #serve(nats: KeptNats): Promise<void> {
     const { service, application, servers } = this.#options;
-    const plan: ServicePlan = { service, application, servers, nats: nats.url, testService: this.#options.testService };
+    const { testService } = this.#options;
+    const nkeyFile = (name: string): string => this.#users.nkeyFile(name);
+    const plan: ServicePlan = { service, application, servers, nats: nats.url, testService, nkeyFile };
+    this.#users.writeContexts(nats.url);
     const [first] = this.#folder.writeSettings(plan);
     const { stopped } = this.#world;
     await this.#initialise(first as Settings);
     this.#folder.writeService(plan);
     if (stopped.aborted) return;
-    const bus = await this.#world.connect(nats.url);
+    const bus = await this.#world.connect(this.#users.contextFile("viewer"));
     this.#bus = bus;
     if (stopped.aborted) return;
     bus.subscribe(subjects.statuses(service), ({ data }) => this.#onStatus(data));
     for (const { name } of servers) this.#startServer(name);
-    await this.#startConsole(nats.url);
+    await this.#startConsole();
     await this.#untilNormal();
     if (stopped.aborted) return;
     await this.#world.out(this.#screen(nats));
@@ -199,7 +217,9 @@ class Up {
       );
     this.#tell(`first start: the registry gets its record of service ${service}`);
     const [node, ...words] = program;
-    const result = await runCommand(node, [...words, "init", "--config", this.#folder.settingsFile(settings.server)], {
+    const config = this.#folder.settingsFile(settings.server);
+    const context = this.#users.contextFile("administrator");
+    const result = await runCommand(node, [...words, "init", "--config", config, "--context", context], {
       timeoutMs: limits.initMs,
       environment: this.#world.environment,
     });
@@ -227,14 +247,15 @@ class Up {
   }
 
   /** A process of its own: whatever becomes of it, the servers do not notice. */
-  async #startConsole(natsUrl: string): Promise<void> {
+  async #startConsole(): Promise<void> {
     const { program, limits, consolePort, service } = this.#options;
     if (consolePort === null) return;
     const port = await freePort(consolePort);
     const [node, ...words] = program;
+    const context = this.#users.contextFile("viewer");
     const child = new KeptChild({
       name: "console",
-      command: [node, ...words, "console", "--service", service, "--nats", natsUrl, "--port", String(port)],
+      command: [node, ...words, "console", "--service", service, "--context", context, "--port", String(port)],
       logFile: this.#folder.logFile("console"),
       limits,
       tell: (line) => this.#tell(line),
@@ -282,6 +303,7 @@ class Up {
       return short.startsWith("..") ? path : short;
     };
     const folder = this.#folder;
+    const home = here(folder.path);
     return screen({
       service,
       application,
@@ -295,7 +317,12 @@ class Up {
         status: this.#watch.statuses.get(name),
       })),
       console: this.#consoleUrl,
-      twinlog: ["node", ...program.slice(1).map(here)].join(" "),
+      twinlog: [
+        ...(home === normalDataFolder ? [] : [`TWINLOG_DATA=${home}`]),
+        "node",
+        ...program.slice(1).map(here),
+      ].join(" "),
+      access: here(folder.accessDirectory),
     });
   }
 

@@ -33,7 +33,7 @@ export interface Permissions {
 
 export interface RoleUser {
   readonly role: Role;
-  /** The client's, the server's, or whoever's: answers come to inboxes of this name. */
+  /** The client's, the server's, or whoever's: answers come to inboxes of this name. `anyone`: all names, but a server's. */
   readonly name: string;
   readonly service: string;
   /** The registry's. */
@@ -42,6 +42,8 @@ export interface RoleUser {
 
 /** Any one token. */
 const each = "*";
+/** As a user's name: whatever he calls himself, for a broker that is one person's. */
+export const anyone = "*";
 const grant = (subject: string, purpose: string): Grant => ({ subject, purpose });
 
 /** Beginnings of reply subjects that a server of this role may answer on: for the setting `replyPrefixes`. */
@@ -62,7 +64,15 @@ export function whyNoUser({ role, name, service, bucket }: RoleUser): string {
 }
 
 export function permissionsOf(user: RoleUser): Permissions {
-  return lists[user.role](user);
+  const permissions = lists[user.role](user);
+  if (user.name !== anyone || user.role === "server") return permissions;
+  const named = encodeToken(anyone);
+  const ofAll = (grants: readonly Grant[]) =>
+    grants.map(({ subject, purpose }) => {
+      const tokens = subject.split(".").map((token) => (token === named ? each : token));
+      return grant(tokens.join("."), purpose);
+    });
+  return { publish: ofAll(permissions.publish), subscribe: ofAll(permissions.subscribe) };
 }
 
 const lists: Record<Role, (user: RoleUser) => Permissions> = {

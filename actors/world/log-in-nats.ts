@@ -68,6 +68,13 @@ export async function openSecrets(nats: NatsAccess): Promise<string[]> {
   return (await Promise.all(files.map(whoElseReads))).filter((line) => line !== "");
 }
 
+/** A new user's seed, as its file holds it. */
+export const makeNkey = (): string => new TextDecoder().decode(nkeys.createUser().getSeed());
+
+/** The public key that a broker knows the user of this seed by. */
+export const userOfNkey = (seed: string): string =>
+  nkeys.fromSeed(new TextEncoder().encode(seed.trim())).getPublicKey();
+
 const jwtBlock = /-{3,}BEGIN NATS USER JWT-{3,}\s+(\S+)\s+-{3,}END NATS USER JWT-{3,}/;
 const seedLine = /^\s*(SU[A-Z2-7]{56})\s*$/m;
 

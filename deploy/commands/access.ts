@@ -7,14 +7,18 @@
  * 2. A context or settings file on the command line is all that is asked beside the options there.
  * 3. No secret is an option: others see a process's arguments. No error shows one.
  */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { type Command, Option } from "commander";
-import { shownUrl } from "../../actors/world/broker-url.ts";
+import { addressOf, credentialsIn, shownUrl } from "../../actors/world/broker-url.ts";
 import { type NatsAccess, openSecrets } from "../../actors/world/log-in-nats.ts";
 import { whoElseReads } from "../../actors/world/secret-file.ts";
+import { isLoopback } from "../../actors/world/tcp-security.ts";
 import type { ServiceFile } from "../../schemas/service-file.ts";
 import { type Settings, whyNoLogIn } from "../../schemas/settings.ts";
 import { readContext } from "../nats/context.ts";
 import { readSettings } from "../settings-file.ts";
+import type { LocalUser } from "../up/users.ts";
 
 /** Where brokers are, how to log in, and where answers come to. */
 export interface Access {
@@ -103,21 +107,23 @@ export function addAccessOptions(command: Command, { hasConfig = false } = {}): 
   );
 }
 
-/** To a broker that wants no log-in, such as one that we started. */
-export function accessTo(url: string): Access {
-  const nats = { servers: [url] };
-  return {
-    nats,
-    shown: shownUrl(url),
-    allowPlaintext: false,
-    inboxPrefix: undefined,
-    settings: undefined,
-    warnings: [],
-  };
+/** As a context says, and nothing else: to a broker that we started. */
+export async function accessBy(context: string): Promise<Access> {
+  return await accessOf({ environment: {}, serviceFile: undefined }, { context });
 }
 
-/** `base`: settings that were named for more than the log-in: what nobody says, they do. */
-export async function accessOf(world: AccessWorld, flags: AccessFlags, base?: Settings): Promise<Access> {
+export interface AccessNeeds {
+  /** Which of the users of a service on this machine the command is given by. */
+  readonly user: LocalUser;
+  /** Settings that were named for more than the log-in: what nobody says, they do. */
+  readonly base?: Settings;
+}
+
+export async function accessOf(
+  world: AccessWorld,
+  flags: AccessFlags,
+  { user, base }: Partial<AccessNeeds> = {},
+): Promise<Access> {
   const { serviceFile, environment } = world;
   const told = await read(flags, environment, (flag) => `--${dashed(flag)}`);
   const isWhole = flags.context !== undefined || flags.config !== undefined;
@@ -125,9 +131,10 @@ export async function accessOf(world: AccessWorld, flags: AccessFlags, base?: Se
   const last = base === undefined ? nothing : partsOf(base);
   // Settings that were named name the broker too: an address from the environment is of another one.
   const servers = told.servers ?? last.servers ?? around.servers ?? [serviceFile?.nats ?? normalNats];
-  const { logIn = {}, tls } = firstOf(told, around, last);
+  const here = user === undefined || serviceFile === undefined ? nothing : await ownParts(serviceFile, servers, user);
+  const { logIn = {}, tls } = firstOf(told, around, here, last);
   // Where a log-in may listen goes with it.
-  const from = [told, around].find((one) => one.logIn !== undefined || one.inboxPrefix !== undefined);
+  const from = [told, around, here].find((one) => one.logIn !== undefined || one.inboxPrefix !== undefined);
   const nats: NatsAccess = { servers: [...servers], ...logIn, ...(tls === undefined ? {} : { tls }) };
   const contexts = [told, around].flatMap(({ openContext }) => openContext ?? []);
   return {
@@ -161,7 +168,7 @@ async function read(
   environment: AccessWorld["environment"],
   nameOf: (flag: keyof typeof variables) => string,
 ): Promise<Parts> {
-  const own = ownParts(flags, nameOf);
+  const own = singleParts(flags, nameOf);
   const context = flags.context === undefined ? nothing : await contextParts(flags.context, environment);
   const settings = flags.config === undefined ? undefined : await readSettings(flags.config);
   const parts = firstOf(own, context, settings === undefined ? nothing : partsOf(settings));
@@ -181,7 +188,7 @@ function firstOf(...all: readonly Parts[]): Parts {
   };
 }
 
-function ownParts(flags: AccessFlags, nameOf: (flag: keyof typeof variables) => string): Parts {
+function singleParts(flags: AccessFlags, nameOf: (flag: keyof typeof variables) => string): Parts {
   const { nats, creds, nkey, user, passwordFile, tokenFile, tlsca, tlscert, tlskey } = flags;
   const logIn = given({ credsFile: creds, nkeyFile: nkey, user, passwordFile, tokenFile });
   const unclear = whyNoLogIn(logIn ?? {});
@@ -199,6 +206,21 @@ function ownParts(flags: AccessFlags, nameOf: (flag: keyof typeof variables) => 
 
 const loginNames = (flags: AccessFlags) =>
   (["creds", "nkey", "user", "passwordFile", "tokenFile"] as const).filter((name) => flags[name] !== undefined);
+
+/** Of a service on this machine, towards its own broker alone. */
+async function ownParts({ nats, access }: ServiceFile, servers: readonly string[], user: LocalUser): Promise<Parts> {
+  const context = access === undefined ? "" : join(access, `${user}.json`);
+  if (!existsSync(context) || !servers.every((server) => isSameHere(server, nats))) return nothing;
+  const { nats: said, inboxPrefix } = await readContext(context, {});
+  return { logIn: given({ nkeyFile: said.nkeyFile }), inboxPrefix };
+}
+
+/** Both are of this machine, and of one port; and the first says nothing of a log-in itself. */
+function isSameHere(server: string, own: string): boolean {
+  const [one, other] = [addressOf(server), addressOf(own)];
+  if (one === null || other === null || Object.keys(credentialsIn(server)).length > 0) return false;
+  return one.port === other.port && isLoopback(one.host) && isLoopback(other.host);
+}
 
 async function contextParts(name: string, environment: AccessWorld["environment"]): Promise<Parts> {
   const { path, nats, inboxPrefix, isSecret } = await readContext(name, environment);

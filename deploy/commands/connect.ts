@@ -59,7 +59,7 @@ function notConnected(shown: string, nats: Access["nats"], reason: string): Comm
   const who = whoLogsIn(nats);
   if (who === "")
     return new NotAllowed(
-      `the broker at ${shown} wants a log-in: give --context, --creds or another (deploy/OPERATING.md#how-commands-log-in)`,
+      `the broker at ${shown} wants a log-in: give --context, --creds or another, or, for a service of \`npm start\`, come to its folder (deploy/OPERATING.md#how-commands-log-in)`,
     );
   return new NotAllowed(
     `the broker at ${shown} refused the log-in ${who} (${reason.slice(reason.lastIndexOf(": ") + 2)})`,

@@ -12,7 +12,7 @@ import { DrillPair, drillService } from "../drill/pair.ts";
 import { type FaultKind, faultKinds } from "../drill/plan.ts";
 import { type DrillReport, reportText } from "../drill/verdict.ts";
 import { type Workload, workloadFrom, workloadOf } from "../drill/workload.ts";
-import { accessTo } from "./access.ts";
+import { accessBy } from "./access.ts";
 import { Refusals } from "./forbidden.ts";
 import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { CommandError, type CommandWorld, wholeNumber } from "./world.ts";
@@ -118,7 +118,7 @@ async function drillOwnPair(world: CommandWorld, flags: DrillFlags): Promise<Dri
   try {
     const report = await drill(options, {
       ...common(world, flags),
-      connect: (onState) => world.connect(accessTo(pair.url), onState),
+      connect: async (onState) => world.connect(await accessBy(pair.context), onState),
       cable: hasCable ? pair : null,
     });
     isGood = report.passed;

@@ -48,7 +48,7 @@ export function initCommand(world: CommandWorld): Command {
   return addAccessOptions(command, { hasConfig: true }).action(async (flags: InitFlags) => {
     const { config, ...logIn } = flags;
     const named = await readSettings(config);
-    const access = await accessOf(world, logIn, named);
+    const access = await accessOf(world, logIn, { user: "administrator", base: named });
     for (const line of access.warnings) world.err(`twinlog: warning: ${line}\n`);
     const bus = await world.connect(access, () => undefined);
     try {

@@ -4,12 +4,13 @@
  */
 import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
-import { ServiceFile, serviceFilePath } from "../../schemas/service-file.ts";
+import { normalDataFolder, ServiceFile, serviceFileName } from "../../schemas/service-file.ts";
 import { plainText } from "../plain-text.ts";
 import { SignalDesk, signals } from "../signals.ts";
 import { connectTo } from "./connect.ts";
@@ -52,7 +53,7 @@ export function openNodeWorld(): CommandWorld {
     signals: desk,
     stopped: desk.stopped,
     environment: process.env,
-    serviceFile: readServiceFile(),
+    serviceFile: readServiceFile(process.env),
   };
 }
 
@@ -102,12 +103,13 @@ async function* readLines(path: string): AsyncGenerator<string> {
   }
 }
 
-function readServiceFile(): ServiceFile | undefined {
-  if (!existsSync(serviceFilePath)) return undefined;
+function readServiceFile({ TWINLOG_DATA = normalDataFolder }: NodeJS.ProcessEnv): ServiceFile | undefined {
+  const path = join(TWINLOG_DATA, serviceFileName);
+  if (!existsSync(path)) return undefined;
   try {
-    return ServiceFile.parse(JSON.parse(readFileSync(serviceFilePath, "utf8")));
+    return ServiceFile.parse(JSON.parse(readFileSync(path, "utf8")));
   } catch {
-    process.stderr.write(`twinlog: ${serviceFilePath} cannot be read and is passed over\n`);
+    process.stderr.write(`twinlog: ${path} cannot be read and is passed over\n`);
     return undefined;
   }
 }

@@ -2,6 +2,7 @@
  * A command that speaks with a service: which one, and how it gets there, is found out before it acts.
  */
 import { Command } from "commander";
+import type { LocalUser } from "../up/users.ts";
 import { type Access, type AccessFlags, accessOf, addAccessOptions } from "./access.ts";
 import { type CommandWorld, parseService } from "./world.ts";
 
@@ -11,6 +12,18 @@ export interface CommonOptions {
 }
 
 const normalService = "exchange";
+/** Who gives a command to a service on this machine: whoever may do just that. */
+const users: Readonly<Record<string, LocalUser>> = {
+  request: "client",
+  query: "client",
+  replay: "client",
+  results: "integrator",
+  status: "viewer",
+  check: "viewer",
+  console: "viewer",
+  recover: "administrator",
+  drill: "drill",
+};
 
 /** A command with the options that say which service is meant, and where. */
 export function serviceCommand(world: CommandWorld, name: string, summary: string, examples: string[]): Command {
@@ -25,7 +38,7 @@ export function serviceCommand(world: CommandWorld, name: string, summary: strin
   command.addHelpText("after", `\nExamples:\n${examples.map((example) => `  $ ${example}\n`).join("")}`);
   return command.hook("preAction", async (_program, acting) => {
     const flags = acting.opts<AccessFlags & { service?: string }>();
-    const access = await accessOf(world, flags);
+    const access = await accessOf(world, flags, { user: users[name] ?? "operator" });
     for (const line of access.warnings) world.err(`twinlog: warning: ${line}\n`);
     acting.setOptionValue("access", access);
     acting.setOptionValue("service", flags.service ?? serviceOf(world, flags, access));

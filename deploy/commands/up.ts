@@ -3,16 +3,17 @@
  */
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
+import { normalDataFolder } from "../../schemas/service-file.ts";
 import { applications } from "../applications.ts";
 import { readRegistry } from "../up/registry.ts";
 import { up, upLimits } from "../up.ts";
-import { accessTo } from "./access.ts";
+import { accessBy } from "./access.ts";
 import { CommandError, type CommandWorld, parseService } from "./world.ts";
 
 interface UpFlags {
   application: string;
   service?: string;
-  data: string;
+  data?: string;
   basePort: number;
   natsPort?: number;
   mainPorts?: [number, number];
@@ -36,7 +37,7 @@ export function upCommand(world: CommandWorld): Command {
       "exchange",
     )
     .option("--service <name>", "the service's name (default: the application's)", parseService)
-    .option("--data <folder>", "where everything is kept", ".twinlog")
+    .option("--data <folder>", "where everything is kept; also from TWINLOG_DATA (default: .twinlog)")
     .option(
       "--base-port <port>",
       "nats-server's port; alpha and beta take the two that follow",
@@ -57,7 +58,8 @@ export function upCommand(world: CommandWorld): Command {
       "\nExamples:\n  $ twinlog up\n  $ twinlog up --base-port 5222 --data /var/tmp/pair\n  $ twinlog up --application ledger --data .ledger\n",
     )
     .action(async (flags: UpFlags) => {
-      const { application, service = application, data, basePort, natsPort = basePort, testService } = flags;
+      const { application, service = application, basePort, natsPort = basePort, testService } = flags;
+      const { data = world.environment.TWINLOG_DATA ?? normalDataFolder } = flags;
       const mainPorts = flags.mainPorts ?? [basePort + 1, basePort + 2];
       if (new Set([natsPort, ...mainPorts]).size !== 3)
         throw new CommandError("nats-server, alpha and beta need three different ports");
@@ -87,7 +89,7 @@ export function upCommand(world: CommandWorld): Command {
           forced: signals.forced,
           environment,
           out,
-          connect: (url) => world.connect(accessTo(url), () => undefined),
+          connect: async (context) => world.connect(await accessBy(context), () => undefined),
           readRegistry,
         },
       );

@@ -34,7 +34,7 @@ export interface CommandWorld {
   /** Aborted when it is to stop: `signals.stopped`. */
   readonly stopped: AbortSignal;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Of the current folder, when a service was started there. */
+  /** Of a service that was started in the current folder, or whose data folder is named in TWINLOG_DATA. */
   readonly serviceFile: ServiceFile | undefined;
 }
 

@@ -7,15 +7,17 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { z } from "zod";
-import { serviceFilePath } from "../../schemas/service-file.ts";
+import { answeredPrefixes } from "../../schemas/roles.ts";
+import { normalDataFolder } from "../../schemas/service-file.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { complaint, runCommand } from "../nats/command.ts";
 import { bringNatsServer } from "../nats-server.ts";
 import { KeptChild, keepLimits } from "../up/kept-child.ts";
 import { KeptNats } from "../up/kept-nats.ts";
+import { LocalUsers, registryBucket } from "../up/users.ts";
 import { TcpProxy } from "./proxy.ts";
 
 const program = fileURLToPath(new URL("../twinlog.js", import.meta.url));
@@ -35,12 +37,20 @@ export interface DrillPairOptions {
 
 export class DrillPair {
   readonly folder: string;
+  /** What a drill logs in with: a context's file. */
+  readonly context: string;
   readonly #nats: KeptNats;
   readonly #cable: TcpProxy;
   readonly #servers: readonly KeptChild[];
 
-  private constructor(folder: string, nats: KeptNats, cable: TcpProxy, servers: readonly KeptChild[]) {
+  private constructor(
+    { folder, context }: Pick<DrillPair, "folder" | "context">,
+    nats: KeptNats,
+    cable: TcpProxy,
+    servers: readonly KeptChild[],
+  ) {
     this.folder = folder;
+    this.context = context;
     this.#nats = nats;
     this.#cable = cable;
     this.#servers = servers;
@@ -49,11 +59,18 @@ export class DrillPair {
   static async start({ application, hasCable, environment, tell }: DrillPairOptions): Promise<DrillPair> {
     const folder = mkdtempSync(join(tmpdir(), "twinlog-drill-"));
     const path = [environment.PATH ?? "", cloneBin].join(delimiter);
-    const dataFolder = dirname(serviceFilePath);
-    const binary = await bringNatsServer({ dataFolder, environment: { ...environment, PATH: path }, tell });
+    const binary = await bringNatsServer({
+      dataFolder: normalDataFolder,
+      environment: { ...environment, PATH: path },
+      tell,
+    });
     const storeDir = join(folder, "nats");
     mkdirSync(storeDir);
-    const nats = await KeptNats.start({ binary: binary.path, storeDir }, keepLimits, tell);
+    const plan = { service: drillService, servers: names, bucket: registryBucket, testService: true };
+    const users = new LocalUsers(join(folder, "access"), plan);
+    const extraConfig = users.conf();
+    const nats = await KeptNats.start({ binary: binary.path, storeDir, extraConfig }, keepLimits, tell);
+    users.writeContexts(nats.url);
     const ports = [await freePort(), await freePort()] as const;
     const cable = new TcpProxy(() => ports[1]);
     try {
@@ -67,7 +84,8 @@ export class DrillPair {
           application,
           servers: names.map((other) => ({ name: other, port: portOf[other] })),
           dataDirectory: join(folder, name),
-          nats: { servers: [nats.url] },
+          nats: { servers: [nats.url], nkeyFile: users.nkeyFile(name) },
+          replyPrefixes: [...answeredPrefixes],
           testService: true,
         };
         const config = join(folder, `${name}.json`);
@@ -81,21 +99,16 @@ export class DrillPair {
           onPid: () => nats.outlive(servers.flatMap(({ pid }) => (pid === null ? [] : [pid]))),
         });
       });
-      const init = await runCommand(process.execPath, [program, "init", "--config", join(folder, "alpha.json")], {
-        timeoutMs: initWithinMs,
-      });
+      const as = ["--config", join(folder, "alpha.json"), "--context", users.contextFile("administrator")];
+      const init = await runCommand(process.execPath, [program, "init", ...as], { timeoutMs: initWithinMs });
       if (init.status !== 0) throw new Error(complaint(init, "twinlog init"));
       for (const server of servers) server.start();
-      return new DrillPair(folder, nats, cable, servers);
+      return new DrillPair({ folder, context: users.contextFile("drill") }, nats, cable, servers);
     } catch (error) {
       await cable.close();
       await nats.stop();
       throw error;
     }
-  }
-
-  get url(): string {
-    return this.#nats.url;
   }
 
   cut(): Promise<void> {

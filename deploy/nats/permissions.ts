@@ -3,7 +3,7 @@
  * holds: the text can be pasted as it is, and says all: whoever may publish nothing is forbidden everything by name, since an empty list
  * allows all.
  */
-import { type Grant, permissionsOf, type RoleUser } from "../../schemas/roles.ts";
+import { type Grant, type Permissions, permissionsOf, type RoleUser } from "../../schemas/roles.ts";
 
 /** As nats-server reads it. */
 export type NatsRule = { allow: string[] } | { deny: string[] };
@@ -24,11 +24,22 @@ function ruleOf(grants: readonly Grant[]): NatsRule {
   return grants.length === 0 ? nothing : { allow: grants.map(({ subject }) => subject) };
 }
 
-/** The block of a user in nats.conf, or under another name. Subjects are quoted: outside quotes `$` begins a variable. */
-export function confText(user: RoleUser, name = "permissions"): string {
-  const { publish, subscribe } = permissionsOf(user);
+/**
+ * The block of a user in nats.conf, or under another name; of several roles, all that any of them may. Subjects are quoted: outside
+ * quotes `$` begins a variable.
+ */
+export function confText(roles: RoleUser | readonly RoleUser[], name = "permissions"): string {
+  const { publish, subscribe } = together([roles].flat().map(permissionsOf));
   const lines = [`${name}: {`, ...ruleLines("publish", publish), ...ruleLines("subscribe", subscribe), "}"];
   return lines.map((line) => `${line}\n`).join("");
+}
+
+function together(all: readonly Permissions[]): Permissions {
+  const once = (grants: readonly Grant[]) => [...new Map(grants.map((grant) => [grant.subject, grant])).values()];
+  return {
+    publish: once(all.flatMap(({ publish }) => publish)),
+    subscribe: once(all.flatMap(({ subscribe }) => subscribe)),
+  };
 }
 
 function ruleLines(name: string, grants: readonly Grant[]): string[] {

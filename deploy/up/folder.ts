@@ -5,6 +5,7 @@
  *   alpha.json …   the servers' settings    alpha.log …          what they print, one JSON object a line
  *   service.json   where the service is     running.json         process ids of the last `up`
  *   peers.key      the key that the servers share
+ *   access/        who may speak with nats-server (users.ts)
  * What always holds: one `up` uses a folder at a time; a folder belongs to one service and one application.
  */
 import { randomBytes } from "node:crypto";
@@ -14,8 +15,10 @@ import { z } from "zod";
 import { closeToOthers } from "../../actors/world/folder-owner.ts";
 import { StoreError } from "../../actors/world/ports.ts";
 import { DirectoryLock } from "../../actors/world/store-lock.ts";
+import { answeredPrefixes } from "../../schemas/roles.ts";
 import { ServiceFile } from "../../schemas/service-file.ts";
 import { Settings } from "../../schemas/settings.ts";
+import { keptSecret } from "./secrets.ts";
 
 /** What keeps `up` from starting; the message is one line that says what to do. */
 export class UpError extends Error {
@@ -35,6 +38,8 @@ export interface ServicePlan {
   readonly nats: string;
   readonly servers: readonly { readonly name: string; readonly port: number }[];
   readonly testService: boolean;
+  /** What this server logs in with. */
+  nkeyFile(server: string): string;
 }
 
 function unusable(path: string, error: unknown): UpError {
@@ -55,6 +60,9 @@ export class ServiceFolder {
 
   get natsDirectory(): string {
     return join(this.path, "nats");
+  }
+  get accessDirectory(): string {
+    return join(this.path, "access");
   }
   settingsFile(server: string): string {
     return join(this.path, `${server}.json`);
@@ -86,7 +94,7 @@ export class ServiceFolder {
     const home = realpathSync(this.path);
     const own = ["bin", "locked", "holder", ...this.#namesFor(servers)];
     const closed = (await closeToOthers(home, own)) ? [this.path] : [];
-    for (const path of [this.natsDirectory, ...servers.map((name) => this.dataDirectory(name))])
+    for (const path of [this.natsDirectory, this.accessDirectory, ...servers.map((name) => this.dataDirectory(name))])
       if (await closeToOthers(path)) closed.push(path);
     return closed;
   }
@@ -111,7 +119,7 @@ export class ServiceFolder {
   /** By which the servers prove to each other who they are; made once. */
   #keyFile(): string {
     const path = join(this.path, "peers.key");
-    if (!existsSync(path)) writeFileSync(path, `${randomBytes(32).toString("base64url")}\n`, { mode: 0o600 });
+    keptSecret(path, () => `${randomBytes(32).toString("base64url")}\n`);
     return path;
   }
 
@@ -125,8 +133,9 @@ export class ServiceFolder {
         application: plan.application,
         servers: plan.servers.map((server) => ({ ...server })),
         dataDirectory: this.dataDirectory(name),
-        nats: { servers: [plan.nats] },
+        nats: { servers: [plan.nats], nkeyFile: plan.nkeyFile(name) },
         peers,
+        replyPrefixes: [...answeredPrefixes],
         testService: plan.testService,
       };
       this.#write(`${name}.json`, settings);
@@ -135,7 +144,8 @@ export class ServiceFolder {
   }
 
   writeService({ service, application, nats }: ServicePlan): void {
-    this.#write("service.json", ServiceFile.parse({ service, application, nats }));
+    const access = this.accessDirectory;
+    this.#write("service.json", ServiceFile.parse({ service, application, nats, access }));
   }
 
   running(): RunningFile | undefined {
@@ -154,7 +164,8 @@ export class ServiceFolder {
   /** Of what `up` writes in the folder. */
   #namesFor(servers: readonly string[]): string[] {
     const files = servers.flatMap((name) => [name, `${name}.json`, `${name}.log`, `${name}.log.1`]);
-    return ["nats", "service.json", "running.json", "peers.key", "console.log", "console.log.1", ...files];
+    const own = ["nats", "access", "service.json", "running.json", "peers.key", "console.log", "console.log.1"];
+    return [...own, ...files];
   }
 
   #read<T>(name: string, schema: z.ZodType<T>): T | undefined {

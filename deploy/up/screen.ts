@@ -19,6 +19,8 @@ export interface ScreenFacts {
   readonly console: string;
   /** How the command line is called from here. */
   readonly twinlog: string;
+  /** The folder with what everybody logs in to nats-server with. */
+  readonly access: string;
 }
 
 const examples: Readonly<Record<string, string>> = {
@@ -26,7 +28,7 @@ const examples: Readonly<Record<string, string>> = {
   ledger: `'{"type":"open","account":"alice"}'`,
 };
 
-export function screen({ service, application, nats, servers, console, twinlog }: ScreenFacts): string {
+export function screen({ service, application, nats, servers, console, twinlog, access }: ScreenFacts): string {
   const primary = servers.find(({ status }) => status?.role === "primary");
   const rows = [
     ["", "process", "role", "listens on", "data"],
@@ -56,6 +58,7 @@ export function screen({ service, application, nats, servers, console, twinlog }
     `  ${twinlog} results --from 1`,
     `  kill -9 ${primary?.pid ?? "<process of the primary>"}    # the primary: the backup takes over, and it comes back as backup`,
     "",
+    `Other programs log in to NATS as a role, with ${access}/client.nk and so on; the nats tool: nats --context ${access}/client.json`,
     `Logs: ${servers.map(({ log }) => log).join(", ")}. Ctrl-C stops everything and loses nothing.`,
     "",
   ].join("\n");

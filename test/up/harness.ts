@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ExecutionContext } from "ava";
-import { connect } from "nats";
+import { connect, nkeyAuthenticator } from "nats";
 import type { Bus } from "../../actors/world/ports.ts";
 import { type UpLimits, type UpOptions, type UpWorld, up, upLimits } from "../../deploy/up.ts";
 import type { RegistryRead } from "../../schemas/registry.ts";
@@ -45,8 +45,10 @@ export async function upOptions(t: ExecutionContext, more: Partial<UpOptions> = 
 }
 
 /** Only what `up` uses of a bus. */
-async function connectBus(url: string): Promise<Bus> {
-  const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 20 });
+async function connectBus(contextFile: string): Promise<Bus> {
+  const { url, nkey } = JSON.parse(readFileSync(contextFile, "utf8")) as { url: string; nkey: string };
+  const authenticator = nkeyAuthenticator(readFileSync(nkey));
+  const connection = await connect({ servers: url, authenticator, maxReconnectAttempts: -1, reconnectTimeWait: 20 });
   const unused = (): never => {
     throw new Error("up does not use this");
   };

@@ -88,6 +88,7 @@ test("the screen fits a terminal, names every process and gives three commands",
       { name: "beta", pid: 13, port: 4224, data: ".twinlog/beta", log: ".twinlog/beta.log", status: backup },
     ],
     twinlog: "node dist/deploy/twinlog.js",
+    access: ".twinlog/access",
   });
   const lines = text.split("\n");
   t.true(lines.length <= 24, String(lines.length));

@@ -58,9 +58,9 @@ async function startPair(t: ExecutionContext, { data, ports }: Place, by: "node"
 }
 
 async function ask(place: Place, command: "request" | "query", body: object): Promise<unknown> {
-  const nats = `nats://127.0.0.1:${place.ports[0]}`;
-  const words = [twinlog, command, "--nats", nats, "--service", "exchange", JSON.stringify(body)];
-  const { status, stdout, stderr } = await runCommand(process.execPath, words, { timeoutMs: withinMs });
+  const environment = { ...process.env, TWINLOG_DATA: place.data };
+  const words = [twinlog, command, JSON.stringify(body)];
+  const { status, stdout, stderr } = await runCommand(process.execPath, words, { timeoutMs: withinMs, environment });
   if (status !== 0) throw new Error(`twinlog ${command} ended with status ${status}: ${stderr}`);
   return JSON.parse(stdout);
 }

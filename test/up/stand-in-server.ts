@@ -8,7 +8,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } fr
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
-import { connect } from "nats";
+import { connect, nkeyAuthenticator } from "nats";
 import { endWithParent } from "../../deploy/up/parent.ts";
 import { Settings } from "../../schemas/settings.ts";
 import { subjects } from "../../schemas/subjects.ts";
@@ -66,7 +66,9 @@ async function serve(): Promise<void> {
     console.error(JSON.stringify({ msg: "this server has no heart" }));
     process.exit(3);
   }
-  const connection = await connect({ servers: nats.servers, maxReconnectAttempts: -1, reconnectTimeWait: 20 });
+  const { servers, nkeyFile = "" } = nats;
+  const authenticator = nkeyAuthenticator(readFileSync(nkeyFile));
+  const connection = await connect({ servers, authenticator, maxReconnectAttempts: -1, reconnectTimeWait: 20 });
   const isFirst = settings.servers[0]?.name === server;
   const status = statusOf({
     ...(isFirst ? {} : { role: "backup", state: "following.warm", application: "warm" }),

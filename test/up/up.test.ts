@@ -32,6 +32,7 @@ test("the first start creates the record once, writes the settings and says what
     service: "exchange",
     application: "exchange",
     nats: `nats://127.0.0.1:${natsPort}`,
+    access: join(data, "access"),
   });
   const pids = up.pids();
   for (const pid of Object.values(pids)) {
@@ -69,8 +70,8 @@ test("the console is a process of its own, at its port or, where that is taken, 
   await up.untilNormal();
   const [, url, port] = await up.prints(/Watch it in a browser: (http:\/\/127\.0\.0\.1:(\d+)\/)/);
   t.not(Number(port), consolePort, url);
-  const { data, natsPort } = up.options;
-  const told = `told --service exchange --nats nats://127.0.0.1:${natsPort} --port ${port}\n`;
+  const { data } = up.options;
+  const told = `told --service exchange --context ${join(data, "access", "viewer.json")} --port ${port}\n`;
   await until(() => read(data, "console.log") === told, { withinMs });
   t.is(await up.stop(), 0);
 });
