@@ -43,6 +43,7 @@ export const checkOf = {
   "registry.silent": "registry",
   "nats.lost": "nats",
   "nats.refused": "nats",
+  "nats.results": "nats",
   "peer.silent": "servers",
   "link.main": "links",
   "messages.unfit": "links",

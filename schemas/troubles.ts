@@ -29,6 +29,7 @@ export const troubleKinds = {
   },
   "registry.silent": { says: "the registry does not answer", costs: "failover" },
   "nats.lost": { says: "there is no connection to NATS", costs: "failover" },
+  "nats.results": { says: "there is no connection to NATS for results: they wait", costs: "failover" },
   "nats.refused": { says: "NATS refuses the log-in", costs: "failover" },
   "peer.silent": { says: "another server is not heard", costs: "nothing" },
   "link.main": { says: "a main link is down: records go over NATS", costs: "nothing" },

@@ -78,10 +78,14 @@ export class ResultsPublisher {
     this.#published = Math.min(this.#published, watermark);
   }
 
-  /** A result was forbidden, nobody knows which: all since the last confirmed one are published again when they may be. */
+  /**
+   * A result was forbidden, nobody knows which, or their own connection was lost, nobody knows where: all since the last confirmed
+   * one are published again when they may be.
+   */
   onFault({ kind, subject }: BusFault, nowMs: number): void {
-    const isOurs = kind === "publish" && subjectKind(this.#service, subject) === "result";
-    if (!this.#isActive || !this.#rules.isHeldBack(isOurs)) return;
+    if (!this.#isActive || subjectKind(this.#service, subject) !== "result") return;
+    if (kind === "lost") this.rewind(this.#confirmed);
+    if (!this.#rules.isHeldBack(kind === "publish")) return;
     const through = Math.max(this.#published, this.#heldBack?.through ?? 0);
     this.#heldBack = { untilMs: nowMs + tryAgainMs, atOnce: 1, through };
     this.rewind(this.#confirmed);

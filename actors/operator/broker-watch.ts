@@ -37,6 +37,8 @@ const maxNamed = 6;
 const nothing = new Uint8Array(0);
 /** JetStream's streams are looked at so often. */
 const lookAtStreamsMs = 60_000;
+/** The connection for results is missed for so long, while there is another, before it is told: it is dialled again at once. */
+const resultsLostMs = 1_000;
 /** Room for a record's headers and names in a message, as the application takes it. */
 const messageRoomBytes = 16 * 1024;
 
@@ -117,6 +119,9 @@ export class BrokerWatch {
   #triedReplyMs = Number.NEGATIVE_INFINITY;
   #triedMs = Number.NEGATIVE_INFINITY;
   #refusedMs = Number.NEGATIVE_INFINITY;
+  /** The connection for results alone. */
+  #resultsLost: { readonly sinceMs: number; readonly reason: string } | null = null;
+  #isAskingResults = false;
 
   constructor(options: BrokerWatchOptions) {
     this.#options = options;
@@ -130,6 +135,7 @@ export class BrokerWatch {
     troubles.set("nats.refused", null);
     this.#lookedMs = Number.NEGATIVE_INFINITY;
     this.#triedMs = Number.NEGATIVE_INFINITY;
+    if (this.#resultsLost !== null) this.#resultsLost = { ...this.#resultsLost, sinceMs: world.clock.nowMs() };
     const takenBytes = world.bus.maxPayloadBytes();
     const { maxRecordBytes } = settings.limits;
     const told = `the broker takes messages of ${takenBytes} bytes (max_payload), and records may have ${maxRecordBytes}: new ones are held to what it takes, older results are left out and had by replay, replies go in pieces`;
@@ -145,6 +151,8 @@ export class BrokerWatch {
       return;
     }
     if (kind === "lost") {
+      if (subjectKind(settings.service, subject) === "result")
+        this.#resultsLost = { sinceMs: this.#resultsLost?.sinceMs ?? nowMs, reason };
       if (world.bus.connected()) return;
       troubles.set("nats.lost", `no connection to NATS (${reason}): dials again`);
       if (refusedLogIn.test(reason))
@@ -210,6 +218,7 @@ export class BrokerWatch {
     const nowMs = world.clock.nowMs();
     const { areResultsHeldBack } = delivery();
     this.#tryReply(nowMs);
+    this.#judgeResults(nowMs);
     for (const [code, known] of this.#forbidden) {
       const isSilent = nowMs - known.lastMs > overAfterMs;
       if (!isSilent || (code === "forbidden.results" && areResultsHeldBack)) continue;
@@ -236,6 +245,27 @@ export class BrokerWatch {
     this.#triedReplyMs = nowMs;
     this.#triedReply = besideInbox(known.subject, clock.randomId());
     bus.publish(this.#triedReply, new Uint8Array(0));
+  }
+
+  /** Where NATS is lost altogether, that is what is told. It is back when NATS says that it has all that was published. */
+  #judgeResults(nowMs: number): void {
+    const { world, mailbox, troubles } = this.#options;
+    const lost = this.#resultsLost;
+    if (lost === null) return;
+    if (world.bus.connected() && nowMs - lost.sinceMs >= resultsLostMs)
+      troubles.set(
+        "nats.results",
+        `no connection to NATS for results (${lost.reason}): they wait and take memory, requests are answered; dials again`,
+      );
+    if (this.#isAskingResults) return;
+    this.#isAskingResults = true;
+    mailbox.watch(world.bus.flush(), (isThere) => {
+      this.#isAskingResults = false;
+      // Lost again since it was asked: that is another one.
+      if (!isThere || this.#resultsLost !== lost) return;
+      this.#resultsLost = null;
+      troubles.set("nats.results", null);
+    });
   }
 
   #judgeOmitted(nowMs: number): void {

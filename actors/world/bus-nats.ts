@@ -1,27 +1,43 @@
 /**
  * The Bus port on NATS: what clients, integrators and operators send and get.
  * What always holds: publishing is a copy into a buffer and one write a turn; what is not taken at once is never sent;
- * subscriptions outlive connections.
+ * subscriptions outlive connections. Where results have a line of their own nothing else goes over it, and it is no part of whether
+ * the bus is connected: a broker that waits for a reader of results reads meanwhile nothing of who publishes them.
  */
 import assert from "node:assert/strict";
 import type { Service, ServiceMsg } from "nats";
+import { subjects } from "../../schemas/subjects.ts";
 import type { NatsLine } from "./connection-nats.ts";
 import type { Bus, BusFault, BusHeaders, BusMessage, Subscription } from "./ports.ts";
 import { headerText } from "./publish-buffer.ts";
 
 type Announcement = Parameters<Bus["announceService"]>[0];
 
+/** Besides the line for all that has none. */
+export interface MoreLines {
+  /** For results of this service, and nothing else. */
+  readonly results?: { readonly service: string; readonly line: NatsLine };
+  /** Other lines of this process, whose faults are told too. */
+  readonly others?: readonly NatsLine[];
+}
+
 export class NatsBus implements Bus {
   readonly #line: NatsLine;
-  /** Other lines of this process, whose faults are told too. */
+  readonly #resultsLine: NatsLine | null;
   readonly #others: readonly NatsLine[];
+  /** All results. */
+  readonly #results: string;
+  readonly #resultsPrefix: string;
   readonly #announcements = new Set<{ info: Announcement; current: Service | null }>();
   #onState: ((connected: boolean) => void) | null = null;
   #listening: Subscription | null = null;
 
-  constructor(line: NatsLine, others: readonly NatsLine[] = []) {
+  constructor(line: NatsLine, { results, others = [] }: MoreLines = {}) {
     this.#line = line;
     this.#others = others;
+    this.#resultsLine = results?.line ?? null;
+    this.#results = subjects.results(results?.service ?? "");
+    this.#resultsPrefix = this.#results.slice(0, -1);
   }
 
   /** Resolves when connected, or when the first dial has failed: dialling goes on, and `onState` tells. */
@@ -30,6 +46,8 @@ export class NatsBus implements Bus {
     this.#onState = onState;
     this.#listening = this.#line.onState((connected) => this.#told(connected));
     this.#line.acquire();
+    // Not waited for: requests can be answered without.
+    this.#resultsLine?.acquire();
     await this.#line.ready();
   }
 
@@ -42,7 +60,7 @@ export class NatsBus implements Bus {
   }
 
   publish(subject: string, data: Uint8Array, headers?: BusHeaders, reply = ""): boolean {
-    return this.#onState !== null && this.#line.publish(subject, data, reply, headerText(headers));
+    return this.#onState !== null && this.#lineOf(subject).publish(subject, data, reply, headerText(headers));
   }
 
   maxPayloadBytes(): number {
@@ -50,11 +68,18 @@ export class NatsBus implements Bus {
   }
 
   room(subject: string, headers?: BusHeaders, reply = ""): number {
-    return this.#line.room(subject, reply, headerText(headers));
+    return this.#lineOf(subject).room(subject, reply, headerText(headers));
+  }
+
+  #lineOf(subject: string): NatsLine {
+    return this.#resultsLine !== null && subject.startsWith(this.#resultsPrefix) ? this.#resultsLine : this.#line;
   }
 
   onFault(listener: (fault: BusFault) => void): Subscription {
     const held = [this.#line, ...this.#others].map((line) => line.onFault(listener));
+    const ofResults = (fault: BusFault) =>
+      listener(fault.subject === "" ? { ...fault, subject: this.#results } : fault);
+    if (this.#resultsLine !== null) held.push(this.#resultsLine.onFault(ofResults));
     return { stop: () => held.forEach((each) => void each.stop()) };
   }
 
@@ -63,7 +88,9 @@ export class NatsBus implements Bus {
   }
 
   async flush(): Promise<boolean> {
-    return this.#onState !== null && (await this.#line.flush());
+    if (this.#onState === null) return false;
+    const flushed = await Promise.all([this.#line.flush(), this.#resultsLine?.flush() ?? true]);
+    return flushed.every(Boolean);
   }
 
   async announceService(info: Announcement): Promise<Subscription> {
@@ -85,7 +112,7 @@ export class NatsBus implements Bus {
     this.#listening?.stop();
     await Promise.all([...this.#announcements].map(({ current }) => current && stopService(current)));
     this.#announcements.clear();
-    await this.#line.release();
+    await Promise.all([this.#line.release(), this.#resultsLine?.release()]);
   }
 
   #told(connected: boolean): void {

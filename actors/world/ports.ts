@@ -87,18 +87,22 @@ export type BusHeaders = Readonly<Record<string, string>>;
  */
 export interface BusFault {
   readonly kind: "publish" | "subscribe" | "size" | "cutOff" | "lost";
-  /** Empty where it is of no one subject. */
+  /** Empty where it is of no one subject; a pattern, of a connection that carries nothing else. */
   readonly subject: string;
   /** For people. */
   readonly reason: string;
 }
 
-/** Publish and subscribe for clients, results and operators. Nothing published while disconnected is ever sent later (situation 15). */
+/**
+ * Publish and subscribe for clients, results and operators. Nothing published while disconnected is ever sent later (situation 15).
+ * Results may have a connection of their own: it is no part of `connected`, and its end is told by `onFault` (lost), before anything
+ * is sent over the next one.
+ */
 export interface Bus {
   start(onState: (connected: boolean) => void): Promise<void>;
   connected(): boolean;
   subscribe(subject: string, onMessage: (message: BusMessage) => void): Subscription;
-  /** `reply`: the subject where answers shall go. False: not sent, because the bus is not connected, or it does not fit. */
+  /** `reply`: the subject where answers shall go. False: not sent, because there is no connection for it, or it does not fit. */
   publish(subject: string, data: Uint8Array, headers?: BusHeaders, reply?: string): boolean;
   /** As the broker of the present connection says, or the last one's: each may have another limit. */
   maxPayloadBytes(): number;

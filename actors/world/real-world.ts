@@ -1,7 +1,7 @@
 /**
  * All of the real world that one server sees, put together from its settings; nothing is started or opened yet.
- * What always holds: clients' traffic has a connection to NATS of its own; failsafe link and registry share another, so
- * that a heartbeat never waits behind requests and replies.
+ * What always holds: clients' traffic has a connection to NATS of its own; results have another, so that who reads none of
+ * them holds up no answer; failsafe link and registry share a third, so that a heartbeat never waits behind requests and replies.
  */
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
@@ -79,8 +79,8 @@ export async function openRealWorld(
   await secureDataDirectory(settings.dataDirectory, log);
   const name = `twinlog ${service} ${server}`;
   const inboxPrefix = inboxes.server(service, server);
-  const traffic = new NatsLine({ nats, name: `${name} bus`, inboxPrefix, clock, log });
-  const control = new NatsLine({ nats, name: `${name} failsafe`, inboxPrefix, clock, log });
+  const lineFor = (what: string) => new NatsLine({ nats, name: `${name} ${what}`, inboxPrefix, clock, log });
+  const [traffic, results, control] = [lineFor("bus"), lineFor("results"), lineFor("failsafe")];
   // What may be unconfirmed may wait here, and some heartbeats besides.
   const maxBufferedBytes = limits.maxUnconfirmedBytes + mainFrameBytes(limits);
   const processId = clock.randomId();
@@ -122,7 +122,7 @@ export async function openRealWorld(
       clock,
       log,
     }),
-    bus: new NatsBus(traffic, [control]),
+    bus: new NatsBus(traffic, { results: { service, line: results }, others: [control] }),
     registry: opened,
     store,
     unproven: whoIsUnproven(settings) ?? undefined,

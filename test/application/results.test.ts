@@ -97,6 +97,22 @@ test("what NATS forbids on one subject holds back only what comes after it (situ
   t.is(await tick(60), 40);
 });
 
+test("what a connection for results took with it is published again, and only what it had confirmed counts (rule 13)", async (t) => {
+  const { bus, publisher, tick } = setup(small(10));
+  t.is(await tick(1), 10);
+  publisher.start(4);
+  t.true(publisher.publish(logOfReplies(small(10)), 10, "h", 0) === false);
+  const asked = publisher.confirm();
+  publisher.onFault({ kind: "lost", subject: "s.result.>", reason: "gone" }, 0);
+  t.is(await asked, null, "the answer is of the next connection");
+  bus.taken.length = 0;
+  t.is(await tick(1), 10);
+  t.deepEqual(
+    bus.taken.map(({ number }) => Number(number)),
+    [5, 6, 7, 8, 9, 10],
+  );
+});
+
 test("a forbidden status or reply holds no result back (situation 60)", async (t) => {
   const { publisher, tick } = setup(small(5));
   publisher.onFault({ kind: "publish", subject: "s.status.alpha", reason: "forbidden" }, 0);

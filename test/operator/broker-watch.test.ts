@@ -19,12 +19,17 @@ function watched() {
     connected: () => bus.isConnected,
     maxPayloadBytes: () => 1024 * 1024,
     publish: (subject: string) => published.push(subject),
+    /** On all connections. */
+    hasAll: false,
+    flush: () => Promise.resolve(bus.hasAll),
   };
   const troubles = new Troubles(clock as unknown as Clock, log);
   const watch = new BrokerWatch({
     settings: { service: "exchange", limits: Limits.parse({}), replyPrefixes: ["_INBOX.client."] },
     world: { clock, bus, log, triedOut: needed.map((subject) => ({ subject })), registry: { streamsOver: () => null } },
-    mailbox: { watch: () => undefined },
+    mailbox: {
+      watch: (work: Promise<unknown> | null, onDone: (value: unknown) => void) => void work?.then(onDone),
+    },
     troubles,
     delivery: () => ({ replies: 0, omittedReplies: 0, omittedResults: 0, areResultsHeldBack: false }),
   } as unknown as BrokerWatchOptions);
@@ -104,4 +109,37 @@ test("60. what is needed later is tried out at once, each that is forbidden is n
   let seconds = 1;
   while (tick().length === 0) seconds += 1;
   t.true(seconds > 30, "what is allowed is tried seldom");
+});
+
+test("a lost connection for results is told after a second, under its own code, and is over when NATS has all again", async (t) => {
+  const { clock, troubles, watch, bus, lose, find } = watched();
+  const loseResults = () => watch.onFault({ kind: "lost", subject: "exchange.result.>", reason: "too many" });
+  const tick = async (forMs: number) => {
+    clock.atMs += forMs;
+    watch.onTick();
+    await Promise.resolve();
+    await Promise.resolve();
+  };
+  const open = () => troubles.open.map(({ code }) => code);
+  loseResults();
+  await tick(500);
+  t.deepEqual(open(), [], "it is dialled at once");
+  loseResults();
+  await tick(500);
+  t.deepEqual(open(), ["nats.results"]);
+  t.regex(troubles.open[0]?.message ?? "", /too many/);
+  bus.hasAll = true;
+  await tick(100);
+  t.deepEqual(open(), []);
+
+  bus.hasAll = false;
+  loseResults();
+  lose("the broker is gone");
+  await tick(5_000);
+  t.deepEqual(open(), ["nats.lost"], "all of it is told, and not also its part");
+  find();
+  await tick(500);
+  t.deepEqual(open(), [], "the other connection has its second too");
+  await tick(500);
+  t.deepEqual(open(), ["nats.results"]);
 });
