@@ -1,6 +1,7 @@
 /**
  * The applications that a configuration can name: those that this program brings along, or a module of the author's own,
- * by its path (`./orders.js`, relative to the configuration), which exports one application.
+ * by its path (`./orders.js`, relative to the configuration), which exports one application. What always holds: a
+ * module of TypeScript is loaded by Node itself where it can, else by the package `tsx`, which its author installs.
  */
 import { dirname, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -13,6 +14,11 @@ export const applications: ReadonlyMap<string, ApplicationDefinition> = new Map<
   [exchange.name, exchange],
   [ledger.name, ledger],
 ]);
+
+/** Whether a name is meant as the path of a module. */
+export function isPath(name: string): boolean {
+  return /[./]/.test(name);
+}
 
 export class ApplicationNotFound extends Error {
   override readonly name = "ApplicationNotFound";
@@ -34,7 +40,7 @@ export async function findApplication(
   const own = applications.get(name);
   if (own !== undefined) return own;
   const names = [...applications.keys()].join(", ");
-  if (!/[./]/.test(name))
+  if (!isPath(name))
     throw new ApplicationNotFound(`no application is called ${name}; there are: ${names}, or a path to a module`);
   const path = resolve(dirname(configFile), name);
   const exported = await load(path, withinMs);
@@ -53,11 +59,26 @@ async function load(path: string, withinMs: number): Promise<Record<string, unkn
   });
   late.catch(() => undefined);
   try {
-    return (await Promise.race([import(pathToFileURL(path).href), late])) as Record<string, unknown>;
+    return (await Promise.race([importModule(path), late])) as Record<string, unknown>;
   } catch (error) {
     const message = (error instanceof Error ? error.message : String(error)).split("\n", 1)[0];
     throw new ApplicationNotFound(`cannot load the application ${path}: ${message}`);
   } finally {
     patience.abort();
   }
+}
+
+const needsTsx =
+  "this Node takes no TypeScript: `npm install --save-dev tsx` lets it, so does Node 22.18 or newer; or name the module that was built from it";
+
+async function importModule(path: string): Promise<unknown> {
+  // Node 20's types do not know of it.
+  const { typescript = false } = process.features as { readonly typescript?: unknown };
+  if (/\.[cm]?ts$/.test(path) && typescript === false) {
+    const tsx = await import("tsx/esm/api").catch((cause: unknown) => {
+      throw new Error(needsTsx, { cause });
+    });
+    tsx.register();
+  }
+  return await import(pathToFileURL(path).href);
 }

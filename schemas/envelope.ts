@@ -34,6 +34,9 @@ export const Envelope = z.strictObject({
 });
 export type Envelope = z.infer<typeof Envelope>;
 
+/** How the refusal of a request begins that went to another partition key than its body's, which follows. */
+export const keyIsOther = "the subject's key must be the body's: ";
+
 /**
  * With a refusal that is for the request's stamp: what the service's clock says, and which `issuedAt` it would take from this
  * client now: later than `after`, at most `until`. None, where `until` is not later.

@@ -5,7 +5,7 @@
  */
 
 import { type Arrival, refusal } from "../../machines/replica/primary/intake.ts";
-import { Envelope, QueryEnvelope } from "../../schemas/envelope.ts";
+import { Envelope, keyIsOther, QueryEnvelope } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
 import { maxTokenBytes, parseClientSubject, whyNoSubject } from "../../schemas/subjects.ts";
 import type { BusMessage, Watchdog } from "../world/ports.ts";
@@ -88,8 +88,7 @@ export function parseRequest(
   const body = parser.parse(envelope.data.body);
   guard.watchdog.leave();
   if (!body.ok) return refused(client, id, "INVALID_REQUEST", body.message);
-  if (body.key !== address.key)
-    return refused(client, id, "INVALID_REQUEST", `the subject's key must be the body's: ${body.key}`);
+  if (body.key !== address.key) return refused(client, id, "INVALID_REQUEST", `${keyIsOther}${body.key}`);
   return {
     ok: true,
     value: {

@@ -6,7 +6,7 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { ApplicationDefinition } from "../../actors/application/contract.ts";
-import { applications, findApplication } from "../applications.ts";
+import { applications, findApplication, isPath } from "../applications.ts";
 import { type DrillOptions, type DrillWorld, drill } from "../drill/drill.ts";
 import { DrillPair, drillService } from "../drill/pair.ts";
 import { type FaultKind, faultKinds } from "../drill/plan.ts";
@@ -79,7 +79,8 @@ async function drillRunning(world: CommandWorld, flags: DrillFlags): Promise<Dri
   if (faults.includes("cut"))
     throw new CommandError("--faults cut: only the main link of a drill's own pair can be cut");
   const { service, access } = flags;
-  const name = flags.application ?? world.serviceFile?.application ?? "exchange";
+  const started = world.serviceFile?.service === service ? world.serviceFile.application : undefined;
+  const name = flags.application ?? started ?? "exchange";
   const workload = await chooseWorkload(flags, name);
   const options = { ...optionsOf(world, flags, workload), service, isRunning: true, faults };
   await tell(world, flags, `drill on ${service} at ${access.shown}, ${describe(options)}\n`);
@@ -138,7 +139,7 @@ function optionsOf(world: CommandWorld, flags: DrillFlags, workload: Workload) {
 
 /** Of this program, or the path of a module. */
 function isKnown(application: string): boolean {
-  return applications.has(application) || /[./]/.test(application);
+  return applications.has(application) || isPath(application);
 }
 
 async function chooseWorkload({ body, key }: DrillFlags, name: string): Promise<Workload> {

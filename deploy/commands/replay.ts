@@ -4,11 +4,12 @@
  * status 0 only if every request was answered and every duplicate was equal.
  */
 import type { Command } from "commander";
+import { exchange } from "../../actors/applications/exchange/exchange.ts";
 import { type Client, createClient } from "../../actors/client/client.ts";
 import type { Answer } from "../../actors/client/entry.ts";
 import { FailedError, RefusedError, UnknownOutcomeError } from "../../actors/client/errors.ts";
 import { inboxes } from "../../schemas/subjects.ts";
-import { applications } from "../applications.ts";
+import { applicationWords, knownApplication } from "./application.ts";
 import { unlessForbidden } from "./forbidden.ts";
 import { ReplayTally } from "./replay-tally.ts";
 import { mayLack } from "./request.ts";
@@ -17,6 +18,7 @@ import { CommandError, type CommandWorld, whenAborted, wholeNumber } from "./wor
 
 interface ReplayFlags extends CommonOptions {
   client: string;
+  application?: string;
   idPrefix?: string;
   inFlight: number;
   resendEvery?: number;
@@ -54,6 +56,7 @@ export function replayCommand(world: CommandWorld): Command {
   ])
     .argument("<file>", "request bodies, one JSON object a line; .gz is unpacked; - for standard input")
     .option("--client <name>", "the client's name", "replay")
+    .option("--application <name>", `${applicationWords.replace(/\)$/, "")}, else exchange)`)
     .option(
       "--id-prefix <text>",
       "ids are this and the line's number: with the same prefix a second run repeats the first",
@@ -82,7 +85,7 @@ export function replayCommand(world: CommandWorld): Command {
 async function replay(world: CommandWorld, flags: ReplayFlags, lines: AsyncIterable<string> | Iterable<string>) {
   const { clock } = world;
   const { service, client: name, inFlight: maxInFlight, timeout: deadlineMs } = flags;
-  const application = applications.get(world.serviceFile?.application ?? "exchange");
+  const application = (await knownApplication(world, flags)) ?? exchange;
   let onState = (_connected: boolean): void => undefined;
   const bus = await world.connect(flags.access, (connected) => onState(connected), inboxes.client(name));
   const client = createClient({
@@ -92,7 +95,7 @@ async function replay(world: CommandWorld, flags: ReplayFlags, lines: AsyncItera
     bus,
     deadlineMs,
     maxInFlight,
-    ...(application === undefined ? {} : { application }),
+    application,
   });
   onState = client.onBusState;
   const forget = whenAborted(world.stopped, () => client.close());

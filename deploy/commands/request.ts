@@ -4,17 +4,20 @@
  */
 
 import type { Command } from "commander";
-import { createClient } from "../../actors/client/client.ts";
+import type { ApplicationDefinition } from "../../actors/application/contract.ts";
+import { createClient, type RequestOptions } from "../../actors/client/client.ts";
 import { FailedError, RefusedError, UnansweredError, UnknownOutcomeError } from "../../actors/client/errors.ts";
 import type { Bus } from "../../actors/world/ports.ts";
+import { keyIsOther } from "../../schemas/envelope.ts";
 import { inboxes, subjects } from "../../schemas/subjects.ts";
-import { applications } from "../applications.ts";
+import { applicationWords, knownApplication } from "./application.ts";
 import { type Optional, unlessForbidden } from "./forbidden.ts";
 import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { CommandError, type CommandWorld, readBody, whenAborted, wholeNumber } from "./world.ts";
 
 interface RequestFlags extends CommonOptions {
   client: string;
+  application?: string;
   id?: string;
   key?: string;
   timeout: number;
@@ -28,18 +31,18 @@ export function requestCommand(world: CommandWorld): Command {
   ])
     .argument("[body]", "the request's body, JSON; standard input if it is left out or -")
     .option("--client <name>", "the client's name", "cli")
+    .option("--application <name>", applicationWords)
     .option("--id <id>", "the request's id: the same id with the same body is the same request")
     .option("--key <key>", "partition key, where it is not the application's own")
     .option("--timeout <ms>", "how long to try", wholeNumber("--timeout", 1), 30_000)
     .action(async (body: string | undefined, flags: RequestFlags) => {
       const parsed = await readBody(world, body);
-      await withBus(world, flags, async (bus, client) => {
+      const application = await knownApplication(world, flags);
+      await withBus(world, flags, application, async (bus, client) => {
         const { id, key } = flags;
+        const options = { ...(id === undefined ? {} : { id }), ...(key === undefined ? {} : { key }) };
         try {
-          const answer = await client.request(parsed, {
-            ...(id === undefined ? {} : { id }),
-            ...(key === undefined ? {} : { key }),
-          });
+          const answer = await request(client, parsed, options);
           await world.out(`${Buffer.from(answer.bytes).toString()}\n`);
         } catch (error) {
           if (error instanceof FailedError) await world.out(`${Buffer.from(error.bytes).toString()}\n`);
@@ -59,7 +62,7 @@ export function queryCommand(world: CommandWorld): Command {
     .option("--timeout <ms>", "how long to try", wholeNumber("--timeout", 1), 10_000)
     .action(async (body: string | undefined, flags: RequestFlags) => {
       const parsed = await readBody(world, body);
-      await withBus(world, flags, async (bus, client) => {
+      await withBus(world, flags, undefined, async (bus, client) => {
         try {
           const answer = await client.query(parsed, flags.key === undefined ? {} : { key: flags.key });
           await world.out(`${JSON.stringify(answer.result)}\n`);
@@ -79,16 +82,29 @@ export function mayLack({ err }: CommandWorld, service: string): Optional {
 
 type AnyClient = ReturnType<typeof createClient>;
 
+/** Of an application that is not known here the service tells the key: nothing was done, and the same request goes there. */
+async function request(client: AnyClient, body: unknown, options: RequestOptions) {
+  try {
+    return await client.request(body, options);
+  } catch (error) {
+    if (!(error instanceof RefusedError) || options.key !== undefined) throw error;
+    const [before, after] = [`INVALID_REQUEST: ${keyIsOther}`, ` (request ${error.id})`];
+    if (!error.message.startsWith(before)) throw error;
+    const key = error.message.slice(before.length, -after.length);
+    return await client.request(body, { ...options, id: error.id, key });
+  }
+}
+
 async function withBus(
   world: CommandWorld,
   flags: RequestFlags,
+  application: ApplicationDefinition | undefined,
   run: (bus: Bus, client: AnyClient) => Promise<void>,
 ): Promise<void> {
   const { clock } = world;
   const { service, client: name, timeout: deadlineMs } = flags;
   let onState = (_connected: boolean): void => undefined;
   const bus = await world.connect(flags.access, (connected) => onState(connected), inboxes.client(name));
-  const application = applications.get(world.serviceFile?.application ?? "exchange");
   const client = createClient({
     service,
     client: name,

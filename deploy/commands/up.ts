@@ -1,10 +1,11 @@
 /**
  * `twinlog up`: the whole pair on one machine, until Ctrl-C. See deploy/up.ts for what it does.
  */
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { normalDataFolder } from "../../schemas/service-file.ts";
-import { applications } from "../applications.ts";
+import { applications, findApplication } from "../applications.ts";
 import { readRegistry } from "../up/registry.ts";
 import { up, upLimits } from "../up.ts";
 import { accessBy } from "./access.ts";
@@ -32,8 +33,7 @@ export function upCommand(world: CommandWorld): Command {
     .description("run nats-server and two servers on this machine, until Ctrl-C")
     .option(
       "--application <name>",
-      `what they run: ${[...applications.keys()].join(", ")}`,
-      parseApplication,
+      `what they run: ${[...applications.keys()].join(", ")}, or the path of a module`,
       "exchange",
     )
     .option("--service <name>", "the service's name (default: the application's)", parseService)
@@ -55,10 +55,12 @@ export function upCommand(world: CommandWorld): Command {
     .option("--test-service", "allow `twinlog drill` to kill and cut here", false)
     .addHelpText(
       "after",
-      "\nExamples:\n  $ twinlog up\n  $ twinlog up --base-port 5222 --data /var/tmp/pair\n  $ twinlog up --application ledger --data .ledger\n",
+      "\nExamples:\n  $ twinlog up\n  $ twinlog up --base-port 5222 --data /var/tmp/pair\n  $ twinlog up --application ledger --data .ledger\n  $ twinlog up --application ./counter.ts\n",
     )
     .action(async (flags: UpFlags) => {
-      const { application, service = application, basePort, natsPort = basePort, testService } = flags;
+      const found = await findApplication(flags.application, resolve("settings.json"));
+      const application = applications.has(flags.application) ? flags.application : resolve(flags.application);
+      const { service = found.name, basePort, natsPort = basePort, testService } = flags;
       const { data = world.environment.TWINLOG_DATA ?? normalDataFolder } = flags;
       const mainPorts = flags.mainPorts ?? [basePort + 1, basePort + 2];
       if (new Set([natsPort, ...mainPorts]).size !== 3)
@@ -95,12 +97,6 @@ export function upCommand(world: CommandWorld): Command {
       );
       if (status !== 0) throw new CommandError("not everything stopped cleanly: see the warning above");
     });
-}
-
-function parseApplication(text: string): string {
-  if (!applications.has(text))
-    throw new CommandError(`--application ${text}: give one of ${[...applications.keys()].join(", ")}`);
-  return text;
 }
 
 function parsePort(text: string): number {

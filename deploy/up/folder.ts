@@ -18,6 +18,7 @@ import { DirectoryLock } from "../../actors/world/store-lock.ts";
 import { answeredPrefixes } from "../../schemas/roles.ts";
 import { ServiceFile } from "../../schemas/service-file.ts";
 import { Settings } from "../../schemas/settings.ts";
+import { isPath } from "../applications.ts";
 import { keptSecret } from "./secrets.ts";
 
 /** What keeps `up` from starting; the message is one line that says what to do. */
@@ -102,7 +103,9 @@ export class ServiceFolder {
   /** Throws UpError where the folder belongs to another service or application. */
   checkOwner(service: string, application: string): void {
     const owner = this.#read("service.json", ServiceFile);
-    if (owner === undefined || (owner.service === service && owner.application === application)) return;
+    // A module may move: what it is, the servers themselves hold against their data.
+    const isSame = owner?.application === application || (isPath(owner?.application ?? "") && isPath(application));
+    if (owner === undefined || (owner.service === service && isSame)) return;
     throw new UpError(
       `${this.path} holds the data of service ${owner.service} (application ${owner.application}), not of ${service} (${application}): choose another --data folder`,
     );

@@ -165,5 +165,5 @@ test("a reader that goes away ends `results` quietly, and takes no other command
       child.on("exit", (status) => resolve(status));
     });
   t.is(await unread(["results", ...common, "--follow"]), 0);
-  t.is(await unread(["request", ...common, "--client", "alice", "--id", "1", '{"type":"nonsense"}']), 1);
+  t.is(await unread(["request", ...common, "--application", "exchange", "--id", "1", '{"type":"nonsense"}']), 1);
 });

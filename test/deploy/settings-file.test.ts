@@ -1,6 +1,7 @@
 /** Settings as people write them: where their paths lead, and what is said of what is no JSON, or of a module that does not load. */
 import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
 import { findApplication } from "../../deploy/applications.ts";
 import { JsonFault, parseJson } from "../../deploy/json-text.ts";
@@ -57,6 +58,11 @@ test("what is no JSON is one line that says what and where", (t) => {
     t.regex(error.message, says);
     t.false(error.message.includes("\n"));
   }
+});
+
+test("a module of TypeScript is loaded as it stands", async (t) => {
+  const path = fileURLToPath(new URL("../../../deploy/examples/counter/counter.ts", import.meta.url));
+  t.is((await findApplication(path, "alpha.json")).name, "counter");
 });
 
 test("a module whose top-level await never ends, or that throws, is one plain line", async (t) => {
