@@ -12,22 +12,28 @@ import { counter } from "../../deploy/examples/counter/counter.ts";
 
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
 
+interface Call {
+  readonly id: string;
+  readonly resumed: boolean;
+  readonly signal: AbortSignal;
+}
+
 /** Takes an order in two transactions; between them it calls what the test gives. */
-function orders(outside: (call: { id: string; resumed: boolean }) => Promise<void> | void) {
+function orders(outside: (call: Call) => Promise<void> | void) {
   return defineApplication({
     name: "orders",
     request: z.strictObject({ order: z.string() }),
     result: z.object({ tries: z.int() }),
     key: ({ order }) => order,
     tables: { orders: z.object({ state: z.enum(["reserved", "paid"]), tries: z.int() }) },
-    handle: async ({ order }, { transaction, committed, id, resumed }) => {
+    handle: async ({ order }, { transaction, committed, id, resumed, signal }) => {
       const tries = transaction("reserve", (tx) => {
         const made = (tx.get("orders", order)?.tries ?? 0) + 1;
         tx.put("orders", order, { state: "reserved", tries: made });
         return made;
       });
       await committed();
-      await outside({ id, resumed });
+      await outside({ id, resumed, signal });
       transaction("pay", (tx) => tx.put("orders", order, { state: "paid", tries }));
       return { tries };
     },
@@ -85,7 +91,7 @@ test("limits are a server's: what is too large, or takes too long, is told as th
 });
 
 test("when the server dies in the middle, the next one resumes: what is completed is not run again", async (t) => {
-  const calls: { id: string; resumed: boolean }[] = [];
+  const calls: Call[] = [];
   let reached = () => {};
   const waits = new Promise<void>((resolve) => {
     reached = resolve;
@@ -101,17 +107,25 @@ test("when the server dies in the middle, the next one resumes: what is complete
   t.deepEqual(app.state.get("orders", "o1"), { state: "reserved", tries: 1 });
   app.crash();
   t.deepEqual((await answer).result, { tries: 1 });
-  t.deepEqual(calls, [
-    { id: "7", resumed: false },
-    { id: "7", resumed: true },
-  ]);
+  t.deepEqual(
+    calls.map(({ id, resumed }) => [id, resumed]),
+    [
+      ["7", false],
+      ["7", true],
+    ],
+  );
   t.deepEqual(app.state.get("orders", "o1"), { state: "paid", tries: 1 });
   app.close();
 });
 
 test("a handler of a server that died changes nothing any more", async (t) => {
   const goOn: (() => void)[] = [];
-  const app = testApplication(orders(() => new Promise<void>((resolve) => goOn.push(resolve))));
+  const signals: AbortSignal[] = [];
+  const wait = ({ signal }: Call) => {
+    signals.push(signal);
+    return new Promise<void>((resolve) => goOn.push(resolve));
+  };
+  const app = testApplication(orders(wait));
   const answer = app.request({ order: "o1" });
   const called = (times: number) =>
     new Promise<void>((resolve) => {
@@ -121,6 +135,10 @@ test("a handler of a server that died changes nothing any more", async (t) => {
   await called(1);
   app.crash();
   await called(2);
+  t.deepEqual(
+    signals.map(({ aborted }) => aborted),
+    [true, false],
+  );
   goOn[0]?.();
   await new Promise((resolve) => setImmediate(resolve));
   t.is(app.state.get("orders", "o1")?.state, "reserved");

@@ -69,7 +69,7 @@ test("the package holds programs, declarations of what may be imported, document
     /^dist\/(actors|deploy|machines|schemas)\/.*\.js$/,
     /^dist\/(actors|schemas)\/.*\.d\.ts$/,
     /^deploy\/(console\/(page\/[\w.]+|console\.png)|examples\/[\w.@/]+|nats\/roles\.conf)$/,
-    /^((deploy|schemas)\/)?[A-Z]+(\.md)?$/,
+    /^((actors\/application|deploy|schemas)\/)?[A-Z]+(\.md)?$/,
     /^package\.json$/,
   ];
   t.deepEqual(
