@@ -81,6 +81,8 @@ test("an entry is short, and says whether data is in danger where something is w
 
 /** A command is refused in the words of these, and a server says these where it waits or refuses. */
 const refusals: readonly (readonly [path: string, within: RegExp])[] = [
+  ["deploy/commands/connect.ts", /\bnew NotAllowed\(/g],
+  ["deploy/commands/forbidden.ts", /\bnew NotAllowed\(/g],
   ["deploy/commands/control.ts", /\bnew CommandError\(/g],
   ["deploy/commands/recover.ts", /\bnew CommandError\(/g],
   ["deploy/commands/init.ts", /\bnew CommandError\(/g],
