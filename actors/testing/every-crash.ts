@@ -6,8 +6,7 @@
  * Records that were made in one stretch of a handler, between two awaits, are mirrored together. A server may die before any of them
  * has arrived, and after each: with the last, before the handler goes on and before anybody is answered.
  */
-import type { RecordMade } from "./lone-server.ts";
-import type { Deaths } from "./test-application.ts";
+import type { Deaths, RecordMade } from "./deaths.ts";
 
 /** More places than a test should have: a scenario that never ends the same way would never end. */
 const maxPlaces = 100_000;
@@ -23,7 +22,7 @@ class DiesOnce implements Deaths {
     this.#left = nth;
   }
 
-  readonly diesAt = (made: readonly RecordMade[]): number | undefined => {
+  diesAt(made: readonly RecordMade[]): number | undefined {
     const [first] = made;
     if (this.place !== null || first === undefined) return undefined;
     if (this.#left <= made.length) {
@@ -33,7 +32,7 @@ class DiesOnce implements Deaths {
     }
     this.#left -= made.length + 1;
     return undefined;
-  };
+  }
 }
 
 function words({ client, id, name }: RecordMade): string {

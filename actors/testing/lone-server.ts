@@ -21,15 +21,7 @@ import { type Application, schemaDigest } from "../application/define.ts";
 import { ApplicationState } from "../application/state.ts";
 import { ReplyGate } from "../reply-gate.ts";
 import type { Bus, Clock, Log } from "../world/ports.ts";
-
-/** A record of a request, as a place at which a server may die. */
-export interface RecordMade {
-  readonly sequence: number;
-  readonly client: string;
-  readonly id: string;
-  /** The transaction's; empty for a result by itself. */
-  readonly name: string;
-}
+import type { Deaths, RecordMade } from "./deaths.ts";
 
 export interface LoneServerOptions {
   readonly application: Application;
@@ -38,9 +30,8 @@ export interface LoneServerOptions {
   readonly bus: Bus;
   readonly log: Log;
   readonly remains: Remains;
-  /** What requests made in this turn is about to be durable. The last record that shall be; undefined: all, and go on. */
-  readonly diesAt: (made: readonly RecordMade[]) => number | undefined;
-  /** It died of `diesAt`. */
+  readonly deaths: Deaths;
+  /** It died of `deaths`. */
   readonly onDeath: () => void;
   /** A view threw, or an invariant is broken. */
   readonly onError: (error: Error) => void;
@@ -208,10 +199,10 @@ export class LoneServer {
   }
 
   #dies(): boolean {
-    const { diesAt, remains, onDeath } = this.#options;
+    const { deaths, remains, onDeath } = this.#options;
     const made = this.#made;
     this.#made = [];
-    const through = made.length === 0 ? undefined : diesAt(made);
+    const through = made.length === 0 ? undefined : deaths.diesAt(made);
     if (through === undefined) return false;
     remains.cut(through);
     this.kill();

@@ -12,7 +12,8 @@ import { StateReader } from "../application/state.ts";
 import { type Client, createClient, type QueryOptions, type RequestOptions } from "../client/client.ts";
 import type { Answer } from "../client/entry.ts";
 import type { Clock, Log } from "../world/ports.ts";
-import { LoneServer, type RecordMade, Remains } from "./lone-server.ts";
+import type { Deaths } from "./deaths.ts";
+import { LoneServer, Remains } from "./lone-server.ts";
 import { MemoryBus } from "./memory-bus.ts";
 
 export interface TestOptions {
@@ -39,12 +40,6 @@ export interface TestApplication<Body, Result, T extends Tables, Q extends Queue
   close(): void;
 }
 
-/** Where servers die; made for tests that go through all of it (every-crash.ts). */
-export interface Deaths {
-  /** The last record that is kept; undefined: the server lives on. */
-  diesAt(made: readonly RecordMade[]): number | undefined;
-}
-
 const server = "alpha";
 const silence: Log = {
   debug: () => undefined,
@@ -65,7 +60,7 @@ export function startTest<
   clock: Clock,
   application: ApplicationDefinition<Req, Res, T, Q, V>,
   options: TestOptions = {},
-  deaths = nobodyDies,
+  deaths: Deaths = nobodyDies,
 ): TestApplication<z.input<Req>, z.output<Res>, T, Q, V> {
   type OwnClient = Client<z.input<Req>, z.output<Res>>;
   const service = application.name;
@@ -92,7 +87,7 @@ export function startTest<
       bus,
       log: options.log ?? silence,
       remains,
-      diesAt: deaths.diesAt,
+      deaths,
       onDeath: () => {
         running = begin();
       },
