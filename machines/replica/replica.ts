@@ -546,9 +546,9 @@ export class Replica {
     if (options.confirm === "written") this.follower?.owesConfirm();
   }
   private checkSynced(): void {
-    const { membership, state } = this.core;
-    // One that asks to be alone has that on its disk too; one that was deposed asks for nothing.
-    const isSaved = state === "deposed" || membership.isMemberEpochSaved;
+    const { membership, state, rules } = this.core;
+    // One that was deposed asks for nothing.
+    const isSaved = state === "deposed" || rules.mayAskAlone(membership.isMemberEpochSaved);
     if (isSaved && this.candidacy?.isSynced === true)
       this.dispatch({ event: "disk.synced", why: "everything appended is on the disk" });
   }

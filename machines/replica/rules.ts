@@ -192,6 +192,12 @@ export const shippedRules = {
     hashAtBase === record.base.hash &&
     memberEpoch >= (record.restoredFrom ?? record.epoch) - 1,
 
+  /**
+   * The registry's section: whoever asks to be alone, or alone asks for anything more, has on its disk that the epoch before
+   * counted on it. Else it is not the right disk, should its server die now (`holdsBase`).
+   */
+  mayAskAlone: (isMemberEpochSaved: boolean): boolean => isMemberEpochSaved,
+
   /** The start table: after a total loss, only when every configured server is present can the longest log be chosen. */
   mayChooseLongest: (present: number, configured: number): boolean => present === configured,
 

@@ -102,3 +102,25 @@ test("a record of an older program, without a pause, is read as ever", (t) => {
   const { pause: _, ...older } = paused().record;
   t.is(RegistryRecord.parse(older).pause, undefined);
 });
+
+test("one that is alone writes another pause only when its disk says that the epoch before counted (situation 139)", (t) => {
+  const stage = Stage.normal();
+  stage.kill("beta");
+  stage.tellGone("beta");
+  stage.tick(2);
+  const alpha = stage.server("alpha");
+  t.is(alpha.up.state, "hot.alone");
+  const { epoch } = stage.record;
+  alpha.held.add("saveEpoch");
+  alpha.up.onPause(true, undefined, stage.nowMs);
+  stage.tick();
+  t.is(stage.record.epoch, epoch + 1);
+  t.truthy(stage.record.pause);
+  alpha.up.onPause(false, undefined, stage.nowMs);
+  stage.tick(polls);
+  t.is(stage.record.epoch, epoch + 1, "its disk could not prove itself the right one");
+  stage.unhold("alpha", "saveEpoch");
+  stage.tick();
+  t.is(stage.record.epoch, epoch + 2);
+  t.is(stage.record.pause, undefined);
+});

@@ -141,14 +141,17 @@ export function joinerDue(progress: Progress, core: Core): Due | null {
 
 function newPause({ core, primary }: PrimaryFacts): Due | null {
   if (core.stopping || (core.state !== "hot.alone" && core.state !== "hot.normal")) return null;
+  if (core.state === "hot.alone" && !mayAskAlone(core)) return null;
   const { why } = primary.pausing;
   return why === null ? null : { event: "pause.due", why };
 }
 
 function newBase(record: RegistryRecord, { core, primary }: PrimaryFacts): Due | null {
-  const { own, rules, nowMs, limits, membership } = core;
+  const { own, rules, nowMs, limits } = core;
   if (core.state !== "hot.alone" || !rules.mustRebase(nowMs - primary.rebasedMs, limits.baseMs)) return null;
-  if (!membership.isMemberEpochSaved) return null;
+  if (!mayAskAlone(core)) return null;
   if (own.synced <= record.base.sequence || own.log.hashAt(own.synced) === undefined) return null;
   return { event: "base.due", why: "moves the base forward" };
 }
+
+const mayAskAlone = ({ rules, membership }: Core): boolean => rules.mayAskAlone(membership.isMemberEpochSaved);

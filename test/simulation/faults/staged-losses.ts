@@ -4,6 +4,7 @@
  */
 
 import { headers } from "../../../schemas/envelope.ts";
+import type { RegistryRecord } from "../../../schemas/registry.ts";
 import { brokerHost } from "../world/sim-broker.ts";
 import { cut, type FaultContext, type FaultKind, later, mayCrash, mayHarm } from "./context.ts";
 import { allLinks, losePower, once, onceWritten, others, roles, staged, toNats, type Way } from "./scenes.ts";
@@ -415,6 +416,41 @@ function loseRow(context: FaultContext): void {
   sim.tell(now.backup, sim.host(now.backup).disk.loseRow() ? "a row of its tables is gone" : "its tables are empty");
 }
 
+/**
+ * The one that is alone is told to pause, and as soon as that is written to go on; its disk takes its time, and it dies as soon as
+ * that is written too (situation 139).
+ */
+function pauseAndDie(context: FaultContext): void {
+  const { cluster, operator, sim } = context;
+  const now = roles(context, 3_000);
+  if (now === null) return;
+  const { primary, backup } = now;
+  const { disk } = sim.host(primary);
+  const isPaused = ({ pause }: RegistryRecord) => pause !== undefined;
+  losePower(context, backup);
+  onceWritten(
+    context,
+    ({ inSync }) => inSync.length === 1,
+    () =>
+      later(context, 50, () => {
+        disk.slowness = 300;
+        operator.command(primary, "pause");
+        onceWritten(context, isPaused, () => {
+          later(context, 1, () => operator.command(primary, "resume"));
+          onceWritten(
+            context,
+            (record) => !isPaused(record),
+            () => losePower(context, primary),
+          );
+        });
+        later(context, 1_000, () => {
+          disk.slowness = 1;
+          cluster.start(primary);
+        });
+      }),
+  );
+}
+
 export const lossScenes: readonly FaultKind[] = [
   staged("forceRecovery", 1_000, forceRecovery),
   staged("forceOlderCopy", 1_000, forceOlderCopy),
@@ -434,4 +470,5 @@ export const lossScenes: readonly FaultKind[] = [
   staged("addInVain", 400, addInVain),
   staged("oldSoleDisk", 800, oldSoleDisk),
   staged("loseRow", 400, loseRow),
+  staged("pauseAndDie", 400, pauseAndDie),
 ];

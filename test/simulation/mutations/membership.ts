@@ -1,6 +1,6 @@
 /** Who may speak for the service: incarnations, fences, configurations, the registry, the start table, stops and switches. */
 import { asking, confirming, inheriting, rebasing } from "../explore/scopes.ts";
-import { deposals, type Mutation, pair, races, three, totalLoss, within } from "./mutation.ts";
+import { brisk, deposals, type Mutation, pair, races, three, totalLoss, within } from "./mutation.ts";
 import { firstWhereNothingIs, takingOneLinkForBoth, takingSilenceForLoss, withoutTheKernelsWord } from "./worlds.ts";
 
 export const membershipMutations: readonly Mutation[] = [
@@ -166,6 +166,12 @@ export const membershipMutations: readonly Mutation[] = [
     rule: "registry",
     rules: { mustRebase: () => false },
     plan: { ...pair, faultClass: "beyond", faults: ["oldSoleDisk"], clients: 4, limits: { baseMs: 500 } },
+  },
+  {
+    name: "one that is alone asks for more before its disk says that it counted",
+    rule: "registry",
+    rules: { mayAskAlone: () => true },
+    plan: { ...pair, faults: ["pauseAndDie"], ...brisk },
   },
   {
     name: "a disk that is too old may go on alone",

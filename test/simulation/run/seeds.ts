@@ -42,6 +42,11 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
   { seed: 996_000_894, once: "a server that had lost its role had no reply to show that it may answer again" },
   { seed: 996_008_801, once: "a snapshot took the last copy of the registry's record along: nobody could put it back" },
   { seed: 997_000_448, once: "the checker judged by a record that the registry had lost before anybody read it" },
+  {
+    seed: 998_011_250,
+    once: "one that was alone wrote two pauses at once, its disk failed, and it was refused as older than it was",
+  },
+  { seed: 998_021_900, once: "the same, with two servers" },
   { seed: 910_000_105, once: "the checker held a request without a stamp to be remembered for good" },
 ];
 
