@@ -198,6 +198,12 @@ export const shippedRules = {
    */
   mayAskAlone: (isMemberEpochSaved: boolean): boolean => isMemberEpochSaved,
 
+  /**
+   * The registry's section: a record put back from `restoredFrom` as `epoch` holds no more than that; what was won in between was
+   * won after it, or lost to it.
+   */
+  isWonBeside: (won: number, restoredFrom: number, epoch: number): boolean => won > restoredFrom && won < epoch,
+
   /** The start table: after a total loss, only when every configured server is present can the longest log be chosen. */
   mayChooseLongest: (present: number, configured: number): boolean => present === configured,
 

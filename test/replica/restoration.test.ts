@@ -215,6 +215,38 @@ test("two records of one epoch, and one counts on fewer: each may have what the 
   t.regex(refused.says, /alpha's \(in sync: alpha, beta\) and alpha's \(in sync: alpha\) are both of epoch 4/);
 });
 
+/** Epoch 7 only put that of 3 back, and alpha has read it; the registry went back, and there epoch 6 was won by beta. */
+function wonBeside(won: Partial<RegistryRecord>, acceptsLoss = false): Restoration {
+  const stage = Stage.normal();
+  const [alpha, beta] = standingsOf(stage);
+  if (alpha === undefined || beta === undefined) throw new Error("no pair");
+  const putBack = { ...stage.record, epoch: 7, writeId: "restore.2", restoredFrom: 3 };
+  const present = { ...stage.record, epoch: 6, writeId: "beta's", mode: "backup-only" as const, ...won };
+  const standings = [
+    { ...alpha, epochSeen: 7, frozen: "the registry went back to epoch 6", record: putBack },
+    { ...beta, epochSeen: 6, record: present },
+  ];
+  return judge(stage, { standings, present, acceptsLoss });
+}
+
+test("what was won where the registry went back is put back, and not what only put an older record back (situation 140)", (t) => {
+  const { inSync } = Stage.normal().record;
+  const alone = inSync.filter(({ server }) => server === "beta");
+  t.like(wonBeside({ inSync: alone, durability: "disk" }), {
+    outcome: "write",
+    record: { epoch: 9, restoredFrom: 6, previousWriteId: "beta's", inSync: alone, durability: "disk" },
+  });
+  t.like(wonBeside({ epoch: 2, inSync: alone }), { record: { restoredFrom: 3, inSync } }, "that was before it");
+  const stranger = { server: "gamma", incarnation: "gamma-1" };
+  const refused = wonBeside({ inSync: [...alone, stranger] });
+  t.is(refused.outcome, "refused");
+  t.regex(
+    refused.says,
+    /\(in sync: alpha, beta\) and .*\(in sync: beta, gamma\) are of the epochs 7 and 6, and either may/,
+  );
+  t.like(wonBeside({ inSync: [...alone, stranger] }, true), { outcome: "write", record: { history: "h9" } });
+});
+
 test("what a silent server may have is given up only where that is accepted: far above, and as a new history (situation 54)", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "1");

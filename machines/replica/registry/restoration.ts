@@ -57,17 +57,22 @@ export function restoration(facts: RestorationFacts): Restoration {
     return refused(
       `epoch ${seen} was seen, and the last that a record can have is ${maxEpoch}: begin the service anew under another name`,
     );
-  const forks = newestRecords(standings, present);
-  const newest = forks.find(({ primary }) => isLiving(primary, standings)) ?? forks[0] ?? null;
+  const known = [present, ...standings.map(({ record }) => record)].filter((record) => record !== null);
+  const ofOneEpoch = newestRecords(known);
+  const newestSeen = ofOneEpoch.find(({ primary }) => isLiving(primary, standings)) ?? ofOneEpoch[0] ?? null;
+  const beside = newestSeen === null ? null : wonBeside(newestSeen, known, rules);
+  const isOfBoth = beside !== null && newestSeen !== null && countsOnPartOf(beside, newestSeen);
+  const newest = isOfBoth ? beside : newestSeen;
+  const forks = beside === null || isOfBoth ? ofOneEpoch : [...ofOneEpoch, beside];
   if (!countOnTheSame(forks) && !acceptsLoss)
     return refused(
-      `the registry went back and was written again: ${forks.map(recordName).join(" and ")} are both of epoch ${newest?.epoch}, and either may have acknowledged what the other has not. add --accept-loss to go on with the newest copy, and to set the other aside`,
+      `the registry went back and was written again: ${namesOf(forks)}, and either may have acknowledged what the other has not. add --accept-loss to go on with the newest copy, and to set the other aside`,
     );
   const missing = silent.filter((name) => newest?.inSync.some(({ server }) => server === name));
   if (
     countOnTheSame(forks) &&
     newest !== null &&
-    isNewestSeen(newest, standings) &&
+    isNewestSeen(newestSeen, standings) &&
     (missing.length === 0 || newest.durability === "disk")
   ) {
     const epoch = rules.restoredEpoch(seen) + (silent.length > 0 ? unseenBySilent : 0);
@@ -123,8 +128,7 @@ function anew(
 const takenBy = (standings: readonly Standing[]): number[] => standings.map(({ revision }) => revision);
 
 /** The records of the newest epoch that is known: more than one where the registry went back and was written again. */
-function newestRecords(standings: readonly Standing[], present: RegistryRecord | null): RegistryRecord[] {
-  const known = [present, ...standings.map(({ record }) => record)].filter((record) => record !== null);
+function newestRecords(known: readonly RegistryRecord[]): RegistryRecord[] {
   const epoch = Math.max(...known.map((record) => record.epoch));
   const newest = new Map<string, RegistryRecord>();
   for (const record of known)
@@ -133,6 +137,26 @@ function newestRecords(standings: readonly Standing[], present: RegistryRecord |
   const gone = ({ left }: RegistryRecord) => left?.length ?? 0;
   return [...newest.values()].sort((one, other) => gone(other) - gone(one));
 }
+
+/** The newest record only put back an earlier one; the registry went back past it, and there a server won another, of an epoch in between. */
+function wonBeside(
+  { history, restoredFrom, epoch }: RegistryRecord,
+  known: readonly RegistryRecord[],
+  rules: Rules,
+): RegistryRecord | null {
+  if (restoredFrom === undefined) return null;
+  const won = known.filter(
+    (record) =>
+      record.history === history &&
+      record.restoredFrom === undefined &&
+      rules.isWonBeside(record.epoch, restoredFrom, epoch),
+  );
+  return won.toSorted((one, other) => other.epoch - one.epoch)[0] ?? null;
+}
+
+/** Whoever the first counts on is counted on by both, and has all that was acknowledged under either. */
+const countsOnPartOf = (record: RegistryRecord, { inSync }: RegistryRecord): boolean =>
+  record.inSync.every((member) => inSync.some(({ incarnation }) => incarnation === member.incarnation));
 
 /**
  * Who is in both of two records of one epoch has all that was acknowledged under either; who is in one only may lack what the other
@@ -145,12 +169,18 @@ const countOnTheSame = (ofOneEpoch: readonly RegistryRecord[]): boolean =>
 const isLiving = ({ incarnation }: Member, standings: readonly Standing[]): boolean =>
   standings.some((standing) => standing.incarnation === incarnation);
 
+function namesOf(forks: readonly RegistryRecord[]): string {
+  const epochs = [...new Set(forks.map(({ epoch }) => epoch))];
+  const which = epochs.length === 1 ? `are both of epoch ${epochs[0]}` : `are of the epochs ${epochs.join(" and ")}`;
+  return `${forks.map(recordName).join(" and ")} ${which}`;
+}
+
 const recordName = ({ primary, inSync }: RegistryRecord): string =>
   `${primary.server}'s (in sync: ${inSync.map(({ server }) => server).join(", ")})`;
 
 /** No server that answers has seen an epoch whose record nobody knows. */
-function isNewestSeen({ epoch }: RegistryRecord, standings: readonly Standing[]): boolean {
-  return standings.every(({ epochSeen }) => epochSeen <= epoch);
+function isNewestSeen(newest: RegistryRecord | null, standings: readonly Standing[]): boolean {
+  return newest !== null && standings.every(({ epochSeen }) => epochSeen <= newest.epoch);
 }
 
 /** What `init` must not write over: somebody has seen more than a service that was never begun. */

@@ -198,6 +198,36 @@ function tellFromBeforeLoss(context: FaultContext): void {
   });
 }
 
+/**
+ * The registry goes back and is put back twice; the second time only the primary's next life reads it, and the registry goes
+ * back again: there the backup wins an epoch in between, and goes on alone. Then it is put back once more (situation 140).
+ */
+function restoreTwice(context: FaultContext): void {
+  const { cluster, registryOperator, sim } = context;
+  const now = roles(context, 14_000);
+  if (now === null || sim.registry.versions.length < 2) return;
+  const { primary, backup } = now;
+  const goBack = () => {
+    sim.tell("nats", "the registry goes back by 1");
+    sim.registry.rollBack(1);
+  };
+  goBack();
+  later(context, 1_500, () => {
+    cluster.takeAway(primary, "process");
+    later(context, 100, () => cluster.start(primary));
+    later(context, 1_500, () => {
+      registryOperator.restore();
+      registryOperator.restore();
+      for (const [from, to] of toNats(backup)) sim.network.cut(from, to);
+      later(context, 1_500, () => {
+        goBack();
+        for (const [from, to] of toNats(backup)) sim.network.heal(from, to);
+        later(context, 1_000, () => registryOperator.restore());
+      });
+    });
+  });
+}
+
 export const recoveryScenes: readonly FaultKind[] = [
   staged("recoverWrongOne", 1_000, recoverWrongOne),
   staged("recoverBesidePrimary", 1_000, recoverBesidePrimary),
@@ -206,4 +236,5 @@ export const recoveryScenes: readonly FaultKind[] = [
   staged("restoreWithoutOne", 1_000, restoreWithoutOne),
   staged("askBeforeLoss", 1_000, askBeforeLoss),
   staged("tellFromBeforeLoss", 1_000, tellFromBeforeLoss),
+  staged("restoreTwice", 1_000, restoreTwice),
 ];

@@ -162,6 +162,12 @@ export const membershipMutations: readonly Mutation[] = [
     plan: { ...pair, faultClass: "registry", faults: ["createAgain"], faultMs: 15_000 },
   },
   {
+    name: "what only put an older record back counts for more than what was won after it",
+    rule: "registry",
+    rules: { isWonBeside: () => false },
+    plan: { ...pair, faultClass: "registry", faults: ["restoreTwice"], faultMs: 15_000, clients: 4 },
+  },
+  {
     name: "the base of one that is alone never moves",
     rule: "registry",
     rules: { mustRebase: () => false },

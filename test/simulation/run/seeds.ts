@@ -46,6 +46,7 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
     seed: 998_011_250,
     once: "one that was alone wrote two pauses at once, its disk failed, and it was refused as older than it was",
   },
+  { seed: 998_026_069, once: "a record that only put an older one back was put back again over what was won after it" },
   { seed: 998_021_900, once: "the same, with two servers" },
   { seed: 910_000_105, once: "the checker held a request without a stamp to be remembered for good" },
 ];

@@ -85,7 +85,9 @@ export class SimRegistryState {
     this.versions.push(version);
     const before = this.current?.record ?? null;
     this.current = version;
-    if (record.epoch >= epochOf(this.#newest)) this.#newest = version;
+    // Where the newest one only put back what this one follows upon, this one follows upon both.
+    const isNext = this.#newest === null || (before !== null && isSameConfiguration(before, this.#newest.record));
+    if (record.epoch >= epochOf(this.#newest) || isNext) this.#newest = version;
     for (const tell of this.onWritten) tell(version.record, before);
     return version;
   }
@@ -131,6 +133,12 @@ export class SimRegistryState {
   #forgetUnread(): void {
     this.#newest = epochOf(this.current) > epochOf(this.#answered) ? this.current : this.#answered;
   }
+}
+
+function isSameConfiguration(one: RegistryRecord, other: RegistryRecord): boolean {
+  const of = ({ history, primary, inSync, durability }: RegistryRecord) =>
+    JSON.stringify([history, primary, inSync, durability]);
+  return other.restoredFrom !== undefined && of(one) === of(other);
 }
 
 function epochOf(version: RegistryVersion | null): number {
