@@ -63,6 +63,7 @@ export interface Transaction<T extends Tables, Q extends Queues, V extends ViewD
 }
 
 export interface RequestContext<T extends Tables, Q extends Queues, V extends ViewDefinitions> {
+  /** Who asks: a broker with permissions lets nobody else use the name, so that what a client owns can be kept under it. */
   readonly client: string;
   readonly id: string;
   /** Wall clock of the primary when the request arrived, or its `issuedAt`; the same when it is resumed. */

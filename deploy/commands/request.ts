@@ -26,7 +26,7 @@ interface RequestFlags extends CommonOptions {
 export function requestCommand(world: CommandWorld): Command {
   return serviceCommand(world, "request", "send one request and print its reply", [
     `twinlog request '{"type":"limit","symbol":"BTCUSD","order":"o1","side":"buy","price":7831800,"quantity":100}'`,
-    `twinlog request --client alice --id 42 '{"type":"cancel","symbol":"BTCUSD","order":"o1"}'`,
+    `twinlog request --client alice --id 42 '{"type":"market","symbol":"BTCUSD","order":"o2","side":"sell","quantity":40}'`,
     "twinlog request < order.json",
   ])
     .argument("[body]", "the request's body, JSON; standard input if it is left out or -")

@@ -103,7 +103,7 @@ test("ten times kill -9 under load: the trades, the book and the results of the 
   t.is(duplicates.length, total / resendEvery);
   t.is(unequal, 0);
   const plain = new PlainBook();
-  const expected = bodies.map((body) => plain.execute(body));
+  const expected = bodies.map((body) => plain.execute(body, "flow"));
   const wrong = expected.findIndex((result, n) => !isSame(result, answers[n]?.result));
   t.deepEqual(answers[wrong]?.result, expected[wrong] as unknown, `request ${wrong}`);
   const trades = expected.reduce((sum, { fills }) => sum + fills.length, 0);

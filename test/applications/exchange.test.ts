@@ -4,7 +4,7 @@ import { HandlerRunner } from "../../actors/application/runner.ts";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
 import { readEffects } from "../../machines/codec/effects.ts";
 import { Harness } from "../helpers/hot-and-warm.ts";
-import { orderFlow } from "../models/flows.ts";
+import { orderFlowOfClients } from "../models/flows.ts";
 import { type OrderBody, PlainBook } from "../models/plain-book.ts";
 
 const limit = (order: string, side: "buy" | "sell", price: number, quantity: number, more: object = {}) => ({
@@ -159,9 +159,14 @@ for (const seed of [1, 2, 3]) {
     const statuses: Record<string, number> = {};
     let fills = 0;
     let sent = 0;
-    for (const body of orderFlow(seed, 4_000)) {
+    for (const { client, body } of orderFlowOfClients(seed, 4_000)) {
+      harness.client = client;
       const result = harness.result(body) as { status: string; reason?: string; fills: unknown[] };
-      t.deepEqual(result as unknown, plain.execute(body) as unknown, `request ${sent}: ${JSON.stringify(body)}`);
+      t.deepEqual(
+        result as unknown,
+        plain.execute(body, client) as unknown,
+        `request ${sent} of ${client}: ${JSON.stringify(body)}`,
+      );
       const kind = `${body.type} ${result.reason ?? result.status}`;
       statuses[kind] = (statuses[kind] ?? 0) + 1;
       fills += result.fills.length;
@@ -170,7 +175,7 @@ for (const seed of [1, 2, 3]) {
       t.is(harness.warm.digest(), harness.hot.digest());
       for (const symbol of ["AAA", "BBB"]) t.like(book(harness, symbol), plain.levels(symbol));
       // From here on a server goes on that was loaded from its store.
-      harness = takenOver(harness);
+      harness = harness.takenOver();
     }
     t.true(fills > 800, `${fills} fills`);
     for (const kind of [
@@ -191,20 +196,6 @@ for (const seed of [1, 2, 3]) {
   });
 }
 
-/** A new server whose hot and warm state were both loaded from what the old one stored. */
-function takenOver(old: Harness): Harness {
-  const next = new Harness(exchange);
-  const parts = [next.hot, next.warm];
-  const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
-  for (const state of parts) {
-    // Newest first: time priority must come from the rows alone.
-    for (const [key, row] of [...old.hot.table("orders").rows].reverse()) state.loadRow(0, key, bytes(row));
-    const queue = old.hot.queue("executions");
-    for (let at = 0; at < queue.length; at += 1) state.loadQueueItem(1, queue.head + at, bytes(queue.at(at)));
-  }
-  return next;
-}
-
 test("a request makes as few effects as there can be", (t) => {
   const harness = withAsks();
   const bytesOf = (body: unknown) => {
@@ -222,7 +213,7 @@ test("a level of many orders loaded in any order gives them by age, whatever is 
   const harness = new Harness(exchange);
   for (let n = 0; n < 500; n += 1) harness.result(limit(`o${n}`, "sell", 5, 1));
   for (let n = 0; n < 500; n += 3) harness.result({ type: "cancel", symbol: "X", order: `o${n}` });
-  const next = takenOver(harness);
+  const next = harness.takenOver();
   const { fills } = next.result({ type: "market", symbol: "X", order: "t", side: "buy", quantity: 400 }) as {
     fills: { maker: string }[];
   };
@@ -236,7 +227,7 @@ test("a level of many orders loaded in any order gives them by age, whatever is 
 test("many price levels stay in order however they come and go", (t) => {
   const harness = new Harness(exchange);
   const plain = new PlainBook();
-  const both = (body: OrderBody) => t.deepEqual(harness.result(body), plain.execute(body) as unknown);
+  const both = (body: OrderBody) => t.deepEqual(harness.result(body), plain.execute(body, "alice") as unknown);
   // 7,919 is prime: every price from 1 to 3,000 comes once, far from the one before it.
   for (let n = 0; n < 3_000; n += 1)
     both({ type: "limit", symbol: "X", order: `o${n}`, side: "buy", price: 1 + ((n * 7_919) % 3_000), quantity: 1 });

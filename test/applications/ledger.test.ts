@@ -4,7 +4,7 @@ import { StateReader } from "../../actors/application/state.ts";
 import { ledger, ledgerImbalance } from "../../actors/applications/ledger/ledger.ts";
 import { Harness, settled } from "../helpers/hot-and-warm.ts";
 import { Random } from "../helpers/random.ts";
-import { ledgerFlow } from "../models/flows.ts";
+import { ledgerFlowOfClients } from "../models/flows.ts";
 import { PlainLedger } from "../models/plain-ledger.ts";
 
 const imbalance = (harness: Harness) => ledgerImbalance(new StateReader(harness.hot) as never);
@@ -18,13 +18,14 @@ test("requests one after the other are answered as the plain ledger does", async
   const plain = new PlainLedger();
   const kinds = new Set<string>();
   let id = 0;
-  for (const body of ledgerFlow(1, 1_500)) {
+  for (const { client, body } of ledgerFlowOfClients(1, 1_500)) {
     const token = `r${id}`;
     id += 1;
+    harness.client = client;
     harness.start(body, token);
     await settled();
     const outcome = harness.outcome(token) as { ok: boolean; result: { status: string; reason?: string } };
-    t.deepEqual(outcome as unknown, { ok: true, result: plain.execute(body) });
+    t.deepEqual(outcome as unknown, { ok: true, result: plain.execute(body, client) });
     kinds.add(`${body.type} ${outcome.result.reason ?? outcome.result.status}`);
   }
   t.deepEqual(balances(harness), Object.fromEntries(plain.balances));

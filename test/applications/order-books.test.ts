@@ -9,6 +9,7 @@ const symbol = "X";
 const order = (number: number, price: number, arrival: number): Order => ({
   symbol,
   order: `o${number}`,
+  client: "a",
   side: price < 100 ? "buy" : "sell",
   price,
   remaining: 1 + (number % 7),

@@ -101,8 +101,8 @@ test.serial(
     t.is(await balance("b36"), 145);
     await pair.control(backup, "flush");
     const disk = await readDisk(pair, backup, ledger);
-    t.deepEqual(disk.tables.get("accounts")?.get("a36"), { balance: 55 });
-    t.deepEqual(disk.tables.get("accounts")?.get("b36"), { balance: 145 });
+    t.deepEqual(disk.tables.get("accounts")?.get("a36"), { client: "claim36", balance: 55 });
+    t.deepEqual(disk.tables.get("accounts")?.get("b36"), { client: "claim36", balance: 145 });
     t.is(disk.tables.get("transfers")?.size, 0);
     t.deepEqual(disk.queues.get("journal")?.at(-1), { from: "a36", to: "b36", amount: 45 });
     pair.server(primary).start();

@@ -57,6 +57,8 @@ export class Harness {
   readonly runner: HandlerRunner<string>;
   readonly sent: Sent[] = [];
   readonly fatal: unknown[] = [];
+  /** Whose the requests are that are started next. */
+  client = "alice";
   /** What handlers failed of, and how many waited for something, each time that was told. */
   readonly failures: unknown[] = [];
   readonly waiting: [count: number, one: string | undefined][] = [];
@@ -95,7 +97,8 @@ export class Harness {
     const parsed = this.parser.parse(body);
     if (!parsed.ok) throw new Error(parsed.message);
     const resumed = completed.length > 0;
-    const request = { client: "alice", id: token, key: parsed.key, stampMs: 5, body: parsed.value, completed, resumed };
+    const { client } = this;
+    const request = { client, id: token, key: parsed.key, stampMs: 5, body: parsed.value, completed, resumed };
     this.runner.run(request, token);
   }
 
@@ -118,7 +121,17 @@ export class Harness {
 
   /** A state loaded from what a store would hold of `from`, rows in an order of their own. */
   reload(from: ApplicationState): ApplicationState {
-    const loaded = new ApplicationState(this.application);
+    return this.#load(new ApplicationState(this.application), from);
+  }
+
+  /** A new server whose hot and warm state were both loaded from what this one would have stored. */
+  takenOver(): Harness {
+    const next = new Harness(this.application);
+    for (const state of [next.hot, next.warm]) this.#load(state, this.hot);
+    return next;
+  }
+
+  #load(loaded: ApplicationState, from: ApplicationState): ApplicationState {
     const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
     for (const part of applicationParts(this.application)) {
       if (part.kind === "table") {

@@ -1,6 +1,6 @@
 /**
  * Seeded flows of request bodies for the exchange and the ledger. The exchange's is rich in matches and has every kind of
- * order and of refusal; the ledger's has every result. The same seed gives the same bodies.
+ * order and of refusal; the ledger's has every result. The same seed gives the same bodies, and the same clients.
  */
 
 import { Random } from "../helpers/random.ts";
@@ -8,6 +8,12 @@ import type { OrderBody } from "./plain-book.ts";
 import type { LedgerBody } from "./plain-ledger.ts";
 
 const symbols = ["AAA", "BBB"] as const;
+const clients = ["anna", "ben", "carla"] as const;
+
+export interface OfClient<Body> {
+  readonly client: string;
+  readonly body: Body;
+}
 
 /** Orders around a price that drifts, so that about half of those that may trade do. Ids are sometimes used again. */
 export function* orderFlow(seed: number, count: number): Generator<OrderBody> {
@@ -49,6 +55,20 @@ function orderBody(
   return special < 0.4 ? { ...limit, timeInForce: "GTC", postOnly: false } : limit;
 }
 
+/** `orderFlow`, and who sends each: mostly a cancel or replace is of the client that used the id first, sometimes of another. */
+export function* orderFlowOfClients(seed: number, count: number): Generator<OfClient<OrderBody>> {
+  const random = new Random(seed);
+  const owners = new Map<string, string>();
+  for (const body of orderFlow(seed, count)) {
+    const key = `${body.symbol}/${body.order}`;
+    const owner = owners.get(key);
+    const isOfOld = owner !== undefined && (body.type === "cancel" || body.type === "replace");
+    const client = isOfOld && random.chance(0.8) ? owner : random.pick(clients);
+    if (body.type === "limit" && owner === undefined) owners.set(key, client);
+    yield { client, body };
+  }
+}
+
 /** Few accounts and small balances, so that transfers often find too little. */
 export function* ledgerFlow(seed: number, count: number): Generator<LedgerBody> {
   const random = new Random(seed);
@@ -58,5 +78,17 @@ export function* ledgerFlow(seed: number, count: number): Generator<LedgerBody> 
     if (kind < 0.1) yield { type: "open", account: account() };
     else if (kind < 0.35) yield { type: "deposit", account: account(), amount: random.whole(1, 100) };
     else yield { type: "transfer", from: account(), to: account(), amount: random.whole(1, 120) };
+  }
+}
+
+/** `ledgerFlow`, and who sends each: mostly the money of an account is moved by who opened it, sometimes by another. */
+export function* ledgerFlowOfClients(seed: number, count: number): Generator<OfClient<LedgerBody>> {
+  const random = new Random(seed);
+  const owners = new Map<string, string>();
+  for (const body of ledgerFlow(seed, count)) {
+    const owner = body.type === "transfer" ? owners.get(body.from) : undefined;
+    const client = owner !== undefined && random.chance(0.8) ? owner : random.pick(clients);
+    if (body.type === "open" && !owners.has(body.account)) owners.set(body.account, client);
+    yield { client, body };
   }
 }

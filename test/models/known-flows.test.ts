@@ -11,7 +11,7 @@ const textOf = (lines: readonly string[]) => `${lines.join("\n")}\n`;
 test("the files of the own flow are the plain book's word on it", (t) => {
   const bodies = [...orderFlow(2_718, 2_400)].filter(({ symbol }) => symbol === "AAA").slice(0, 1_000);
   const book = new PlainBook();
-  const results = bodies.map((body) => book.execute(body));
+  const results = bodies.map((body) => book.execute(body, "flow"));
   const trades = results.flatMap(({ fills }, at) =>
     fills.map(({ taker, maker, price, quantity }) => [at + 1, taker, maker, price, quantity].join(",")),
   );

@@ -36,6 +36,7 @@ export interface PlainResult {
 export interface PlainOrder {
   symbol: string;
   order: string;
+  client: string;
   side: "buy" | "sell";
   price: number;
   open: number;
@@ -48,7 +49,7 @@ export class PlainBook {
   /** Oldest first. */
   resting: PlainOrder[] = [];
 
-  execute(body: OrderBody): PlainResult {
+  execute(body: OrderBody, client: string): PlainResult {
     const old = this.resting.find((one) => one.symbol === body.symbol && one.order === body.order);
     const reject = (reason: string): PlainResult => ({
       status: "rejected",
@@ -59,13 +60,13 @@ export class PlainBook {
     });
 
     if (body.type === "cancel") {
-      if (!old) return reject("unknown-order");
+      if (!old || old.client !== client) return reject("unknown-order");
       this.#take(old);
       return { status: "cancelled", order: body.order, remaining: 0, fills: [] };
     }
 
     if (body.type === "replace") {
-      if (!old) return reject("unknown-order");
+      if (!old || old.client !== client) return reject("unknown-order");
       if (body.price === old.price && body.quantity < old.open) {
         old.open = body.quantity;
         return { status: "resting", order: body.order, remaining: body.quantity, fills: [] };
@@ -80,11 +81,11 @@ export class PlainBook {
     if (body.type === "market") {
       const worst = body.side === "buy" ? Number.POSITIVE_INFINITY : 0;
       const { symbol, order, side, quantity } = body;
-      return this.#enter({ symbol, order, side, price: worst, open: quantity, postOnly: false }, "IOC");
+      return this.#enter({ symbol, order, client, side, price: worst, open: quantity, postOnly: false }, "IOC");
     }
 
     const { symbol, order, side, price, quantity, timeInForce = "GTC", postOnly = false } = body;
-    const entering: PlainOrder = { symbol, order, side, price, open: quantity, postOnly };
+    const entering: PlainOrder = { symbol, order, client, side, price, open: quantity, postOnly };
     if (postOnly && this.#meets(entering).length > 0) return reject("would-trade");
     return this.#enter(entering, timeInForce);
   }

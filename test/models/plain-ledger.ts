@@ -8,15 +8,18 @@ export type PlainLedgerResult = { status: "done"; balance: number } | { status: 
 
 export class PlainLedger {
   readonly balances = new Map<string, number>();
+  /** Account → the client that opened it. */
+  readonly owners = new Map<string, string>();
   deposited = 0;
 
-  execute(body: LedgerBody): PlainLedgerResult {
+  execute(body: LedgerBody, client: string): PlainLedgerResult {
     const reject = (reason: string): PlainLedgerResult => ({ status: "rejected", reason });
     const { balances } = this;
 
     if (body.type === "open") {
       if (balances.has(body.account)) return reject("account-exists");
       balances.set(body.account, 0);
+      this.owners.set(body.account, client);
       return { status: "done", balance: 0 };
     }
 
@@ -32,6 +35,7 @@ export class PlainLedger {
     const from = balances.get(body.from);
     const to = balances.get(body.to);
     if (from === undefined || to === undefined) return reject("unknown-account");
+    if (this.owners.get(body.from) !== client) return reject("unknown-account");
     if (body.from === body.to) return reject("same-account");
     if (from < body.amount) return reject("insufficient-funds");
     balances.set(body.from, from - body.amount);

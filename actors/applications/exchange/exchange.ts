@@ -1,6 +1,9 @@
 /**
  * The exchange: symbols with books of limit orders (claim 24). All of a request is one transaction. What always holds:
- * no two resting orders of one symbol could trade with each other.
+ * no two resting orders of one symbol could trade with each other; only its client cancels or replaces an order.
+ *
+ * What others may know: the book, which has prices, quantities and numbers of orders, and by its result whoever trades the
+ * ids of the orders that it met. Whose an order is, nobody is told.
  */
 import { defineApplication } from "../../application/define.ts";
 import { execute } from "./matching.ts";
@@ -15,9 +18,9 @@ export const exchange = defineApplication({
   tables: { orders: Order },
   queues: { executions: { item: Execution, maxItems: 10_000, whenFull: "dropOldest" } },
   views: { books: () => new OrderBooks() },
-  handle: (request, { transaction }) => transaction("match", (tx) => execute(tx, request)),
+  handle: (request, { client, transaction }) => transaction("match", (tx) => execute(tx, client, request)),
   queries: {
-    /** `{symbol, bids: [[price, quantity, orders], …], asks, sequence}`, best first. */
+    /** `{symbol, bids: [[price, quantity, orders], …], asks, sequence}`, best first; the same for whoever asks. */
     book: {
       body: BookQuery,
       answer: ({ symbol, depth = Number.POSITIVE_INFINITY }, { views }, sequence) => ({

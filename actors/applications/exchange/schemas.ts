@@ -1,6 +1,7 @@
 /**
  * What the exchange's clients send and get, and what it stores. Prices are whole ticks,
- * quantities whole units, both from 1 to 2^53-1; their product is never formed. Order ids are unique among a symbol's live orders.
+ * quantities whole units, both from 1 to 2^53-1; their product is never formed. Order ids are unique among a symbol's live
+ * orders, whoever's they are. An order belongs to the client that sent it: to anyone else's cancel or replace it is unknown.
  */
 import { z } from "zod";
 
@@ -50,6 +51,8 @@ export type OrderResult = z.infer<typeof OrderResult>;
 export const Order = z.object({
   symbol: z.string(),
   order: z.string(),
+  /** Whose it is. It is in the row so that a server that takes over knows it. */
+  client: z.string(),
   side: Side,
   price: z.int(),
   remaining: z.int(),

@@ -1,7 +1,12 @@
 /**
  * The ledger: accounts with whole amounts. A transfer is two transactions: `reserve` takes the amount from one account
  * and notes the transfer as on its way; once that is committed, `settle` gives it to the other. What always holds:
- * what lies in accounts and what is on its way make together what was ever deposited, after each transaction.
+ * what lies in accounts and what is on its way make together what was ever deposited, after each transaction; money leaves
+ * an account by its client's word alone.
+ *
+ * An account belongs to the client that opened it, for good: to anyone else's transfer out of it it is unknown. Everybody
+ * may pay into it, and ask for its balance, which the result of a deposit tells as well: balances are no secret here. A deposit
+ * is taken at its word, whoever sends it.
  */
 import { z } from "zod";
 import type { Reader, RequestContext } from "../../application/contract.ts";
@@ -30,7 +35,8 @@ export const LedgerResult = z.discriminatedUnion("status", [
 export type LedgerResult = z.infer<typeof LedgerResult>;
 
 const tables = {
-  accounts: z.strictObject({ balance: Balance }),
+  /** `client`: whose it is. */
+  accounts: z.strictObject({ client: z.string(), balance: Balance }),
   /** Transfers on their way; the key is the JSON of client and request id. */
   transfers: z.strictObject({ from: AccountName, to: AccountName, amount: Amount }),
   /** One row, `deposited`: the sum of all deposits. It bounds every balance. */
@@ -76,10 +82,10 @@ export const ledger = defineApplication({
   },
 });
 
-function open(account: string, { transaction }: Context): LedgerResult {
+function open(account: string, { client, transaction }: Context): LedgerResult {
   return transaction("open", (tx) => {
     if (tx.has("accounts", account)) return rejected("account-exists");
-    tx.put("accounts", account, { balance: 0 });
+    tx.put("accounts", account, { client, balance: 0 });
     return { status: "done", balance: 0 };
   });
 }
@@ -91,7 +97,7 @@ function deposit(account: string, amount: number, { transaction }: Context): Led
     const total = (tx.get("totals", "deposited")?.amount ?? 0) + amount;
     if (!Number.isSafeInteger(total)) return rejected("too-much");
     const balance = row.balance + amount;
-    tx.put("accounts", account, { balance });
+    tx.put("accounts", account, { ...row, balance });
     tx.put("totals", "deposited", { amount: total });
     tx.push("journal", { to: account, amount });
     return { status: "done", balance };
@@ -105,20 +111,20 @@ async function transfer(
   const key = JSON.stringify([client, id]);
   const reserved = transaction("reserve", (tx): LedgerResult => {
     const source = tx.get("accounts", from);
-    if (source === undefined || !tx.has("accounts", to)) return rejected("unknown-account");
+    if (source?.client !== client || !tx.has("accounts", to)) return rejected("unknown-account");
     if (from === to) return rejected("same-account");
     if (source.balance < amount) return rejected("insufficient-funds");
     const balance = source.balance - amount;
-    tx.put("accounts", from, { balance });
+    tx.put("accounts", from, { ...source, balance });
     tx.put("transfers", key, { from, to, amount });
     return { status: "done", balance };
   });
   if (reserved.status === "rejected") return reserved;
   await committed();
   transaction("settle", (tx) => {
-    // Accounts are never closed, so that the receiver is still there.
-    const balance = (tx.get("accounts", to)?.balance ?? 0) + amount;
-    tx.put("accounts", to, { balance });
+    const receiver = tx.get("accounts", to);
+    if (receiver === undefined) throw new Error(`account ${to} is gone, and accounts are never closed`);
+    tx.put("accounts", to, { ...receiver, balance: receiver.balance + amount });
     tx.delete("transfers", key);
     tx.push("journal", { from, to, amount });
   });

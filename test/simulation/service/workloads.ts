@@ -43,16 +43,21 @@ function order(rng: Rng, number: string): OrderBody {
   return special < 0.3 ? { ...limit, postOnly: true } : limit;
 }
 
+function requestOf({ client, id }: CommittedRecord): string {
+  return `${client} ${id}`;
+}
+
 function bookModel(): SequentialModel {
   const book = new PlainBook();
   // Where the handler went on after its transaction, that one is a record of its own, and done whatever became of the rest.
   const matched = new Map<string, unknown>();
   return {
     run: (record, body) => {
-      const key = `${record.client} ${record.id}`;
-      if (record.kind === "transaction") matched.set(key, book.execute(body as OrderBody));
+      const request = requestOf(record);
+      const execute = () => book.execute(body as OrderBody, record.client);
+      if (record.kind === "transaction") matched.set(request, execute());
       if (record.kind !== "final") return undefined;
-      return matched.has(key) ? matched.get(key) : book.execute(body as OrderBody);
+      return matched.has(request) ? matched.get(request) : execute();
     },
     query: (body) => {
       const { symbol } = body as { symbol: string };
@@ -73,25 +78,24 @@ function ledgerBody(rng: Rng): LedgerBody {
 function ledgerModel(): SequentialModel {
   const plain = new PlainLedger();
   const reserved = new Map<string, PlainLedgerResult>();
-  const reserve = (key: string, body: Extract<LedgerBody, { type: "transfer" }>): PlainLedgerResult => {
+  const reserve = (record: CommittedRecord, body: Extract<LedgerBody, { type: "transfer" }>): PlainLedgerResult => {
     const receiver = plain.balances.get(body.to);
-    const result = plain.execute(body);
+    const result = plain.execute(body, record.client);
     // Reserved, and not settled yet: the receiver has nothing of it.
     if (result.status === "done" && receiver !== undefined) plain.balances.set(body.to, receiver);
-    reserved.set(key, result);
+    reserved.set(requestOf(record), result);
     return result;
   };
   const transfer = (record: CommittedRecord, body: Extract<LedgerBody, { type: "transfer" }>): unknown => {
-    const key = `${record.client} ${record.id}`;
-    if (record.name === "reserve") return reserve(key, body);
+    if (record.name === "reserve") return reserve(record, body);
     if (record.name === "settle") plain.balances.set(body.to, (plain.balances.get(body.to) ?? 0) + body.amount);
-    return record.kind === "final" ? reserved.get(key) : undefined;
+    return record.kind === "final" ? reserved.get(requestOf(record)) : undefined;
   };
   return {
     run: (record, given) => {
       const body = given as LedgerBody;
       if (record.kind !== "final" && record.kind !== "transaction") return undefined;
-      return body.type === "transfer" ? transfer(record, body) : plain.execute(body);
+      return body.type === "transfer" ? transfer(record, body) : plain.execute(body, record.client);
     },
     query: (body) => {
       const { account } = body as { account: string };
