@@ -11,6 +11,7 @@ export class LibraryClient {
   readonly #workload: Workload;
   readonly #style: ClientStyle;
   readonly #bus: Bus;
+  readonly #name: string;
   readonly #client: Client<unknown, unknown>;
   #isStopping = false;
   made = 0;
@@ -31,6 +32,7 @@ export class LibraryClient {
     this.#workload = options.workload;
     this.#style = options.style;
     this.#bus = options.bus;
+    this.#name = options.name;
     this.#client = createClient({
       service: options.service,
       client: options.name,
@@ -65,7 +67,7 @@ export class LibraryClient {
 
   ask(): void {
     this.made += 1;
-    const body = this.#workload.body(this.#rng, `l${this.made}`);
+    const body = this.#workload.body(this.#rng, this.#name, `${this.#name}-${this.made}`);
     this.#client.request(body, { key: this.#workload.key(body) }).then(
       () => {
         this.outcomes.answered += 1;

@@ -1,6 +1,6 @@
 /**
  * What simulated clients ask for, one workload an application: bodies that meet each other often (few accounts, few
- * symbols), queries, and the plain model against which the log is replayed.
+ * symbols) and sometimes try what is another client's, queries, and the plain model against which the log is replayed.
  */
 import type { Application } from "../../../actors/application/define.ts";
 import { exchange } from "../../../actors/applications/exchange/exchange.ts";
@@ -12,7 +12,8 @@ import type { Rng } from "../world/rng.ts";
 
 export interface Workload {
   readonly application: Application;
-  body(rng: Rng, number: string): unknown;
+  /** `unique`: a name that no body had before. */
+  body(rng: Rng, client: string, unique: string): unknown;
   /** As `body`, and surely another one. */
   otherBody(body: unknown): unknown;
   /** A body of more than so many bytes. */
@@ -25,16 +26,21 @@ export interface Workload {
 const symbols = ["AAA", "BBB"] as const;
 const middle = 1_000;
 
-function order(rng: Rng, number: string): OrderBody {
+/** Mostly the client itself, else one of those that there may be. */
+function someClient(rng: Rng, client: string): string {
+  return rng.chance(0.75) ? client : `client${rng.int(1, 4)}`;
+}
+
+function order(rng: Rng, client: string, unique: string): OrderBody {
   const symbol = rng.pick(symbols);
-  const known = `o${rng.int(1, 40)}`;
+  const known = `${someClient(rng, client)}.${rng.int(1, 10)}`;
   const kind = rng.next();
   if (kind < 0.15) return { type: "cancel", symbol, order: known };
   const price = middle + rng.int(-5, 5);
   const quantity = rng.int(1, 12);
   if (kind < 0.25) return { type: "replace", symbol, order: known, price, quantity };
   const side = rng.chance(0.5) ? "buy" : "sell";
-  const name = rng.chance(0.7) ? known : number;
+  const name = rng.chance(0.7) ? known : unique;
   if (kind < 0.32) return { type: "market", symbol, order: name, side, quantity };
   const limit: OrderBody = { type: "limit", symbol, order: name, side, price, quantity };
   const special = rng.next();
@@ -66,8 +72,12 @@ function bookModel(): SequentialModel {
   };
 }
 
-function ledgerBody(rng: Rng): LedgerBody {
-  const account = () => `a${rng.int(1, 6)}`;
+function someAccount(rng: Rng, client: string): string {
+  return `${someClient(rng, client)}.${rng.int(1, 3)}`;
+}
+
+function ledgerBody(rng: Rng, client: string): LedgerBody {
+  const account = () => someAccount(rng, client);
   const kind = rng.next();
   if (kind < 0.15) return { type: "open", account: account() };
   if (kind < 0.5) return { type: "deposit", account: account(), amount: rng.int(1, 100) };
@@ -123,7 +133,7 @@ export const workloads: Readonly<Record<"exchange" | "ledger", Workload>> = {
       const request = body as LedgerBody;
       return request.type === "transfer" ? request.from : request.account;
     },
-    query: (rng) => ({ query: "balance", account: `a${rng.int(1, 6)}` }),
+    query: (rng) => ({ query: "balance", account: someAccount(rng, "client1") }),
     makeModel: ledgerModel,
   },
 };
