@@ -158,7 +158,7 @@ function templateWorkload(body: string, key: string, application: ApplicationDef
   } catch (error) {
     throw new CommandError(`--body is not JSON (${(error as Error).message})`);
   }
-  const checked = application?.request.safeParse(workload.makeBody(1, "drill-1"));
+  const checked = application?.request.safeParse(workload.makeBody(1, "drill-1", "drill"));
   const [issue] = checked?.error?.issues ?? [];
   if (issue !== undefined)
     throw new CommandError(

@@ -76,7 +76,7 @@ export class Load {
       const sentMs = performance.now();
       this.#made += 1;
       const id = String(this.#made);
-      const body = workload.makeBody(this.#made, `${name}-${id}`);
+      const body = workload.makeBody(this.#made, `${name}-${id}`, name);
       const again = { id, key: workload.keyOf(body), issuedAt: Math.floor(clock.wallMs()) };
       const isAnswered = await client.request(body, again).then(isTrue, isFalse);
       if (isAnswered && random() < resendShare)

@@ -5,7 +5,8 @@
 import { applications } from "../applications.ts";
 
 export interface Workload {
-  makeBody(n: number, unique: string): unknown;
+  /** `client`: who will send it. */
+  makeBody(n: number, unique: string, client: string): unknown;
   keyOf(body: unknown): string;
   /**
    * Clients keep their requests in order. Not where a request may have several transactions: requests that began in order
@@ -14,7 +15,8 @@ export interface Workload {
   readonly isOrdered: boolean;
 }
 
-const accounts = 20;
+/** Of each client: only who opened an account moves money out of it. */
+const accounts = 5;
 
 /** Two sides at one price, so that the book stays small. */
 function order(n: number, unique: string): unknown {
@@ -22,14 +24,14 @@ function order(n: number, unique: string): unknown {
   return { type: "limit", symbol: "DRILL", order: unique, side, price: 100, quantity: 1 };
 }
 
-function booking(n: number): unknown {
-  const account = (of: number) => `drill-${of % accounts}`;
+function booking(n: number, _unique: string, client: string): unknown {
+  const account = (of: number) => `${client}-${of % accounts}`;
   if (n % 10 === 0) return { type: "open", account: account(n / 10) };
   if (n % 3 === 0) return { type: "deposit", account: account(n), amount: 7 };
   return { type: "transfer", from: account(n), to: account(n + 1), amount: 1 };
 }
 
-const bodies: Readonly<Record<string, (n: number, unique: string) => unknown>> = { exchange: order, ledger: booking };
+const bodies: Readonly<Record<string, Workload["makeBody"]>> = { exchange: order, ledger: booking };
 
 /** undefined: nothing is known of this application. */
 export function workloadOf(application: string): Workload | undefined {

@@ -8,6 +8,7 @@ import { judge, medianOf, reportText } from "../../deploy/drill/verdict.ts";
 import { workloadFrom, workloadOf } from "../../deploy/drill/workload.ts";
 import type { HistoryEvent } from "../../machines/checker/history.ts";
 import { ServerStatus } from "../../schemas/status.ts";
+import { type LedgerBody, PlainLedger } from "../models/plain-ledger.ts";
 
 function planOf(seed: number, count: number) {
   const plan = planFaults(seed, faultKinds);
@@ -126,10 +127,19 @@ test("a process that is not the server of the status is never signalled", (t) =>
 test("requests for the applications at hand, and for any other by a template", (t) => {
   for (const name of ["exchange", "ledger"]) {
     const workload = workloadOf(name);
-    t.truthy(workload?.keyOf(workload.makeBody(1, "u")));
+    t.truthy(workload?.keyOf(workload.makeBody(1, "u", "c")));
   }
+  const plain = new PlainLedger();
+  const booked = Array.from({ length: 600 }, (_, n) => {
+    const client = `c${n % 3}`;
+    return plain.execute(workloadOf("ledger")?.makeBody(n, `u${n}`, client) as LedgerBody, client);
+  });
+  t.true(
+    booked.slice(300).every((result) => result.status === "done" || result.reason !== "unknown-account"),
+    "each client moves money between accounts of its own",
+  );
   t.is(workloadOf("other"), undefined);
   const { makeBody, keyOf } = workloadFrom('{"name":"{id}","n":{n}}', () => "k");
-  t.deepEqual([makeBody(3, "u3"), keyOf({})], [{ name: "u3", n: 3 }, "k"]);
+  t.deepEqual([makeBody(3, "u3", "c"), keyOf({})], [{ name: "u3", n: 3 }, "k"]);
   t.throws(() => workloadFrom("{", () => "k"), { instanceOf: SyntaxError });
 });
