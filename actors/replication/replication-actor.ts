@@ -11,7 +11,7 @@ import type { LogBatch } from "../../machines/log/batch.ts";
 import { InvariantError } from "../../machines/replica/invariant-error.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { LinkName } from "../../schemas/link.ts";
-import type { PeerMessage } from "../../schemas/peer-message.ts";
+import type { Heartbeat, PeerMessage } from "../../schemas/peer-message.ts";
 import { mainFrameBytes } from "../../schemas/settings.ts";
 import type { Actor } from "../actor.ts";
 import { messageOf } from "../application/errors.ts";
@@ -93,8 +93,10 @@ export class ReplicationActor implements Actor {
   /** Why its payload does not fit; null where it does. */
   #handle(kind: LinkName, peer: string, message: PeerMessage, payload: Uint8Array): string | null {
     const { world, replica } = this.#options;
-    if (message.type !== "snapshotChunk" && message.type !== "snapshotAck")
-      return replica.onMessage(peer, kind, message, payload, world.clock.nowMs());
+    if (message.type !== "snapshotChunk" && message.type !== "snapshotAck") {
+      const believed = message.type === "heartbeat" && !world[kind].isProven ? withoutRecord(message) : message;
+      return replica.onMessage(peer, kind, believed, payload, world.clock.nowMs());
+    }
     this.#snapshots.onMessage(peer, message, payload);
     return null;
   }
@@ -172,4 +174,10 @@ export class ReplicationActor implements Actor {
       snapshot: this.#snapshots.progress,
     };
   }
+}
+
+/** Of whom nobody knows who he is: the registry is asked for its record, where there is a newer one than is known here. */
+function withoutRecord(heartbeat: Heartbeat): Heartbeat {
+  const { record: told, revision: _, ...rest } = heartbeat;
+  return { ...rest, epochSeen: Math.max(rest.epochSeen, told?.epoch ?? 0) };
 }

@@ -57,6 +57,7 @@ const greetStaleEveryMs = 100;
 
 export class NatsLink implements Link {
   readonly kind = "failsafe";
+  readonly isProven: boolean;
   readonly #options: NatsLinkOptions;
   /** What was last told of each peer. */
   readonly #told = new Map<string, "up" | LinkDownReason | null>();
@@ -72,6 +73,7 @@ export class NatsLink implements Link {
   constructor(options: NatsLinkOptions) {
     this.#options = options;
     this.#quiet = new QuietLog(options.clock, options.log);
+    this.isProven = options.proof?.isRequired === true;
     this.#headerBytes = headerBytesOf(options.server, options.proof !== undefined);
     for (const name of options.servers) if (name !== options.server) this.#told.set(name, null);
   }

@@ -76,6 +76,7 @@ const tooLate: Refusal = { kind: "silent", says: "no greeting in time" };
 
 export class TcpLink implements Link {
   readonly kind = "main";
+  readonly isProven: boolean;
   readonly #options: TcpLinkOptions;
   readonly #own: TcpAddress;
   readonly #peers = new Map<string, Peer>();
@@ -89,6 +90,7 @@ export class TcpLink implements Link {
 
   constructor(options: TcpLinkOptions) {
     this.#options = options;
+    this.isProven = options.tls !== undefined || options.proof?.isRequired === true;
     this.#quiet = new QuietLog(options.clock, options.log);
     const own = options.servers.find(({ name }) => name === options.server);
     if (own === undefined) throw new LinkError("BAD_ADDRESS", `${options.server} is not among the configured servers`);

@@ -51,6 +51,8 @@ export interface LinkHandlers {
  */
 export interface Link {
   readonly kind: LinkName;
+  /** What it delivers in a peer's name is proven to be that peer's. */
+  readonly isProven: boolean;
   start(handlers: LinkHandlers): Promise<void>;
   /** Sends the parts as one frame. False: not sent (no connection, too large, or too much is waiting). Parts are not kept after the call unless they are never changed again. */
   send(peer: string, parts: readonly Uint8Array[]): boolean;

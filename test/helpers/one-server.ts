@@ -24,10 +24,12 @@ export const service = "exchange";
 export class MemoryRegistry implements Registry {
   record: RegistryRecord;
   revision = 1;
+  reads = 0;
   constructor(primary: string) {
     this.record = initialRecord(service, primary, "h1");
   }
   async read() {
+    this.reads += 1;
     return { outcome: "found", record: this.record, revision: this.revision } as const;
   }
   async compareAndSet(record: RegistryRecord, expectedRevision: number) {
@@ -61,6 +63,8 @@ export class OneServer {
   /** Fields and line of each error in the log. */
   readonly errors: { readonly fields: LogFields; readonly line: string }[] = [];
   end: LifeEnd | null = null;
+  /** Of both links. */
+  readonly isProven: boolean;
   readonly #life: Life;
 
   constructor(options: {
@@ -71,8 +75,10 @@ export class OneServer {
     settings?: Record<string, unknown>;
     incarnation?: string;
     lastWords?: ReadonlyMap<string, LastWords>;
+    isProven?: boolean;
   }) {
     const { server = "alpha", incarnation = `${server}-1` } = options;
+    this.isProven = options.isProven ?? true;
     this.store = new MemoryStore(options.disk ?? new MemoryDisk());
     this.registry = options.registry ?? new MemoryRegistry("alpha");
     const say = () => {};
@@ -121,8 +127,10 @@ export class OneServer {
   }
 
   #link(kind: LinkName): Link {
+    const { isProven } = this;
     return {
       kind,
+      isProven,
       start: async () => {},
       stop: async () => {},
       send: (_peer, [header, ...payload]) => {

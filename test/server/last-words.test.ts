@@ -25,6 +25,7 @@ test("last words, one life after the other: a line a minute for each server, wit
   let handlers: LinkHandlers | null = null;
   const link = (kind: Link["kind"]): Link => ({
     kind,
+    isProven: true,
     start: async (given) => {
       if (kind === "failsafe") handlers = given;
     },

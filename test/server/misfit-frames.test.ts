@@ -11,8 +11,8 @@ import { OneServer, service } from "../helpers/one-server.ts";
 
 type Trouble = Troubles["open"][number];
 
-async function alone(): Promise<{ server: OneServer; known: KnownService }> {
-  const server = new OneServer({ application: counter });
+async function alone(isProven = true): Promise<{ server: OneServer; known: KnownService }> {
+  const server = new OneServer({ application: counter, isProven });
   await server.run(2_000);
   const { replica } = server.life;
   const known = {
@@ -84,6 +84,26 @@ test("a fault of this server's own in a message that fits ends the life, and its
   t.regex(String(fields.error), /a heartbeat of beta was not handled whole: .*null/);
   t.regex(String(fields.stack), /TypeError[\s\S]*misfit-frames\.test/);
 });
+
+for (const isProven of [true, false])
+  test(`a record that is told is ${isProven ? "believed" : "a reason to ask the registry, and no more"} where the links prove ${isProven ? "who says it" : "nothing"}`, async (t) => {
+    const { server, known } = await alone(isProven);
+    const { record, reads } = server.registry;
+    const heartbeat = fittingMessages(known).find((message) => message.type === "heartbeat");
+    if (heartbeat === undefined) return t.fail();
+    const won = { ...record, epoch: record.epoch + 5, writeId: "beta's" };
+    server.registry.read = async () => {
+      server.registry.reads += 1;
+      return { outcome: "found", record, revision: server.registry.revision };
+    };
+    // Its sender says nothing else of that epoch.
+    server.hear("beta", { ...heartbeat, epochSeen: record.epoch, record: won, revision: 99 });
+    t.is(server.life.replica.epochSeen, isProven ? won.epoch : record.epoch);
+    await server.run(20);
+    t.true(isProven || server.registry.reads > reads, "the registry is asked at once");
+    t.is(server.life.replica.epochSeen, isProven ? won.epoch : record.epoch);
+    return undefined;
+  });
 
 test("an epoch that no record can have is not seen, told or kept", async (t) => {
   const { server, known } = await alone();

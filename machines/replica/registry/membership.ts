@@ -270,8 +270,8 @@ export class Membership {
   }
 
   /**
-   * The primary tells the record that it won: nobody needs to ask. It is in range (schemas/peer-message.ts). Whether it is the
-   * primary that says so, and how far ahead of what is known it may be, is to be judged here; until then it is believed.
+   * The primary tells the record that it won: nobody needs to ask. It is in range (schemas/peer-message.ts), and proven to be a
+   * server's (replication-actor.ts: else no record comes as far as here, and the registry is asked).
    */
   onHeartbeat({ record, revision, epochSeen }: Heartbeat, service: string, nowMs: number): Settlement {
     let settlement: Settlement = null;

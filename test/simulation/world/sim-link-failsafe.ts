@@ -33,6 +33,7 @@ export interface FailsafeFaults {
 
 export class SimLinkFailsafe implements Link {
   readonly kind = "failsafe";
+  readonly isProven = true;
   readonly #process: SimProcess;
   readonly #service: string;
   readonly #server: string;

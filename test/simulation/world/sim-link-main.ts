@@ -150,6 +150,7 @@ export class SimMainNetwork {
 
 export class SimLinkMain implements Link {
   readonly kind = "main";
+  readonly isProven = true;
   readonly process: SimProcess;
   readonly server: string;
   /** Its name in the network: cutting `main:alpha>main:beta` leaves NATS alone. */
