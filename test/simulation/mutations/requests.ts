@@ -36,7 +36,7 @@ export const requestMutations: readonly Mutation[] = [
     name: "the floor is what was forgotten last",
     rule: "12",
     rules: { floorAfter: (_floorMs, forgottenMs) => forgottenMs },
-    plan: { ...within, rememberReplies: 20, clients: 4, faults: ["brokerLoss", "cutNats", "kill"] },
+    plan: { ...within, rememberReplies: 10, clients: 8, faults: ["brokerLoss", "cutNats", "kill", "jumpClients"] },
   },
   {
     name: "each server forgets by itself",
