@@ -193,12 +193,10 @@ export class TcpLink implements Link {
     const server = createServer({ noDelay: true }, (socket) => {
       // TLS tells of its errors by its own socket.
       socket.on("error", () => undefined);
-      if (this.#ungreeted.admit(socket)) {
-        welcome(socket);
-        return;
-      }
-      this.#tellCrowd(socket.remoteAddress);
-      socket.destroy();
+      const admitted = this.#ungreeted.admit(socket);
+      if (admitted?.isCrowded === true) this.#tellCrowd(socket.remoteAddress);
+      if (admitted === null) socket.destroy();
+      else welcome(socket);
     });
     // Strangers may not use up the file descriptors: a few connections a peer are enough, old and new.
     server.maxConnections = this.#ungreeted.maxInAll + 4 * this.#peers.size;
@@ -242,7 +240,7 @@ export class TcpLink implements Link {
 
   #tellCrowd(from: string | undefined): void {
     const { maxInAll, maxOfOneAddress } = this.#ungreeted;
-    const message = "main link: too many connections that have not greeted: the newest are closed";
+    const message = "main link: too many connections that have not greeted: those that wait longest are closed";
     this.#quiet.warn("crowd", { from, maxInAll, maxOfOneAddress }, message);
   }
 

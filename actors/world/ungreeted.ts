@@ -1,7 +1,8 @@
 /**
  * Connections that were accepted and have not greeted yet, the handshake of TLS included: strangers may be among them. What
  * always holds: each has the same time, from its acceptance on; they are few, in all and of one address, so that who comes
- * from one address does not take everybody's place; beyond that the newest is not admitted.
+ * from one address does not take everybody's place; beyond that the one that waits
+ * longest gives way, since a peer needs a moment and a stranger all the time that there is.
  */
 import type { Socket } from "node:net";
 import type { Timer } from "./ports.ts";
@@ -38,12 +39,18 @@ export class Ungreeted {
     this.maxOfOneAddress = strangersOfOneAddress + eachPeers * options.peers;
   }
 
-  /** False: there is no place for it. */
-  admit(socket: Socket): boolean {
+  /** `isCrowded`: another one was closed for it. */
+  admit(socket: Socket): { isCrowded: boolean } | null {
     const { remoteAddress: address } = socket;
-    if (address === undefined) return false;
-    const ofOne = [...this.#waiting.values()].filter((each) => each.address === address).length;
-    if (this.#waiting.size >= this.maxInAll || ofOne >= this.maxOfOneAddress) return false;
+    if (address === undefined) return null;
+    const ofOne = [...this.#waiting].filter(([, each]) => each.address === address);
+    const crowd = ofOne.length >= this.maxOfOneAddress ? ofOne : [...this.#waiting];
+    const isCrowded = crowd === ofOne || this.#waiting.size >= this.maxInAll;
+    const [oldest] = isCrowded ? crowd : [];
+    if (oldest !== undefined) {
+      this.#leave(oldest[0]);
+      oldest[1].socket.destroy();
+    }
     const key = keyOf(socket);
     const deadline = this.#options.after(this.#options.withinMs, () => {
       this.#waiting.delete(key);
@@ -54,7 +61,7 @@ export class Ungreeted {
     socket.once("close", () => {
       if (this.#waiting.get(key) === waiting) this.#leave(key);
     });
-    return true;
+    return { isCrowded };
   }
 
   /** It may stay for as long as it likes. */

@@ -199,7 +199,7 @@ test.serial("link-tcp: strangers who say something else each time are one line a
 });
 
 test.serial(
-  "link-tcp: who does not greet takes few places, and none of another address; the newest are closed, told once",
+  "link-tcp: who does not greet takes few places, and none of another address; those that wait longest are closed, told once",
   async (t) => {
     const rig = realRig();
     // Nobody's time runs out here.
@@ -406,5 +406,33 @@ test.serial(
     await until(() => atBeta.events.includes("frame alpha after it"), "the next frame");
     t.deepEqual(atAlpha.events, ["up beta"]);
     await Promise.all([alpha.stop(), beta.stop()]);
+  },
+);
+
+test.serial(
+  "link-tcp: a stranger of the peer's own address, who dials whenever he is closed, does not keep it out",
+  async (t) => {
+    const { alpha, beta, proxy, until } = await tcpPair();
+    t.teardown(() => proxy.close());
+    const atBeta = listener();
+    await beta.start(atBeta.handlers);
+    let isOver = false;
+    const hold = () => {
+      if (isOver) return;
+      const socket = connect({ host, port: beta.port() });
+      socket.on("error", () => undefined);
+      socket.on("close", () => setTimeout(hold, 20));
+      socket.resume();
+      t.teardown(() => socket.destroy());
+    };
+    t.teardown(() => {
+      isOver = true;
+    });
+    for (let nth = 0; nth < 6; nth += 1) hold();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await alpha.start(listener().handlers);
+    await t.notThrowsAsync(until(() => atBeta.events.length > 0, "alpha to be up at beta"));
+    await alpha.stop();
+    await beta.stop();
   },
 );
