@@ -52,8 +52,9 @@ export interface NatsLinkOptions {
   readonly log: Log;
 }
 
-/** Who does not know this process's session is told of it at most so often. */
+/** A session that does not know this process's is told of it at most so often. */
 const greetStaleEveryMs = 100;
+const maxGreeted = 1_024;
 
 export class NatsLink implements Link {
   readonly kind = "failsafe";
@@ -63,7 +64,7 @@ export class NatsLink implements Link {
   readonly #told = new Map<string, "up" | LinkDownReason | null>();
   readonly #headerBytes: number;
   readonly #sessions = new PeerSessions();
-  /** When each peer that did not know this session was told of it last. */
+  /** When each session that did not know this one was told of it last; by peer and session, oldest first. */
   readonly #greetedMs = new Map<string, number>();
   #handlers: LinkHandlers | null = null;
   #inbox = "";
@@ -89,7 +90,7 @@ export class NatsLink implements Link {
       line.subscribe(`${this.#inbox}.*`, (message) => this.#onAnswer(message)),
       line.onState((connected) => {
         if (connected) this.#introduce();
-        else for (const peer of this.#told.keys()) this.#tell(peer, "disconnected");
+        else this.#onDisconnected();
       }),
     ];
     line.acquire();
@@ -176,6 +177,12 @@ export class NatsLink implements Link {
     for (const peer of this.#told.keys()) if (!this.#sessions.knows(peer)) this.#greet(peer);
   }
 
+  /** What was said meanwhile and did not come is not taken later: somebody else may have it. */
+  #onDisconnected(): void {
+    this.#sessions.renew();
+    for (const peer of this.#told.keys()) this.#tell(peer, "disconnected");
+  }
+
   #greet(peer: string, to?: readonly Session[]): void {
     const { line, service, proof } = this.#options;
     if (this.#handlers === null || proof === undefined) return;
@@ -186,8 +193,13 @@ export class NatsLink implements Link {
   /** Of that session nobody knows whether it is there: what was recorded of it may have been said again. */
   #greetStale(peer: string, session: Session): void {
     const nowMs = this.#options.clock.nowMs();
-    if (nowMs - (this.#greetedMs.get(peer) ?? Number.NEGATIVE_INFINITY) < greetStaleEveryMs) return;
-    this.#greetedMs.set(peer, nowMs);
+    // For each session apart: who says recorded words again does not take the turn of who is there.
+    const key = `${peer} ${session}`;
+    if (nowMs - (this.#greetedMs.get(key) ?? Number.NEGATIVE_INFINITY) < greetStaleEveryMs) return;
+    this.#greetedMs.delete(key);
+    this.#greetedMs.set(key, nowMs);
+    const [oldest] = this.#greetedMs.keys();
+    if (this.#greetedMs.size > maxGreeted && oldest !== undefined) this.#greetedMs.delete(oldest);
     this.#greet(peer, [session]);
   }
 

@@ -63,8 +63,11 @@ export class PeerSessions {
     heard.delete(session);
     heard.set(session, window);
     this.#heard.set(peer, heard);
-    if (heard.size <= maxSessions) return;
-    // Under the next session nothing that was said to this one is taken again.
+    if (heard.size > maxSessions) this.renew();
+  }
+
+  /** Under the next session nothing that was said to this one is taken, be it that it came or not. */
+  renew(): void {
     this.#own = this.#newSession();
     this.#heard.clear();
   }

@@ -35,11 +35,30 @@ function setup() {
     release: async () => undefined,
   } as unknown as NatsLine;
   const start = async (server: "alpha" | "beta", proof: PeerProof | undefined) => {
+    let isConnected = true;
+    let tellState: (connected: boolean) => void = () => undefined;
+    const own = {
+      ...line,
+      connected: () => isConnected,
+      publish: (subject: string, data: Uint8Array, reply?: string) => isConnected && line.publish(subject, data, reply),
+      subscribe: (subject: string, onMessage: (message: BusMessage) => void) =>
+        bus.subscribe(subject, (message) => {
+          if (isConnected) onMessage(message);
+        }),
+      onState: (listener: (connected: boolean) => void) => {
+        tellState = listener;
+        return { stop: () => undefined };
+      },
+    } as unknown as NatsLine;
+    const connect = (connected: boolean) => {
+      isConnected = connected;
+      tellState(connected);
+    };
     const link = new NatsLink({
       service,
       server,
       servers: ["alpha", "beta"],
-      line,
+      line: own,
       onDeath: (_peer, life) => life === "known",
       maxBufferedBytes: 1_000_000,
       proof,
@@ -59,7 +78,7 @@ function setup() {
       for (const frame of frames) link.send(other, [Buffer.from(frame)]);
       await clock.run(10);
     };
-    return { link, events, say };
+    return { link, events, say, connect };
   };
   const pair = async (ofAlpha: PeerProof | undefined, ofBeta: PeerProof | undefined) => {
     const [alpha, beta] = [await start("alpha", ofAlpha), await start("beta", ofBeta)];
@@ -211,4 +230,49 @@ test("a notice of a death counts with a proof alone, where servers have keys", a
   bus.publish(subjects.deaths(service, "beta"), noticeBytes(notice, { service, to: "beta" }, proof.keys));
   await clock.run(10);
   t.deepEqual(events.slice(3), ["last words of known", "noResponders"]);
+});
+
+test("what was said while a server had lost the broker, and is said again after its sender's death, is not delivered", async (t) => {
+  const { pair, bus, clock } = setup();
+  const { alpha, beta } = await pair(await proofWith(), await proofWith());
+  await alpha.say("one");
+  beta.connect(false);
+  const before = bus.published.length;
+  await alpha.say("missed", "missed too");
+  const held = bus.published.slice(before).filter(({ subject }) => subject === to("beta"));
+  t.true(held.length >= 2);
+  beta.connect(true);
+  await clock.run(10);
+  await alpha.say("two");
+  await alpha.link.stop();
+  for (const { subject, data } of held) bus.publish(subject, data);
+  await clock.run(10);
+  t.deepEqual(beta.events, ["up", "one", "disconnected", "up", "two"]);
+});
+
+test("who says recorded words again and again does not keep servers that began anew from hearing each other", async (t) => {
+  const { pair, start, bus, clock } = setup();
+  const { alpha, beta } = await pair(await proofWith(), await proofWith());
+  await alpha.say("one");
+  await beta.say("one");
+  const recorded = [to("alpha"), to("beta")].map((name) => bus.published.findLast(({ subject }) => subject === name));
+  await alpha.link.stop();
+  await beta.link.stop();
+  const sayAgain = () => {
+    for (const one of recorded) bus.publish(one?.subject ?? "", one?.data ?? Buffer.alloc(0));
+  };
+  const next = [];
+  for (const server of ["alpha", "beta"] as const) {
+    const one = await start(server, await proofWith());
+    sayAgain();
+    await clock.run(1);
+    next.push(one);
+  }
+  for (let ms = 0; ms < 1_000; ms += 1) {
+    sayAgain();
+    if (ms % 100 === 50)
+      for (const [at, one] of next.entries()) one.link.send(at === 0 ? "beta" : "alpha", [Buffer.from("x")]);
+    await clock.run(1);
+  }
+  t.true(next.every(({ events }) => events.includes("x")));
 });
