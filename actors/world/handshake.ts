@@ -54,9 +54,10 @@ export class Handshake {
   take(frame: Uint8Array): Step {
     const greeting = this.#greeting;
     if (greeting === null) return this.#takeGreeting(frame);
-    return this.#proves(greeting, readGreetingProof(frame))
-      ? { outcome: "greeted", greeting, answer: null }
-      : unproven(greeting, true);
+    if (!this.#proves(greeting, readGreetingProof(frame))) return unproven(greeting, true);
+    // Another process of that name may have come to speak meanwhile.
+    const refusal = this.#options.recognise(greeting);
+    return refusal === null ? { outcome: "greeted", greeting, answer: null } : refused(refusal);
   }
 
   #takeGreeting(frame: Uint8Array): Step {

@@ -159,3 +159,17 @@ test("main link: who has begun to greet and proves nothing is let go in time, an
   t.deepEqual(beta.events, []);
   t.true(beta.log.lines.some((line) => line.includes("no greeting in time")));
 });
+
+test("who proves itself after another process of its name came to speak is refused", async (t) => {
+  const proof = await proofWith();
+  let isTaken = false;
+  const taken = { kind: "taken", says: "another process speaks" };
+  const recognise = () => (isTaken ? taken : null);
+  const beta = new Handshake({ own: { ...own, server: "beta" }, dialled: null, proof, recognise });
+  const alpha = dialler(proof);
+  const waits = beta.take(alpha.greeting("beta"));
+  const step = waits.outcome === "waits" ? alpha.take(waits.answer) : waits;
+  isTaken = true;
+  const answer = step.outcome === "greeted" ? step.answer : null;
+  t.deepEqual(beta.take(answer ?? Buffer.alloc(0)), { outcome: "refused", refusal: taken });
+});
