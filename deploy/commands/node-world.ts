@@ -2,7 +2,7 @@
  * The commands' world on Node: NATS, files, standard input and output, signals. What always holds: output is written in
  * full before the process ends; a reader of it that went away (`| head`), or a terminal that is gone, is no error of ours.
  */
-import { createReadStream, existsSync, readFileSync } from "node:fs";
+import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -10,6 +10,7 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
+import { isOfAnother, othersMayWrite } from "../../actors/world/folder-owner.ts";
 import { normalDataFolder, ServiceFile, serviceFileName } from "../../schemas/service-file.ts";
 import { plainText } from "../plain-text.ts";
 import { SignalDesk, signals } from "../signals.ts";
@@ -107,6 +108,14 @@ function readServiceFile({ TWINLOG_DATA = normalDataFolder }: NodeJS.ProcessEnv)
   const path = join(TWINLOG_DATA, serviceFileName);
   if (!existsSync(path)) return undefined;
   try {
+    // It says to whom a log-in goes.
+    const others = [TWINLOG_DATA, path]
+      .map((each) => statSync(each))
+      .find((each) => isOfAnother(each) || othersMayWrite(each));
+    if (others !== undefined) {
+      process.stderr.write(`twinlog: ${path} is another user's, or others may write it, and is passed over\n`);
+      return undefined;
+    }
     return ServiceFile.parse(JSON.parse(readFileSync(path, "utf8")));
   } catch {
     process.stderr.write(`twinlog: ${path} cannot be read and is passed over\n`);

@@ -2,7 +2,7 @@
  * The program itself, as a process, and `connect`, over a real nats-server: what the in-memory tests cannot show.
  */
 import { execFile, spawn } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -86,6 +86,24 @@ test("a packed file is replayed, and the folder's service file names service and
     server.log.map(({ body }) => JSON.stringify(body)),
     lines,
   );
+});
+
+test("a folder's service file that others may write does not say where a log-in goes", async (t) => {
+  const folder = await temporaryDirectory(t);
+  await mkdir(join(folder, ".twinlog"), { mode: 0o700 });
+  const path = join(folder, ".twinlog", "service.json");
+  await writeFile(path, JSON.stringify({ service: "filed", nats: "nats://127.0.0.1:1" }));
+  for (const [written, mode, isRead] of [
+    [path, 0o600, true],
+    [path, 0o666, false],
+    [path, 0o600, true],
+    [join(folder, ".twinlog"), 0o777, false],
+  ] as const) {
+    await chmod(written, mode);
+    const ran = await twinlog(["status"], { cwd: folder });
+    t.is(ran.err.includes("127.0.0.1:1 "), isRead, ran.err);
+    t.is(ran.err.includes("is passed over"), !isRead, ran.err);
+  }
 });
 
 test("no broker, no file, no server: one line each and no success", async (t) => {
