@@ -1,8 +1,8 @@
 /**
  * Connections that were accepted and have not greeted yet, the handshake of TLS included: strangers may be among them. What
  * always holds: each has the same time, from its acceptance on; they are few, in all and of one address, so that who comes
- * from one address does not take everybody's place; beyond that the one that waits
- * longest gives way, since a peer needs a moment and a stranger all the time that there is.
+ * from one address does not take everybody's place; beyond that the one that waits longest gives way, since a peer needs a
+ * moment and a stranger all the time that there is.
  */
 import type { Socket } from "node:net";
 import type { Timer } from "./ports.ts";
