@@ -5,8 +5,17 @@
 import { crc32 } from "node:zlib";
 import test, { type ExecutionContext } from "ava";
 import * as fc from "fast-check";
+import {
+  type FailsafeMessage,
+  maxAddressed,
+  provenContext,
+  provenMessage,
+  readFailsafeMessage,
+  unprovenMessage,
+} from "../../actors/world/failsafe-message.ts";
 import { encodeFrame, FrameError, FrameReader } from "../../actors/world/frames.ts";
-import { greetingOf, readGreeting } from "../../actors/world/greeting.ts";
+import { greetingOf, greetingProofOf, readGreeting } from "../../actors/world/greeting.ts";
+import { Handshake } from "../../actors/world/handshake.ts";
 import {
   LayoutError,
   metaValue,
@@ -28,6 +37,7 @@ import { isPeerMessageType, peerMessages } from "../../schemas/peer-message.ts";
 import { maxEpoch } from "../../schemas/ranges.ts";
 import { readRegistryRecord } from "../../schemas/registry.ts";
 import { fittingMessages, frameOf } from "../helpers/misfit-frames.ts";
+import { proofWith } from "../helpers/peer-key.ts";
 import { runs } from "../helpers/property-runs.ts";
 import { batchOf, fieldsOf } from "../helpers/records.ts";
 
@@ -132,6 +142,50 @@ test("greetings", (t) => {
     const read = readGreeting(bytes);
     if (typeof read === "string") t.true(read.length < 200);
     else t.true((read.maxFrameBytes ?? 1) >= 1);
+  });
+});
+
+test("messages of the failsafe link, with and without a proof", async (t) => {
+  const { keys } = await proofWith();
+  const context = provenContext("pair", "alpha", "beta");
+  const body = { session: "12345678", number: 3, to: ["abcdefgh"] };
+  const frame = { parts: [Buffer.from("frame")], bytes: 5 };
+  const sign = (bytes: Uint8Array) => keys.sign([context, bytes]);
+  const valid = [frame, null].map((given) => provenMessage("alpha", body, given, sign));
+  const bodies = valid.map((message) => Buffer.from(readFailsafeMessage(message)?.proven?.bytes ?? []));
+  const isRight = (read: FailsafeMessage | null) => {
+    const { proof, bytes } = read?.proven ?? { proof: Buffer.alloc(0), bytes: Buffer.alloc(0) };
+    return keys.proves(proof, [context, bytes]);
+  };
+  t.true(valid.every((message) => isRight(readFailsafeMessage(message))));
+  const isSumMended = fc.boolean();
+  holds(t, fc.tuple(bytesLike(...valid, unprovenMessage("alpha", frame)), isSumMended), ([bytes, isMended]) => {
+    if (isMended && bytes.length >= 4) bytes.writeUInt32LE(crc32(bytes.subarray(4)), 0);
+    const read = readFailsafeMessage(bytes);
+    if (read === null || read.proven === null) return;
+    const { body: said, bytes: ofBody } = read.proven;
+    t.true(said.to.length <= maxAddressed);
+    t.is(isRight(read), bodies.some((one) => one.equals(ofBody)) && isRight(read), "only what was signed");
+  });
+});
+
+test("first frames of a main link, whoever says them", async (t) => {
+  const proof = await proofWith();
+  const own = { service: "pair", server: "beta", processId: "p2", maxFrameBytes: 65_536 };
+  const dialler = new Handshake({ own: { ...own, server: "alpha" }, dialled: "beta", proof, recognise: () => null });
+  const frames = bytesLike(
+    dialler.greeting("beta"),
+    greetingOf({ service: "pair", server: "alpha", to: "beta" }),
+    greetingOf({ service: "pair", server: "alpha", to: "beta", nonce: "n", proof: "p" }),
+    greetingProofOf("p"),
+  );
+  holds(t, fc.tuple(fc.array(frames, { maxLength: 3 }), fc.constantFrom("alpha", null)), ([given, dialled]) => {
+    const handshake = new Handshake({ own, dialled, proof, recognise: () => null });
+    for (const frame of given) {
+      const step = handshake.take(frame);
+      t.not(step.outcome, "greeted", "without the key");
+      if (step.outcome === "refused") return;
+    }
   });
 });
 
