@@ -12,6 +12,7 @@ import { subjects } from "../schemas/subjects.ts";
 import type { Mailbox } from "./actor.ts";
 import { ApplicationActor } from "./application/application-actor.ts";
 import { AsideWatch } from "./checkpoint/aside.ts";
+import { Backups } from "./checkpoint/backups.ts";
 import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import { CheckpointActor } from "./checkpoint/checkpoint-actor.ts";
 import { FailoverActor } from "./failover/failover-actor.ts";
@@ -47,6 +48,7 @@ export class RunningLife {
   readonly #operator: OperatorActor;
   readonly #broker: BrokerWatch;
   readonly #aside: AsideWatch;
+  readonly #backups: Backups;
 
   constructor(options: RunningLifeOptions) {
     const { life, incarnation, mailbox, checkpoint, loader, loaded } = options;
@@ -100,6 +102,7 @@ export class RunningLife {
     this.#failover = new FailoverActor({ settings, world, mailbox, replica, checkpoint, onTick: () => this.#onTick() });
     const delivery = () => this.application.delivery;
     this.#aside = new AsideWatch({ settings, world, mailbox, troubles });
+    this.#backups = new Backups({ settings, world, mailbox, replica, checkpoint, flush });
     this.#broker = new BrokerWatch({ settings, world, mailbox, troubles, delivery });
     this.#operator = new OperatorActor({
       settings,
@@ -112,6 +115,7 @@ export class RunningLife {
       gate,
       actors: [this.application, this.#replication, this.#flushes, this.#failover],
       flush,
+      backups: this.#backups,
       facts: () => ({
         machines: {
           application: this.application.machineState,
@@ -151,6 +155,7 @@ export class RunningLife {
   /** No callback of an actor does anything afterwards. */
   tearDown(): void {
     this.#operator.stop();
+    this.#backups.stop();
     this.#options.mailbox.close();
     for (const actor of [this.application, this.#replication, this.#failover]) actor.stop();
   }
@@ -171,6 +176,7 @@ export class RunningLife {
     this.#replication.onTick();
     this.#broker.onTick();
     this.#aside.onTick();
+    this.#backups.onTick();
     this.#operator.onTick();
   }
 

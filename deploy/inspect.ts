@@ -60,6 +60,19 @@ export async function inspect(
   visitor: InspectVisitor,
   copy?: string,
 ): Promise<Inspection> {
+  return await withCopy(directory, clock, copy, async (store, aside) => ({
+    ...(await look(store, clock, visitor)),
+    aside,
+  }));
+}
+
+/** A copy of the store, open in a folder of its own while `use` runs. Throws InspectError and StoreError. */
+export async function withCopy<T>(
+  directory: string,
+  clock: Clock,
+  copy: string | undefined,
+  use: (store: LevelStore, aside: readonly AsideCopy[]) => Promise<T>,
+): Promise<T> {
   const store = existsSync(join(directory, "store")) ? join(directory, "store") : directory;
   if (!existsSync(join(store, "active"))) throw new InspectError(`${directory} holds no server's store`);
   const aside = await new StoreDirectory(store).asideCopies();
@@ -75,7 +88,13 @@ export async function inspect(
   process.once("exit", remove);
   try {
     await takeCopy(store, folder, copy).finally(() => lock?.release());
-    return { ...(await look(new LevelStore(folder, clock), clock, visitor)), aside };
+    const copied = new LevelStore(folder, clock);
+    await copied.open();
+    try {
+      return await use(copied, aside);
+    } finally {
+      await copied.release();
+    }
   } finally {
     process.off("exit", remove);
     remove();
@@ -104,37 +123,32 @@ async function lockOf(store: string): Promise<DirectoryLock | null> {
 }
 
 async function look(store: LevelStore, clock: Clock, visitor: InspectVisitor): Promise<Omit<Inspection, "aside">> {
-  await store.open();
-  try {
-    const found = await store.get(metaKey);
-    if (found === undefined) throw new InspectError("the store is empty: its server has never flushed");
-    const meta = readMeta(found);
-    const { application, parts } = partsOf(meta);
-    const part = (number: number): PartCount => {
-      const known = parts.get(number) ?? { name: `part ${number}`, kind: "part" as const, count: 0 };
-      parts.set(number, known);
-      return known;
-    };
-    const scan = new Scan(meta, new KeyedHash(clock.randomId()), {
-      onRow: (number, key, value) => {
-        const table = part(number);
-        table.count += 1;
-        visitor.onRow?.(table.name, key, value);
-      },
-      onItem: (number, value) => {
-        const queue = part(number);
-        queue.count += 1;
-        visitor.onItem?.(queue.name, value);
-      },
-      onBatch: (batch) => visitor.onBatch?.(batch),
-    });
-    await feed(scan, store.entries(everything), visitor);
-    const recovered = scan.finish();
-    if (recovered === null) throw new InspectError("the store is empty: its server has never flushed");
-    return { meta, application, parts, end: recovered.end };
-  } finally {
-    await store.release();
-  }
+  const found = await store.get(metaKey);
+  if (found === undefined) throw new InspectError("the store is empty: its server has never flushed");
+  const meta = readMeta(found);
+  const { application, parts } = partsOf(meta);
+  const part = (number: number): PartCount => {
+    const known = parts.get(number) ?? { name: `part ${number}`, kind: "part" as const, count: 0 };
+    parts.set(number, known);
+    return known;
+  };
+  const scan = new Scan(meta, new KeyedHash(clock.randomId()), {
+    onRow: (number, key, value) => {
+      const table = part(number);
+      table.count += 1;
+      visitor.onRow?.(table.name, key, value);
+    },
+    onItem: (number, value) => {
+      const queue = part(number);
+      queue.count += 1;
+      visitor.onItem?.(queue.name, value);
+    },
+    onBatch: (batch) => visitor.onBatch?.(batch),
+  });
+  await feed(scan, store.entries(everything), visitor);
+  const recovered = scan.finish();
+  if (recovered === null) throw new InspectError("the store is empty: its server has never flushed");
+  return { meta, application, parts, end: recovered.end };
 }
 
 async function feed(scan: Scan, entries: AsyncIterable<StoreEntry>, visitor: InspectVisitor): Promise<void> {
@@ -146,7 +160,7 @@ async function feed(scan: Scan, entries: AsyncIterable<StoreEntry>, visitor: Ins
 }
 
 /** The names that the application gave its tables and queues, if this program knows it. */
-function partsOf(meta: CheckpointMeta): { application: string | undefined; parts: Map<number, PartCount> } {
+export function partsOf(meta: CheckpointMeta): { application: string | undefined; parts: Map<number, PartCount> } {
   const known = [...applications.values()].find((application) => schemaDigest(application) === meta.schema);
   const parts = new Map<number, PartCount>();
   if (known === undefined) return { application: undefined, parts };

@@ -3,15 +3,18 @@
  * holds: a list is all that the role's programs need and nothing else, so that a broker which lets a user do just that serves him
  * whole; every subject is built by schemas/subjects.ts; no role may speak in another's name.
  */
+
+import { backupVerb } from "./backup.ts";
 import { ServerName } from "./settings.ts";
-import { controlVerbs } from "./status.ts";
+import { type ControlVerb, controlVerbs } from "./status.ts";
 import { encodeToken, inboxes, maxTokenBytes, subjects } from "./subjects.ts";
 
 export const roles = {
   client: "sends requests and queries in its own name, and gets its own results",
   integrator: "reads every result, as they come and again",
   viewer: "sees status and events, and says nothing: dashboards, the console, monitoring",
-  operator: "sees what a viewer sees, switches, pauses, resumes and flushes, and asks the servers what they hold",
+  operator:
+    "sees what a viewer sees, switches, pauses, resumes, flushes and takes backups, and asks the servers what they hold",
   administrator: "does what an operator does, creates and restores the registry's record, and recovers by force",
   server: "is one server of the service",
 } as const;
@@ -99,7 +102,7 @@ const lists: Record<Role, (user: RoleUser) => Permissions> = {
   viewer: ({ service }) => ({ publish: [], subscribe: watching(service) }),
   operator: ({ service, name, bucket }) => ({
     publish: [
-      ...commanding(service, ["switch", "flush", "pause", "resume"]),
+      ...commanding(service, ["switch", "flush", "pause", "resume", backupVerb]),
       ...asking(service),
       readingRecord(bucket),
     ],
@@ -107,7 +110,7 @@ const lists: Record<Role, (user: RoleUser) => Permissions> = {
   }),
   administrator: ({ service, name, bucket }) => ({
     publish: [
-      ...commanding(service, controlVerbs),
+      ...commanding(service, [...controlVerbs, backupVerb]),
       ...asking(service),
       ...reading(bucket),
       grant(`$JS.API.STREAM.CREATE.KV_${bucket}`, "makes the registry's bucket: `init`"),
@@ -152,7 +155,7 @@ function watching(service: string): Grant[] {
   return [grant(subjects.statuses(service), "status"), grant(subjects.events(service), "transitions")];
 }
 
-function commanding(service: string, verbs: readonly (typeof controlVerbs)[number][]): Grant[] {
+function commanding(service: string, verbs: readonly (ControlVerb | typeof backupVerb)[]): Grant[] {
   return verbs.map((verb) => grant(subjects.control(service, each, verb), `\`twinlog ${verb}\``));
 }
 

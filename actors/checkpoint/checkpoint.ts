@@ -26,6 +26,7 @@ import type { CheckpointMeta, OwnerMeta } from "../../schemas/checkpoint.ts";
 import { type Clock, type Store, StoreError } from "../world/ports.ts";
 import { AsideFullError, type AsideLimits, whyNoRoom } from "./aside.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
+import { committedOnly } from "./committed-image.ts";
 import { type FlushRequest, prepareFlush } from "./flush.ts";
 import { readLog, recover, scanEntries } from "./recovery.ts";
 import { type OwnMeta, type ReceiveOutcome, type Seen, SnapshotReceiver, SnapshotSender } from "./snapshot.ts";
@@ -225,6 +226,12 @@ export class Checkpoint {
   sendSnapshot(chunkBytes: number): SnapshotSender {
     this.#writable();
     return new SnapshotSender(this.#options.store.image(), chunkBytes);
+  }
+
+  /** The same for an operator: of the log what is committed, by the store's own word. Flush first. */
+  sendBackup(chunkBytes: number): SnapshotSender {
+    this.#writable();
+    return new SnapshotSender(committedOnly(this.#options.store.image()), chunkBytes);
   }
 
   /**

@@ -29,6 +29,11 @@ export class SnapshotSender {
     this.#encoder = new SnapshotEncoder(chunkBytes);
   }
 
+  /** All chunks were given. */
+  get isDone(): boolean {
+    return this.#isDone && this.#waiting.length === 0;
+  }
+
   /** The next chunk, at most `chunkBytes` long; null after the last. One call at a time. Throws StoreError. */
   async next(): Promise<Buffer | null> {
     while (this.#waiting.length === 0 && !this.#isDone) {

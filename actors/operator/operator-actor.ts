@@ -6,6 +6,7 @@
 
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
+import { backupVerb } from "../../schemas/backup.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import {
   type ControlReply,
@@ -19,6 +20,7 @@ import {
 import { subjects } from "../../schemas/subjects.ts";
 import type { Surroundings } from "../../schemas/surroundings.ts";
 import type { Actor, Mailbox } from "../actor.ts";
+import type { Backups } from "../checkpoint/backups.ts";
 import type { ReplyGate } from "../reply-gate.ts";
 import type { BusMessage, Clock, Subscription, Timer, World } from "../world/ports.ts";
 import type { Troubles } from "./troubles.ts";
@@ -32,6 +34,7 @@ export interface OperatorOptions {
   /** What the replica does not know of this server. */
   readonly facts: () => Pick<ServerStatus, "application" | "machines" | "flushed" | "synced" | "links">;
   readonly flush: () => Promise<void>;
+  readonly backups: Backups;
   readonly gate: ReplyGate;
   readonly troubles: Troubles;
   readonly recentEvents: ServerEvent[];
@@ -230,11 +233,15 @@ export class OperatorActor {
 
   #onControl(message: BusMessage): void {
     const verb = message.subject.split(".").at(-1) ?? "";
+    if (verb === backupVerb) {
+      this.#options.backups.onRequest(message);
+      return;
+    }
     const known = controlVerbs.find((name) => name === verb);
     if (known === undefined) {
       this.#answer(message, {
         ok: false,
-        message: `there is no command ${verb}; there are: ${controlVerbs.join(", ")}`,
+        message: `there is no command ${verb}; there are: ${[...controlVerbs, backupVerb].join(", ")}`,
       });
       return;
     }

@@ -6,7 +6,8 @@ import { noRespondersStatus } from "../../actors/world/ports.ts";
 import { Refusals } from "./forbidden.ts";
 import { whenAborted } from "./world.ts";
 
-export type Asked = { outcome: "answered"; data: unknown } | { outcome: "nobody" } | { outcome: "silence" };
+export type AskedFor<T> = { outcome: "answered"; data: T } | { outcome: "nobody" } | { outcome: "silence" };
+export type Asked = AskedFor<unknown>;
 
 /** Two processes may have one name: how long an answer of the one that is meant is waited for after one that is not. */
 const othersMs = 500;
@@ -23,15 +24,32 @@ export function ask(
   timeoutMs: number,
   isMeant: (data: unknown) => boolean = () => true,
 ): Promise<Asked> {
+  return askFor({ bus, clock, subject, data, timeoutMs, isMeant, read: readJson });
+}
+
+interface Question<T> {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly subject: string;
+  readonly data: unknown;
+  readonly timeoutMs: number;
+  readonly isMeant?: (data: T) => boolean;
+  /** What an answer's bytes mean. */
+  readonly read: (bytes: Uint8Array) => T;
+}
+
+/** The same for answers that are not JSON. */
+export function askFor<T>(question: Question<T>): Promise<AskedFor<T>> {
+  const { bus, clock, subject, data, timeoutMs, isMeant = () => true, read } = question;
   return new Promise((resolve, reject) => {
     const inbox = bus.inbox();
-    let other: Asked = { outcome: "silence" };
+    let other: AskedFor<T> = { outcome: "silence" };
     const stop = () => {
       timer.cancel();
       refusal.stop();
       subscription.stop();
     };
-    const end = (asked: Asked) => {
+    const end = (asked: AskedFor<T>) => {
       stop();
       resolve(asked);
     };
@@ -45,7 +63,7 @@ export function ask(
         end({ outcome: "nobody" });
         return;
       }
-      const answered: Asked = { outcome: "answered", data: readJson(message.data) };
+      const answered = { outcome: "answered", data: read(message.data) } as const;
       if (isMeant(answered.data)) {
         end(answered);
         return;

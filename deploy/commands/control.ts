@@ -38,7 +38,7 @@ const summaries: Readonly<Record<MildVerb, string>> = {
 const gatherMs = 800;
 
 /** One process: its name, and the incarnation that was seen; none, where the program is too old to tell. */
-interface Meant {
+export interface Meant {
   readonly name: string;
   readonly incarnation?: string;
 }
@@ -132,7 +132,7 @@ export async function whenHot(bus: Bus, clock: Clock, service: string, verb: "sw
 }
 
 /** Of two processes of one name the one that serves is meant; where neither does, nobody can say. */
-function named(name: string, standings: readonly Standing[]): Meant {
+export function named(name: string, standings: readonly Standing[]): Meant {
   const answering = standings.filter(({ server }) => server === name);
   const [first, other] = answering;
   if (first === undefined) return { name };

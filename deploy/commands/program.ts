@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { runbookEntry } from "../runbook.ts";
+import { backupCommand } from "./backup.ts";
 import { chartCommand } from "./chart.ts";
 import { checkCommand, notChecked } from "./check.ts";
 import { consoleCommand } from "./console.ts";
@@ -21,6 +22,7 @@ import { resultsCommand } from "./results.ts";
 import { serverCommand } from "./server.ts";
 import { statusCommand } from "./status.ts";
 import { upCommand } from "./up.ts";
+import { verifyCommand } from "./verify.ts";
 import { CommandError, type CommandWorld, ExitStatus, ReaderGone } from "./world.ts";
 
 /** Commands that operators give and that may be refused: what to do then stands in the runbook. */
@@ -47,6 +49,8 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     ...(["switch", "flush", "pause", "resume"] as const).map((verb) => controlCommand(world, verb)),
     recoverCommand(world),
     permissionsCommand(world),
+    backupCommand(world, version),
+    verifyCommand(world),
     inspectCommand(world),
     drillCommand(world),
     chartCommand(world),

@@ -44,6 +44,11 @@ function chunkOf(kind: number, number: number, target: Buffer, end: number): Buf
   return chunk;
 }
 
+/** By its own word; a decoder proves it. */
+export function isEndChunk(chunk: Uint8Array): boolean {
+  return chunk[1] === kinds.end;
+}
+
 export class SnapshotEncoder {
   readonly #chunkBytes: number;
   readonly #digest: Hash = createHash("sha256");

@@ -5,27 +5,9 @@ import { createHash } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
-import { LevelStore } from "../../actors/world/store-level.ts";
-import { spaces } from "../../machines/checkpoint/layout.ts";
-import { clock, freshAgent, push, put, remove, TestLog } from "../helpers/checkpoints.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
+import { changeRow, makeStore } from "./inspect-store.ts";
 import { makeRig } from "./rig.ts";
-
-/** A data directory with two rows, two items and four records; `close` ends whoever has it open. */
-async function makeStore(directory: string) {
-  const log = new TestLog();
-  const store = new LevelStore(join(directory, "store"), clock);
-  const agent = await freshAgent(store, log);
-  log.append([[put("a", "1"), push("10")], [put("b", '{"x":2}'), push("20")], [put("c", "3")], [remove("c")]]);
-  agent.checkpoint.sync(log.end);
-  await agent.checkpoint.saveMeta({ disk: "d1" });
-  await agent.checkpoint.flush({ committed: 4, retainFrom: 1 });
-  const close = async () => {
-    await agent.checkpoint.close();
-    await store.release();
-  };
-  return { log, close };
-}
 
 async function digestOf(directory: string): Promise<string> {
   const hash = createHash("sha256");
@@ -104,13 +86,7 @@ test("a store with a changed row is not called sound", async (t) => {
   const directory = await temporaryDirectory(t);
   const { close } = await makeStore(directory);
   await close();
-  const store = new LevelStore(join(directory, "store"), clock);
-  await store.open();
-  const key = Buffer.from([spaces.row, 0, "b".charCodeAt(0)]);
-  const value = Buffer.from((await store.get(key)) ?? []);
-  value.write("3", value.indexOf("2}"));
-  await store.write([{ type: "put", key, value }], { sync: true });
-  await store.release();
+  await changeRow(directory);
   const { run } = makeRig();
   const ran = await run(["inspect", directory]);
   t.is(ran.status, 1);

@@ -98,7 +98,17 @@ test("a pair and everybody else, each in his role: all that is needed is allowed
   const { primary } = await pair.normal();
   const status = await twinlog(pair, wall, ["status", "--json"]);
   t.is(status.status, 0, status.out + status.err);
-  for (const words of [["switch"], ["pause", "--for", "1h"], ["resume"], ["flush"], ["events"], ["history"]]) {
+  const file = join(pair.folder, "one.backup");
+  const verbs = [
+    ["switch"],
+    ["pause", "--for", "1h"],
+    ["resume"],
+    ["flush"],
+    ["backup", file],
+    ["events"],
+    ["history"],
+  ];
+  for (const words of verbs) {
     const obeyed = await twinlog(pair, olga, words);
     t.is(obeyed.status, 0, `${words.join(" ")}: ${obeyed.err}`);
   }
