@@ -24,6 +24,12 @@ interface ClientUser {
   readonly userInfo: string;
 }
 
+/** With all that a URL and JSON have to escape. */
+export const byPassword: ClientUser = {
+  logIn: 'user: "al:ice", password: "p:a@s%\\"\\\\"',
+  userInfo: `${encodeURIComponent("al:ice")}:${encodeURIComponent('p:a@s%"\\')}@`,
+};
+
 interface Reply {
   readonly id: string;
   readonly ok: boolean;
@@ -57,15 +63,21 @@ async function prove(t: ExecutionContext, program: ClientProgram, { logIn, userI
   const url = pair.nats.url.replace("//", `//${userInfo}`);
   const run = Date.now();
   const first = startClient(t, program, url, [client, "red apples", moreThanEver, run]);
+  const endedEarly = first.ended.then((status) => {
+    if (status !== null) throw new Error(`the client ended with ${status}: ${first.said()}`);
+  });
+  /** What holds soon while the client goes on. */
+  const soon = (condition: () => boolean, waitedFor: string) =>
+    Promise.race([until(condition, { withinMs, waitedFor }), endedEarly]);
   const more = async (count: number) => {
     const wanted = first.lines.length + count;
-    await until(() => first.lines.length >= wanted, { withinMs, waitedFor: `${count} replies more: ${first.said()}` });
+    await soon(() => first.lines.length >= wanted, `${count} replies more`);
   };
   await more(5);
   const { primary } = await pair.normal();
   pair.server(primary).signal("SIGKILL");
   const { epoch = 0 } = read(first.lines.at(-1) ?? "");
-  await until(() => (read(first.lines.at(-1) ?? "").epoch ?? 0) > epoch, { withinMs, waitedFor: "the next primary" });
+  await soon(() => (read(first.lines.at(-1) ?? "").epoch ?? 0) > epoch, "an answer of the next primary");
   await pair.normal();
   await pair.nats.restart();
   await pair.normal();

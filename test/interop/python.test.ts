@@ -4,7 +4,7 @@
 import test from "ava";
 import { runCommand } from "../../deploy/nats/command.ts";
 import { clientsFolder } from "./example-client.ts";
-import { testClient } from "./prove-client.ts";
+import { byPassword, testClient } from "./prove-client.ts";
 
 testClient(
   test,
@@ -17,5 +17,5 @@ testClient(
     if (stdout.trim() !== "True") return { why: "python3 is older than 3.9" };
     return { command: "python3", args: ["-B", `${clientsFolder}count.py`] };
   },
-  { logIn: 'user: alice, password: "pa:ss"', userInfo: "alice:pa%3Ass@" },
+  byPassword,
 );
