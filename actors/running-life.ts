@@ -20,6 +20,7 @@ import type { LifeEnd, LifeOptions } from "./life-options.ts";
 import type { Loaded, Loader } from "./loader.ts";
 import { Watcher } from "./observer.ts";
 import { BrokerWatch } from "./operator/broker-watch.ts";
+import type { LifeFacts } from "./operator/health.ts";
 import { OperatorActor } from "./operator/operator-actor.ts";
 import { ReplicationActor } from "./replication/replication-actor.ts";
 import { ReplyGate } from "./reply-gate.ts";
@@ -49,11 +50,14 @@ export class RunningLife {
   readonly #broker: BrokerWatch;
   readonly #aside: AsideWatch;
   readonly #backups: Backups;
+  /** When it did last what it does every `heartbeatMs`. */
+  #beatMs: number;
 
   constructor(options: RunningLifeOptions) {
     const { life, incarnation, mailbox, checkpoint, loader, loaded } = options;
     const { settings, world, application, process, troubles, rules } = life;
     this.#options = options;
+    this.#beatMs = world.clock.nowMs();
     this.checkpoint = checkpoint;
     const replica = new Replica(
       {
@@ -137,6 +141,14 @@ export class RunningLife {
     return this.#options.life.world.clock.nowMs();
   }
 
+  /** As it stands now, for machines that ask. */
+  get facts(): LifeFacts {
+    const { world } = this.#options.life;
+    const { takesRequests, lag } = this.replica;
+    const beatAgeMs = this.#nowMs - this.#beatMs;
+    return { status: this.#operator.status(), beatAgeMs, takesRequests, isConnected: world.bus.connected(), lag };
+  }
+
   start(): void {
     const { world, lastWords } = this.#options.life;
     for (const words of lastWords?.values() ?? []) this.replica.onLastWords(words, this.#nowMs);
@@ -172,6 +184,7 @@ export class RunningLife {
   // --- turns ------------------------------------------------------------------------------------------------------
 
   #onTick(): void {
+    this.#beatMs = this.#nowMs;
     this.application.onTick();
     this.#replication.onTick();
     this.#broker.onTick();

@@ -3,6 +3,7 @@
  * typed error that can end a server has its code here; what is of no type is `error`.
  */
 
+import { HttpError } from "../actors/world/http-error.ts";
 import { LinkError } from "../actors/world/link-error.ts";
 import { StoreError } from "../actors/world/ports.ts";
 import { RecoveryError } from "../machines/checkpoint/scan.ts";
@@ -23,6 +24,8 @@ export const serverEnds = {
   "link.tls-files": "its TLS files cannot be read",
   "link.key-missing": "servers could not prove to each other who they are",
   "link.key-file": "the file with the key of the servers cannot be used",
+  "http.port-taken": "another program listens on its port for HTTP",
+  "http.bad-address": "its address for HTTP is none of this machine, or may not be used",
   "recovery.damaged": "what is in its store does not fit together",
   "recovery.format": "its store was written by another version",
   "recovery.service": "its store belongs to another service",
@@ -49,6 +52,7 @@ export function endOf(error: unknown): ServerEnd {
   if (error instanceof SettingsError) return "settings";
   if (error instanceof ApplicationNotFound) return "application";
   if (error instanceof LinkError) return linkEnds[error.code];
+  if (error instanceof HttpError) return error.code === "PORT_TAKEN" ? "http.port-taken" : "http.bad-address";
   if (error instanceof RecoveryError) return `recovery.${error.code}`;
   // A closed store is none of the world's faults.
   if (error instanceof StoreError && error.code !== "closed") return `store.${error.code}`;

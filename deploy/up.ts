@@ -43,7 +43,8 @@ export interface UpOptions {
   readonly application: string;
   readonly data: string;
   readonly natsPort: number;
-  readonly servers: readonly { readonly name: string; readonly port: number }[];
+  /** `httpPort`: where it answers machines; where that is taken, on any port that is free. Absent: it does not. */
+  readonly servers: readonly { readonly name: string; readonly port: number; readonly httpPort?: number }[];
   /** Where the console listens; where that is taken, on any port that is free. null: there is none. */
   readonly consolePort: number | null;
   /** `drill` may kill and cut. */
@@ -89,6 +90,8 @@ class Up {
   #children: KeptChild[] = [];
   #console: KeptChild | null = null;
   #consoleUrl = "";
+  /** Where each server answers machines, by name. */
+  #httpPorts: ReadonlyMap<string, number> = new Map();
   #nats: KeptNats | null = null;
   #bus: Bus | null = null;
   /** Of the file with process ids. */
@@ -182,7 +185,9 @@ class Up {
     const { service, application, servers } = this.#options;
     const { testService } = this.#options;
     const nkeyFile = (name: string): string => this.#users.nkeyFile(name);
-    const plan: ServicePlan = { service, application, servers, nats: nats.url, testService, nkeyFile };
+    this.#httpPorts = await this.#findHttpPorts();
+    const httpPort = (name: string): number | undefined => this.#httpPorts.get(name);
+    const plan: ServicePlan = { service, application, servers, nats: nats.url, testService, nkeyFile, httpPort };
     this.#users.writeContexts(nats.url);
     const [first] = this.#folder.writeSettings(plan);
     const { stopped } = this.#world;
@@ -199,6 +204,20 @@ class Up {
     if (stopped.aborted) return;
     await this.#world.out(this.#screen(nats));
     await new Promise<never>(() => {});
+  }
+
+  /** Each another one. */
+  async #findHttpPorts(): Promise<ReadonlyMap<string, number>> {
+    const found = new Map<string, number>();
+    const given = new Set([this.#options.consolePort]);
+    for (const { name, httpPort } of this.#options.servers) {
+      if (httpPort === undefined) continue;
+      let port = await freePort(given.has(httpPort) ? 0 : httpPort);
+      while (given.has(port)) port = await freePort(0);
+      given.add(port);
+      found.set(name, port);
+    }
+    return found;
   }
 
   /** Rule 1: the record's absence is a first start only where no server has ever run. */
@@ -312,6 +331,7 @@ class Up {
         name,
         port,
         pid: this.#children.find((child) => child.name === name)?.pid ?? null,
+        http: this.#httpPorts.get(name),
         data: here(folder.dataDirectory(name)),
         log: here(folder.logFile(name)),
         status: this.#watch.statuses.get(name),

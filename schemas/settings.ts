@@ -308,6 +308,19 @@ export const Settings = z
       .describe(
         "answers go only to reply subjects that begin with one of these (`_INBOX.`; `_R_.` is that of imports between accounts), and to a server that has this one's name and asks for another. None: anywhere but to the broker's and this service's own subjects",
       ),
+    http: z
+      .strictObject({
+        host: z
+          .string()
+          .min(1)
+          .default("127.0.0.1")
+          .describe("where it listens. Whoever reaches it may read: beyond loopback that is yours to decide"),
+        port: z.number().int().min(1).max(65_535).describe("where it listens"),
+      })
+      .optional()
+      .describe(
+        "answers machines by HTTP, read-only: `/livez`, `/readyz`, `/primary`, `/backup`, `/health`. Off unless set",
+      ),
     publishResults: z.boolean().default(true).describe("publish every result on `<service>.result.>`"),
     witness: z
       .boolean()

@@ -268,3 +268,16 @@ export interface World {
   /** Looked at now and then, for operators; nothing is decided by it. Absent where there is nothing to look at. */
   readonly lookAround?: () => Promise<Surroundings>;
 }
+
+/** What a program asks a server by HTTP: facts alone. `query`: what follows the first "?", as it came. */
+export interface HttpQuestion {
+  readonly path: string;
+  readonly query: string;
+}
+
+export interface HttpAnswer {
+  readonly status: 200 | 400 | 404 | 503;
+  /** Of the body: `application/json`. */
+  readonly type: string;
+  readonly body: string;
+}

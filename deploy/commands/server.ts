@@ -4,12 +4,16 @@
  */
 import process from "node:process";
 import { Command } from "commander";
+import { HttpAnswers } from "../../actors/operator/http-answers.ts";
 import { rehearse } from "../../actors/rehearsal.ts";
 import { type ServerHandle, startServer } from "../../actors/server.ts";
 import { startCrashNotifier } from "../../actors/world/crash-notifier.ts";
+import { HttpDoor } from "../../actors/world/http-node.ts";
 import { openPinoLog } from "../../actors/world/log-pino.ts";
+import type { World } from "../../actors/world/ports.ts";
 import { openRealWorld } from "../../actors/world/real-world.ts";
 import { startWatchdog } from "../../actors/world/watchdog.ts";
+import type { Settings } from "../../schemas/settings.ts";
 import { findApplication } from "../applications.ts";
 import { runbookEntry } from "../runbook.ts";
 import { endOf } from "../server-ends.ts";
@@ -51,6 +55,8 @@ async function begin({ signals }: CommandWorld, version: string, config: string)
   const log = openPinoLog({ service, server: name });
   signals.reopenLog = () => log.reopen();
   const real = await openRealWorld(settings, { log });
+  let server: ServerHandle | null = null;
+  await openHttp(settings, version, real, () => server);
   rehearse(application, settings);
   if (settings.witness) startCrashNotifier({ settings, processId: real.processId, log });
   const { limits, dataDirectory } = settings;
@@ -63,7 +69,7 @@ async function begin({ signals }: CommandWorld, version: string, config: string)
     fields: { service, server: name },
   });
   const watched = { ...real, watchdog };
-  const server = startServer({ settings, application, world: watched, process: { pid: process.pid, version } });
+  server = startServer({ settings, application, world: watched, process: { pid: process.pid, version } });
   watchLastErrors(log, server.onFloatingRejection);
   endWithParent(() => server.stop());
   void real.registry.warnings().then(
@@ -73,6 +79,20 @@ async function begin({ signals }: CommandWorld, version: string, config: string)
     (error: unknown) => log.warn({ error: String(error) }, "the broker's version and settings could not be looked at"),
   );
   return server;
+}
+
+/** Before anything is begun: who asks is answered while the disk is read, and a port that cannot be had ends it here. */
+async function openHttp(
+  settings: Settings,
+  version: string,
+  { clock, log }: World,
+  running: () => ServerHandle | null,
+): Promise<void> {
+  const { service, server, http } = settings;
+  if (http === undefined) return;
+  const answers = new HttpAnswers({ service, server, version, facts: () => running()?.life?.facts ?? null });
+  const door = await HttpDoor.open({ ...http, clock, log, answer: (question) => answers.answer(question) });
+  log.info({ url: door.url }, "answers machines by HTTP; whoever reaches it may read");
 }
 
 /** For the operator who is about to end it by force. */

@@ -20,6 +20,8 @@ interface UpFlags {
   mainPorts?: [number, number];
   consolePort?: number;
   console: boolean;
+  httpPorts?: [number, number];
+  http: boolean;
   testService: boolean;
 }
 
@@ -45,13 +47,19 @@ export function upCommand(world: CommandWorld): Command {
       normalBasePort,
     )
     .option("--nats-port <port>", "nats-server's port alone", parsePort)
-    .option("--main-ports <alpha,beta>", "ports of the main link", parsePair)
+    .option("--main-ports <alpha,beta>", "ports of the main link", parseMainPorts)
     .option(
       "--console-port <port>",
       "the console's page (default: the port after these; where that is taken, any)",
       parsePort,
     )
     .option("--no-console", "without the console")
+    .option(
+      "--http-ports <alpha,beta>",
+      "where the servers answer machines (default: the two ports after the console's; where one is taken, any)",
+      parseHttpPorts,
+    )
+    .option("--no-http", "the servers answer no machines")
     .option("--test-service", "allow `twinlog drill` to kill and cut here", false)
     .addHelpText(
       "after",
@@ -69,7 +77,15 @@ export function upCommand(world: CommandWorld): Command {
       const consolePort = flags.console ? (flags.consolePort ?? (nextPort > maxPort ? 0 : nextPort)) : null;
       if ([natsPort, ...mainPorts].some((port) => port === consolePort))
         throw new CommandError(`--console-port ${consolePort}: the console needs a port of its own`);
-      const servers = names.map((name, index) => ({ name, port: mainPorts[index] ?? 0 }));
+      const free = (port: number) => (port > maxPort ? 0 : port);
+      const httpPorts = flags.httpPorts ?? [free(nextPort + 1), free(nextPort + 2)];
+      if (flags.httpPorts?.some((port) => [natsPort, ...mainPorts, consolePort].includes(port)))
+        throw new CommandError(`--http-ports ${httpPorts.join(",")}: they need ports of their own`);
+      const servers = names.map((name, index) => ({
+        name,
+        port: mainPorts[index] ?? 0,
+        ...(flags.http ? { httpPort: httpPorts[index] ?? 0 } : {}),
+      }));
       const program = [process.execPath, fileURLToPath(new URL("../twinlog.js", import.meta.url))] as const;
       const { stopped, signals, environment, out } = world;
       signals.whatForceCosts = () =>
@@ -106,8 +122,11 @@ function parsePort(text: string): number {
   return value;
 }
 
-function parsePair(text: string): [number, number] {
+const parseMainPorts = (text: string) => parsePair("--main-ports", text);
+const parseHttpPorts = (text: string) => parsePair("--http-ports", text);
+
+function parsePair(option: string, text: string): [number, number] {
   const [alpha = "", beta = "", ...more] = text.split(",");
-  if (more.length > 0 || beta === "") throw new CommandError(`--main-ports ${text}: give two, as in 4223,4224`);
+  if (more.length > 0 || beta === "") throw new CommandError(`${option} ${text}: give two, as in 4223,4224`);
   return [parsePort(alpha), parsePort(beta)];
 }

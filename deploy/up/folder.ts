@@ -41,6 +41,8 @@ export interface ServicePlan {
   readonly testService: boolean;
   /** What this server logs in with. */
   nkeyFile(server: string): string;
+  /** Where it answers machines; undefined: it does not. */
+  httpPort(server: string): number | undefined;
 }
 
 function unusable(path: string, error: unknown): UpError {
@@ -130,14 +132,16 @@ export class ServiceFolder {
   writeSettings(plan: ServicePlan): Settings[] {
     const peers = { keyFile: this.#keyFile() };
     return plan.servers.map(({ name }) => {
+      const port = plan.httpPort(name);
       const settings: z.input<typeof Settings> = {
         service: plan.service,
         server: name,
         application: plan.application,
-        servers: plan.servers.map((server) => ({ ...server })),
+        servers: plan.servers.map((server) => ({ name: server.name, port: server.port })),
         dataDirectory: this.dataDirectory(name),
         nats: { servers: [plan.nats], nkeyFile: plan.nkeyFile(name) },
         peers,
+        ...(port === undefined ? {} : { http: { port } }),
         replyPrefixes: [...answeredPrefixes],
         testService: plan.testService,
       };

@@ -11,6 +11,8 @@ export interface ScreenFacts {
     readonly name: string;
     readonly pid: number | null;
     readonly port: number;
+    /** Where it answers machines; undefined: it does not. */
+    readonly http: number | undefined;
     readonly data: string;
     readonly log: string;
     readonly status: ServerStatus | undefined;
@@ -45,6 +47,9 @@ export function screen({ service, application, nats, servers, console, twinlog, 
   const table = rows.map((row) =>
     `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}`.trimEnd(),
   );
+  const machines = servers.flatMap(({ name, http }) =>
+    http === undefined ? [] : [`http://127.0.0.1:${http} (${name})`],
+  );
   const { mode = "unknown", epoch = 0 } = primary?.status ?? {};
   return [
     "",
@@ -52,7 +57,9 @@ export function screen({ service, application, nats, servers, console, twinlog, 
     "",
     ...table,
     "",
-    ...(console === "" ? [] : [`Watch it in a browser: ${console}`, ""]),
+    ...(console === "" ? [] : [`Watch it in a browser: ${console}`]),
+    ...(machines.length === 0 ? [] : [`Machines ask ${machines.join(", ")}: /health, /readyz, /primary, /backup`]),
+    ...(console === "" && machines.length === 0 ? [] : [""]),
     "Try in another terminal, from this folder:",
     `  ${twinlog} request ${examples[application] ?? "'{…}'"}`,
     `  ${twinlog} results --from 1`,

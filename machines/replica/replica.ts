@@ -190,6 +190,13 @@ export class Replica {
   get waitingFor(): string {
     return this.waits;
   }
+  /** Records that the primary had when it was heard last and that are not in this log; null where it follows nobody, or has not heard it. */
+  get lag(): number | null {
+    const { peers, own } = this.core;
+    const { server, incarnation } = this.follower?.primary ?? { server: "", incarnation: "" };
+    const heartbeat = peers.get(server)?.heartbeat ?? null;
+    return heartbeat?.incarnation === incarnation ? Math.max(0, heartbeat.last - own.log.last) : null;
+  }
   /** The link for what goes to this peer. */
   linkOf(peer: string): LinkName {
     return this.core.peers.linkOf(peer);

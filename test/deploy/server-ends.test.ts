@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
+import { HttpError } from "../../actors/world/http-error.ts";
 import { LinkError } from "../../actors/world/link-error.ts";
 import { StoreError } from "../../actors/world/ports.ts";
 import { ApplicationNotFound } from "../../deploy/applications.ts";
@@ -18,6 +19,8 @@ test("each typed error has its code; what is of no type is told by what caused i
   t.is(endOf(new SettingsError("x")), "settings");
   t.is(endOf(new ApplicationNotFound("x")), "application");
   t.is(endOf(new LinkError("PORT_TAKEN", "x")), "link.port-taken");
+  t.is(endOf(new HttpError("PORT_TAKEN", "x")), "http.port-taken");
+  t.is(endOf(new HttpError("BAD_ADDRESS", "x")), "http.bad-address");
   t.is(endOf(new RecoveryError("schema", "x")), "recovery.schema");
   t.is(endOf(new StoreError("unsafe", "x")), "store.unsafe");
   t.is(endOf(new StoreError("closed", "x")), "error", "a closed store is a mistake of ours");

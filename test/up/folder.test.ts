@@ -60,7 +60,13 @@ test("a folder that others could read is closed to them; where other things lie 
 
 test("a folder goes on with a module that has moved, and not with another application", async (t) => {
   const folder = new ServiceFolder(join(await temporaryDirectory(t), "data"));
-  const owned = { nats: "nats://127.0.0.1:1", servers: [], testService: false, nkeyFile: () => "" };
+  const owned = {
+    nats: "nats://127.0.0.1:1",
+    servers: [],
+    testService: false,
+    nkeyFile: () => "",
+    httpPort: () => undefined,
+  };
   folder.writeService({ ...owned, service: "counter", application: "/old/counter.ts" });
   t.notThrows(() => folder.checkOwner("counter", "/new/counter.js"));
   t.throws(() => folder.checkOwner("counter", "exchange"), { instanceOf: UpError, message: /choose another --data/ });

@@ -84,8 +84,24 @@ test("the screen fits a terminal, names every process and gives three commands",
     application: "exchange",
     nats: { url: "nats://127.0.0.1:4222", pid: 11, version: "2.10.27", data: ".twinlog/nats" },
     servers: [
-      { name: "alpha", pid: 12, port: 4223, data: ".twinlog/alpha", log: ".twinlog/alpha.log", status: primary },
-      { name: "beta", pid: 13, port: 4224, data: ".twinlog/beta", log: ".twinlog/beta.log", status: backup },
+      {
+        name: "alpha",
+        pid: 12,
+        port: 4223,
+        http: 4226,
+        data: ".twinlog/alpha",
+        log: ".twinlog/alpha.log",
+        status: primary,
+      },
+      {
+        name: "beta",
+        pid: 13,
+        port: 4224,
+        http: 4227,
+        data: ".twinlog/beta",
+        log: ".twinlog/beta.log",
+        status: backup,
+      },
     ],
     twinlog: "node dist/deploy/twinlog.js",
     access: ".twinlog/access",
@@ -100,6 +116,7 @@ test("the screen fits a terminal, names every process and gives three commands",
   t.regex(text, /node dist\/deploy\/twinlog\.js request '\{.*\}'/);
   t.regex(text, /node dist\/deploy\/twinlog\.js results --from 1/);
   t.regex(text, /kill -9 12 /);
+  t.regex(text, /Machines ask http:\/\/127\.0\.0\.1:4226 \(alpha\), http:\/\/127\.0\.0\.1:4227 \(beta\): \/health/);
 });
 
 test("deaths at once double the delay up to its limit; a steady life starts anew", (t) => {

@@ -5,11 +5,12 @@ import { once } from "node:events";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import { ServiceFolder, UpError } from "../../deploy/up/folder.ts";
 import { isAlive } from "../../deploy/up/last-run.ts";
 import { ServiceFile } from "../../schemas/service-file.ts";
 import { Settings } from "../../schemas/settings.ts";
+import { freePort } from "../helpers/free-port.ts";
 import { natsBinary } from "../helpers/nats.ts";
 import { until } from "../helpers/until.ts";
 import { notRecordFile, quickLimits, RunningUp, setBehaviour, startUp, upOptions, withinMs } from "./harness.ts";
@@ -61,11 +62,29 @@ test("stopping asks both servers, ends nats-server last, and the next start find
   t.is(await second.stop(), 0);
 });
 
-test("the console is a process of its own, at its port or, where that is taken, at another that is printed", async (t) => {
+/** A port on which somebody listens until the test is over. */
+async function takenPort(t: ExecutionContext): Promise<number> {
   const taken = createServer().listen(0, "127.0.0.1");
   t.teardown(() => taken.close());
   await once(taken, "listening");
-  const { port: consolePort } = taken.address() as AddressInfo;
+  return (taken.address() as AddressInfo).port;
+}
+
+test("each server answers machines at its port or, where that is taken, at another; both are printed", async (t) => {
+  const [taken, free] = [await takenPort(t), await freePort()];
+  const { servers } = await upOptions(t);
+  const up = await startUp(t, { servers: servers.map((each, at) => ({ ...each, httpPort: [taken, free][at] ?? 0 })) });
+  await up.untilNormal();
+  const [alpha, beta] = servers.map(
+    ({ name }) => Settings.parse(JSON.parse(read(up.options.data, `${name}.json`))).http?.port ?? 0,
+  );
+  t.is(beta, free);
+  t.false([0, taken, free].includes(alpha ?? 0), `${alpha}`);
+  t.true(up.printed.includes(`Machines ask http://127.0.0.1:${alpha} (alpha), http://127.0.0.1:${beta} (beta)`));
+});
+
+test("the console is a process of its own, at its port or, where that is taken, at another that is printed", async (t) => {
+  const consolePort = await takenPort(t);
   const up = await startUp(t, { consolePort });
   await up.untilNormal();
   const [, url, port] = await up.prints(/Watch it in a browser: (http:\/\/127\.0\.0\.1:(\d+)\/)/);
