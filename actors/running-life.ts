@@ -113,6 +113,7 @@ export class RunningLife {
       world,
       mailbox,
       replica,
+      application,
       process,
       troubles,
       recentEvents: life.recentEvents ?? [],

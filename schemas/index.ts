@@ -2,6 +2,7 @@
  * `twinlog/schemas`: the messages of a service, for clients, integrators and operators who do without the library, and
  * the settings of a server. What servers say to each other is not among them: that is theirs to change.
  */
+export { AnnouncedSchema, ApplicationSchemas, JsonSchema, maxSchemaBytes } from "./announced.ts";
 export {
   Envelope,
   headers,

@@ -83,6 +83,7 @@ const lists: Record<Role, (user: RoleUser) => Permissions> = {
     publish: [
       grant(ofClient("request", service, name), "requests in its own name, of any key"),
       grant(ofClient("query", service, name), "queries in its own name"),
+      askingSchema(service),
     ],
     subscribe: [
       grant(`${inboxes.client(name)}.>`, "answers"),
@@ -91,7 +92,7 @@ const lists: Record<Role, (user: RoleUser) => Permissions> = {
     ],
   }),
   integrator: ({ service, name }) => ({
-    publish: [grant(subjects.replay(service), "asks for results again")],
+    publish: [grant(subjects.replay(service), "asks for results again"), askingSchema(service)],
     subscribe: [
       grant(subjects.results(service), "every result as it comes"),
       grant(subjects.signal(service), "that another server serves: it asks again at once"),
@@ -141,6 +142,7 @@ const lists: Record<Role, (user: RoleUser) => Permissions> = {
       grant(`${service}.server.${name}.*`, "the failsafe link, deaths of other servers, questions to its actors"),
       grant(subjects.status(service, name), "whether another server has its name"),
       grant(`${inboxes.server(service, name)}.>`, "the registry's answers, and that nobody listens"),
+      grant(subjects.schema(service), "what bodies look like"),
       grant(`${service}.about`, "questions to the services API"),
       ...servicesApi(service).map((subject) => grant(subject, "questions to the services API")),
     ],
@@ -165,9 +167,14 @@ function asking(service: string): Grant[] {
     ...(["failover", "application", "checkpoint"] as const).map((actor) =>
       grant(subjects.actor(service, each, actor), "asks servers what they hold"),
     ),
+    askingSchema(service),
     grant(`${service}.about`, "the services API"),
     ...servicesApi(service).map((subject) => grant(subject, "the services API")),
   ];
+}
+
+function askingSchema(service: string): Grant {
+  return grant(subjects.schema(service), "what bodies look like: `twinlog schema`, `request`, `query`");
 }
 
 function hearing(service: string, name: string): Grant[] {

@@ -71,6 +71,8 @@ export const subjects = {
   results: (service: string) => `${service}.result.>`,
   replay: (service: string) => `${service}.replay`,
   signal: (service: string) => `${service}.signal`,
+  /** Where each server tells the schemas of its application (announced.ts). */
+  schema: (service: string) => `${service}.schema`,
   status: (service: string, server: string) => `${service}.status.${server}`,
   statuses: (service: string) => `${service}.status.*`,
   event: (service: string, server: string) => `${service}.event.${server}`,

@@ -79,6 +79,7 @@ function forbiddenCode(service: string, { kind, subject }: BusFault): ForbiddenC
     case "event":
     case "control":
     case "signal":
+    case "schema":
     case "about":
       return "forbidden.operators";
     default:

@@ -20,9 +20,11 @@ import {
 import { subjects } from "../../schemas/subjects.ts";
 import type { Surroundings } from "../../schemas/surroundings.ts";
 import type { Actor, Mailbox } from "../actor.ts";
+import type { Application } from "../application/define.ts";
 import type { Backups } from "../checkpoint/backups.ts";
 import type { ReplyGate } from "../reply-gate.ts";
 import type { BusMessage, Clock, Subscription, Timer, World } from "../world/ports.ts";
+import { SchemaAnswers } from "./schema-answers.ts";
 import type { Troubles } from "./troubles.ts";
 
 export interface OperatorOptions {
@@ -30,6 +32,7 @@ export interface OperatorOptions {
   readonly world: World;
   readonly mailbox: Mailbox;
   readonly replica: Replica;
+  readonly application: Application;
   readonly actors: readonly Actor[];
   /** What the replica does not know of this server. */
   readonly facts: () => Pick<ServerStatus, "application" | "machines" | "flushed" | "synced" | "links">;
@@ -50,12 +53,14 @@ const lookAroundMs = 30_000;
 
 export class OperatorActor {
   readonly #options: OperatorOptions;
+  readonly #schema: SchemaAnswers;
   #subscriptions: Subscription[] = [];
   #timer: Timer | null = null;
   #surroundings: Surroundings | null = null;
 
   constructor(options: OperatorOptions) {
     this.#options = options;
+    this.#schema = new SchemaAnswers({ ...options, digest: options.replica.options.schema });
   }
 
   start(): void {
@@ -75,12 +80,17 @@ export class OperatorActor {
         if (message.data.length === 0) judged(message, () => answer(message));
       });
     }
+    hear(subjects.schema(service), (message) => judged(message, () => this.#schema.answer(message.reply, this.#isHot)));
     // Nothing is ever answered there.
     hear(subjects.status(service, server), ({ data }) => mailbox.input(() => this.#onOwnName(data)));
     this.#askForNamesakes();
     this.#schedule();
     this.#announce();
     this.#lookAround();
+  }
+
+  get #isHot(): boolean {
+    return this.#options.replica.role === "primary";
   }
 
   /** The failover agent's answer has what happened here. */
@@ -118,7 +128,12 @@ export class OperatorActor {
       name: settings.service,
       version: process.version.split("-")[0] ?? process.version,
       description: `${settings.application} on Twinlog, server ${settings.server}`,
-      metadata: { server: settings.server, application: settings.application, schema },
+      metadata: {
+        server: settings.server,
+        application: settings.application,
+        schema,
+        schemaSubject: subjects.schema(settings.service),
+      },
       mayAnswer: (reply) => gate.passes(reply, "questions to the services API"),
       stats: () => {
         const { role, state, mode, epoch, sequence, committed, inFlight } = this.status();
@@ -142,6 +157,7 @@ export class OperatorActor {
     troubles.set("log.lost", world.log.trouble?.() ?? null);
     troubles.set("peers.unproven", world.unproven ?? null);
     troubles.onTick();
+    this.#schema.onTick();
   }
 
   #schedule(): void {

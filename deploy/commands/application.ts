@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import type { ApplicationDefinition } from "../../actors/application/contract.ts";
+import { schemaDigest } from "../../actors/application/define.ts";
 import { applications, findApplication } from "../applications.ts";
 import type { CommandWorld } from "./world.ts";
 
@@ -24,4 +25,9 @@ export async function knownApplication(
   const name = application ?? started ?? service;
   if (application === undefined && started === undefined && !applications.has(name)) return undefined;
   return await findApplication(name, resolve("settings.json"));
+}
+
+/** One that this program brings along, where it is just the one that a service announces. */
+export function broughtAlong(digest: string): ApplicationDefinition | undefined {
+  return [...applications.values()].find((application) => schemaDigest(application) === digest);
 }

@@ -10,7 +10,8 @@ import { FailedError, RefusedError, UnansweredError, UnknownOutcomeError } from 
 import type { Bus } from "../../actors/world/ports.ts";
 import { keyIsOther } from "../../schemas/envelope.ts";
 import { inboxes, subjects } from "../../schemas/subjects.ts";
-import { applicationWords, knownApplication } from "./application.ts";
+import { type Checked, checkBody, type Sent } from "./announced.ts";
+import { broughtAlong, knownApplication } from "./application.ts";
 import { type Optional, unlessForbidden } from "./forbidden.ts";
 import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { CommandError, type CommandWorld, readBody, whenAborted, wholeNumber } from "./world.ts";
@@ -21,7 +22,12 @@ interface RequestFlags extends CommonOptions {
   id?: string;
   key?: string;
   timeout: number;
+  check: boolean;
 }
+
+const applicationOfRequest =
+  "what the service runs, or the path of its module: the body is checked by it too (without it, by what the service announces; where it announces nothing, by what was started in this folder)";
+const unchecked = "send the body as it is: the service alone checks it";
 
 export function requestCommand(world: CommandWorld): Command {
   return serviceCommand(world, "request", "send one request and print its reply", [
@@ -31,14 +37,14 @@ export function requestCommand(world: CommandWorld): Command {
   ])
     .argument("[body]", "the request's body, JSON; standard input if it is left out or -")
     .option("--client <name>", "the client's name", "cli")
-    .option("--application <name>", applicationWords)
+    .option("--application <name>", applicationOfRequest)
     .option("--id <id>", "the request's id: the same id with the same body is the same request")
     .option("--key <key>", "partition key, where it is not the application's own")
     .option("--timeout <ms>", "how long to try", wholeNumber("--timeout", 1), 30_000)
+    .option("--no-check", unchecked)
     .action(async (body: string | undefined, flags: RequestFlags) => {
       const parsed = await readBody(world, body);
-      const application = await knownApplication(world, flags);
-      await withBus(world, flags, application, async (bus, client) => {
+      await withBus(world, flags, { kind: "request", body: parsed }, async (bus, client) => {
         const { id, key } = flags;
         const options = { ...(id === undefined ? {} : { id }), ...(key === undefined ? {} : { key }) };
         try {
@@ -60,9 +66,10 @@ export function queryCommand(world: CommandWorld): Command {
     .option("--client <name>", "the client's name", "cli")
     .option("--key <key>", "partition key")
     .option("--timeout <ms>", "how long to try", wholeNumber("--timeout", 1), 10_000)
+    .option("--no-check", unchecked)
     .action(async (body: string | undefined, flags: RequestFlags) => {
       const parsed = await readBody(world, body);
-      await withBus(world, flags, undefined, async (bus, client) => {
+      await withBus(world, flags, { kind: "query", body: parsed }, async (bus, client) => {
         try {
           const answer = await client.query(parsed, flags.key === undefined ? {} : { key: flags.key });
           await world.out(`${JSON.stringify(answer.result)}\n`);
@@ -98,30 +105,45 @@ async function request(client: AnyClient, body: unknown, options: RequestOptions
 async function withBus(
   world: CommandWorld,
   flags: RequestFlags,
-  application: ApplicationDefinition | undefined,
+  sent: Pick<Sent, "kind" | "body">,
   run: (bus: Bus, client: AnyClient) => Promise<void>,
 ): Promise<void> {
   const { clock } = world;
   const { service, client: name, timeout: deadlineMs } = flags;
+  const named = flags.application === undefined ? undefined : await knownApplication(world, flags);
   let onState = (_connected: boolean): void => undefined;
   const bus = await world.connect(flags.access, (connected) => onState(connected), inboxes.client(name));
-  const client = createClient({
-    service,
-    client: name,
-    clock,
-    bus,
-    deadlineMs,
-    ...(application === undefined ? {} : { application }),
-  });
-  onState = client.onBusState;
-  const forget = whenAborted(world.stopped, () => client.close());
+  let client: AnyClient | null = null;
+  let forget = (): void => undefined;
   try {
-    await unlessForbidden(bus, () => run(bus, client), mayLack(world, service));
+    const checked = flags.check ? await checkBody(bus, clock, { ...sent, ...flags }) : {};
+    const application = named ?? (sent.kind === "request" ? await itsApplication(world, flags, checked) : undefined);
+    client = createClient({ service, client: name, clock, bus, deadlineMs, ...(application && { application }) });
+    const { close, onBusState } = client;
+    onState = onBusState;
+    forget = whenAborted(world.stopped, close);
+    const acting = client;
+    await unlessForbidden(bus, () => run(bus, acting), mayLack(world, service));
+    if (checked.note !== undefined && application === undefined)
+      world.err(`twinlog: the body was checked by the service alone: ${checked.note}\n`);
   } finally {
     forget();
-    client.close();
+    client?.close();
     await bus.stop();
   }
+}
+
+/**
+ * By which the client knows the key: without it the service tells it. One that is not the service's would refuse bodies that the service
+ * takes, so what was started here counts only where the service says nothing of its own.
+ */
+async function itsApplication(
+  world: CommandWorld,
+  flags: RequestFlags,
+  { known, note }: Checked,
+): Promise<ApplicationDefinition | undefined> {
+  if (known !== undefined) return broughtAlong(known.digest);
+  return note === undefined ? undefined : await knownApplication(world, flags);
 }
 
 /** What happened, and what to do about it. */

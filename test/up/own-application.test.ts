@@ -54,7 +54,7 @@ test("an application of one's own is run by its path; requests, queries and repl
   t.like(JSON.parse(first.stdout), { ok: true, result: { value: 1 } });
   const wrong = await run(folder, "request", '{"counter":"apples","add":"1"}');
   t.is(wrong.status, 1);
-  t.regex(wrong.stderr, /^twinlog: INVALID_REQUEST: add: /);
+  t.regex(wrong.stderr, /^twinlog: INVALID_REQUEST: add: .*by the schema that counter announces/);
 
   // The service tells the key, and the same request goes there.
   const known = ["--service", "counter", "--context", join(folder, ".twinlog", "access", "client.json")];
@@ -62,7 +62,9 @@ test("an application of one's own is run by its path; requests, queries and repl
   t.is(second.status, 0, second.stderr);
   t.like(JSON.parse(second.stdout), { client: "cli", id: "7", result: { value: 2 } });
   const refused = await run(elsewhere, "request", ...known, '{"type":"limit","symbol":"BTCUSD"}');
-  t.regex(refused.stderr, /^twinlog: INVALID_REQUEST: counter: /);
+  t.regex(refused.stderr, /^twinlog: INVALID_REQUEST: counter: .*by the schema that counter announces/);
+  const unchecked = await run(elsewhere, "request", ...known, "--no-check", '{"type":"limit","symbol":"BTCUSD"}');
+  t.regex(unchecked.stderr, /^twinlog: INVALID_REQUEST: counter: .*\(request /, "the service's own word");
 
   await writeFile(join(folder, "flow.ndjson"), '{"counter":"apples","add":1}\n'.repeat(20));
   const replayed = await run(folder, "replay", "flow.ndjson", "--resend-every", "5", "--json");

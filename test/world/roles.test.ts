@@ -48,6 +48,7 @@ const publishing: readonly (readonly [subject: string, who: string])[] = [
   ["exchange.control.beta.pause", "oa"],
   ["exchange.control.beta.resume", "oa"],
   ["exchange.control.beta.flush", "oa"],
+  ["exchange.control.beta.backup", "oa"],
   ["exchange.control.beta.recover", "a"],
   ["exchange.control.beta.anything", ""],
   ["exchange.server.alpha.failover", "oas"],
@@ -57,6 +58,7 @@ const publishing: readonly (readonly [subject: string, who: string])[] = [
   ["exchange.server.beta.replication", "s"],
   ["exchange.server.beta.deaths", "s"],
   ["exchange.server.beta.anything", ""],
+  ["exchange.schema", "cioa"],
   ["exchange.about", "oa"],
   ["exchange.anything", ""],
   ["exchange", ""],
@@ -130,6 +132,7 @@ const subscribing: readonly (readonly [subject: string, who: string])[] = [
   ["exchange.server.alpha.deaths", "s"],
   ["exchange.server.beta.replication", ""],
   ["exchange.server.beta.failover", ""],
+  ["exchange.schema", "s"],
   ["exchange.about", "s"],
   ["orders.>", ""],
   ["orders.status.*", ""],
@@ -234,7 +237,9 @@ test("each role has a user in the example, and a name that cannot be one is refu
 
 test("a name with wildcards and dots stands in a list as one token", (t) => {
   const { publish, subscribe } = natsPermissions({ role: "client", name: "a.*.>", service: "exchange", bucket: "b" });
-  t.deepEqual(publish, { allow: ["exchange.request.*.a=2E=2A=2E=3E", "exchange.query.*.a=2E=2A=2E=3E"] });
+  t.deepEqual(publish, {
+    allow: ["exchange.request.*.a=2E=2A=2E=3E", "exchange.query.*.a=2E=2A=2E=3E", "exchange.schema"],
+  });
   t.deepEqual(subscribe, {
     allow: ["_INBOX.client.a=2E=2A=2E=3E.>", "exchange.signal", "exchange.result.*.a=2E=2A=2E=3E"],
   });
