@@ -1,11 +1,11 @@
 /**
- * Brings nats-server from the Debian package: downloaded and unpacked into a folder of ours, never installed.
+ * Brings nats-server, or any packages, from Debian: downloaded and unpacked into a folder of ours, never installed.
  *
  * apt checks the package against its signed lists. The system's own lists are read where they know the package; where they do not,
  * fresh lists are fetched into our folder, so that no privilege is needed and nothing of the system is changed.
  * Of the versions that the configured sources offer, the newest one that runs here is taken.
  */
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { inspectBinary, type NatsBinary } from "./binary.ts";
 import { complaint, runCommand } from "./command.ts";
@@ -23,20 +23,57 @@ export const debianLimits = { listMs: 5_000, downloadMs: 20_000, updateMs: 25_00
 type Apt = { options: DebianOptions; limits: typeof debianLimits; settings: string[] };
 
 /** The unpacked program, or why it could not be brought. */
-export async function bringDebianPackage(options: DebianOptions): Promise<NatsBinary | string> {
+export function bringDebianPackage(options: DebianOptions): Promise<NatsBinary | string> {
+  return bring(options, bringNewest);
+}
+
+/**
+ * A package and those that it needs, as far as their names are wanted, unpacked together: the folder that stands for `/`, or why they
+ * could not be brought.
+ */
+export function unpackDebianPackages(
+  options: DebianOptions,
+  name: string,
+  isWanted: (name: string) => boolean,
+): Promise<{ root: string } | string> {
+  return bring(options, async (apt) => {
+    const needs = await command(apt, "apt-cache", ["depends", "--recurse", "--important", name], apt.limits.listMs);
+    if (needs.status !== 0) {
+      return complaint(needs, "apt-cache depends");
+    }
+    // A package is a line that begins with its name; what it depends on is indented below.
+    const names = needs.stdout.split("\n").filter((line) => /^[a-z0-9]/.test(line) && isWanted(line));
+    if (names.length === 0) {
+      return `no configured apt source has the package ${name}`;
+    }
+    for (const each of names) {
+      const why = await unpack(apt, each, apt.options.workFolder);
+      if (why !== "") {
+        return `${each}: ${why}`;
+      }
+    }
+    return { root: join(apt.options.workFolder, unpackedFolder) };
+  });
+}
+
+/** With the lists that the system has, and where these do not suffice, with fresh ones of ours. */
+async function bring<T extends object>(
+  options: DebianOptions,
+  bringBy: (apt: Apt) => Promise<T | string>,
+): Promise<T | string> {
   if (process.platform !== "linux") {
     return "this is not Debian";
   }
   await mkdir(options.workFolder, { recursive: true });
   const apt: Apt = { options, limits: { ...debianLimits, ...options.limits }, settings: networkSettings };
-  const withSystemLists = await bringNewest(apt);
+  const withSystemLists = await bringBy(apt);
   if (typeof withSystemLists !== "string") {
     return withSystemLists;
   }
   const ownLists = { ...apt, settings: [...networkSettings, ...(await ownListSettings(options.workFolder))] };
   const updated = await command(ownLists, "apt-get", ["update"], apt.limits.updateMs);
   // An update may fail for one source and succeed for the one that matters: only whether the package is known now counts.
-  const withOwnLists = await bringNewest(ownLists);
+  const withOwnLists = await bringBy(ownLists);
   if (typeof withOwnLists !== "string") {
     return withOwnLists;
   }
@@ -92,31 +129,31 @@ export function newestFirst(madison: string): string[] {
 
 async function bringVersion(apt: Apt, version: string): Promise<NatsBinary | string> {
   const folder = join(apt.options.workFolder, `package-${version.replaceAll(/[^\w.+~-]/g, "_")}`);
+  const why = await unpack(apt, `nats-server=${version}`, folder);
+  return why === "" ? inspectBinary(join(folder, unpackedFolder, "usr", "sbin", "nats-server")) : why;
+}
+
+const unpackedFolder = "unpacked";
+
+/** What is in the package goes into a folder of the folder, beside what is there; the package itself goes. "" where that went well, else why not. */
+async function unpack(apt: Apt, name: string, folder: string): Promise<string> {
   await mkdir(folder, { recursive: true });
-  const downloaded = await command(
-    apt,
-    "apt-get",
-    ["download", `nats-server=${version}`],
-    apt.limits.downloadMs,
-    folder,
-  );
+  const downloaded = await command(apt, "apt-get", ["download", name], apt.limits.downloadMs, folder);
   if (downloaded.status !== 0) {
     return complaint(downloaded, "apt-get download");
   }
-  const file = (await readdir(folder)).find((name) => name.endsWith(".deb"));
+  const file = (await readdir(folder)).find((entry) => entry.endsWith(".deb"));
   if (file === undefined) {
     return "apt-get download left no package";
   }
   const environment = apt.options.environment;
-  const unpacked = await runCommand("dpkg", ["-x", file, "unpacked"], {
+  const unpacked = await runCommand("dpkg", ["-x", file, unpackedFolder], {
     cwd: folder,
     timeoutMs: apt.limits.unpackMs,
     ...(environment === undefined ? {} : { environment }),
   });
-  if (unpacked.status !== 0) {
-    return complaint(unpacked, "dpkg");
-  }
-  return inspectBinary(join(folder, "unpacked", "usr", "sbin", "nats-server"));
+  await rm(join(folder, file));
+  return unpacked.status === 0 ? "" : complaint(unpacked, "dpkg");
 }
 
 function command(apt: Apt, program: string, args: string[], timeoutMs: number, cwd = apt.options.workFolder) {

@@ -1,14 +1,14 @@
 /**
  * Debian's package, with stand-ins for apt and dpkg: the newest version that runs, fresh lists only if they are needed, and no waiting.
  */
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { bringDebianPackage, type DebianOptions, newestFirst } from "../../deploy/nats/debian.ts";
+import { bringDebianPackage, type DebianOptions, newestFirst, unpackDebianPackages } from "../../deploy/nats/debian.ts";
 import { standIn } from "../helpers/stand-in.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 
-type Scripts = { madison: string; update?: string; download?: string; dpkg?: string };
+type Scripts = { madison?: string; depends?: string; update?: string; download?: string; dpkg?: string };
 
 /** `download` leaves a package that names its version; `dpkg` unpacks it into a server that says this version. */
 const goodDownload = 'echo "${package#*=}" > nats-server.deb';
@@ -24,7 +24,14 @@ async function debian(t: ExecutionContext, scripts: Scripts): Promise<DebianOpti
   const start = `for package in "$@"; do :; done
 log() { echo "$1" >> '${log}'; }
 updated() { test -e '${flag}'; }`;
-  await standIn(join(folder, "bin", "apt-cache"), `${start}\nlog madison\n${scripts.madison}`);
+  await standIn(
+    join(folder, "bin", "apt-cache"),
+    `${start}
+case "$*" in
+*depends*) log "depends $package"; ${scripts.depends ?? ":"};;
+*) log madison; ${scripts.madison ?? ":"};;
+esac`,
+  );
   await standIn(
     join(folder, "bin", "apt-get"),
     `${start}
@@ -74,6 +81,32 @@ test("lists that do not know the package are fetched anew, into a folder of ours
   t.is(await apt.log(), "madison\nupdate\nmadison\ndownload nats-server=2.9.10-1\n");
   const given = await readFile(join(apt.workFolder, "update-arguments"), "utf8");
   t.true(given.includes(`Dir::State::Lists=${join(apt.workFolder, "lists")}`), given);
+});
+
+/** apt names a package and indents what it depends on. */
+const needsLibrary = "printf 'libx-dev\\n  Depends: libx1\\nlibx1\\n  Depends: libc6\\nlibc6\\n<virtual>\\n'";
+const oneFileEach = 'mkdir -p unpacked/usr\ncp "$2" "unpacked/usr/$(sed "s/=.*//" "$2")"';
+
+test("a package is unpacked together with what it needs, as far as that is wanted", async (t) => {
+  const apt = await debian(t, {
+    depends: needsLibrary,
+    download: 'echo "$package" > "$package.deb"',
+    dpkg: oneFileEach,
+  });
+  const brought = await unpackDebianPackages(apt, "libx-dev", (name) => name.startsWith("libx"));
+  if (typeof brought === "string") return t.fail(brought);
+  t.deepEqual((await readdir(join(brought.root, "usr"))).toSorted(), ["libx-dev", "libx1"]);
+  t.is(await apt.log(), "depends libx-dev\ndownload libx-dev\ndownload libx1\n");
+});
+
+test("packages that no list knows, and one that cannot be had, are a reason", async (t) => {
+  const unknownPackage = "no configured apt source has the package libx-dev";
+  const isWanted = () => true;
+  const none = await debian(t, {});
+  t.is(await unpackDebianPackages(none, "libx-dev", isWanted), `${unknownPackage}; then ${unknownPackage}`);
+  const offline = await debian(t, { depends: needsLibrary, download: "echo 'E: no network' >&2; exit 100" });
+  const why = "libx-dev: apt-get download ended with status 100: E: no network";
+  t.is(await unpackDebianPackages(offline, "libx-dev", isWanted), `${why}; then ${why}`);
 });
 
 test("an update that fails for another source does not matter", async (t) => {

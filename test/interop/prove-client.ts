@@ -22,6 +22,7 @@ const moreThanEver = 1_000_000;
 interface ClientUser {
   readonly logIn: string;
   readonly userInfo: string;
+  readonly environment?: () => Readonly<Record<string, string>>;
 }
 
 /** With all that a URL and JSON have to escape. */
@@ -52,7 +53,9 @@ function brokerOf(client: string, logIn: string): string {
 `;
 }
 
-async function prove(t: ExecutionContext, program: ClientProgram, { logIn, userInfo }: ClientUser): Promise<void> {
+async function prove(t: ExecutionContext, given: ClientProgram, user: ClientUser): Promise<void> {
+  const { logIn, userInfo } = user;
+  const program = { ...given, environment: { ...given.environment, ...user.environment?.() } };
   const client = "alice smith";
   const pair = await startPair(t, {
     service: "counter",
