@@ -61,6 +61,8 @@ const OwnerMeta = z.object({
   syncedEpoch: Epoch.optional(),
   /** Which disk it is, from its first use on: of two that claim one name each has its own. Older disks have none. */
   disk: IdOrNone.optional(),
+  /** It was restored from a backup that ends with this record and was taken then, in ISO form; it counts for nothing once the disk is a member's. */
+  restored: z.object({ sequence: Sequence, takenAt: z.string().max(32) }).optional(),
   /** The newest registry record that was seen: where the registry is lost, this is what is left of it. */
   record: RegistryRecord.optional(),
   incarnation: Id,

@@ -126,11 +126,16 @@ export class SnapshotReceiver {
   }
 
   /** Puts the server's own meta in, and reads all of it back, to the visitor. Throws RecoveryError, SnapshotError or StoreError. */
-  async verify(own: OwnMeta, visitor: RecoveryVisitor): Promise<Recovered> {
+  verify(own: OwnMeta, visitor: RecoveryVisitor): Promise<Recovered> {
+    const { record: _, ...rest } = own;
+    return this.verifyAs(({ restored: _restored, ...sent }) => ({ ...sent, ...rest, ...newest(sent, own) }), visitor);
+  }
+
+  /** The same with any meta that is made from the sender's. */
+  async verifyAs(made: (sent: CheckpointMeta) => CheckpointMeta, visitor: RecoveryVisitor): Promise<Recovered> {
     if (!this.#isComplete) throw new RangeError("a snapshot was verified before its last chunk came");
     if (this.#meta === null) throw new SnapshotError("damaged", "the snapshot has no meta record");
-    const { record: _, ...rest } = own;
-    await this.#sign({ ...this.#meta, ...rest, ...newest(this.#meta, own) });
+    await this.#sign(made(this.#meta));
     const recovered = await scanEntries(this.#side.image(), this.#identity, this.#hash, visitor);
     if (recovered === null) throw new SnapshotError("damaged", "the snapshot is empty");
     return recovered;

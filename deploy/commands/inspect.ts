@@ -127,6 +127,7 @@ function summaryOf({ meta, application, parts, end, aside }: Inspection): object
     life,
     incarnation,
     disk: meta.disk,
+    restored: meta.restored,
     log,
     applied: meta.applied.sequence,
     committed,
@@ -136,6 +137,11 @@ function summaryOf({ meta, application, parts, end, aside }: Inspection): object
     ancestors: meta.ancestors ?? [],
     aside,
   };
+}
+
+function restoredLine({ restored }: Inspection["meta"]): [string, string][] {
+  if (restored === undefined) return [];
+  return [["restored", `from a backup of ${restored.takenAt}, through record ${restored.sequence}`]];
 }
 
 function summaryText({ meta, application, parts, end, aside }: Inspection): string {
@@ -151,7 +157,11 @@ function summaryText({ meta, application, parts, end, aside }: Inspection): stri
       "epoch",
       `${meta.epoch} is the highest accepted; started ${meta.life} times, now as incarnation ${meta.incarnation}`,
     ],
-    ["disk", meta.disk ?? "without a name: an older program wrote it"],
+    ...restoredLine(meta),
+    [
+      "disk",
+      meta.disk ?? `without a name: ${meta.restored ? "it was never started with" : "an older program wrote it"}`,
+    ],
     ["log", `${range}, the last of epoch ${end.epoch}, hash ${end.hash.toString(16).padStart(8, "0")}`],
     ["committed", `through ${meta.committed} at least; results through ${meta.resultNumber}`],
     ["tables", `as of record ${meta.applied.sequence}`],

@@ -18,6 +18,7 @@ import { permissionsCommand } from "./permissions.ts";
 import { recoverCommand } from "./recover.ts";
 import { replayCommand } from "./replay.ts";
 import { queryCommand, requestCommand } from "./request.ts";
+import { restoreCommand } from "./restore.ts";
 import { resultsCommand } from "./results.ts";
 import { serverCommand } from "./server.ts";
 import { statusCommand } from "./status.ts";
@@ -51,6 +52,7 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     permissionsCommand(world),
     backupCommand(world, version),
     verifyCommand(world),
+    restoreCommand(world),
     inspectCommand(world),
     drillCommand(world),
     chartCommand(world),

@@ -28,6 +28,8 @@ export class Core {
   /** How often its disk was started with, this time with it, from 1. */
   readonly startCount: number;
   readonly disk: string;
+  /** Where its store came from, if it was a backup. */
+  readonly restored: NonNullable<Recovered["restored"]> | null;
   readonly outbox: Outbox[] = [];
   readonly lifecycle = new RunningLifecycle();
   readonly own: OwnLog;
@@ -64,6 +66,7 @@ export class Core {
     this.self = self.incarnation;
     this.startCount = recovered.startCount;
     this.disk = recovered.disk;
+    this.restored = recovered.restored ?? null;
     this.nowMs = nowMs;
     this.own = new OwnLog(recovered);
     this.applied = new Applied(recovered.requests);

@@ -67,8 +67,9 @@ function whyWaiting({ role }: Core, waitingFor: string): string | null {
 }
 
 /** Nothing was found on it, and yet the registry counts on something: is it the right directory, is its volume there? */
-function whyDiskIsEmpty({ role, startCount, options, membership }: Core): string | null {
+function whyDiskIsEmpty({ role, startCount, options, membership, restored }: Core): string | null {
   const { record } = membership;
+  if (restored !== null) return null;
   if (role !== "none" || startCount > 1 || record === null || record.epoch === initialEpoch) return null;
   const { server } = options.self;
   if (!record.inSync.some((member) => member.server === server)) return null;

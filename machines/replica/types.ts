@@ -2,7 +2,7 @@
  * What a replica is made with and answered with: its options, what its disk gave, what the registry said. What always
  * holds: values only; nothing here knows the replica.
  */
-import type { Ancestor } from "../../schemas/checkpoint.ts";
+import type { Ancestor, CheckpointMeta } from "../../schemas/checkpoint.ts";
 import type { Member, RegistryRecord } from "../../schemas/registry.ts";
 import type { Limits, Settings } from "../../schemas/settings.ts";
 import type { SavedFloors } from "../log/floors.ts";
@@ -46,6 +46,8 @@ export interface Recovered {
   /** Results of records up to here reached NATS, as far as the disk knows. */
   readonly published: number;
   readonly oldestOnDisk: number;
+  /** All of it came from a backup that ends with this record, and nobody has counted on this disk since. */
+  readonly restored?: CheckpointMeta["restored"] | null;
 }
 
 /** What a flush takes to the disk beside tables and queues. */

@@ -116,6 +116,16 @@ for (const [what, limits] of [
     t.is(await to.checkpoint.whyNoRoomAside(), error?.message ?? "");
   });
 
+test("that the sender's store was restored from a backup says nothing of who takes its snapshot", async (t) => {
+  const from = await sender();
+  await from.checkpoint.saveMeta({ restored: { sequence: 30, takenAt: "then" } });
+  const to = await receiver();
+  await to.checkpoint.beginSnapshot();
+  for (const chunk of await chunksOf(from.checkpoint, 1_000)) await to.checkpoint.takeChunk(Buffer.from(chunk));
+  await to.checkpoint.adoptSnapshot(() => ({ own, log: nothing }));
+  t.is((await to.checkpoint.open({}))?.meta.restored, undefined);
+});
+
 /** A receiver with a state of its own. */
 async function receiver(store = new MemoryStore(), more: Partial<OwnerMeta> = {}) {
   const log = new TestLog();

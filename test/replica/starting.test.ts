@@ -112,6 +112,29 @@ const rows: readonly [what: string, change: Partial<StartFacts>, verdict: string
     },
     "refuse",
   ],
+  [
+    "a restored store that would be the right disk, by its own word",
+    { disk: { ...facts.disk, restored: { sequence: 9, takenAt: "then" } } },
+    "refuse",
+  ],
+  [
+    "a restored store, where a total loss would be made good by the longest log, and records name no disks",
+    {
+      record: pair,
+      disk: { ...facts.disk, restored: { sequence: 9, takenAt: "then" } },
+      present: [restarted("beta", { proven: true, history: "h1" })],
+    },
+    "refuse",
+  ],
+  [
+    "a restored store beside a primary that serves",
+    {
+      record: alone("beta"),
+      disk: { ...facts.disk, restored: { sequence: 9, takenAt: "then" } },
+      present: [peer("beta", { hot: true })],
+    },
+    "join",
+  ],
   ["another application or schema", { schema: "t" }, "refuse"],
   ["a record that names no schema yet", { record: { ...alone("alpha"), schema: "" }, schema: "t" }, "claim"],
   ["another one is sole member and silent", { record: alone("beta") }, "wait"],

@@ -33,7 +33,7 @@ const allEntries = [...sections.values()].flatMap((entries) => [...entries.keys(
 const states = Object.entries(lifecycleMachine.config.states ?? {});
 const urgency = { service: "The service stands", failover: "A failover would not work", nothing: "Warnings" } as const;
 /** What an operator is led to from other entries, and no code says. */
-const situations = ["disk-lost-for-good"];
+const situations = ["disk-lost-for-good", "back-to-a-backup"];
 
 test("every code, check, state and end has one entry, and there is no other", (t) => {
   const expected = [
@@ -88,7 +88,12 @@ const refusals: readonly (readonly [path: string, within: RegExp])[] = [
   ["deploy/commands/init.ts", /\bnew CommandError\(/g],
   ["machines/replica/refusals.ts", /\breturn /g],
   ["machines/replica/registry/restoration.ts", /(\brefused\(|\bwhyNotFirst[\s\S]*?return (?=`))/g],
-  ["machines/replica/registry/start-table.ts", /\bverdict\(\s*"verdict\.(wait|refuse)"/g],
+  ["deploy/commands/backup.ts", /\bnew CommandError\(/g],
+  ["deploy/backups/source.ts", /\bnew CommandError\(/g],
+  ["deploy/backups/file.ts", /\bnew Backup(File)?Error\((?=`|error)/g],
+  ["deploy/backups/restore.ts", /\bnew RestoreError\(/g],
+  ["actors/checkpoint/backups.ts", /(\brefuse\(|\breturn (?=["`]))/g],
+  ["machines/replica/registry/start-table.ts", /(\bverdict\(\s*"verdict\.(wait|refuse)"|\breturn (?=`this store))/g],
   ["machines/replica/registry/consultation.ts", /\bwhy: |\bwhy = /g],
 ];
 /** No refusal: what a verdict to go on says, and sentences whose words come from elsewhere. */

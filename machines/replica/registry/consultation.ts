@@ -111,6 +111,7 @@ export class Consultation {
         hashAtBase: own.hashAtBase(record),
         memberEpoch: core.membership.memberEpoch,
         syncedEpoch: core.membership.syncedEpoch,
+        restored: core.membership.memberEpoch === 0 ? core.restored : null,
       },
       present: this.present(record),
       doubled: [...core.peers].filter((peer) => core.peers.isDoubled(peer)).map(({ name }) => name),

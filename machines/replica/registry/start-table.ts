@@ -6,6 +6,7 @@
 import type { InSyncMember, Member, RegistryRecord } from "../../../schemas/registry.ts";
 import type { Limits, Settings } from "../../../schemas/settings.ts";
 import type { Rules } from "../rules.ts";
+import type { Recovered } from "../types.ts";
 
 export interface OwnDisk {
   /** Which one it is. */
@@ -20,6 +21,8 @@ export interface OwnDisk {
   readonly memberEpoch: number;
   /** The highest epoch in which it had all that was acknowledged. */
   readonly syncedEpoch: number;
+  /** It came from a backup, and was no member's since. */
+  readonly restored?: Recovered["restored"];
 }
 
 /** Another configured server, if it was heard of after the registry was read (its echo names this incarnation). */
@@ -75,6 +78,10 @@ export function consultTable(facts: StartFacts): Verdict {
       "the service runs another application or schema than this server; start the same program on all servers",
     );
   const primary = present.find(({ incarnation }) => incarnation === record.primary.incarnation);
+  if (disk.restored) {
+    if (primary?.hot) return verdict("verdict.join", `joins ${primary.server}`);
+    return verdict("verdict.refuse", restoredText(disk.restored, recovery));
+  }
   if (record.inSync.length === 1 && record.durability === "disk") {
     const sole = record.inSync[0] as InSyncMember;
     if (!rules.isOwnDisk(sole.server, self.server)) {
@@ -151,6 +158,11 @@ export function consultTable(facts: StartFacts): Verdict {
       ? "all in-sync servers died together and this one's disk has everything that was acknowledged"
       : "all in-sync servers died together and this one has the longest log: records since the last flush may be missing",
   );
+}
+
+/** A backup may be older than what clients were told: that it goes on all the same an operator alone can say (rule 18). */
+function restoredText({ sequence, takenAt }: NonNullable<OwnDisk["restored"]>, recovery: string): string {
+  return `this store was restored from a backup of ${takenAt}, which ends at record ${sequence}, and goes on only as a new history, by \`twinlog recover\`: ${recovery}`;
 }
 
 /** In-sync servers in whose name one is here that does not prove that they restarted, and on which disk that is. */
