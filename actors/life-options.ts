@@ -5,6 +5,7 @@ import type { Settings } from "../schemas/settings.ts";
 import type { ServerEvent } from "../schemas/status.ts";
 import type { Application } from "./application/define.ts";
 import type { Observer } from "./observer.ts";
+import type { Meters } from "./operator/meters.ts";
 import type { Troubles } from "./operator/troubles.ts";
 import type { World } from "./world/ports.ts";
 
@@ -17,6 +18,8 @@ export interface LifeOptions {
   readonly troubles: Troubles;
   /** The last transitions of the server, from one life to the next, the newest last; without it each life remembers its own. */
   readonly recentEvents?: ServerEvent[];
+  /** The server's, from one life to the next; without them each life measures for itself. */
+  readonly meters?: Meters;
   /** Only for those who break a rule on purpose. */
   readonly rules?: Rules;
   readonly observer?: Observer;

@@ -20,7 +20,10 @@ import type { LifeEnd, LifeOptions } from "./life-options.ts";
 import type { Loaded, Loader } from "./loader.ts";
 import { Watcher } from "./observer.ts";
 import { BrokerWatch } from "./operator/broker-watch.ts";
+import { UnderWay } from "./operator/durations.ts";
 import type { LifeFacts } from "./operator/health.ts";
+import { Meters } from "./operator/meters.ts";
+import type { LifeNumbers } from "./operator/metrics.ts";
 import { OperatorActor } from "./operator/operator-actor.ts";
 import { ReplicationActor } from "./replication/replication-actor.ts";
 import { ReplyGate } from "./reply-gate.ts";
@@ -52,11 +55,16 @@ export class RunningLife {
   readonly #backups: Backups;
   /** When it did last what it does every `heartbeatMs`. */
   #beatMs: number;
+  readonly #meters: Meters;
+  /** Records that are asked for on the disk. */
+  readonly #syncing = new UnderWay();
 
   constructor(options: RunningLifeOptions) {
     const { life, incarnation, mailbox, checkpoint, loader, loaded } = options;
-    const { settings, world, application, process, troubles, rules } = life;
+    const { settings, world, application, process, troubles, rules, meters = new Meters() } = life;
     this.#options = options;
+    this.#meters = meters;
+    meters.lives += 1;
     this.#beatMs = world.clock.nowMs();
     this.checkpoint = checkpoint;
     const replica = new Replica(
@@ -69,6 +77,7 @@ export class RunningLife {
         confirm: settings.confirm,
         afterTotalLoss: settings.afterTotalLoss,
         rules,
+        tally: meters.tally,
       },
       loaded.recovered,
       world.clock.nowMs(),
@@ -84,12 +93,21 @@ export class RunningLife {
       mailbox,
       replica,
       rules,
+      meters,
       loaded: { state: loaded.state, applied: loaded.recovered.requests.through },
       committedLog: (from) => wholeLog(checkpoint, replica.log, from, replica.committed),
       loadState: () => this.#reload(),
     });
     const onFlushed = (sequence: number, digest: string) => this.#watcher?.onFlushed(replica.history, sequence, digest);
-    this.#flushes = new CheckpointActor({ settings, world, mailbox, replica, checkpoint, onFlushed });
+    this.#flushes = new CheckpointActor({
+      settings,
+      world,
+      mailbox,
+      replica,
+      checkpoint,
+      durations: meters.flushes,
+      onFlushed,
+    });
     const flush = () => this.#flushes.flush();
     const onAdopted = () => options.onEnd({ reason: "restart" });
     this.#replication = new ReplicationActor({
@@ -100,10 +118,19 @@ export class RunningLife {
       checkpoint,
       flush,
       troubles,
+      durations: meters.mirrors,
       rules,
       onAdopted,
     });
-    this.#failover = new FailoverActor({ settings, world, mailbox, replica, checkpoint, onTick: () => this.#onTick() });
+    this.#failover = new FailoverActor({
+      settings,
+      world,
+      mailbox,
+      replica,
+      checkpoint,
+      meters,
+      onTick: () => this.#onTick(),
+    });
     const delivery = () => this.application.delivery;
     this.#aside = new AsideWatch({ settings, world, mailbox, troubles });
     this.#backups = new Backups({ settings, world, mailbox, replica, checkpoint, flush });
@@ -148,6 +175,17 @@ export class RunningLife {
     const { takesRequests, lag } = this.replica;
     const beatAgeMs = this.#nowMs - this.#beatMs;
     return { status: this.#operator.status(), beatAgeMs, takesRequests, isConnected: world.bus.connected(), lag };
+  }
+
+  get numbers(): LifeNumbers {
+    const { settings } = this.#options.life;
+    const { memory, committed, published, hot } = this.replica;
+    return {
+      memory,
+      registry: this.replica.registryFacts(this.#nowMs),
+      load: this.application.load,
+      unpublished: hot && settings.publishResults ? Math.max(0, committed - published) : null,
+    };
   }
 
   start(): void {
@@ -227,6 +265,7 @@ export class RunningLife {
         checkpoint.append(entry.batches);
         return;
       case "sync":
+        this.#onSyncAsked(entry.through);
         checkpoint.sync(entry.through);
         return;
       case "write":
@@ -239,6 +278,7 @@ export class RunningLife {
         mailbox.watch(saveHistory(checkpoint, entry), ignore, ignore);
         return;
       case "truncate":
+        this.#syncing.clear();
         mailbox.watch(checkpoint.truncate(entry.after), ignore, ignore);
         return;
       case "compareAndSet":
@@ -280,6 +320,7 @@ export class RunningLife {
         );
         return;
       case "event":
+        this.#meters.onEvent(entry.from, entry.to);
         this.#operator.onEvent(entry);
         return;
       case "restart":
@@ -293,6 +334,10 @@ export class RunningLife {
         this.#options.onEnd({ reason: "failed", error: new StoreError("failed", entry.why) });
         return;
     }
+  }
+
+  #onSyncAsked(through: number): void {
+    if (through > this.checkpoint.synced && through > this.#syncing.last) this.#syncing.begin(through, this.#nowMs);
   }
 
   /** The state in memory holds what was not committed: it is built again from this server's own disk and log. */
@@ -323,6 +368,7 @@ export class RunningLife {
     this.#input(() => this.replica.onStop(this.#nowMs));
   }
   onSynced(sequence: number): void {
+    this.#syncing.end(sequence, this.#nowMs, this.#meters.syncs);
     this.#input(() => this.replica.onSynced(sequence, this.#nowMs));
   }
   onWritten(sequence: number): void {
@@ -339,6 +385,7 @@ export class RunningLife {
     });
   }
   onFault(fault: BusFault): void {
+    this.#meters.onFault(fault);
     this.#input(() => {
       this.application.onFault(fault);
       this.#broker.onFault(fault);

@@ -319,7 +319,7 @@ export const Settings = z
       })
       .optional()
       .describe(
-        "answers machines by HTTP, read-only: `/livez`, `/readyz`, `/primary`, `/backup`, `/health`. Off unless set",
+        "answers machines by HTTP, read-only: `/livez`, `/readyz`, `/primary`, `/backup`, `/health`, and Prometheus by `/metrics`. Off unless set",
       ),
     publishResults: z.boolean().default(true).describe("publish every result on `<service>.result.>`"),
     witness: z

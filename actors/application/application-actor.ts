@@ -25,6 +25,8 @@ import type { Settings } from "../../schemas/settings.ts";
 import { parseClientSubject, subjects } from "../../schemas/subjects.ts";
 import type { Actor, Mailbox } from "../actor.ts";
 import { BoundedLines, stackOf } from "../bounded-lines.ts";
+import { UnderWay } from "../operator/durations.ts";
+import type { Meters } from "../operator/meters.ts";
 import type { ReplyGate } from "../reply-gate.ts";
 import {
   type BusFault,
@@ -54,6 +56,7 @@ export interface ApplicationActorOptions {
   readonly mailbox: Mailbox;
   readonly replica: Replica;
   readonly rules: Rules;
+  readonly meters: Meters;
   readonly gate: ReplyGate;
   /** What the disk makes of the state, and through which record. */
   readonly loaded: { readonly state: ApplicationState; readonly applied: number };
@@ -113,6 +116,8 @@ export class ApplicationActor implements Actor {
   readonly #watchdog: Watchdog;
   readonly #guard: DoorGuard;
   readonly #errorLines: BoundedLines;
+  /** Requests whose result is a record, until that is committed. */
+  readonly #unanswered = new UnderWay();
 
   constructor(options: ApplicationActorOptions) {
     this.#options = options;
@@ -135,7 +140,7 @@ export class ApplicationActor implements Actor {
       maxBytes: maxUnconfirmedBytes,
       serveMs: this.#serveMs,
       isOpen: () => options.mailbox.isOpen,
-      handle: (message, isQuery) => (isQuery ? this.#onQuery(message) : this.#onRequest(message)),
+      handle: (message, isQuery, sinceMs) => (isQuery ? this.#onQuery(message) : this.#onRequest(message, sinceMs)),
       turnAway: (message) => this.#turnAway(message),
     });
     this.#state = options.loaded.state;
@@ -178,6 +183,7 @@ export class ApplicationActor implements Actor {
         return;
       case "abandonHandlers":
         this.#runner.abandonAll();
+        this.#unanswered.clear();
         this.#waiting = [];
         this.#results.stop();
         this.#replays.cut();
@@ -208,6 +214,7 @@ export class ApplicationActor implements Actor {
         final: (request, record) => {
           this.#replica.onResult(request, record, world.clock.nowMs());
           this.#applied = this.#replica.log.last;
+          if (request.sinceMs > 0) this.#unanswered.begin(this.#applied, request.sinceMs);
           mailbox.touch();
         },
         committed: () => {
@@ -225,6 +232,7 @@ export class ApplicationActor implements Actor {
 
   /** For the application's author. */
   #tellFailure({ client, id }: RunningRequest, error: unknown): void {
+    this.#options.meters.handlerFailures += 1;
     const more = this.#errorLines.next();
     if (more === null) return;
     const fields = { client, id, stack: stackOf(error), ...more };
@@ -339,19 +347,24 @@ export class ApplicationActor implements Actor {
   /** There is no room for it at the door. */
   #turnAway(message: BusMessage): void {
     const client = parseClientSubject(message.subject)?.client ?? "";
+    this.#options.meters.received += 1;
     const isReadable = message.data.length <= this.#options.settings.limits.maxRequestBytes;
-    if (!isReadable || !this.#replica.tellsTurnedAway(client)) return;
-    const sender = senderOf(message, client);
+    const sender = isReadable && this.#replica.tellsTurnedAway(client) ? senderOf(message, client) : null;
     if (sender !== null) this.#replica.onTurnedAway(sender, this.#options.world.clock.nowMs());
+    else this.#options.meters.tally.refused("BUSY");
   }
 
-  #onRequest(message: BusMessage): void {
-    const { settings, world } = this.#options;
+  /** `waitedMs`: since when it waits; 0: it came just now. */
+  #onRequest(message: BusMessage, waitedMs: number): void {
+    const { settings, world, meters } = this.#options;
     this.#requests += 1;
+    meters.received += 1;
     const replica = this.#replica;
     if (!replica.hot) return;
-    const parsed = parseRequest(message, this.#parser, settings.limits.maxRequestBytes, this.#guard);
+    const sinceMs = waitedMs > 0 ? waitedMs : world.clock.nowMs();
+    const parsed = parseRequest(message, this.#parser, settings.limits.maxRequestBytes, this.#guard, sinceMs);
     if (!parsed.ok) {
+      meters.tally.refused(parsed.code);
       const sender = { client: parsed.client, replyTo: message.reply };
       if (parsed.needsProof) replica.onUnreadable(sender, parsed.refusal, world.clock.nowMs());
       else if (message.reply !== "") this.#reply(message.reply, parsed.refusal);
@@ -369,11 +382,13 @@ export class ApplicationActor implements Actor {
   }
 
   #onQuery(message: BusMessage): void {
-    const { settings, world } = this.#options;
+    const { settings, world, meters } = this.#options;
     const replica = this.#replica;
+    meters.queries += 1;
     if (!replica.hot || message.reply === "") return;
     const parsed = parseQuery(message, settings.limits.maxRequestBytes);
     if (!parsed.ok) {
+      meters.tally.refused(parsed.code);
       this.#reply(message.reply, parsed.refusal);
       return;
     }
@@ -386,6 +401,7 @@ export class ApplicationActor implements Actor {
     const answer = this.#runner.query(body, sequence);
     this.#watchdog.leave();
     if (!answer.ok) {
+      meters.tally.refused(answer.code);
       const told = refusal(client, id, answer.code, answer.message);
       // An error that the application threw may say what it saw: it waits like an answer.
       if (answer.code === "INVALID_REQUEST") this.#reply(message.reply, told);
@@ -443,6 +459,7 @@ export class ApplicationActor implements Actor {
     // Records without effects count too (attempts, a new history): without the role nobody reads them again, and memory
     // may have let go of them.
     if (this.process === "hot") this.#applied = replica.log.last;
+    this.#unanswered.end(replica.committed, world.clock.nowMs(), this.#options.meters.requests);
     replica.release((to, bytes, isDuplicate) => this.#reply(to, bytes, isDuplicate ? duplicateHeaders : undefined));
     const publishable = this.#options.rules.mayPublish(replica.log.closed.sequence, replica.committed);
     if (this.#results.publish(replica.log, publishable, replica.history, world.clock.nowMs())) mailbox.touch();
@@ -478,6 +495,12 @@ export class ApplicationActor implements Actor {
     mailbox.watch(this.#results.confirm(), (published) => {
       if (published !== null && this.#replica.hot) this.#replica.onPublished(published, world.clock.nowMs());
     });
+  }
+
+  /** What waits, and what the state holds. */
+  get load(): { waiting: number; waitingBytes: number; handlers: number; rows: number } {
+    const { waiting, waitingBytes } = this.#door;
+    return { waiting, waitingBytes, handlers: this.#runner.inProgress, rows: this.#state.size };
   }
 
   report(): Record<string, unknown> {

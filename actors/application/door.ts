@@ -14,6 +14,7 @@ import type { BusMessage, Clock } from "../world/ports.ts";
 interface Waiting {
   readonly isQuery: boolean;
   readonly message: BusMessage;
+  readonly sinceMs: number;
 }
 
 /** A line's array is cut when this many at its head have gone, and they are half of it. */
@@ -71,7 +72,8 @@ export interface DoorOptions {
   readonly serveMs: number;
   /** False: an error has ended this life. */
   readonly isOpen: () => boolean;
-  readonly handle: (message: BusMessage, isQuery: boolean) => void;
+  /** `sinceMs`: when it came; 0: just now. */
+  readonly handle: (message: BusMessage, isQuery: boolean, sinceMs: number) => void;
   /** It does not wait: there is no room for more of this client. */
   readonly turnAway: (message: BusMessage) => void;
 }
@@ -97,18 +99,26 @@ export class Door {
   get waiting(): number {
     return this.#count;
   }
+  get waitingBytes(): number {
+    return this.#bytes;
+  }
 
   arrive(message: BusMessage, isQuery: boolean): void {
     if (!this.#isBehind) {
-      this.#options.handle(message, isQuery);
+      this.#options.handle(message, isQuery, 0);
       return;
     }
     const { subject, data, reply } = message;
     this.#readBytes += data.length;
     const name = subject.slice(subject.lastIndexOf(".") + 1);
     const client = this.#clients.get(name);
-    if (this.#isFullFor(client, data.length)) this.#options.turnAway(message);
-    else this.#wait(client ?? this.#enter(name), { isQuery, message: { subject, data: Buffer.from(data), reply } });
+    if (this.#isFullFor(client, data.length)) {
+      this.#options.turnAway(message);
+      return;
+    }
+    const sinceMs = this.#options.clock.nowMs();
+    const kept = { subject, data: Buffer.from(data), reply };
+    this.#wait(client ?? this.#enter(name), { isQuery, message: kept, sinceMs });
   }
 
   #isFullFor(client: Client | undefined, bytes: number): boolean {
@@ -150,8 +160,8 @@ export class Door {
     const untilMs = clock.nowMs() + (this.#readBytes > muchBytes ? serveMs / readingFirst : serveMs);
     this.#readBytes = 0;
     while (this.#count > 0 && isOpen()) {
-      const { message, isQuery } = this.#next();
-      handle(message, isQuery);
+      const { message, isQuery, sinceMs } = this.#next();
+      handle(message, isQuery, sinceMs);
       if (clock.nowMs() >= untilMs) break;
     }
     this.#isBehind = this.#count > 0;

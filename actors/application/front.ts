@@ -13,7 +13,9 @@ import type { BodyParser } from "./body.ts";
 import { describeIssues } from "./json.ts";
 
 /** `needsProof`: another server might say something else (rule 5). */
-export type Parsed<T> = { ok: true; value: T } | { ok: false; client: string; refusal: Uint8Array; needsProof?: true };
+export type Parsed<T> =
+  | { ok: true; value: T }
+  | { ok: false; client: string; code: ErrorCode; refusal: Uint8Array; needsProof?: true };
 
 export interface Query {
   readonly client: string;
@@ -25,7 +27,7 @@ const bodyEndedServer = "a server died of the check of this body: it is not chec
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 function refused(client: string, id: string, code: ErrorCode, message: string) {
-  return { ok: false, client, refusal: refusal(client, id, code, message) } as const;
+  return { ok: false, client, code, refusal: refusal(client, id, code, message) } as const;
 }
 
 /** What can be told of a sender whose envelope cannot be read. */
@@ -70,6 +72,7 @@ export function parseRequest(
   parser: BodyParser,
   maxBytes: number,
   guard: DoorGuard,
+  sinceMs = 0,
 ): Parsed<Arrival> {
   const json = parseJson(message, maxBytes);
   if (!json.ok) return json;
@@ -101,6 +104,7 @@ export function parseRequest(
       resend: envelope.data.resend ?? false,
       body: body.value,
       replyTo: message.reply,
+      sinceMs,
     },
   };
 }

@@ -7,6 +7,7 @@ import { flushReason } from "../../machines/checkpoint/flush-policy.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Actor, Mailbox } from "../actor.ts";
+import type { Durations } from "../operator/durations.ts";
 import type { World } from "../world/ports.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 
@@ -16,6 +17,7 @@ export interface CheckpointActorOptions {
   readonly mailbox: Mailbox;
   readonly replica: Replica;
   readonly checkpoint: Checkpoint;
+  readonly durations: Durations;
   readonly onFlushed: (applied: number, digest: string) => void;
 }
 
@@ -92,7 +94,9 @@ export class CheckpointActor implements Actor {
 
   async #run(committed: number): Promise<void> {
     const { replica, checkpoint, world } = this.#options;
+    const sinceMs = world.clock.nowMs();
     const report = await checkpoint.flush(replica.flushPoint(committed));
+    this.#options.durations.observe(world.clock.nowMs() - sinceMs);
     const { digest, queues, floorMs, floors } = checkpoint.meta ?? {};
     this.#options.onFlushed(report.applied, JSON.stringify([digest, queues, floorMs, floors]));
     replica.onFlushed(report.applied, checkpoint.meta?.firstRetained ?? 1, world.clock.nowMs());

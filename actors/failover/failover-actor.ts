@@ -8,6 +8,7 @@ import type { Replica } from "../../machines/replica/replica.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Actor, Mailbox } from "../actor.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { Meters } from "../operator/meters.ts";
 import type { Timer, World } from "../world/ports.ts";
 import { StopNotice } from "./stop-notice.ts";
 
@@ -17,6 +18,7 @@ export interface FailoverOptions {
   readonly mailbox: Mailbox;
   readonly replica: Replica;
   readonly checkpoint: Pick<Checkpoint, "givesWay">;
+  readonly meters: Meters;
   /** The other actors' share of a tick. */
   readonly onTick: () => void;
 }
@@ -74,19 +76,23 @@ export class FailoverActor implements Actor {
   }
 
   readRegistry(): void {
-    const { world, mailbox, replica } = this.#options;
+    const { world, mailbox, replica, meters } = this.#options;
     this.#reads += 1;
-    mailbox.watch(world.registry.read(), (answer) => replica.onRegistryRead(answer, world.clock.nowMs()));
+    mailbox.watch(world.registry.read(), (answer) => {
+      meters.onRegistry(answer, world.clock.wallMs());
+      replica.onRegistryRead(answer, world.clock.nowMs());
+    });
   }
 
   compareAndSet({ record, expectedRevision }: Extract<Outbox, { type: "compareAndSet" }>): void {
-    const { world, mailbox, replica, checkpoint } = this.#options;
+    const { world, mailbox, replica, checkpoint, meters } = this.#options;
     // In a moment this is another incarnation, with what a snapshot brought: what this one asks for must not land.
     if (checkpoint.givesWay) return;
     this.#writes += 1;
-    mailbox.watch(world.registry.compareAndSet(record, expectedRevision), (answer) =>
-      replica.onCasAnswer(record.writeId, answer, world.clock.nowMs()),
-    );
+    mailbox.watch(world.registry.compareAndSet(record, expectedRevision), (answer) => {
+      meters.onRegistry(answer, world.clock.wallMs());
+      replica.onCasAnswer(record.writeId, answer, world.clock.nowMs());
+    });
   }
 
   onBus(connected: boolean): void {

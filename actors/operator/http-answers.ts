@@ -11,8 +11,11 @@ export interface HttpAnswersOptions {
   readonly version: string;
   /** Of the life that runs; null before the first, and between two. */
   readonly facts: () => LifeFacts | null;
+  /** For Prometheus. */
+  readonly metrics: { readonly contentType: string; text(): Promise<string> };
 }
 
+const metricsPath = "/metrics";
 /** What each path asks; `/backup` besides how far it is behind. */
 const paths: Readonly<Record<string, keyof Health>> = {
   "/livez": "live",
@@ -29,9 +32,19 @@ export class HttpAnswers {
     this.#options = options;
   }
 
-  answer({ path, query }: HttpQuestion): HttpAnswer {
+  answer({ path, query }: HttpQuestion): HttpAnswer | Promise<HttpAnswer> {
+    return path === metricsPath ? this.#metrics() : this.#judge(path, query);
+  }
+
+  async #metrics(): Promise<HttpAnswer> {
+    const { metrics } = this.#options;
+    return { status: 200, type: metrics.contentType, body: await metrics.text() };
+  }
+
+  #judge(path: string, query: string): HttpAnswer {
     const asked = Object.hasOwn(paths, path) ? paths[path] : undefined;
-    if (asked === undefined) return plain(404, `there is no such path: ${Object.keys(paths).join(", ")}`);
+    if (asked === undefined)
+      return plain(404, `there is no such path: ${[...Object.keys(paths), metricsPath].join(", ")}`);
     const facts = this.#options.facts();
     let why = healthOf(facts)[asked];
     if (path === "/backup" && query !== "") {

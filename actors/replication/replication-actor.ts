@@ -16,6 +16,7 @@ import { mainFrameBytes } from "../../schemas/settings.ts";
 import type { Actor } from "../actor.ts";
 import { messageOf } from "../application/errors.ts";
 import type { LinkDownReason } from "../world/ports.ts";
+import { MirrorTimes } from "./mirror-times.ts";
 import type { ReplicationOptions } from "./options.ts";
 import { SnapshotTransfer } from "./snapshot-transfer.ts";
 import { UnfitMessages } from "./unfit-messages.ts";
@@ -26,6 +27,7 @@ export class ReplicationActor implements Actor {
   readonly #snapshots: SnapshotTransfer;
   readonly #isUp: Record<LinkName, Set<string>> = { main: new Set(), failsafe: new Set() };
   readonly #unfit: UnfitMessages;
+  readonly #mirrorTimes: MirrorTimes;
   #sent = 0;
   #received = 0;
   #lastMessage: PeerMessage | null = null;
@@ -34,6 +36,7 @@ export class ReplicationActor implements Actor {
   constructor(options: ReplicationOptions) {
     this.#options = options;
     this.#unfit = new UnfitMessages(options.world, options.troubles);
+    this.#mirrorTimes = new MirrorTimes(options.durations);
     this.#snapshots = new SnapshotTransfer(options, (to, message, payload) =>
       this.send({ type: "send", to, link: options.replica.linkOf(to), message, payload }),
     );
@@ -94,6 +97,7 @@ export class ReplicationActor implements Actor {
   #handle(kind: LinkName, peer: string, message: PeerMessage, payload: Uint8Array): string | null {
     const { world, replica } = this.#options;
     if (message.type !== "snapshotChunk" && message.type !== "snapshotAck") {
+      if (message.type === "confirm") this.#mirrorTimes.onConfirm(peer, message, world.clock.nowMs());
       const believed = message.type === "heartbeat" && !world[kind].isProven ? withoutRecord(message) : message;
       return replica.onMessage(peer, kind, believed, payload, world.clock.nowMs());
     }
@@ -109,6 +113,7 @@ export class ReplicationActor implements Actor {
     const { settings, world, checkpoint } = this.#options;
     // What would be confirmed is in a store that gives way to a snapshot.
     if (entry.message.type === "confirm" && checkpoint.givesWay) return;
+    if (entry.message.type === "mirror") this.#mirrorTimes.onSent(entry.to, entry.message, world.clock.nowMs());
     const parts = entry.payload.length === 0 ? [this.#lastBytes] : [this.#lastBytes, ...entry.payload];
     this.#sent += 1;
     if (entry.link !== "failsafe" && !world.main.send(entry.to, parts)) {

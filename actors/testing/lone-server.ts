@@ -19,6 +19,7 @@ import { Mailbox } from "../actor.ts";
 import { ApplicationActor } from "../application/application-actor.ts";
 import { type Application, schemaDigest } from "../application/define.ts";
 import { ApplicationState } from "../application/state.ts";
+import { Meters } from "../operator/meters.ts";
 import { ReplyGate } from "../reply-gate.ts";
 import type { Bus, Clock, Log } from "../world/ports.ts";
 import type { Deaths, RecordMade } from "./deaths.ts";
@@ -82,6 +83,7 @@ export class LoneServer {
       mailbox: this.#mailbox,
       replica: this.#replica,
       rules: shippedRules,
+      meters: new Meters(),
       gate: new ReplyGate(settings, { clock, log }),
       loaded: { state: this.state, applied: 0 },
       committedLog: (from) => batchesFrom(remains.batches, from),

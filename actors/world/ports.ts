@@ -281,3 +281,37 @@ export interface HttpAnswer {
   readonly type: string;
   readonly body: string;
 }
+
+/** Of this process, for those who watch it. */
+export interface ProcessFacts {
+  readonly cpuSeconds: number;
+  readonly residentBytes: number;
+  readonly heapBytes: number;
+  /** Seconds since 1970. */
+  readonly startedAtSeconds: number;
+  /** How late the main thread came to what was due, lately: all but a hundredth of it, and the worst. */
+  readonly delaySeconds: { readonly p99: number; readonly max: number };
+}
+
+export interface Sample {
+  readonly value: number;
+  /** Bounded: never what a client chose. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** `counts`: one more than `bounds`, not summed up; `bounds` and `sum` in the metric's unit. */
+export interface HistogramReading {
+  readonly bounds: readonly number[];
+  readonly counts: ArrayLike<number>;
+  readonly sum: number;
+}
+
+/** One metric as it is told to Prometheus, read from `Source` when somebody asks. */
+export type Metric<Source> = { readonly name: string; readonly help: string } & (
+  | {
+      readonly type: "gauge" | "counter";
+      readonly labels: readonly string[];
+      readonly read: (source: Source) => readonly Sample[];
+    }
+  | { readonly type: "histogram"; readonly read: (source: Source) => HistogramReading }
+);

@@ -5,12 +5,17 @@
 import process from "node:process";
 import { Command } from "commander";
 import { HttpAnswers } from "../../actors/operator/http-answers.ts";
+import { Meters } from "../../actors/operator/meters.ts";
+import { type MetricsSource, metrics } from "../../actors/operator/metrics.ts";
 import { rehearse } from "../../actors/rehearsal.ts";
+import type { RunningLife } from "../../actors/running-life.ts";
 import { type ServerHandle, startServer } from "../../actors/server.ts";
 import { startCrashNotifier } from "../../actors/world/crash-notifier.ts";
 import { HttpDoor } from "../../actors/world/http-node.ts";
 import { openPinoLog } from "../../actors/world/log-pino.ts";
+import { PrometheusText } from "../../actors/world/metrics-prometheus.ts";
 import type { World } from "../../actors/world/ports.ts";
+import { NodeProcess } from "../../actors/world/process-node.ts";
 import { openRealWorld } from "../../actors/world/real-world.ts";
 import { startWatchdog } from "../../actors/world/watchdog.ts";
 import type { Settings } from "../../schemas/settings.ts";
@@ -56,7 +61,8 @@ async function begin({ signals }: CommandWorld, version: string, config: string)
   signals.reopenLog = () => log.reopen();
   const real = await openRealWorld(settings, { log });
   let server: ServerHandle | null = null;
-  await openHttp(settings, version, real, () => server);
+  const meters = new Meters();
+  await openHttp({ settings, version, world: real, meters, life: () => server?.life ?? null });
   rehearse(application, settings);
   if (settings.witness) startCrashNotifier({ settings, processId: real.processId, log });
   const { limits, dataDirectory } = settings;
@@ -69,7 +75,7 @@ async function begin({ signals }: CommandWorld, version: string, config: string)
     fields: { service, server: name },
   });
   const watched = { ...real, watchdog };
-  server = startServer({ settings, application, world: watched, process: { pid: process.pid, version } });
+  server = startServer({ settings, application, world: watched, meters, process: { pid: process.pid, version } });
   watchLastErrors(log, server.onFloatingRejection);
   endWithParent(() => server.stop());
   void real.registry.warnings().then(
@@ -82,15 +88,33 @@ async function begin({ signals }: CommandWorld, version: string, config: string)
 }
 
 /** Before anything is begun: who asks is answered while the disk is read, and a port that cannot be had ends it here. */
-async function openHttp(
-  settings: Settings,
-  version: string,
-  { clock, log }: World,
-  running: () => ServerHandle | null,
-): Promise<void> {
-  const { service, server, http } = settings;
+async function openHttp(options: {
+  settings: Settings;
+  version: string;
+  world: Pick<World, "clock" | "log">;
+  meters: Meters;
+  life: () => RunningLife | null;
+}): Promise<void> {
+  const { settings, version, world, meters, life } = options;
+  const { service, server, application, http } = settings;
   if (http === undefined) return;
-  const answers = new HttpAnswers({ service, server, version, facts: () => running()?.life?.facts ?? null });
+  const { clock, log } = world;
+  const ownProcess = new NodeProcess(clock);
+  const prometheus = new PrometheusText<MetricsSource>(metrics, { service, server });
+  const source = (running: RunningLife | null): MetricsSource => ({
+    version,
+    application,
+    facts: running === null ? null : { ...running.facts, ...running.numbers },
+    meters,
+    process: ownProcess.facts,
+  });
+  const answers = new HttpAnswers({
+    service,
+    server,
+    version,
+    facts: () => life()?.facts ?? null,
+    metrics: { contentType: prometheus.contentType, text: () => prometheus.text(source(life())) },
+  });
   const door = await HttpDoor.open({ ...http, clock, log, answer: (question) => answers.answer(question) });
   log.info({ url: door.url }, "answers machines by HTTP; whoever reaches it may read");
 }

@@ -58,7 +58,9 @@ export function screen({ service, application, nats, servers, console, twinlog, 
     ...table,
     "",
     ...(console === "" ? [] : [`Watch it in a browser: ${console}`]),
-    ...(machines.length === 0 ? [] : [`Machines ask ${machines.join(", ")}: /health, /readyz, /primary, /backup`]),
+    ...(machines.length === 0
+      ? []
+      : [`Machines ask ${machines.join(", ")}: /health, /readyz, /primary, /backup, /metrics`]),
     ...(console === "" && machines.length === 0 ? [] : [""]),
     "Try in another terminal, from this folder:",
     `  ${twinlog} request ${examples[application] ?? "'{…}'"}`,

@@ -17,6 +17,7 @@ import { SeenPause } from "./registry/seen-pause.ts";
 import { type Rules, shippedRules } from "./rules.ts";
 import { RunningLifecycle } from "./running-lifecycle.ts";
 import { StampRefusals } from "./stamp-refusals.ts";
+import { Tally } from "./tally.ts";
 import type { Recovered, ReplicaOptions } from "./types.ts";
 
 export class Core {
@@ -42,6 +43,7 @@ export class Core {
   readonly clocks = new ServiceClock();
   /** Of the last minutes, in whatever role. */
   readonly stampRefusals = new StampRefusals();
+  readonly tally: Tally;
 
   nowMs: number;
   /** 0: this server has not looked yet. */
@@ -61,6 +63,7 @@ export class Core {
     const { self, servers, limits, confirm, rules = shippedRules } = options;
     const { memberEpoch, syncedEpoch, record } = recovered;
     this.options = options;
+    this.tally = options.tally ?? new Tally();
     this.rules = rules;
     this.limits = limits;
     this.self = self.incarnation;

@@ -190,6 +190,23 @@ export class Replica {
   get waitingFor(): string {
     return this.waits;
   }
+  /** What is kept in memory, and what waits there. */
+  get memory(): { logBytes: number; unsyncedBytes: number; replies: number; floors: number; unconfirmedBytes: number } {
+    const { own, applied } = this.core;
+    const { done } = applied.requests;
+    return {
+      logBytes: own.log.retainedBytes,
+      unsyncedBytes: own.log.bytesAbove(own.synced),
+      replies: done.count,
+      floors: done.floors.count,
+      unconfirmedBytes: this.primary?.commitment.openBytes ?? 0,
+    };
+  }
+  /** `isAnswered`: it answered when it was asked last. `silentMs`: for how long it has not, 0 while it does. */
+  registryFacts(nowMs: number): { isAnswered: boolean; silentMs: number; isFrozen: boolean } {
+    const { isAnswered, silentSinceMs, frozen } = this.core.membership;
+    return { isAnswered, silentMs: silentSinceMs === null ? 0 : nowMs - silentSinceMs, isFrozen: frozen !== "" };
+  }
   /** Records that the primary had when it was heard last and that are not in this log; null where it follows nobody, or has not heard it. */
   get lag(): number | null {
     const { peers, own } = this.core;

@@ -9,6 +9,7 @@ import type { SavedFloors } from "../log/floors.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
 import type { RequestTable } from "./log/requests.ts";
 import type { Rules } from "./rules.ts";
+import type { Tally } from "./tally.ts";
 
 export interface ReplicaOptions {
   readonly self: Member;
@@ -21,6 +22,8 @@ export interface ReplicaOptions {
   readonly confirm: Settings["confirm"];
   readonly afterTotalLoss: Settings["afterTotalLoss"];
   readonly rules?: Rules;
+  /** One that goes on counting; without it the replica begins at nothing. */
+  readonly tally?: Tally;
 }
 
 /** What this server's disk gave. */

@@ -2,6 +2,8 @@
 import test from "ava";
 import type { CheckpointActorOptions } from "../../actors/checkpoint/checkpoint-actor.ts";
 import { CheckpointActor } from "../../actors/checkpoint/checkpoint-actor.ts";
+import { Durations } from "../../actors/operator/durations.ts";
+import { Meters } from "../../actors/operator/meters.ts";
 import { Limits } from "../../schemas/settings.ts";
 
 const limits = Limits.parse({});
@@ -25,6 +27,8 @@ function waitingActor(): { actor: CheckpointActor; time: { ms: number }; begun: 
     },
   };
   const parts = {
+    durations: new Durations([1]),
+    meters: new Meters(),
     settings: { limits },
     world: { clock: { nowMs: () => time.ms } },
     mailbox: { watch: () => undefined },

@@ -2,6 +2,8 @@
 import test from "ava";
 import { Mailbox } from "../../actors/actor.ts";
 import { FailoverActor, type FailoverOptions } from "../../actors/failover/failover-actor.ts";
+import { Durations } from "../../actors/operator/durations.ts";
+import { Meters } from "../../actors/operator/meters.ts";
 import { Troubles } from "../../actors/operator/troubles.ts";
 import type { ReplicationOptions } from "../../actors/replication/options.ts";
 import { ReplicationActor } from "../../actors/replication/replication-actor.ts";
@@ -26,6 +28,8 @@ async function joiner() {
   const sent: PeerMessage[] = [];
   const mailbox = new Mailbox(clock, { onTurnEnd: () => undefined, onError: (error) => void errors.push(error) });
   const parts = {
+    durations: new Durations([1]),
+    meters: new Meters(),
     settings: { limits: Limits.parse({}) },
     world: { clock },
     mailbox,
@@ -112,6 +116,8 @@ async function provingJoiner() {
     onSnapshotEnded: (session: string) => void events.push(`ended ${session}`),
   };
   const parts = {
+    durations: new Durations([1]),
+    meters: new Meters(),
     settings: { limits: Limits.parse({}), server: "beta" },
     world: { clock, log: keptLog() },
     mailbox,
@@ -197,6 +203,8 @@ test("one whose store gives way to a snapshot confirms nothing, and asks the reg
   for (const givesWay of [false, true]) {
     const said: string[] = [];
     const parts = {
+      durations: new Durations([1]),
+      meters: new Meters(),
       world: {
         clock,
         main: { send: () => said.push("confirm") > 0 },
@@ -241,6 +249,8 @@ test("7. a snapshot whose chunks the link does not take any more begins anew, in
   const link = { maxFrameBytes: () => frameBytes };
   const mailbox = new Mailbox(clock, { onTurnEnd: () => undefined, onError: (error) => void t.fail(error.message) });
   const parts = {
+    durations: new Durations([1]),
+    meters: new Meters(),
     settings: { limits: Limits.parse({}) },
     world: { clock, log: keptLog(), main: { maxFrameBytes: () => 0 }, failsafe: link },
     mailbox,

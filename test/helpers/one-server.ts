@@ -6,6 +6,7 @@
 import type { Application } from "../../actors/application/define.ts";
 import { Life } from "../../actors/life.ts";
 import type { LifeEnd } from "../../actors/life-options.ts";
+import type { Meters } from "../../actors/operator/meters.ts";
 import { Troubles } from "../../actors/operator/troubles.ts";
 import type { RunningLife } from "../../actors/running-life.ts";
 import type { Link, LogFields, Registry, World } from "../../actors/world/ports.ts";
@@ -76,6 +77,7 @@ export class OneServer {
     incarnation?: string;
     lastWords?: ReadonlyMap<string, LastWords>;
     isProven?: boolean;
+    meters?: Meters;
   }) {
     const { server = "alpha", incarnation = `${server}-1` } = options;
     this.isProven = options.isProven ?? true;
@@ -111,6 +113,7 @@ export class OneServer {
       world,
       process: { pid: 1, version: "0.0.0" },
       nameIncarnation: () => incarnation,
+      ...(options.meters === undefined ? {} : { meters: options.meters }),
       ...(options.lastWords === undefined ? {} : { lastWords: options.lastWords }),
     });
     void this.bus.start((connected) => life.running?.onBus(connected));

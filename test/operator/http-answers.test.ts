@@ -4,6 +4,7 @@ import { z } from "zod";
 import { defineApplication } from "../../actors/application/define.ts";
 import type { LifeFacts } from "../../actors/operator/health.ts";
 import { HttpAnswers } from "../../actors/operator/http-answers.ts";
+import type { HttpAnswer } from "../../actors/world/ports.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { bytesOf } from "../helpers/hand-world.ts";
 import { OneServer, service } from "../helpers/one-server.ts";
@@ -20,8 +21,9 @@ const nothing = defineApplication({
 const names = ["/livez", "/health", "/readyz", "/primary", "/backup"] as const;
 
 function answersOf(facts: () => LifeFacts | null) {
-  const answers = new HttpAnswers({ service, server: "alpha", version: "1.2.3", facts });
-  const ask = (path: string, query = "") => answers.answer({ path, query });
+  const metrics = { contentType: "text/plain", text: async () => "twinlog_info 1\n" };
+  const answers = new HttpAnswers({ service, server: "alpha", version: "1.2.3", facts, metrics });
+  const ask = (path: string, query = "") => answers.answer({ path, query }) as HttpAnswer;
   return {
     ask,
     statuses: () => names.map((name) => ask(name).status),

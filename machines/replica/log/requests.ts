@@ -36,6 +36,7 @@ interface Asked {
   readonly id: string;
   readonly key: string;
   readonly bodyHash: number;
+  readonly sinceMs?: number;
 }
 
 /** What this server was asked and has not finished: from arrival to the record of its result. */
@@ -65,9 +66,11 @@ export class RunningRequest {
   done = false;
   /** Transactions of this request in the log so far. */
   ordinal = 0;
+  /** When it came to this server; 0: not known, or to another one. */
+  readonly sinceMs: number;
 
   constructor(
-    { client, id, key, bodyHash }: Asked,
+    { client, id, key, bodyHash, sinceMs = 0 }: Asked,
     requestKey: string,
     after: string,
     stampMs: number,
@@ -85,6 +88,7 @@ export class RunningRequest {
     this.body = body;
     this.replyTo = replyTo;
     this.completed = completed;
+    this.sinceMs = sinceMs;
   }
 }
 

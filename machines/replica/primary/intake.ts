@@ -32,6 +32,8 @@ export interface Arrival {
   readonly body: unknown;
   /** Empty: nobody waits for the reply. */
   readonly replyTo: string;
+  /** When it came, for those who measure: nothing is decided by it. */
+  readonly sinceMs?: number;
 }
 
 /** A transaction that did not wait for the result: its effects, and the value that it gave, as JSON. */
@@ -212,6 +214,7 @@ export class Intake {
   }
 
   private join(running: RunningRequest, replyTo: string): void {
+    this.core.tally.joined += 1;
     running.replyTo.push(replyTo);
     running.joined += 1;
     this.joined += 1;
@@ -234,6 +237,7 @@ export class Intake {
 
   private admit(request: RunningRequest, attempts: number, isSuspect: boolean): RunningRequest | null {
     if (this.core.rules.isPoisoned(attempts)) {
+      this.core.tally.refused("POISONED");
       const error = {
         code: "POISONED",
         message: "this request was started twice and a server died each time",
@@ -331,6 +335,7 @@ export class Intake {
       this.refuseReused(arrival);
       return;
     }
+    this.core.tally.duplicates += 1;
     if (arrival.replyTo === "") return;
     const { rules, membership, own } = this.core;
     const reply = rules.storedReply(done.reply, membership.epoch);
@@ -341,17 +346,20 @@ export class Intake {
 
   /** A refusal that another server might not repeat: it waits for a proof; too many waiting, and it is dropped. */
   private refuseReused(arrival: Arrival): void {
+    this.core.tally.refused("ID_REUSED");
     const bytes = refusal(arrival.client, arrival.id, "ID_REUSED", "this id was used with another body");
     // It speaks of a record: it leaves when that is committed.
     this.answerProven(arrival, bytes, this.core.own.log.last);
   }
 
   refuse(arrival: Pick<Arrival, "client" | "id" | "replyTo">, code: ErrorCode, message: string): void {
+    this.core.tally.refused(code);
     if (!this.hasRoomFor(arrival.client, 0)) return;
     this.answerProven(arrival, refusal(arrival.client, arrival.id, code, message), this.term.inherited);
   }
 
   private refuseStamp(arrival: Arrival, { code, message, range }: StampRefusal): void {
+    this.core.tally.refused(code);
     this.answerProven(arrival, refusal(arrival.client, arrival.id, code, message, range), this.term.inherited);
   }
 
