@@ -14,6 +14,7 @@ import { eventsCommand } from "./events.ts";
 import { historyCommand } from "./history.ts";
 import { initCommand } from "./init.ts";
 import { inspectCommand } from "./inspect.ts";
+import { newCommand } from "./new.ts";
 import { permissionsCommand } from "./permissions.ts";
 import { recoverCommand } from "./recover.ts";
 import { replayCommand } from "./replay.ts";
@@ -35,6 +36,7 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     .version(version)
     .showHelpAfterError("(--help shows how)");
   const commands = [
+    newCommand(world),
     upCommand(world),
     initCommand(world),
     serverCommand(world, version),
