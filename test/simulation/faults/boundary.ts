@@ -6,7 +6,7 @@
 import type { Moment } from "../judge/moments.ts";
 import { type BoundaryName, boundariesOfStart, boundaryNames } from "../world/boundaries.ts";
 import type { CrashPlan } from "../world/sim-process.ts";
-import { cut, type FaultContext, later, mayCrash, target } from "./context.ts";
+import { cut, type FaultContext, later, mayCrash, mayStrike, target } from "./context.ts";
 
 /** A plan that did not come true by then is taken back: later the crash might be one too many. */
 const plannedMs = 400;
@@ -53,7 +53,7 @@ function crashSoon(context: FaultContext, what: BoundaryName, tries: number): vo
     if (tries > 1) later(context, rng.between(50, 300), () => crashSoon(context, what, tries - 1));
     return;
   }
-  if (boundariesOfStart.includes(what)) cluster.killTwice(name, planOf(context, what, 1));
+  if (boundariesOfStart.includes(what)) cluster.killTwice(name, planOf(context, name, what, 1));
   else if (what === "store.close") crashInStop(context, name);
   else if (what === "registry.cas") crashAtRegistry(context, name);
   else plan(context, name, what, rng.int(1, 4));
@@ -70,15 +70,18 @@ function loseDisk(context: FaultContext): void {
   sim.host(name).disk.wipe();
 }
 
-function planOf({ rng, number, crash }: FaultContext, what: BoundaryName, countdown: number): CrashPlan {
+function planOf(context: FaultContext, name: string, what: BoundaryName, countdown: number): CrashPlan {
+  const { rng, number: fault, crash } = context;
   const drawn = rng.chance(0.5) ? "before" : "after";
-  return { what, when: crash?.when ?? drawn, countdown, kind: rng.chance(0.5) ? "process" : "machine", fault: number };
+  const kind = rng.chance(0.5) ? "process" : "machine";
+  const judge = () => mayStrike(context, name);
+  return { what, when: crash?.when ?? drawn, countdown, kind, mayStrike: judge, fault };
 }
 
 function plan(context: FaultContext, name: string, what: BoundaryName, countdown: number, forMs = plannedMs): void {
   const process = context.cluster.process(name);
   if (process === null || process.plan !== null || !mayCrash(context, name)) return;
-  const planned = planOf(context, what, countdown);
+  const planned = planOf(context, name, what, countdown);
   process.plan = planned;
   later(context, forMs, () => {
     if (process.plan === planned) process.plan = null;

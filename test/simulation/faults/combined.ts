@@ -5,7 +5,17 @@
  */
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 import type { Moment } from "../judge/moments.ts";
-import { anyServer, cut, type FaultContext, type FaultKind, later, mayCrash, mayHarm, target } from "./context.ts";
+import {
+  anyServer,
+  cut,
+  type FaultContext,
+  type FaultKind,
+  later,
+  mayCrash,
+  mayHarm,
+  mayStrike,
+  target,
+} from "./context.ts";
 
 type Way = readonly [string, string];
 
@@ -103,7 +113,8 @@ function killAtRegistry(context: FaultContext, name: string): void {
   if (process === null || process.plan !== null || !mayCrash(context, victim)) return;
   const when = rng.chance(0.7) ? "before" : "after";
   const fault = context.number;
-  const plan = { what: "registry.cas", when, countdown: 1, kind: "machine", fault } as const;
+  const judge = () => mayStrike(context, victim);
+  const plan = { what: "registry.cas", when, countdown: 1, kind: "machine", mayStrike: judge, fault } as const;
   process.plan = plan;
   later(context, 3 * context.suspicionMs, () => {
     if (process.plan === plan) process.plan = null;
@@ -194,6 +205,7 @@ function interruptSnapshot(context: FaultContext): void {
         when,
         countdown: rng.int(1, 4),
         kind: rng.pick(["process", "machine"] as const),
+        mayStrike: () => mayStrike(context, name),
         fault: context.number,
       } as const;
       process.plan = plan;

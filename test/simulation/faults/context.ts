@@ -1,6 +1,7 @@
 /**
  * What every kind of fault works with: the world, whom it may strike, and how long. Within the promise, what may cost a
- * server's memory or disk happens only while every in-sync member lives and nothing hangs over another server.
+ * server's memory or disk happens only while every in-sync member lives and nothing hangs over another server: what is planned for
+ * later is judged when it is planned, and again when it comes true.
  */
 
 import type { Moments } from "../judge/moments.ts";
@@ -50,6 +51,11 @@ export interface FaultKind {
 
 export function mayCrash({ cluster, faultClass }: FaultContext, name: string): boolean {
   return faultClass === "beyond" || cluster.mayCrash(name);
+}
+
+/** What `mayCrash` had planned may come true now. */
+export function mayStrike({ cluster, faultClass }: FaultContext, name: string): boolean {
+  return faultClass === "beyond" || cluster.mayStrike(name);
 }
 
 export function mayHarm({ cluster, faultClass }: FaultContext, name: string): boolean {

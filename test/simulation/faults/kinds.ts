@@ -14,6 +14,7 @@ import {
   later,
   mayCrash,
   mayHarm,
+  mayStrike,
   outageMs,
   target,
   twoServers,
@@ -144,6 +145,7 @@ function failDisk(context: FaultContext): void {
   if (!mayCrash(context, name)) return;
   context.moments.count("disk failed");
   context.sim.tell(name, "a disk error");
+  disk.mayFail = () => mayStrike(context, name);
   if (context.rng.chance(0.6)) disk.failingSyncs = 1;
   else disk.failingWrites = 1;
 }
@@ -154,6 +156,7 @@ function fillDisk(context: FaultContext): void {
   if (!mayCrash(context, name)) return;
   context.moments.count("disk full");
   context.sim.tell(name, "its disk is full");
+  disk.mayFail = () => mayStrike(context, name);
   disk.isFull = true;
   later(context, outageMs(context) * 2, () => {
     disk.isFull = false;

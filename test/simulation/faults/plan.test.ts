@@ -1,16 +1,18 @@
 /** Occurrences of faults have numbers and randomness of their own: leaving some out leaves the others as they were. */
 import test from "ava";
 import { Recorder } from "../../../deploy/drill/recorder.ts";
+import { initialRecord } from "../../../machines/replica/registry/initial-record.ts";
 import { shippedRules } from "../../../machines/replica/rules.ts";
 import { Moments } from "../judge/moments.ts";
 import { Oracle } from "../judge/oracle.ts";
 import { Cluster } from "../service/cluster.ts";
 import { Operator } from "../service/operator.ts";
 import { RegistryOperator } from "../service/registry-operator.ts";
+import type { AimedCrash } from "../world/boundaries.ts";
 import { SimWorld } from "../world/sim-world.ts";
 import { FaultPlan } from "./plan.ts";
 
-function planFor(options: { only?: readonly number[]; forMs?: number; kinds?: readonly string[] }) {
+function planFor(options: { only?: readonly number[]; forMs?: number; kinds?: readonly string[]; crash?: AimedCrash }) {
   const sim = new SimWorld({ seed: 11, service: "test", servers: ["alpha", "beta"] });
   const moments = new Moments();
   const oracle = new Oracle(
@@ -37,6 +39,7 @@ function planFor(options: { only?: readonly number[]; forMs?: number; kinds?: re
     forMs: options.forMs ?? 6_000,
     kinds: options.kinds ?? ["pause", "cutMain", "jumpClock"],
     only: options.only,
+    crash: options.crash,
   });
   return { sim, plan, cluster };
 }
@@ -68,6 +71,32 @@ test("a shorter fault phase leaves out the last occurrences and keeps the number
     occurrences.map((_, index) => index + 1),
   );
 });
+
+/** What hangs over a server, and whether it may come true now; null while nothing does. */
+function hanging({ sim, cluster }: ReturnType<typeof planFor>) {
+  for (const name of cluster.names) {
+    const { disk } = sim.host(name);
+    const plan = cluster.process(name)?.plan;
+    if (plan) return { name, mayStrike: plan.mayStrike };
+    if (disk.isFull || disk.failingSyncs + disk.failingWrites > 0) return { name, mayStrike: () => disk.mayFail() };
+  }
+  return null;
+}
+
+for (const kind of ["crashAtBoundary", "failDisk", "fillDisk"])
+  test(`what was planned within the promise comes true within it, or not at all: ${kind}`, async (t) => {
+    const world = planFor({ kinds: [kind], forMs: 60_000, crash: { what: "timer", when: "before" } });
+    const { sim, cluster } = world;
+    cluster.startAll();
+    await sim.scheduler.run(1);
+    const inSync = cluster.names.map((server) => ({ server, incarnation: `${server}-1` }));
+    sim.registry.write({ ...initialRecord("test", "alpha", "h"), epoch: 2, inSync, durability: "memory" });
+    await sim.scheduler.run(60_000, () => hanging(world) !== null);
+    const found = hanging(world);
+    t.true(found?.mayStrike());
+    cluster.kill(cluster.names.find((name) => name !== found?.name) ?? "", "process");
+    t.false(found?.mayStrike());
+  });
 
 test("what a fault would still do when the faults are over is not done: a server that was told to stop stays so", async (t) => {
   const { sim, plan, cluster } = planFor({ kinds: ["stopStart"] });

@@ -1,6 +1,8 @@
 /** The supervisor of simulated servers, where a second process is started on a disk that is in use (situation 29). */
 import test from "ava";
 import { Recorder } from "../../../deploy/drill/recorder.ts";
+import { initialRecord } from "../../../machines/replica/registry/initial-record.ts";
+import type { RegistryRecord } from "../../../schemas/registry.ts";
 import { Moments } from "../judge/moments.ts";
 import { Oracle } from "../judge/oracle.ts";
 import { SimWorld } from "../world/sim-world.ts";
@@ -99,4 +101,60 @@ test("who kills a server, or takes it away, kills the second process too, and so
   taken.cluster.takeAway("alpha", "process");
   await taken.run(5_000);
   t.true(taken.cluster.allEnded());
+});
+
+/** The registry counts on these incarnations from now on. */
+function count(sim: SimWorld, epoch: number, ...incarnations: string[]): void {
+  const inSync = incarnations.map((incarnation) => ({ server: incarnation.split("-")[0] ?? "", incarnation }));
+  const durability: RegistryRecord["durability"] = inSync.length > 1 ? "memory" : "disk";
+  const [primary] = inSync;
+  if (primary === undefined) throw new Error("nobody is counted on");
+  sim.registry.write({ ...initialRecord("test", "beta", "h"), epoch, primary, inSync, durability });
+}
+
+test("a crash that was planned may not strike once a dead server was taken in by what it had confirmed", async (t) => {
+  const { sim, cluster, run } = clusterOf("alpha", "beta");
+  cluster.startAll();
+  await run(1);
+  count(sim, 2, "beta-1");
+  cluster.kill("alpha", "process");
+  t.true(cluster.mayCrash("beta"), "nobody counts on the dead one");
+  t.true(cluster.mayStrike("beta"));
+  count(sim, 3, "beta-1", "alpha-1");
+  t.false(cluster.mayStrike("beta"), "its memory is all that there is, and it is not synced");
+  t.true(cluster.mayStrike("alpha"), "what died of it before is the one failure");
+  await run(2_000);
+  t.is(cluster.process("alpha")?.name, "alpha#2");
+  t.false(cluster.mayStrike("beta"), "another life of it has nothing");
+  count(sim, 4, "beta-1", "alpha-2");
+  t.true(cluster.mayStrike("beta"));
+});
+
+test("one that is paused is there, one that never comes back is not", async (t) => {
+  const { sim, cluster, run } = clusterOf("alpha", "beta");
+  cluster.startAll();
+  await run(1);
+  count(sim, 2, "beta-1", "alpha-1");
+  cluster.pause("alpha");
+  t.false(cluster.mayCrash("beta"));
+  t.true(cluster.mayStrike("beta"));
+  cluster.block("alpha");
+  t.false(cluster.mayStrike("beta"));
+  t.true(cluster.mayStrike("alpha"));
+});
+
+test("what a server has asked for counts as well: it may land", async (t) => {
+  const { sim, cluster, run } = clusterOf("alpha", "beta");
+  cluster.startAll();
+  await run(1);
+  count(sim, 2, "beta-1");
+  const asked = {
+    ...(cluster.record as RegistryRecord),
+    epoch: 3,
+    inSync: [{ server: "alpha", incarnation: "alpha-1" }],
+  };
+  sim.registry.underWay.add({ record: asked, expectedRevision: sim.registry.current?.revision ?? 0 });
+  t.true(cluster.mayStrike("beta"));
+  cluster.kill("alpha", "process");
+  t.false(cluster.mayStrike("beta"));
 });

@@ -4,7 +4,7 @@
  */
 import type { BusMessage } from "../../../actors/world/ports.ts";
 import type { Recorder } from "../../../deploy/drill/recorder.ts";
-import type { RegistryRecord } from "../../../schemas/registry.ts";
+import type { Member, RegistryRecord } from "../../../schemas/registry.ts";
 import type { Standing } from "../../../schemas/standing.ts";
 import { subjects } from "../../../schemas/subjects.ts";
 import type { Moments } from "../judge/moments.ts";
@@ -364,11 +364,27 @@ export class Cluster {
   /** Every incarnation in the registry lives and runs, and nothing hangs over another server: a crash of this one loses nothing. */
   mayCrash(name: string): boolean {
     const record = this.#sim.registry.newest;
-    if (record === null || !this.#allLive(record)) return false;
-    // A compare-and-set may land that counts on a member which died while it was under way: that was the one failure.
-    if (![...this.#sim.registry.mayLand, ...this.#asked()].every((asked) => this.#allLive(asked))) return false;
+    if (record === null || !this.#mayCount().every((counted) => this.#allLive(counted))) return false;
     if (this.names.some((other) => other !== name && this.#isDoomed(other))) return false;
     return record.durability === "disk" || record.inSync.length > 1;
+  }
+
+  /**
+   * A crash that was planned when it lost nothing loses nothing now: all others that may be counted on are there. One that died
+   * before it was planned may have been taken in since, by what it had confirmed. An earlier life of this server is the one failure.
+   */
+  mayStrike(name: string): boolean {
+    const record = this.#sim.registry.newest;
+    const others = (counted: RegistryRecord) => counted.inSync.filter(({ server }) => server !== name);
+    const areThere = this.#mayCount().every((counted) => others(counted).every((member) => this.#isThere(member)));
+    if (record === null || !areThere) return false;
+    return record.durability === "disk" || others(record).length > 0;
+  }
+
+  /** The newest record, and each that may still land: one that counts on a member which died meanwhile does so for that one failure. */
+  #mayCount(): readonly RegistryRecord[] {
+    const { newest, mayLand } = this.#sim.registry;
+    return [...(newest === null ? [] : [newest]), ...mayLand, ...this.#asked()];
   }
 
   /** What servers that run have asked for and not settled: they ask again, and that may land. */
@@ -394,10 +410,13 @@ export class Cluster {
   }
 
   #allLive({ inSync }: RegistryRecord): boolean {
-    return inSync.every(({ server, incarnation }) => {
-      const process = this.process(server);
-      return process?.state === "running" && isLifeOf(process, incarnation);
-    });
+    return inSync.every((member) => this.isRunning(member.server) && this.#isThere(member));
+  }
+
+  /** It lives, or is paused and will go on. */
+  #isThere({ server, incarnation }: Member): boolean {
+    const process = this.process(server);
+    return process?.isAlive === true && !process.isBlocked && isLifeOf(process, incarnation);
   }
 
   #planStart(server: SimServer, process: SimProcess): void {

@@ -92,13 +92,24 @@ test("a planned crash fires at the countdown's boundary, before or after, and on
   const crashed: CrashPlan[] = [];
   const watcher = { onProcessError: () => {}, onPlannedCrash: (_: SimProcess, plan: CrashPlan) => crashed.push(plan) };
   const process = new SimProcess(scheduler, "alpha", 1, watcher);
-  process.plan = { what: "store", when: "after", countdown: 2, kind: "process", fault: 1 };
+  process.plan = { what: "store", when: "after", countdown: 2, kind: "process", mayStrike: () => true, fault: 1 };
   t.true(process.boundary("store.sync", "before"));
   t.true(process.boundary("store.sync", "after"));
   t.true(process.boundary("registry.cas", "after"));
   t.false(process.boundary("store.write", "after"));
   t.is(process.state, "dead");
   t.is(crashed.length, 1);
+});
+
+test("a planned crash that may not strike any more is dropped, and never comes true", (t) => {
+  const process = new SimProcess(new Scheduler(), "alpha", 1, silent);
+  let mayStrike = false;
+  const judge = () => mayStrike;
+  process.plan = { what: "store.sync", when: "before", countdown: 1, kind: "process", mayStrike: judge, fault: 1 };
+  t.true(process.boundary("store.sync", "before"));
+  mayStrike = true;
+  t.true(process.boundary("store.sync", "before"));
+  t.is(process.state, "running");
 });
 
 test("an error of a process is its own death, told to its watcher; an error of the world ends the run", async (t) => {

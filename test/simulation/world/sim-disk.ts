@@ -181,6 +181,8 @@ export class SimDisk {
   /** Another disk is in its place, an older copy of it, or less than was on it: told whoever keeps account of it. */
   onOther: () => void = () => {};
   lockedBy: SimProcess | null = null;
+  /** Asked when one of the next three would be met: where it may not be any more, the call succeeds. */
+  mayFail: () => boolean = () => true;
   /** Fault: no space; writes fail, and so does opening while it lasts (FACTS). */
   isFull = false;
   /** Fault: so many of the next syncs fail. */

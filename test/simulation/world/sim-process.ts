@@ -19,6 +19,8 @@ export interface CrashPlan {
   readonly when: BoundaryWhen;
   countdown: number;
   readonly kind: KillKind;
+  /** Asked when it would come true: where it may not be any more, the plan is dropped. */
+  readonly mayStrike: () => boolean;
   /** The occurrence of a fault that planned it. */
   readonly fault: number;
 }
@@ -52,6 +54,10 @@ export class SimProcess implements Owner {
 
   get isAlive(): boolean {
     return this.state !== "dead";
+  }
+
+  get isBlocked(): boolean {
+    return this.#isBlocked;
   }
 
   /** What the kernel does when the process ends: close connections, drop locks. */
@@ -96,6 +102,7 @@ export class SimProcess implements Owner {
     plan.countdown -= 1;
     if (plan.countdown > 0) return true;
     this.plan = null;
+    if (!plan.mayStrike()) return true;
     this.kill(plan.kind);
     this.#watcher.onPlannedCrash(this, plan, what);
     return false;

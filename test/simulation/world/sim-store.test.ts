@@ -104,6 +104,27 @@ test("a full disk refuses writes, and to be opened", async (t) => {
   await t.throwsAsync(settle(begin().store.open()));
 });
 
+test("an error that may not be met any more is not met, then or later", async (t) => {
+  const { disk, begin, settle } = setUp();
+  const { store, process } = begin();
+  let mayFail = false;
+  disk.mayFail = () => mayFail;
+  disk.isFull = true;
+  await settle(store.open());
+  disk.failingWrites = 1;
+  await settle(store.write([put("a")], { sync: false }));
+  disk.failingSyncs = 1;
+  await settle(store.write([put("b")], { sync: true }));
+  t.deepEqual([disk.failingWrites, disk.failingSyncs, disk.failedProcess], [0, 0, ""]);
+  disk.isFull = false;
+  mayFail = true;
+  await settle(store.write([put("c")], { sync: true }));
+  process.kill("machine");
+  const second = begin();
+  await settle(second.store.open());
+  t.deepEqual(await settle(keysOf(second.store)), ["a", "b", "c"]);
+});
+
 test("a side store is adopted whole or not at all", async (t) => {
   for (const when of ["before", "after"] as const) {
     const { begin, settle, scheduler } = setUp();
@@ -113,7 +134,8 @@ test("a side store is adopted whole or not at all", async (t) => {
     const side = await settle(first.store.side());
     await settle(side.write([put("new1")]));
     await settle(side.write([put("new2")]));
-    first.process.plan = { what: "side.adopt", when, countdown: 1, kind: "machine", fault: 1 };
+    const mayStrike = () => true;
+    first.process.plan = { what: "side.adopt", when, countdown: 1, kind: "machine", mayStrike, fault: 1 };
     side.adopt(null).catch(() => {});
     await scheduler.run(scheduler.nowMs + 10);
     t.is(first.process.state, "dead");

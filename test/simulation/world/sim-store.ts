@@ -64,7 +64,7 @@ export class SimStore implements Store {
         const holder = this.#disk.lockedBy;
         if (holder?.isAlive === true && holder !== this.#process)
           throw new StoreError("locked", `the directory is locked by ${holder.name}`);
-        if (this.#disk.isFull) throw new StoreError("full", "no space left on the device");
+        if (this.#disk.isFull && this.#disk.mayFail()) throw new StoreError("full", "no space left on the device");
         this.#disk.lockedBy = this.#process;
         this.#disk.side = null;
         this.#hasSide = false;
@@ -223,14 +223,15 @@ export class SimStore implements Store {
     this.#issued.push(issued);
     const written = this.#io(sync ? "store.write" : what, writeMs, () => {
       this.#issued.splice(this.#issued.indexOf(issued), 1);
-      this.#failIf(this.#disk.isFull, "full", "no space left on the device");
-      this.#failIf(this.#disk.failingWrites > 0 && this.#disk.failingWrites-- > 0, "failed", "a write failed");
+      this.#failIf(this.#disk.isFull && this.#disk.mayFail(), "full", "no space left on the device");
+      const fails = this.#disk.failingWrites > 0 && this.#disk.failingWrites-- > 0;
+      this.#failIf(fails && this.#disk.mayFail(), "failed", "a write failed");
       directory().write(issued.batch);
     });
     if (!sync) return written;
     const synced = this.#io(what, syncMs, () => {
-      if (this.#disk.failingSyncs > 0) {
-        this.#disk.failingSyncs -= 1;
+      const fails = this.#disk.failingSyncs > 0 && this.#disk.failingSyncs-- > 0;
+      if (fails && this.#disk.mayFail()) {
         this.#disk.main.isLossy = true;
         this.#failIf(true, "failed", "a sync failed");
       }
