@@ -22,9 +22,11 @@ export {
   ForgottenError,
   type HistoryEvent,
   NobodyAnswersError,
+  type Position,
+  positionAfter,
   type ResultEvent,
-  type ResultsReader,
-} from "./client/results.ts";
+} from "./client/result-events.ts";
+export type { ResultsReader } from "./client/results.ts";
 
 export interface ConnectOptions<A extends ApplicationDefinition = ApplicationDefinition>
   extends Omit<ClientOptions<A>, "bus" | "clock"> {

@@ -1,6 +1,7 @@
 /**
  * A bounded queue between callbacks and one `for await` loop. What always holds: events come out in the order they went
- * in; all of them come out before the end or the error; `onRoom` is called when a full queue has been emptied by half.
+ * in; all of them come out before the end or the error; `onRoom` is called when a full queue has been emptied by half; an event is
+ * dealt with when the loop asks for the next one.
  */
 export class EventQueue<Event> {
   readonly #max: number;
@@ -11,6 +12,8 @@ export class EventQueue<Event> {
   #isOver = false;
   #error: Error | undefined = undefined;
   #wake: (() => void) | undefined = undefined;
+  /** Taken by the loop, which has not asked for more yet. */
+  #current: Event | undefined = undefined;
 
   constructor(max: number, onRoom: () => void) {
     this.#max = max;
@@ -19,6 +22,11 @@ export class EventQueue<Event> {
 
   get length(): number {
     return this.#events.length - this.#taken;
+  }
+
+  /** The first event that is not dealt with: the loop has it, or it waits; undefined: there is none. */
+  get pending(): Event | undefined {
+    return this.#current ?? this.#events[this.#taken];
   }
 
   /** Once full, it is full until half of it was taken. */
@@ -45,12 +53,16 @@ export class EventQueue<Event> {
   iterator(onReturn: () => void): AsyncIterator<Event> {
     return {
       next: async () => {
+        this.#current = undefined;
         while (this.length === 0 && !this.#isOver)
           await new Promise<void>((resolve) => {
             this.#wake = resolve;
           });
         this.#wake = undefined;
-        if (this.length > 0) return { done: false, value: this.#take() };
+        if (this.length > 0) {
+          this.#current = this.#take();
+          return { done: false, value: this.#current };
+        }
         if (this.#error !== undefined) throw this.#error;
         return { done: true, value: undefined };
       },

@@ -14,62 +14,21 @@ import { type Bus, type BusMessage, type Clock, noRespondersStatus, type Timer }
 import { EventQueue } from "./event-queue.ts";
 import { PieceCollector } from "./pieces.ts";
 import { ReadyPace } from "./ready-pace.ts";
-
-export interface ResultEvent {
-  readonly type: "result";
-  readonly history: string;
-  /** The result number. */
-  readonly result: number;
-  readonly epoch: number;
-  /** The log sequence of the record. */
-  readonly sequence: number;
-  readonly subject: string;
-  readonly key: string;
-  readonly client: string;
-  readonly reply: Reply;
-  /** The reply as it was published. */
-  readonly bytes: Uint8Array;
-}
-
-/** From here on results are of this history, beginning with number `next`. */
-export interface HistoryEvent {
-  readonly type: "history";
-  readonly history: string;
-  readonly next: number;
-  /** Another one than before: acknowledged results after `previous.last` may be missing. */
-  readonly previous: { readonly history: string; readonly last: number } | undefined;
-}
-
-/** Results from `from` up to `oldest` are no longer remembered by the service. */
-export class ForgottenError extends Error {
-  override readonly name = "ForgottenError";
-  readonly code = "FORGOTTEN";
-  readonly history: string;
-  readonly from: number;
-  readonly oldest: number;
-  constructor(history: string, from: number, oldest: number) {
-    super(`FORGOTTEN: results ${from} to ${oldest - 1} of history ${history} are no longer remembered`);
-    this.history = history;
-    this.from = from;
-    this.oldest = oldest;
-  }
-}
-
-/** No server that serves has answered for so long: only a reader that is to end (`follow: false`) gives up. */
-export class NobodyAnswersError extends Error {
-  override readonly name = "NobodyAnswersError";
-  readonly code = "UNANSWERED";
-  constructor(service: string, forMs: number) {
-    super(`UNANSWERED: no server of ${service} has answered for ${Math.round(forMs)} ms`);
-  }
-}
+import {
+  ForgottenError,
+  type HistoryEvent,
+  NobodyAnswersError,
+  type Position,
+  positionBefore,
+  type ResultEvent,
+} from "./result-events.ts";
 
 export interface ResultsOptions {
   readonly service: string;
   readonly clock: Clock;
   readonly bus: Bus;
-  /** First result number wanted; default 1. */
-  readonly from?: number;
+  /** First result number wanted; default 1. "next": the one after those that are committed now, of the current history. */
+  readonly from?: number | "next";
   /** The history that `from` counts in; default: the current one. If it is over, the next one is announced and read from 1. */
   readonly history?: string;
   /** false: ends with the last result that was committed when it got there. */
@@ -105,6 +64,9 @@ const defaults: ResultsLimits = {
   pollMs: 1_000,
 };
 
+/** Asks for no result, and is told which one would be the next. */
+const beyondAll = Number.MAX_SAFE_INTEGER;
+
 /** A long log takes its time to be read; asking again and again only makes it slower. */
 const maxDoublings = 5;
 
@@ -113,12 +75,17 @@ export interface ResultsReader extends AsyncIterable<ResultEvent | HistoryEvent>
   readonly isClosed: boolean;
   /** For how long no server that serves has answered; a moment, where all is well. */
   readonly unansweredMs: number;
+  /**
+   * Where to go on another time: everything before it has been dealt with, which is an event when the loop asks for the next one. With a
+   * filter it moves on also while nothing comes out. undefined: the history is not known yet.
+   */
+  readonly position: Position | undefined;
   /** To be told what `Bus.start` tells: what was asked over a connection that is gone is asked again over the new one. */
   onBusState(connected: boolean): void;
   close(): void;
 }
 
-/** One consumer. To go on another time: `history` and `from`, one more than the last event's. The iterator throws ForgottenError when results can no longer be had. */
+/** One consumer. To go on another time: a `Position`. The iterator throws ForgottenError when results can no longer be had. */
 export function readResults(options: ResultsOptions): ResultsReader {
   const reader = new Reader(options);
   return {
@@ -127,6 +94,9 @@ export function readResults(options: ResultsOptions): ResultsReader {
     },
     get unansweredMs() {
       return reader.unansweredMs;
+    },
+    get position() {
+      return reader.position;
     },
     onBusState: (connected) => reader.onBusState(connected),
     close: () => reader.close(),
@@ -159,7 +129,8 @@ class Reader {
   constructor(options: ResultsOptions) {
     this.#options = options;
     this.#limits = { ...defaults, ...options.limits };
-    this.#next = options.from ?? 1;
+    const { from = 1, history } = options;
+    this.#next = from === "next" ? beyondAll : from;
     this.#answeredMs = options.clock.nowMs();
     this.#inbox = `${options.bus.inbox()}.`;
     this.queue = new EventQueue(this.#limits.maxBuffered, () => this.#askSoon());
@@ -173,12 +144,18 @@ class Reader {
     ];
     if (options.follow ?? true)
       this.#subscriptions.push(bus.subscribe(subjects.results(service), (message) => this.#onLive(message)));
-    if (options.history !== undefined) this.#begin(options.history, this.#next);
+    if (history !== undefined && from !== "next") this.#begin(history, from);
     this.#ask();
   }
 
   get unansweredMs(): number {
     return this.#options.clock.nowMs() - this.#answeredMs;
+  }
+
+  get position(): Position | undefined {
+    const { pending } = this.queue;
+    if (pending !== undefined) return positionBefore(pending);
+    return this.#history === undefined ? undefined : { history: this.#history, from: this.#next };
   }
 
   close(): void {
@@ -303,7 +280,8 @@ class Reader {
     const isRead = end.history === history && end.next > end.last && this.#next > end.last;
     if (history !== undefined && history !== end.current && (isUnknown || isRead)) {
       this.#past.add(history);
-      this.#begin(end.following ?? end.current, 1, { history, last: this.#next - 1 });
+      const last = this.#next - 1;
+      this.#begin(end.following ?? end.current, 1, { history, last, ...(isRead ? { kept: end.last } : {}) });
       this.#isAsking = false;
       this.#askIn(0);
       return;
@@ -311,7 +289,7 @@ class Reader {
     // The answer to an earlier question, from before the history changed.
     if (isUnknown || (history !== undefined && history !== end.history)) return;
     this.#isAsking = false;
-    if (this.#history === undefined) this.#begin(end.history, this.#next);
+    if (this.#history === undefined) this.#begin(end.history, this.#next === beyondAll ? end.last + 1 : this.#next);
     const isForgotten = end.error?.code === "FORGOTTEN";
     if (isForgotten && this.#next < end.oldest) this.#fail(new ForgottenError(end.history, this.#next, end.oldest));
     else if (end.error !== undefined && !isForgotten) this.#fail(new Error(`${end.error.code}: ${end.error.message}`));
@@ -336,7 +314,7 @@ class Reader {
     this.#askIn(Math.min(this.#limits.gapMs * 2 ** Math.min(this.#vain, 16), this.#limits.pollMs), true);
   }
 
-  #begin(history: string, next: number, previous?: { history: string; last: number }): void {
+  #begin(history: string, next: number, previous?: HistoryEvent["previous"]): void {
     this.#history = history;
     this.#next = next;
     this.#ahead.clear();

@@ -4,13 +4,8 @@
  */
 
 import type { Command } from "commander";
-import {
-  type HistoryEvent,
-  NobodyAnswersError,
-  type ResultEvent,
-  type ResultsReader,
-  readResults,
-} from "../../actors/client/results.ts";
+import { type HistoryEvent, NobodyAnswersError, type ResultEvent } from "../../actors/client/result-events.ts";
+import { type ResultsReader, readResults } from "../../actors/client/results.ts";
 import { unlessForbidden } from "./forbidden.ts";
 import { mayLack } from "./request.ts";
 import { type CommonOptions, serviceCommand } from "./service-command.ts";

@@ -2,7 +2,8 @@
  * The committed log as an integrator can have it: every result, asked for by its number (rule 13). A drill takes it for the
  * truth about what was executed, and holds against it what its clients were told.
  */
-import { type ResultEvent, readResults } from "../../actors/client/results.ts";
+import type { ResultEvent } from "../../actors/client/result-events.ts";
+import { readResults } from "../../actors/client/results.ts";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import type { CommittedRecord } from "../../machines/checker/history.ts";
 import { ReplayEnd, replayHeaders } from "../../schemas/replay.ts";

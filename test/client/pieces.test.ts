@@ -1,7 +1,8 @@
 /** The client side of a broker that takes less than a reply or a result needs: pieces are put together, and nothing else is believed. */
 import test from "ava";
 import { FailedError, RefusedError, UnknownOutcomeError } from "../../actors/client/errors.ts";
-import { type HistoryEvent, type ResultEvent, readResults } from "../../actors/client/results.ts";
+import type { HistoryEvent, ResultEvent } from "../../actors/client/result-events.ts";
+import { readResults } from "../../actors/client/results.ts";
 import { headers } from "../../schemas/envelope.ts";
 import { pieceHeaders } from "../../schemas/pieces.ts";
 import { setup, watch } from "./setup.ts";

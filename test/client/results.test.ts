@@ -9,10 +9,10 @@ import {
   ForgottenError,
   type HistoryEvent,
   NobodyAnswersError,
+  positionAfter,
   type ResultEvent,
-  type ResultsOptions,
-  readResults,
-} from "../../actors/client/results.ts";
+} from "../../actors/client/result-events.ts";
+import { type ResultsOptions, readResults } from "../../actors/client/results.ts";
 import { headers } from "../../schemas/envelope.ts";
 import { type ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
@@ -213,6 +213,108 @@ test("a stray result of another history changes nothing", async (t) => {
   await clock.run(50);
   t.deepEqual(numbers(seen.events), upTo(4));
   t.is(seen.events.filter(({ type }) => type === "history").length, 1);
+});
+
+test("a new history says how far its log goes with the one before: what was read beyond that is undone", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  const { seen } = read();
+  await request(client, clock, 5);
+  await clock.run(50);
+  // The last two were with nobody but the one that is gone.
+  server.log.splice(3);
+  server.committed = 3;
+  server.beginHistory("history-2");
+  server.start();
+  await clock.run(2_000);
+  const previous = { history: "history-1", last: 5, kept: 3 };
+  t.deepEqual(seen.events[6], { type: "history", history: "history-2", next: 1, previous });
+});
+
+test("from the next one: nothing that was committed before comes, and everything that is acknowledged from then on", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  await request(client, clock, 7);
+  const { reader, seen } = read({ from: "next", history: "history-0" });
+  t.is(reader.position, undefined);
+  await clock.run(50);
+  t.deepEqual(seen.events, [{ type: "history", history: "history-1", next: 8, previous: undefined }]);
+  t.deepEqual(reader.position, { history: "history-1", from: 8 });
+  await request(client, clock, 3);
+  await clock.run(50);
+  t.deepEqual(numbers(seen.events), [8, 9, 10]);
+});
+
+test("from the next one of an empty history, which is the first", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  const { seen } = read({ from: "next" });
+  await clock.run(50);
+  await request(client, clock, 2);
+  await clock.run(50);
+  t.deepEqual(numbers(seen.events), [1, 2]);
+});
+
+test("a position goes past an event when the loop asks for the next one, and brings back what was not dealt with", async (t) => {
+  const { clock, bus, server, client, read } = setup();
+  server.start();
+  await request(client, clock, 3);
+  const reader = readResults({ service: "exchange", clock, bus });
+  const iterator = reader[Symbol.asyncIterator]();
+  await clock.run(50);
+  t.deepEqual(reader.position, { history: "history-1", from: 1 });
+  const told: Told[] = [];
+  for (const from of [1, 1, 2, 3]) {
+    const { value, done } = await iterator.next();
+    if (done === true) return t.fail();
+    told.push(value);
+    t.deepEqual(reader.position, { history: "history-1", from });
+  }
+  t.deepEqual(
+    told.map(positionAfter).map(({ from }) => from),
+    [1, 2, 3, 4],
+  );
+  const next = iterator.next();
+  t.deepEqual(reader.position, { history: "history-1", from: 4 });
+  reader.close();
+  t.true((await next).done);
+  const again = read(positionAfter(told[1] as Told));
+  await clock.run(50);
+  t.deepEqual(numbers(again.seen.events), [2, 3]);
+});
+
+test("a position before a new history brings its announcement again", async (t) => {
+  const { clock, bus, server, client, read } = setup();
+  server.start();
+  await request(client, clock, 2);
+  server.beginHistory("history-2");
+  server.start();
+  const reader = readResults({ service: "exchange", clock, bus, history: "history-1", from: 3 });
+  const iterator = reader[Symbol.asyncIterator]();
+  await clock.run(100);
+  await iterator.next();
+  const { value: event } = await iterator.next();
+  const previous = { history: "history-1", last: 2, kept: 2 };
+  t.deepEqual(event, { type: "history", history: "history-2", next: 1, previous });
+  t.deepEqual(reader.position, { history: "history-1", from: 3 });
+  const again = read(reader.position);
+  await clock.run(100);
+  t.deepEqual(again.seen.events[1], event);
+  reader.close();
+});
+
+test("a filter's position moves on while nothing comes out, so that it is not forgotten", async (t) => {
+  const { clock, server, client, read } = setup();
+  server.start();
+  const { reader, seen } = read({ filter: { key: "nobody's" } });
+  await request(client, clock, 10);
+  await clock.run(50);
+  t.deepEqual(numbers(seen.events), []);
+  t.deepEqual(reader.position, { history: "history-1", from: 11 });
+  server.oldest = 9;
+  const again = read({ ...reader.position, filter: { key: "nobody's" } });
+  await clock.run(50);
+  t.is(again.seen.error, undefined);
 });
 
 test("results that are no longer remembered are an error", async (t) => {

@@ -2,7 +2,8 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { type HistoryEvent, type ResultEvent, readResults } from "../../actors/client/results.ts";
+import type { HistoryEvent, ResultEvent } from "../../actors/client/result-events.ts";
+import { readResults } from "../../actors/client/results.ts";
 import { NatsBus } from "../../actors/world/bus-nats.ts";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
 import { NatsLine } from "../../actors/world/connection-nats.ts";
