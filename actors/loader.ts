@@ -188,7 +188,7 @@ export class Loader {
         syncedEpoch: meta?.syncedEpoch ?? 0,
         log: reading.log,
         requests: reading.requests,
-        restored: memberEpoch === 0 ? (meta?.restored ?? null) : null,
+        restored: meta?.restored ?? null,
         committed: Math.min(meta?.committed ?? 0, reading.log.last),
         published: meta?.published ?? 0,
         oldestOnDisk: meta?.firstRetained ?? 1,

@@ -73,8 +73,7 @@ export async function withCopy<T>(
   copy: string | undefined,
   use: (store: LevelStore, aside: readonly AsideCopy[]) => Promise<T>,
 ): Promise<T> {
-  const store = existsSync(join(directory, "store")) ? join(directory, "store") : directory;
-  if (!existsSync(join(store, "active"))) throw new InspectError(`${directory} holds no server's store`);
+  const store = storeIn(directory);
   const aside = await new StoreDirectory(store).asideCopies();
   if (copy !== undefined && !aside.some(({ name }) => name === copy))
     throw new InspectError(
@@ -99,6 +98,18 @@ export async function withCopy<T>(
     process.off("exit", remove);
     remove();
   }
+}
+
+/** Throws InspectError. */
+function storeIn(directory: string): string {
+  const store = existsSync(join(directory, "store")) ? join(directory, "store") : directory;
+  if (!existsSync(join(store, "active"))) throw new InspectError(`${directory} holds no server's store`);
+  return store;
+}
+
+/** Stores that were set aside there, the oldest first. Throws InspectError. */
+export async function asideIn(directory: string): Promise<AsideCopy[]> {
+  return await new StoreDirectory(storeIn(directory)).asideCopies();
 }
 
 async function takeCopy(store: string, folder: string, copy: string | undefined): Promise<void> {

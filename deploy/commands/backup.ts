@@ -22,8 +22,9 @@ interface BackupFlags extends CommonOptions {
   timeout: number;
 }
 
-/** How long the servers are listened to, to choose one. */
+/** How long the servers are listened to, to choose one, and how often where none is a member. */
 const gatherMs = 800;
+const maxGatherings = 4;
 
 const summary = "write a service's state into a file, checked, while it serves";
 const examples = [
@@ -75,11 +76,14 @@ async function fromService(
 }
 
 /** Clients are served by the primary: it is left alone where another one has the same. */
-async function chosen(bus: Bus, world: CommandWorld, { service, access }: CommonOptions): Promise<Meant> {
+async function chosen(bus: Bus, world: CommandWorld, options: CommonOptions, times = 1): Promise<Meant> {
+  const { service, access } = options;
   const { servers, epoch } = await gatherStatus(bus, world.clock, service, gatherMs, world.stopped);
   const members = servers.filter((one) => one.epoch === epoch);
   const found = members.find(({ role }) => role === "backup") ?? members.find(({ role }) => role === "primary");
   if (found !== undefined) return { name: found.name, incarnation: found.incarnation };
+  // A role may be on its way from one to another, and a loaded machine be slow to say anything.
+  if (times < maxGatherings && !world.stopped.aborted) return await chosen(bus, world, options, times + 1);
   throw new CommandError(
     servers.length === 0
       ? `no server of ${service} speaks at ${access.shown}: of a stopped one give --data with its data directory`

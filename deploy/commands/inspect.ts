@@ -1,176 +1,135 @@
 /**
- * `twinlog inspect`: what a stopped server has on its disk, read-only, and whether all of it is sound. `--records` and
- * `--rows` print the log and the tables as lines of JSON instead of the summary. Exit status 0 only if the store is sound.
+ * `twinlog inspect`: what a stopped server has on its disk, read-only, and whether all of it is sound. Options ask for records,
+ * one request, rows or items instead of the summary. Exit status 0 only if the store is sound.
  */
 import { Command } from "commander";
-import { readEffects } from "../../machines/codec/effects.ts";
-import { RecordReader, recordKinds } from "../../machines/codec/record.ts";
-import { type Inspection, type InspectVisitor, inspect } from "../inspect.ts";
-import { type CommandWorld, wholeNumber } from "./world.ts";
+import { type InspectVisitor, inspect } from "../inspect.ts";
+import { eachRecord, Lines, type RowChoice, recordOf, rowVisitor } from "./inspect-lines.ts";
+import { foundText, RequestSearch } from "./inspect-request.ts";
+import { summaryOf, summaryText } from "./inspect-text.ts";
+import { verifyStores } from "./inspect-verify.ts";
+import { CommandError, type CommandWorld, wholeNumber } from "./world.ts";
 
-interface InspectFlags {
+interface InspectFlags extends RowChoice {
   json: boolean;
+  verify: boolean;
   records: boolean;
   rows: boolean;
-  from: number;
+  sequence?: number;
+  from?: number;
+  to?: number;
+  client?: string;
+  id?: string;
+  limit: number;
   copy?: string;
 }
 
-/** Output is handed over in pieces of about this many characters. */
-const pieceLength = 64 * 1024;
+/** So many lines are printed, unless more are asked for. */
+const normalLimit = 1_000;
+
+const examples = [
+  "twinlog inspect .twinlog/alpha",
+  "twinlog inspect .twinlog/alpha --verify",
+  "twinlog inspect .twinlog/alpha --records --from 1000 --to 1010",
+  "twinlog inspect .twinlog/alpha --client alice --id 42",
+  "twinlog inspect .twinlog/alpha --table orders --prefix BTC",
+];
 
 export function inspectCommand(world: CommandWorld): Command {
   return new Command("inspect")
     .description("show what a stopped server has on its disk, and whether it is sound; nothing is changed")
     .argument("<directory>", "the server's data directory")
-    .option("--json", "the summary as JSON", false)
-    .option("--records", "the log instead, a record a line", false)
-    .option("--from <sequence>", "with --records: the first record wanted", wholeNumber("--from", 1), 1)
+    .option("--json", "the summary, or what is found of a request, as JSON", false)
     .option("--copy <name>", "an earlier store that was set aside there, by its name, instead of the present one")
+    .option("--verify", "check the store, and each that was set aside, whole; a line each", false)
+    .option("--records", "the log instead, a record a line", false)
+    .option("--sequence <n>", "this record alone", wholeNumber("--sequence", 1))
+    .option("--from <sequence>", "with --records: the first record wanted", wholeNumber("--from", 1))
+    .option("--to <sequence>", "with --records: the last one", wholeNumber("--to", 1))
+    .option("--client <name>", "records of this client's requests; with --id one request, and its reply")
+    .option("--id <id>", "with --client: the request's id")
     .option("--rows", "tables and queues instead, a row or an item a line", false)
-    .addHelpText(
-      "after",
-      "\nExamples:\n  $ twinlog inspect .twinlog/alpha\n  $ twinlog inspect .twinlog/alpha --records --from 1000 | head\n",
-    )
+    .option("--table <name>", "rows of this table")
+    .option("--key <key>", "the row with this key")
+    .option("--prefix <text>", "rows whose keys begin so")
+    .option("--queue <name>", "items of this queue, the oldest first")
+    .option("--limit <lines>", "no more than so many; 0: all of them", wholeNumber("--limit", 0), normalLimit)
+    .addHelpText("after", `\nExamples:\n${examples.map((example) => `  $ ${example}\n`).join("")}`)
     .action(async (directory: string, flags: InspectFlags) => {
-      const lines = new Lines(world);
-      const visitor: InspectVisitor = {
-        drained: () => lines.drained(),
-        ...(flags.records ? { onBatch: (batch) => tellRecords(batch.bytes, flags.from, lines) } : {}),
-        ...(flags.rows ? rowVisitor(lines) : {}),
-      };
-      const inspection = await inspect(directory, world.clock, visitor, flags.copy);
-      await lines.end();
-      if (flags.records || flags.rows) return;
-      await world.out(flags.json ? `${JSON.stringify(summaryOf(inspection))}\n` : summaryText(inspection));
+      const asked = askedOf(flags);
+      const limit = flags.limit === 0 ? Number.POSITIVE_INFINITY : flags.limit;
+      if (asked === "verify") await verifyStores(world, directory, flags);
+      else if (asked === "request") await tellRequest(world, directory, flags, limit);
+      else if (asked === "summary") {
+        const inspection = await inspect(directory, world.clock, {}, flags.copy);
+        await world.out(flags.json ? `${JSON.stringify(summaryOf(inspection))}\n` : summaryText(inspection));
+      } else await tellLines(world, directory, flags, new Lines(world, limit), asked);
     });
 }
 
-/** Collects lines and hands them over in pieces. */
-class Lines {
-  readonly #world: CommandWorld;
-  #text = "";
+type Asked = "summary" | "verify" | "request" | "records" | "rows";
 
-  constructor(world: CommandWorld) {
-    this.#world = world;
-  }
-
-  add(line: object): void {
-    this.#text += `${JSON.stringify(line)}\n`;
-  }
-
-  async drained(): Promise<void> {
-    if (this.#text.length >= pieceLength) await this.end();
-  }
-
-  async end(): Promise<void> {
-    const text = this.#text;
-    this.#text = "";
-    if (text !== "") await this.#world.out(text);
-  }
+/** What the options ask for together. Throws CommandError where they ask for two things. */
+function askedOf(flags: InspectFlags): Asked {
+  const { table, queue, key, prefix } = flags;
+  const isOfRows = flags.rows || [table, queue, key, prefix].some((each) => each !== undefined);
+  const isOfRecords =
+    flags.records || [flags.sequence, flags.from, flags.to, flags.client].some((each) => each !== undefined);
+  if (flags.id !== undefined && flags.client === undefined)
+    throw new CommandError("--id is of one client: add --client");
+  if (flags.sequence !== undefined && (flags.from ?? flags.to) !== undefined)
+    throw new CommandError("give --sequence for one record, or --from and --to for a range");
+  if (queue !== undefined && (table ?? key ?? prefix) !== undefined)
+    throw new CommandError("items of a queue have no keys: give --queue alone, or --table");
+  if ([isOfRows, isOfRecords, flags.verify].filter(Boolean).length > 1)
+    throw new CommandError("give options for records, for rows, or --verify, one at a time");
+  if (flags.verify) return "verify";
+  if (isOfRows) return "rows";
+  if (flags.id !== undefined) return "request";
+  return isOfRecords ? "records" : "summary";
 }
 
-function rowVisitor(lines: Lines): InspectVisitor {
+async function tellLines(
+  world: CommandWorld,
+  directory: string,
+  flags: InspectFlags,
+  lines: Lines,
+  asked: "records" | "rows",
+): Promise<void> {
+  const visitor: InspectVisitor = {
+    drained: () => lines.drained(),
+    ...(asked === "rows" ? rowVisitor(flags, lines) : recordVisitor(flags, lines)),
+  };
+  const { parts } = await inspect(directory, world.clock, visitor, flags.copy);
+  await lines.end();
+  if (lines.omitted > 0) world.err(`twinlog: ${lines.omitted} more are not shown: see --limit\n`);
+  const named = flags.table ?? flags.queue;
+  const kinds = flags.queue === undefined ? ["table", "part"] : ["queue", "part"];
+  const known = [...parts.values()].filter(({ kind }) => kinds.includes(kind)).map(({ name }) => name);
+  if (named !== undefined && !known.includes(named))
+    throw new CommandError(
+      `there is no ${flags.queue === undefined ? "table" : "queue"} ${named}; there are: ${known.join(", ") || "none"}`,
+    );
+}
+
+function recordVisitor(
+  { sequence, from = sequence, to = sequence, client }: InspectFlags,
+  lines: Lines,
+): InspectVisitor {
   return {
-    onRow: (table, key, value) => lines.add({ table, key: key.toString(), value: json(value) }),
-    onItem: (queue, value) => lines.add({ queue, value: json(value) }),
+    onBatch: ({ bytes, first, last }) => {
+      if (last < (from ?? 1) || first > (to ?? last)) return;
+      eachRecord(bytes, (reader) => {
+        if (reader.sequence < (from ?? 1) || reader.sequence > (to ?? reader.sequence)) return;
+        if (client === undefined || reader.client === client) lines.add(() => recordOf(reader));
+      });
+    },
   };
 }
 
-const kindNames = new Map<number, string>(Object.entries(recordKinds).map(([name, kind]) => [kind, name]));
-
-function tellRecords(bytes: Uint8Array, from: number, lines: Lines): void {
-  const reader = new RecordReader(bytes);
-  do {
-    if (reader.sequence < from) continue;
-    const { sequence, epoch, kind, client, id, key, name, ordinal, resultNumber, stampMs } = reader;
-    const fields = { sequence, epoch, kind: kindNames.get(kind) ?? kind, client, id, key, name, ordinal };
-    const effects = effectsOf(reader.effects);
-    const body = reader.body.length === 0 ? undefined : json(reader.body);
-    lines.add({ ...fields, resultNumber, stampMs, effects, reply: json(reader.reply), body });
-  } while (reader.next());
-}
-
-/** Parts by their numbers: `inspect --json` names them. */
-function effectsOf(bytes: Uint8Array): object[] {
-  const effects: object[] = [];
-  readEffects(bytes, {
-    put: (part, key, value) => effects.push({ put: part, key, value: json(value) }),
-    delete: (part, key) => effects.push({ delete: part, key }),
-    push: (part, value) => effects.push({ push: part, value: json(value) }),
-    shift: (part, count) => effects.push({ shift: part, count }),
-  });
-  return effects;
-}
-
-function json(bytes: Uint8Array): unknown {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
-  try {
-    return text === "" ? undefined : JSON.parse(text);
-  } catch {
-    return text;
-  }
-}
-
-function summaryOf({ meta, application, parts, end, aside }: Inspection): object {
-  const { service, server, schema, history, epoch, life, incarnation, committed, published } = meta;
-  const log = { first: meta.firstRetained, last: end.sequence, epoch: end.epoch, hash: end.hash };
-  const counts = [...parts].map(([part, { name, kind, count }]) => [name, { part, kind, count }] as const);
-  return {
-    sound: true,
-    service,
-    server,
-    application,
-    schema,
-    history,
-    epoch,
-    life,
-    incarnation,
-    disk: meta.disk,
-    restored: meta.restored,
-    log,
-    applied: meta.applied.sequence,
-    committed,
-    published,
-    results: meta.resultNumber,
-    parts: Object.fromEntries(counts),
-    ancestors: meta.ancestors ?? [],
-    aside,
-  };
-}
-
-function restoredLine({ restored }: Inspection["meta"]): [string, string][] {
-  if (restored === undefined) return [];
-  return [["restored", `from a backup of ${restored.takenAt}, through record ${restored.sequence}`]];
-}
-
-function summaryText({ meta, application, parts, end, aside }: Inspection): string {
-  const range = end.sequence < meta.firstRetained ? "no records" : `records ${meta.firstRetained} to ${end.sequence}`;
-  const lines: [label: string, value: string][] = [
-    ["server", `${meta.server} of ${meta.service}, application ${application ?? `unknown (schema ${meta.schema})`}`],
-    ["history", meta.history],
-    ...(meta.ancestors ?? []).map(({ history, end: { sequence }, results }): [string, string] => [
-      "  before it",
-      `${history} through record ${sequence}, result ${results}`,
-    ]),
-    [
-      "epoch",
-      `${meta.epoch} is the highest accepted; started ${meta.life} times, now as incarnation ${meta.incarnation}`,
-    ],
-    ...restoredLine(meta),
-    [
-      "disk",
-      meta.disk ?? `without a name: ${meta.restored ? "it was never started with" : "an older program wrote it"}`,
-    ],
-    ["log", `${range}, the last of epoch ${end.epoch}, hash ${end.hash.toString(16).padStart(8, "0")}`],
-    ["committed", `through ${meta.committed} at least; results through ${meta.resultNumber}`],
-    ["tables", `as of record ${meta.applied.sequence}`],
-    ...[...parts.values()].map(({ name, kind, count }): [string, string] => [
-      `  ${name}`,
-      `${count} ${kind === "queue" ? "items" : "rows"}`,
-    ]),
-    ...aside.map(({ name, bytes }): [string, string] => ["set aside", `${name} (${bytes} bytes)`]),
-    ["sound", "yes: every row, item and record was checked"],
-  ];
-  return lines.map(([label, value]) => `${label.padEnd(14)}${value}\n`).join("");
+async function tellRequest(world: CommandWorld, directory: string, flags: InspectFlags, limit: number): Promise<void> {
+  const search = new RequestSearch(flags.client ?? "", flags.id ?? "", limit);
+  const { meta } = await inspect(directory, world.clock, search, flags.copy);
+  const found = search.found(meta);
+  await world.out(flags.json ? `${JSON.stringify(found)}\n` : foundText(found, meta));
 }

@@ -49,7 +49,7 @@ export interface Recovered {
   /** Results of records up to here reached NATS, as far as the disk knows. */
   readonly published: number;
   readonly oldestOnDisk: number;
-  /** All of it came from a backup that ends with this record, and nobody has counted on this disk since. */
+  /** All that it began with came from a backup, which ends with this record. */
   readonly restored?: CheckpointMeta["restored"] | null;
 }
 

@@ -4,7 +4,10 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
+import { RequestSearch } from "../../deploy/commands/inspect-request.ts";
+import type { CheckpointMeta } from "../../schemas/checkpoint.ts";
+import { batchOf, fieldsOf } from "../helpers/records.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { changeRow, makeStore } from "./inspect-store.ts";
 import { makeRig } from "./rig.ts";
@@ -92,4 +95,114 @@ test("a store with a changed row is not called sound", async (t) => {
   t.is(ran.status, 1);
   t.is(ran.out, "");
   t.regex(ran.err, /^twinlog: .*damaged: the row "b" of part 0 does not match its hash\n$/);
+});
+
+/** A closed store, and what a command prints of it: parsed lines. */
+async function looking(t: ExecutionContext) {
+  const directory = await temporaryDirectory(t);
+  const { close } = await makeStore(directory);
+  await close();
+  const { run } = makeRig();
+  const lines = async (...flags: string[]) => {
+    const { status, out, err } = await run(["inspect", directory, ...flags]);
+    t.is(status, 0, err);
+    const parsed = out.split("\n").filter((line) => line !== "");
+    return { found: parsed.map((line) => JSON.parse(line) as Record<string, unknown>), err };
+  };
+  const refused = async (...flags: string[]) => {
+    const { status, err } = await run(["inspect", directory, ...flags]);
+    t.is(status, 1);
+    return err;
+  };
+  return { directory, run, lines, refused };
+}
+
+test("records are chosen by number, range and client, and no more than a limit is printed", async (t) => {
+  const { lines, refused } = await looking(t);
+  const sequences = async (...flags: string[]) => (await lines(...flags)).found.map(({ sequence }) => sequence);
+  t.deepEqual(await sequences("--sequence", "3"), [3]);
+  t.deepEqual(await sequences("--from", "2", "--to", "3"), [2, 3]);
+  t.deepEqual(await sequences("--to", "1"), [1]);
+  t.deepEqual(await sequences("--sequence", "9"), []);
+  t.deepEqual(await sequences("--client", "alice", "--from", "4"), [4]);
+  t.deepEqual(await sequences("--client", "bob"), []);
+  const cut = await lines("--records", "--limit", "3");
+  t.is(cut.found.length, 3);
+  t.is(cut.err, "twinlog: 1 more are not shown: see --limit\n");
+  t.deepEqual([(await lines("--records", "--limit", "0")).found.length, (await lines("--records")).err], [4, ""]);
+  t.regex(await refused("--sequence", "1", "--from", "2"), /--sequence for one record, or --from and --to/);
+  t.regex(await refused("--records", "--rows"), /one at a time/);
+});
+
+test("rows are chosen by table, key and prefix, items by their queue; a name that is none is refused", async (t) => {
+  const { lines, refused } = await looking(t);
+  const keys = async (...flags: string[]) => (await lines(...flags)).found.map(({ key, queue }) => key ?? queue);
+  t.deepEqual(await keys("--table", "part 0"), ["a", "b"]);
+  t.deepEqual(await keys("--key", "b"), ["b"]);
+  t.deepEqual(await keys("--table", "part 0", "--prefix", "a"), ["a"]);
+  t.deepEqual(await keys("--prefix", "c"), []);
+  t.deepEqual(await keys("--queue", "part 9"), ["part 9", "part 9"]);
+  t.deepEqual((await lines("--queue", "part 9", "--limit", "1")).found, [{ queue: "part 9", value: 10 }]);
+  t.regex(await refused("--table", "orders"), /there is no table orders; there are: part 0, part 9/);
+  t.regex(await refused("--queue", "part 9", "--key", "a"), /items of a queue have no keys/);
+});
+
+test("a request is found by client and id: its records, its result and whether a duplicate gets its reply", async (t) => {
+  const { directory, run, lines, refused } = await looking(t);
+  const { found } = await lines("--client", "alice", "--id", "2", "--json");
+  t.like(found[0], {
+    state: "done",
+    sequence: 2,
+    resultNumber: 2,
+    reply: { ok: true },
+    isRemembered: true,
+    omitted: 0,
+  });
+  t.like(found[0]?.records, [{ sequence: 2, client: "alice", id: "2" }]);
+  const text = (await run(["inspect", directory, "--client", "alice", "--id", "2"])).out;
+  t.regex(text, /^request +2 of alice\nstate +done: record 2, result 2\nreply +\{"ok":true\}\nremembered +yes/);
+  const unknown = (await run(["inspect", directory, "--client", "alice", "--id", "9"])).out;
+  t.regex(unknown, /^state +no record of it, and this disk has all of the log$/m);
+  t.regex(await refused("--id", "2"), /--id is of one client/);
+});
+
+test("a request that has no result yet is in progress, and one whose reply is forgotten is no duplicate's", (t) => {
+  const records = [
+    fieldsOf({ sequence: 1, kind: 3, id: "a" }),
+    fieldsOf({ sequence: 2, kind: 1, id: "a" }),
+    fieldsOf({ sequence: 3, id: "b" }),
+    fieldsOf({ sequence: 4, id: "a", client: "bob" }),
+  ];
+  const search = (id: string, limit = 10) => {
+    const found = new RequestSearch("alice", id, limit);
+    found.onBatch(batchOf(records, 0));
+    return found;
+  };
+  const meta = (forgottenThrough: number) => ({ forgottenThrough, firstRetained: 1 }) as CheckpointMeta;
+  t.like(search("a").found(meta(0)), { state: "in progress", sequence: null, isRemembered: false, omitted: 0 });
+  t.is(search("a").found(meta(0)).records.length, 2);
+  t.like(search("a", 1).found(meta(0)), { omitted: 1 });
+  t.like(search("b").found(meta(2)), { state: "done", sequence: 3, isRemembered: true });
+  t.like(search("b").found(meta(3)), { state: "done", sequence: 3, isRemembered: false });
+});
+
+test("--verify proves the store and each that was set aside, and one that is not sound ends it with 1", async (t) => {
+  const { directory, run } = await looking(t);
+  const file = join(directory, "one.backup");
+  t.is((await run(["backup", file, "--data", directory])).status, 0);
+  t.is((await run(["restore", file, "--data", directory])).status, 0);
+  const both = await run(["inspect", directory, "--verify"]);
+  t.is(both.status, 0, both.err);
+  t.regex(
+    both.out,
+    /^sound +store: alpha of shop, history h1, through record 4\nsound +aside-.*: alpha of shop, history h1, through record 4\n$/,
+  );
+  await changeRow(directory);
+  const one = await run(["inspect", directory, "--verify", "--json"]);
+  t.is(one.status, 1);
+  t.like(JSON.parse(one.out), { sound: false });
+  t.deepEqual(
+    (JSON.parse(one.out) as { checks: { sound: boolean }[] }).checks.map(({ sound }) => sound),
+    [false, true],
+  );
 });
