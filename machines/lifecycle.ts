@@ -67,7 +67,10 @@ const lost = { "cas.lost.named": "#server.following.warm", "cas.lost.unnamed": "
 /** The same of a server that is no member: the start table again, with the record that was not ours. */
 const lostClaim = { "cas.lost.named": "#server.consulting", "cas.lost.unnamed": "#server.consulting" } as const;
 
-/** The configuration was written again: what was open can not land, and the server is what it was. */
+/**
+ * The configuration was written again, or put back: what was open can not land, and the server is what that says, also where it
+ * has nothing open: an operator may put back what was won unseen.
+ */
 const voids = { "cas.void.alone": "#server.hot.alone", "cas.void.normal": "#server.hot.normal" } as const;
 
 /** No member: it may be told to stop, and let itself go where nobody does. */
@@ -212,7 +215,7 @@ export const lifecycleMachine = setup({
       entry: "becomeHot",
       exit: "becomeCold",
       initial: "alone",
-      on: deposals,
+      on: { ...deposals, "cas.void.alone": "#server.hot.alone" },
       states: {
         normal: {
           on: {
@@ -235,7 +238,11 @@ export const lifecycleMachine = setup({
             syncing: {
               tags: ["fenced"],
               entry: "syncAll",
-              on: { "disk.synced": "asking", "backup.returned": "#server.hot.normal" },
+              on: {
+                "disk.synced": "asking",
+                "backup.returned": "#server.hot.normal",
+                "cas.void.normal": "#server.hot.normal",
+              },
             },
             asking: {
               tags: ["asking"],
@@ -249,6 +256,7 @@ export const lifecycleMachine = setup({
             "joiner.ready": "adding",
             "base.due": "rebasing",
             "pause.due": "pausing",
+            "cas.void.normal": "normal",
             "exit.allowed": "#server.stopped",
           },
         },

@@ -204,6 +204,13 @@ export const shippedRules = {
    */
   isWonBeside: (won: number, restoredFrom: number, epoch: number): boolean => won > restoredFrom && won < epoch,
 
+  /**
+   * Rule 3 and the registry's section: won is what was asked for; what there is, written again to force an answer, is not that, when it
+   * is put back from a later epoch either.
+   */
+  isWhatWasAskedFor: (writeId: string, tries: readonly string[], ofWhatThereIs: readonly string[]): boolean =>
+    tries.includes(writeId) && !ofWhatThereIs.includes(writeId),
+
   /** The start table: after a total loss, only when every configured server is present can the longest log be chosen. */
   mayChooseLongest: (present: number, configured: number): boolean => present === configured,
 

@@ -61,6 +61,15 @@ test("no word of the registry leaves a server asking for ever: each that can com
   }
 });
 
+test("a hot server is alone where that is put back, and is not where it is not, whatever it asks for or is about to (situation 142)", (t) => {
+  for (const { before, from, event, isTaken } of graph.steps) {
+    if (!before.hasTag("hot")) continue;
+    if (event === "cas.void.alone") t.true(isTaken || from === "hot.alone", from);
+    const isNormal = from === "hot.normal" || from === "hot.switching";
+    if (event === "cas.void.normal") t.is(isTaken, !isNormal, from);
+  }
+});
+
 test("on every path becomeHot and becomeCold take turns, follow and unfollow too, and nothing is hot while it follows", (t) => {
   walkPaths(t, lifecycleMachine, { hot: false, follows: false }, (fact, { actions, after }) => {
     const now = { ...fact };
@@ -218,6 +227,8 @@ test("a planned switch has no degraded moment: intake is held, and both sides en
   t.deepEqual(outcomes.toSorted(), [
     ["backup.lost.alone", "hot.fencing.syncing"],
     ["backup.lost.others", "hot.removing"],
+    // An operator put back that it is.
+    ["cas.void.alone", "hot.alone"],
     ["deposed.named", "following.warm"],
     ["deposed.unnamed", "deposed"],
     ["disk.failed", "failed"],

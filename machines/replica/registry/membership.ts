@@ -338,7 +338,7 @@ export class Membership {
   }
 
   private settle(found: KnownRecord): Settlement {
-    const isMine = this.asked !== null && isOf(this.asked, found.record);
+    const isMine = this.asked !== null && isOf(this.asked, found.record, this.rules);
     const isRewritten = this.settled !== null && isWrittenAgain(found, this.settled);
     this.asked = null;
     this.writeFault = "";
@@ -397,9 +397,13 @@ function isOtherOfEpoch({ record, revision }: KnownRecord, known: KnownRecord): 
   return record.epoch === known.record.epoch && record.writeId !== known.record.writeId && revision <= known.revision;
 }
 
-/** One of its tries; or that, put back by an operator after the registry had lost it. */
-function isOf({ writeIds }: OpenCas, { writeId, previousWriteId, restoredFrom }: RegistryRecord): boolean {
-  return writeIds.includes(writeId) || (restoredFrom !== undefined && writeIds.includes(previousWriteId));
+/** What was asked for, by one of its tries; or that, put back by an operator after the registry had lost it. */
+function isOf({ record, writeIds, again }: OpenCas, found: RegistryRecord, rules: Rules): boolean {
+  const ofWhatThereIs = again.map(({ writeId }) => writeId);
+  const isTry = (writeId: string) => rules.isWhatWasAskedFor(writeId, writeIds, ofWhatThereIs);
+  if (found.restoredFrom === undefined || isTry(found.writeId)) return isTry(found.writeId);
+  // An operator who accepts a loss names the newest question as well, and answers it with a new history.
+  return isTry(found.previousWriteId) && found.history === record.history;
 }
 
 /** The configuration that is known, under another writeId: somebody let itself go (see `leave`). */

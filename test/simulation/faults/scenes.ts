@@ -49,8 +49,13 @@ export function onceWritten(context: FaultContext, fits: (record: RegistryRecord
 /** When the scene that is being played is over. */
 const untilMs = new WeakMap<SimWorld, number>();
 
+export interface Roles {
+  readonly primary: string;
+  readonly backup: string;
+}
+
 /** Who is the primary and who a backup, where all are in sync and no other scene is being played. */
-export function roles({ sim, cluster }: FaultContext, forMs: number): { primary: string; backup: string } | null {
+export function roles({ sim, cluster }: FaultContext, forMs: number): Roles | null {
   const { record } = cluster;
   if (!cluster.isWhole() || record === null || sim.nowMs < (untilMs.get(sim) ?? 0)) return null;
   untilMs.set(sim, sim.nowMs + forMs);

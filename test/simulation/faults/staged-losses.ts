@@ -7,7 +7,18 @@ import { headers } from "../../../schemas/envelope.ts";
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 import { brokerHost } from "../world/sim-broker.ts";
 import { cut, type FaultContext, type FaultKind, later, mayCrash, mayHarm } from "./context.ts";
-import { allLinks, losePower, once, onceWritten, others, roles, staged, toNats, type Way } from "./scenes.ts";
+import {
+  allLinks,
+  losePower,
+  once,
+  onceWritten,
+  others,
+  type Roles,
+  roles,
+  staged,
+  toNats,
+  type Way,
+} from "./scenes.ts";
 
 /** Beyond the promise: both die at once, one does not come back, and an operator goes on with the other (rule 18). */
 function forceRecovery(context: FaultContext): void {
@@ -338,11 +349,15 @@ function addLate(context: FaultContext): void {
 
 /** The compare-and-set that adds a joiner is lost, and so is the joiner before it is asked for again (rule 8, situation 130). */
 function addInVain(context: FaultContext): void {
+  const now = roles(context, 12 * context.suspicionMs);
+  if (now === null || !mayCrash(context, now.backup)) return;
+  addUnknown(context, now, () => loseJoiner(context, now.primary, now.backup));
+}
+
+/** The backup dies and joins again, and what becomes of the compare-and-set that adds it is unknown. */
+export function addUnknown(context: FaultContext, { primary, backup }: Roles, run: () => void): void {
   const { sim, cluster, suspicionMs } = context;
   const { registryFaults } = sim;
-  const now = roles(context, 12 * suspicionMs);
-  if (now === null || !mayCrash(context, now.backup)) return;
-  const { primary, backup } = now;
   cluster.kill(backup, "process");
   once(
     context,
@@ -358,7 +373,7 @@ function addInVain(context: FaultContext): void {
         context,
         2 * suspicionMs,
         () => cluster.state(primary) === "hot.adding",
-        () => later(context, suspicionMs / 4, () => loseJoiner(context, primary, backup)),
+        () => later(context, suspicionMs / 4, run),
       );
     },
   );

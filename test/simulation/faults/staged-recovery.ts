@@ -2,8 +2,10 @@
  * Scenes of force (rule 18): an operator who recovers the wrong server, by mistake. Beyond the promise, for what was acknowledged
  * by a server whose disk is gone may be lost; what is judged is that nobody goes on with less than what is at hand.
  */
+import { brokerHost } from "../world/sim-broker.ts";
 import { type FaultContext, type FaultKind, later } from "./context.ts";
 import { allLinks, once, onceWritten, roles, staged, toNats } from "./scenes.ts";
+import { addUnknown } from "./staged-losses.ts";
 
 /** By then a server has heard of all that are there. */
 const heardAfterMs = (suspicionMs: number) => 4 * suspicionMs + 1_500;
@@ -228,6 +230,48 @@ function restoreTwice(context: FaultContext): void {
   });
 }
 
+/**
+ * What becomes of an adding is unknown, and its joiner is gone: what there is, written again, lands, and its writer is not told. An
+ * old leader answers it, so that the registry is put back, as of a later epoch (situation 142).
+ */
+function putBackUnseen(context: FaultContext): void {
+  const { cluster, sim, suspicionMs } = context;
+  const now = roles(context, 14_000);
+  if (now === null) return;
+  const { primary, backup } = now;
+  const { versions } = sim.registry;
+  addUnknown(context, now, () => {
+    if (cluster.state(primary) !== "hot.adding") return;
+    const epoch = cluster.record?.epoch ?? 0;
+    cluster.takeAway(backup, "process");
+    onceWritten(
+      context,
+      () => true,
+      () => {
+        if (cluster.record?.epoch !== epoch) return;
+        sim.network.cut(brokerHost, primary);
+        later(context, 5, () => sim.network.heal(brokerHost, primary));
+        const version = versions.findLast(({ record }) => record.epoch < epoch) ?? null;
+        sim.registry.staleReads = { version, chance: 1 };
+        sim.tell(brokerHost, "its answer is lost, and an old leader of the registry answers");
+        cluster.start(backup);
+        once(
+          context,
+          20 * suspicionMs,
+          () => cluster.standings().length === cluster.names.length && isFrozen(context, primary),
+          () => {
+            sim.registry.staleReads = null;
+            context.registryOperator.restore();
+          },
+        );
+      },
+    );
+  });
+}
+
+const isFrozen = ({ cluster }: FaultContext, name: string): boolean =>
+  cluster.standings().some(({ server, frozen }) => server === name && frozen !== "");
+
 export const recoveryScenes: readonly FaultKind[] = [
   staged("recoverWrongOne", 1_000, recoverWrongOne),
   staged("recoverBesidePrimary", 1_000, recoverBesidePrimary),
@@ -237,4 +281,5 @@ export const recoveryScenes: readonly FaultKind[] = [
   staged("askBeforeLoss", 1_000, askBeforeLoss),
   staged("tellFromBeforeLoss", 1_000, tellFromBeforeLoss),
   staged("restoreTwice", 1_000, restoreTwice),
+  staged("putBackUnseen", 1_000, putBackUnseen),
 ];

@@ -168,6 +168,20 @@ export const membershipMutations: readonly Mutation[] = [
     plan: { ...pair, faultClass: "registry", faults: ["restoreTwice"], faultMs: 15_000, clients: 4 },
   },
   {
+    name: "what there is, written again to force an answer, is what was asked for when it is put back",
+    rule: "registry",
+    rules: { isWhatWasAskedFor: (writeId, tries) => tries.includes(writeId) },
+    plan: {
+      ...pair,
+      faultClass: "registry",
+      faults: ["putBackUnseen"],
+      heartbeatMs: 50,
+      suspicionMs: 400,
+      registryTimeoutMs: 400,
+      faultMs: 15_000,
+    },
+  },
+  {
     name: "the base of one that is alone never moves",
     rule: "registry",
     rules: { mustRebase: () => false },

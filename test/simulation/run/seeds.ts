@@ -52,6 +52,10 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
     seed: 1_004_007_711,
     once: "a crash was planned while it lost nothing, and struck when a joiner that was dead had been taken in",
   },
+  {
+    seed: 1_004_006_963,
+    once: "what was written again to force an answer was put back, and taken for the adding: it asked for ever",
+  },
   { seed: 910_000_105, once: "the checker held a request without a stamp to be remembered for good" },
 ];
 
