@@ -32,8 +32,8 @@ const allEntries = [...sections.values()].flatMap((entries) => [...entries.keys(
 
 const states = Object.entries(lifecycleMachine.config.states ?? {});
 const urgency = { service: "The service stands", failover: "A failover would not work", nothing: "Warnings" } as const;
-/** What an operator is led to from other entries, and no code says. */
-const situations = ["disk-lost-for-good", "back-to-a-backup"];
+/** What an operator is led to from other entries or from an alert, and no code says. */
+const situations = ["requests-slow", "disk-lost-for-good", "back-to-a-backup"];
 
 test("every code, check, state and end has one entry, and there is no other", (t) => {
   const expected = [
