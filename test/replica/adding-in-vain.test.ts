@@ -1,11 +1,13 @@
 /** An adding whose answer is unknown, and a joiner that is gone meanwhile (rules 3 and 8, situation 130). */
 import test from "ava";
+import { InvariantError } from "../../machines/replica/invariant-error.ts";
+import type { Rules } from "../../machines/replica/rules.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { Stage } from "./stage.ts";
 
 /** Alpha, alone with one record, has asked for beta; what became of that is unknown. `isGone`: beta has died since. */
-function adding({ isGone }: { isGone: boolean }) {
-  const stage = new Stage();
+function adding({ isGone, rules = {} }: { isGone: boolean; rules?: Partial<Rules> }) {
+  const stage = new Stage({ rules });
   stage.start("alpha");
   stage.tick(2);
   stage.do("alpha", "1");
@@ -82,6 +84,16 @@ test("what there was, written again and put back before its writer saw that it l
   stage.start("beta");
   stage.tick(10);
   t.deepEqual(stage.states(), ["hot.normal", "following.warm"], "and takes the next one in");
+});
+
+test("a server that would ask for ever, with nothing open, ends: another one can go on (invariant 10)", (t) => {
+  const { stage, second } = adding({
+    isGone: true,
+    rules: { isWhatWasAskedFor: (writeId, tries) => tries.includes(writeId) },
+  });
+  stage.compareAndSet(second);
+  stage.registry = { record: putBack(stage.record), revision: 1 };
+  t.throws(() => stage.tick(10), { instanceOf: InvariantError, message: /hot\.adding, and nothing is open$/ });
 });
 
 test("an adding that is put back after its primary took it back counts on one that is gone: it is removed (situation 142)", (t) => {
