@@ -3,22 +3,65 @@
  * of what may be imported, with theirs. What always holds:
  * 1. `dist/` is made from the present sources alone, and holds no tests.
  * 2. A declaration is in it only where one of the package's entries leads to it.
- * 3. The next `npm start` or `npm test` builds anew, for that a clone's own build has source maps and tests.
+ * 3. Modules are put together in few files, under their own names and lines: an entry, or what several share; each is there once. A module
+ *    finds files of the package as if it stood in a file of its own.
+ * 4. The next `npm start` or `npm test` builds anew, for that a clone's own build has source maps and tests.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, "dist");
+const rooms = ["actors", "deploy", "machines", "schemas"];
 
 rmSync(dist, { recursive: true, force: true });
 compile("--emitDeclarationOnly");
-compile("--removeComments", "--declaration", "false", "--noCheck"); // They were checked a line before.
-const { exports: entries } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const { bin, exports: entries } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+await bundle([...Object.values(bin), ...Object.values(entries).flatMap((entry) => entry.default ?? [])]);
 const reached = declarationsFrom(Object.values(entries).flatMap((entry) => (entry.types ? [entry.types] : [])));
-for (const path of declarationsIn(dist)) if (!reached.has(path)) rmSync(path);
+for (const path of filesIn(dist, ".d.ts")) if (!reached.has(path)) rmSync(path);
+
+/** `programs`: by their paths in `dist/`. Besides them what is a thread or a process of its own, and the examples. */
+async function bundle(programs) {
+  const sources = rooms.flatMap((room) => filesIn(join(root, room), ".ts"));
+  const started = sources.flatMap((path) => {
+    const text = readFileSync(path, "utf8");
+    const named = [...text.matchAll(/new URL\("(\.[^"]+)\.js", import\.meta\.url\)/g)];
+    const itself = /new Worker\(new URL\(import\.meta\.url\)/.test(text) ? [path] : [];
+    return [...named.map(([, specifier]) => resolve(dirname(path), `${specifier}.ts`)), ...itself];
+  });
+  const named = programs.map((path) => join(root, relative("dist", path).replace(/\.js$/, ".ts")));
+  const examples = sources.filter((path) => path.includes(`${sep}examples${sep}`) && !path.endsWith(".test.ts"));
+  await build({
+    entryPoints: [...new Set([...named, ...started, ...examples])],
+    outdir: dist,
+    outbase: root,
+    chunkNames: "shared/[hash]",
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "es2023",
+    packages: "external",
+    legalComments: "none",
+    minify: true,
+    lineLimit: 120,
+    logLevel: "warning",
+    plugins: [{ name: "own place", setup: keepOwnPlace }],
+  });
+}
+
+/** `import.meta.url` is the file that a module is put into; the package's own name leads to its folder from everywhere in it. */
+function keepOwnPlace(build) {
+  build.onLoad({ filter: /\.ts$/ }, ({ path }) => {
+    const place = `dist/${relative(root, path).split(sep).join("/").replace(/\.ts$/, ".js")}`;
+    const url = `new URL(${JSON.stringify(place)}, import.meta.resolve("twinlog/package.json")).href`;
+    return { contents: readFileSync(path, "utf8").replaceAll("import.meta.url", url), loader: "ts" };
+  });
+}
 
 function compile(...options) {
   const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
@@ -46,8 +89,8 @@ function declarationsFrom(paths) {
   return found;
 }
 
-function declarationsIn(folder) {
+function filesIn(folder, end) {
   return readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith(".d.ts"))
+    .filter((entry) => entry.isFile() && entry.name.endsWith(end))
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
 }

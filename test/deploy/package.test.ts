@@ -1,22 +1,22 @@
 /**
- * The npm package: made from a fresh clone, it holds what users need, and in an empty project it is installed, compiled against and
- * run as a pair. Nothing here needs the registry: what the package depends on is taken from the clone's own node_modules.
+ * The npm package: made from a fresh clone, it holds what users need. With it alone a project is begun, installed, compiled, tested, run
+ * as a pair through the death of its primary, and rid of it again. Nothing here needs the network: what the package depends on comes from
+ * the clone's own node_modules.
  */
-import { cp, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { cp, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
-import type { ExecutionContext } from "ava";
 import anyTest, { type TestFn } from "ava";
 import { publint } from "publint";
 import { complaint, runCommand } from "../../deploy/nats/command.ts";
+import { npmRegistry } from "../helpers/npm-registry.ts";
 import { startPair } from "../helpers/pair/pair.ts";
 import { makeTemporaryDirectory, temporaryDirectory } from "../helpers/temporary-directory.ts";
 
 const test = anyTest as TestFn<unknown>;
 const root = fileURLToPath(new URL("../../..", import.meta.url));
-const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
-const maxPackedBytes = 450_000;
+const maxPackedBytes = 400_000;
 const withinMs = 120_000 * Number(process.env.TWINLOG_PATIENCE ?? 1);
 
 interface Packed {
@@ -35,13 +35,13 @@ async function run(program: string, args: string[], cwd: string): Promise<string
   return result.stdout;
 }
 
-/** npm without the registry, and with a cache of its own, so that nothing can come from there. */
-async function npm(args: string[], cwd: string): Promise<string> {
-  const cache = join(cwd, ".npm-cache");
-  const options = ["--offline", "--cache", cache, "--no-audit", "--no-fund", "--silent"];
+/** npm without any registry but the given one, and with a cache of its own, so that nothing can come from there. */
+async function npm(args: string[], cwd: string, registry?: string): Promise<string> {
+  const from = registry === undefined ? ["--offline"] : ["--registry", registry, "--fetch-retries", "0"];
+  const options = [...from, "--cache", join(cwd, ".npm-cache"), "--no-audit", "--no-fund", "--silent"];
   const path = process.env.npm_execpath;
   const [program, ...words] = path?.endsWith(".js") ? [process.execPath, path] : ["npm"];
-  return await run(program, [...words, ...args, ...options], cwd);
+  return await run(program, [...words, ...options, ...args], cwd);
 }
 
 /** A clone as git would make it, but that its dependencies are installed already. */
@@ -66,10 +66,10 @@ test.after.always("remove the package", () => packed?.remove());
 
 test("the package holds programs, declarations of what may be imported, documents and examples; no tests, no sources", (t) => {
   const known = [
-    /^dist\/(actors|deploy|machines|schemas)\/.*\.js$/,
+    /^dist\/(actors|deploy|schemas|shared)\/.*\.js$/,
     /^dist\/(actors|schemas)\/.*\.d\.ts$/,
-    /^deploy\/(console\/(page\/[\w.]+|console\.png)|examples\/[\w.@/]+|nats\/roles\.conf)$/,
-    /^((actors\/application|deploy|schemas)\/)?[A-Z]+(\.md)?$/,
+    /^deploy\/(console\/(page\/[\w.]+|console\.png)|examples\/[\w.@/]+|monitoring\/\w+\.(yaml|json)|nats\/roles\.conf)$/,
+    /^((actors\/(application|client)|deploy|schemas)\/)?[A-Z]+(\.md)?$/,
     /^package\.json$/,
   ];
   t.deepEqual(
@@ -99,19 +99,6 @@ test("the types of each entry are found, by nodenext and by bundlers", async (t)
   t.deepEqual(promised, []);
 });
 
-/** The package's dependencies and theirs, as folders of the clone. */
-async function dependencies(...more: string[]): Promise<Record<string, string>> {
-  type Entry = { dependencies?: Record<string, string>; peerDependencies?: Record<string, string> };
-  const lockfile = JSON.parse(await readFile(join(root, "package-lock.json"), "utf8")) as {
-    packages: Record<string, Entry>;
-  };
-  const own = lockfile.packages[""];
-  const names = new Set([...Object.keys({ ...own?.dependencies, ...own?.peerDependencies }), ...more]);
-  for (const name of names)
-    for (const next of Object.keys(lockfile.packages[`node_modules/${name}`]?.dependencies ?? {})) names.add(next);
-  return Object.fromEntries([...names].map((name) => [name, `file:${join(root, "node_modules", name)}`]));
-}
-
 const client = `
 import { connect, RefusedError } from "twinlog/client";
 import { Reply } from "twinlog/schemas";
@@ -128,48 +115,48 @@ await client.disconnect();
 console.log(JSON.stringify([value, reply.ok, refused instanceof RefusedError]));
 `;
 
-const compilerOptions = {
-  target: "ES2023",
-  strict: true,
-  exactOptionalPropertyTypes: true,
-  noUncheckedIndexedAccess: true,
-  skipLibCheck: false,
-  rewriteRelativeImportExtensions: true,
-  types: ["node"],
-  rootDir: "src",
-  outDir: "dist",
-};
-
-/** An empty project with the package, a counter and a client of it. */
-async function project(t: ExecutionContext): Promise<string> {
-  const folder = await temporaryDirectory(t);
-  const write = (path: string, content: unknown) =>
-    writeFile(join(folder, path), typeof content === "string" ? content : JSON.stringify(content));
-  await write("package.json", {
-    type: "module",
-    private: true,
-    dependencies: { twinlog: `file:${packed.tarball}`, ...(await dependencies("@types/node")) },
-  });
-  await npm(["install", "--install-links", "--ignore-scripts"], folder);
-  await mkdir(join(folder, "src"));
-  for (const file of ["counter.ts", "counter.test.ts"])
-    await cp(join(root, "deploy", "examples", "counter", file), join(folder, "src", file));
-  await write("src/client.ts", client);
-  await write("tsconfig.json", { compilerOptions: { ...compilerOptions, module: "nodenext" }, include: ["src"] });
-  const bundled = { ...compilerOptions, module: "esnext", moduleResolution: "bundler", noEmit: true };
-  await write("tsconfig.bundler.json", { compilerOptions: bundled, include: ["src"] });
-  return folder;
+/** What remains of it where it was installed: files, and lines of what npm writes. */
+async function leftIn(folder: string): Promise<string[]> {
+  const modules = join(folder, "node_modules");
+  const found = await readdir(modules, { recursive: true }).catch(() => []);
+  const manifests = ["package.json", "package-lock.json"].map((name) => readFile(join(folder, name), "utf8"));
+  const named = (await Promise.all(manifests)).filter((text) => text.includes("twinlog-0.1.0.tgz"));
+  return [...found.filter((path) => /(^|\/)twinlog(@|$)/.test(path)), ...named];
 }
 
-test("in an empty project it is installed, compiled against without skipLibCheck, and run as a pair", async (t) => {
-  t.timeout(2 * withinMs);
-  const folder = await project(t);
-  await run(process.execPath, [compiler, "-p", "tsconfig.bundler.json"], folder);
-  await run(process.execPath, [compiler, "-p", "tsconfig.json"], folder);
-  t.regex(await run(process.execPath, ["--test", "dist/"], folder), /^# pass 2$/m);
-  const program = join(folder, "node_modules", ".bin", "twinlog");
-  const application = join(folder, "dist", "counter.js");
-  const pair = await startPair(t, { service: "counted", application, program });
-  const said = await run(process.execPath, ["dist/client.js", pair.nats.url, pair.service], folder);
-  t.is(said.trim(), "[2,true,true]");
-});
+for (const layout of ["hoisted", "linked"])
+  test(`a project that it writes is installed (${layout}), compiled, tested, run through a kill, and rid of it`, async (t) => {
+    t.timeout(4 * withinMs);
+    const parent = await temporaryDirectory(t);
+    const registry = await npmRegistry(t, join(root, "node_modules"));
+    await npm(["exec", "--yes", `--package=${packed.tarball}`, "--", "twinlog", "new", "counted"], parent, registry);
+    const folder = join(parent, "counted");
+    const manifest = JSON.parse(await readFile(join(folder, "package.json"), "utf8")) as Record<string, unknown>;
+    t.like(manifest, { name: "counted", dependencies: { twinlog: `file:${relative(folder, packed.tarball)}` } });
+    await npm(["install", `--install-strategy=${layout}`], folder, registry);
+
+    await writeFile(join(folder, "src", "client.ts"), client);
+    const strict = { exactOptionalPropertyTypes: true, skipLibCheck: false };
+    const bundled = { ...strict, module: "esnext", moduleResolution: "bundler", noEmit: true };
+    for (const [name, compilerOptions] of Object.entries({ strict, bundled }))
+      await writeFile(
+        join(folder, `tsconfig.${name}.json`),
+        JSON.stringify({ extends: "./tsconfig.json", compilerOptions }),
+      );
+    for (const name of ["strict", "bundled"]) await npm(["exec", "--", "tsc", "-p", `tsconfig.${name}.json`], folder);
+    t.regex(await npm(["test"], folder), /^# pass 2$/m);
+
+    const program = join(folder, "node_modules", ".bin", "twinlog");
+    const application = join(folder, "dist", "counter.js");
+    const pair = await startPair(t, { service: "counted", application, program });
+    const count = () => run(process.execPath, ["dist/client.js", pair.nats.url, pair.service], folder);
+    t.is((await count()).trim(), "[2,true,true]");
+    const { primary } = await pair.normal();
+    await pair.server(primary).kill();
+    t.is((await count()).trim(), "[4,true,true]", "the other one goes on");
+    await pair.close();
+
+    t.not((await leftIn(folder)).length, 0);
+    await npm(["uninstall", "twinlog", `--install-strategy=${layout}`], folder, registry);
+    t.deepEqual(await leftIn(folder), []);
+  });
