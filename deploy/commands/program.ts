@@ -7,6 +7,7 @@ import { runbookEntry } from "../runbook.ts";
 import { backupCommand } from "./backup.ts";
 import { chartCommand } from "./chart.ts";
 import { checkCommand, notChecked } from "./check.ts";
+import { completionsCommand } from "./completions.ts";
 import { consoleCommand } from "./console.ts";
 import { controlCommand } from "./control.ts";
 import { drillCommand } from "./drill.ts";
@@ -58,6 +59,7 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     inspectCommand(world),
     drillCommand(world),
     chartCommand(world),
+    completionsCommand(world),
   ];
   for (const command of commands) program.addCommand(command);
   return program;

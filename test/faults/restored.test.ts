@@ -100,10 +100,6 @@ test("a backup under load; restored on one server it serves only by force, as it
   t.is(refusing.state, "refusing");
   t.regex(refusing.waitingFor, new RegExp(`was restored from a backup of .*, which ends at record ${sequence}`));
   t.regex(refusing.waitingFor, /goes on only as a new history, by `twinlog recover`: recover by force$/);
-  t.false(
-    refusing.troubles.some(({ code }) => code === "disk.empty"),
-    "it was not empty at the start",
-  );
   const force = ["recover", "--server", primary, "--accept-loss", "--yes", ...toService(pair)];
   const recovered = await until(
     async () => {
@@ -115,6 +111,10 @@ test("a backup under load; restored on one server it serves only by force, as it
   t.regex(recovered.out, new RegExp(`goes on with ${primary}@${old}/\\d+/${sequence}, result ${sequence}`));
   const alone = await pair.waitFor(primary, ({ state }) => state === "hot.alone");
   t.not(alone.history, old);
+  t.false(
+    pair.server(primary).lines.some((line) => line.includes("disk.empty")),
+    "it was not empty at the start",
+  );
 
   const again = await ask(pair, sequence);
   t.deepEqual([again.duplicate, again.text], [true, load.replies.get(sequence)], "the last one that was in the backup");
