@@ -337,6 +337,9 @@ export const Settings = z
     const names = settings.servers.map((server) => server.name);
     if (new Set(names).size !== names.length) fail("servers: two servers have the same name");
     if (!names.includes(settings.server)) fail(`servers: this server, ${settings.server}, is not in the list`);
+    const own = settings.servers.find(({ name }) => name === settings.server);
+    if (settings.http !== undefined && settings.http.port === own?.port)
+      fail(`http: port ${own.port} is that of this server's main link; it needs one of its own`);
     if (limits.suspicionMs < 3 * limits.heartbeatMs)
       fail("limits: suspicionMs must be at least three times heartbeatMs");
     if (limits.maxRecordBytes < 2 * limits.maxRequestBytes)

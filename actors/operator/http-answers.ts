@@ -11,11 +11,14 @@ export interface HttpAnswersOptions {
   readonly version: string;
   /** Of the life that runs; null before the first, and between two. */
   readonly facts: () => LifeFacts | null;
+  readonly nowMs: () => number;
   /** For Prometheus. */
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
 }
 
 const metricsPath = "/metrics";
+/** Who asks for metrics within so long of another gets the same: asking without a pause costs the server nothing more. */
+export const scrapeMs = 100;
 /** What each path asks; `/backup` besides how far it is behind. */
 const paths: Readonly<Record<string, keyof Health>> = {
   "/livez": "live",
@@ -27,6 +30,7 @@ const paths: Readonly<Record<string, keyof Health>> = {
 
 export class HttpAnswers {
   readonly #options: HttpAnswersOptions;
+  #scrape: { readonly atMs: number; readonly text: Promise<string> } | null = null;
 
   constructor(options: HttpAnswersOptions) {
     this.#options = options;
@@ -37,8 +41,10 @@ export class HttpAnswers {
   }
 
   async #metrics(): Promise<HttpAnswer> {
-    const { metrics } = this.#options;
-    return { status: 200, type: metrics.contentType, body: await metrics.text() };
+    const { metrics, nowMs } = this.#options;
+    const atMs = nowMs();
+    if (this.#scrape === null || atMs - this.#scrape.atMs >= scrapeMs) this.#scrape = { atMs, text: metrics.text() };
+    return { status: 200, type: metrics.contentType, body: await this.#scrape.text };
   }
 
   #judge(path: string, query: string): HttpAnswer {

@@ -113,6 +113,7 @@ async function openHttp(options: {
     server,
     version,
     facts: () => life()?.facts ?? null,
+    nowMs: () => clock.nowMs(),
     metrics: { contentType: prometheus.contentType, text: () => prometheus.text(source(life())) },
   });
   const door = await HttpDoor.open({ ...http, clock, log, answer: (question) => answers.answer(question) });

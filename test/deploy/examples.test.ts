@@ -54,6 +54,14 @@ test("the settings inside the compose file are valid and agree with each other",
   );
   t.deepEqual(checkPair(blocks), []);
   t.true(blocks.every(({ nats, peers }) => nats.allowPlaintext && peers.allowUnproven));
+  const probed = [...read("compose.yaml").matchAll(/http:\/\/127\.0\.0\.1:(\d+)\/readyz/g)].map(([, port]) =>
+    Number(port),
+  );
+  t.deepEqual(
+    blocks.map(({ http }) => http?.port),
+    probed,
+    "the health check asks where the server listens",
+  );
 });
 
 test("the systemd unit starts the server, on purpose and again, and gives it time to stop", (t) => {

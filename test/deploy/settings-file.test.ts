@@ -38,6 +38,14 @@ test("dataDirectory and the files of TLS and of log-ins are relative to the sett
   }
 });
 
+test("HTTP needs a port of its own", async (t) => {
+  const { port } = settings.servers[0] ?? { port: 0 };
+  const path = await written(t, "alpha.json", JSON.stringify({ ...settings, http: { port } }));
+  await t.throwsAsync(readSettings(path), { message: /http: port \d+ is that of this server's main link/ });
+  writeFileSync(path, JSON.stringify({ ...settings, http: { port: port + 1 } }));
+  t.deepEqual((await readSettings(path)).http, { host: "127.0.0.1", port: port + 1 });
+});
+
 test("a byte order mark before the settings is no fault", async (t) => {
   const path = await written(t, "alpha.json", `\ufeff${JSON.stringify(settings)}`);
   t.is((await readSettings(path)).server, "alpha");

@@ -3,7 +3,7 @@ import test from "ava";
 import { z } from "zod";
 import { defineApplication } from "../../actors/application/define.ts";
 import type { LifeFacts } from "../../actors/operator/health.ts";
-import { HttpAnswers } from "../../actors/operator/http-answers.ts";
+import { HttpAnswers, scrapeMs } from "../../actors/operator/http-answers.ts";
 import type { HttpAnswer } from "../../actors/world/ports.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { bytesOf } from "../helpers/hand-world.ts";
@@ -22,7 +22,7 @@ const names = ["/livez", "/health", "/readyz", "/primary", "/backup"] as const;
 
 function answersOf(facts: () => LifeFacts | null) {
   const metrics = { contentType: "text/plain", text: async () => "twinlog_info 1\n" };
-  const answers = new HttpAnswers({ service, server: "alpha", version: "1.2.3", facts, metrics });
+  const answers = new HttpAnswers({ service, server: "alpha", version: "1.2.3", facts, metrics, nowMs: () => 0 });
   const ask = (path: string, query = "") => answers.answer({ path, query }) as HttpAnswer;
   return {
     ask,
@@ -90,4 +90,29 @@ test("what cannot be understood is never a yes", (t) => {
     200,
     "others take no parameter, and a probe may have one to get past caches",
   );
+});
+
+test("metrics are read when they are asked for, once for all who ask within a moment; one that fails is tried again", async (t) => {
+  let [nowMs, times] = [1_000, 0];
+  const text = async () => {
+    times += 1;
+    if (times === 3) throw new Error("no metrics");
+    return `twinlog_times ${times}\n`;
+  };
+  const metrics = { contentType: "text/plain; version=0.0.4", text };
+  const facts = () => null;
+  const answers = new HttpAnswers({ service, server: "alpha", version: "1.2.3", facts, metrics, nowMs: () => nowMs });
+  const ask = async () => (await answers.answer({ path: "/metrics", query: "" })).body;
+  t.deepEqual(await answers.answer({ path: "/metrics", query: "x=1" }), {
+    status: 200,
+    type: "text/plain; version=0.0.4",
+    body: "twinlog_times 1\n",
+  });
+  t.deepEqual(await Promise.all([ask(), ask()]), ["twinlog_times 1\n", "twinlog_times 1\n"]);
+  nowMs += scrapeMs;
+  t.is(await ask(), "twinlog_times 2\n");
+  nowMs += scrapeMs;
+  await t.throwsAsync(ask(), { message: "no metrics" });
+  nowMs += scrapeMs;
+  t.is(await ask(), "twinlog_times 4\n");
 });

@@ -158,6 +158,12 @@ test("an answer that fails is a 500 without a word of why, which the log has onc
   t.regex(lines[0] ?? "", /^error an answer by HTTP failed .*a secret/);
 });
 
+test("an address of IPv6 stands in brackets where it is shown", async (t) => {
+  const found = await open(t, { host: "::1" }).catch((error: unknown) => error);
+  if (found instanceof HttpError) t.is(found.code, "BAD_ADDRESS", "this machine has no IPv6");
+  else t.regex((found as { door: HttpDoor }).door.url, /^http:\/\/\[::1\]:\d+$/);
+});
+
 test("a port that is taken and an address that is none of this machine are errors that name the setting", async (t) => {
   const other = createServer().listen(0, "127.0.0.1");
   t.teardown(() => other.close());
