@@ -250,12 +250,13 @@ function untilItFollows(context: FaultContext, name: string, looks: number, run:
 /** The next request that is run kills its server, each time that it is run (rule 17). */
 function lethalRequest(context: FaultContext): void {
   context.cluster.lethal.arm((server) => {
-    if (!mayCrash(context, server)) return false;
+    if (!mayCrash(context, server)) return null;
     context.moments.count("request that kills");
     context.sim.tell(server, "dies of a request");
+    const { words } = context.sim.lastWordsOf(server);
     context.cluster.kill(server, "process");
-    return true;
-  }, false);
+    return words;
+  });
 }
 
 /**
@@ -266,7 +267,7 @@ function blockedRequest(context: FaultContext): void {
   const { cluster, sim, moments, rng } = context;
   cluster.lethal.arm((server) => {
     const process = cluster.process(server);
-    if (process === null || !mayCrash(context, server)) return false;
+    if (process === null || !mayCrash(context, server)) return null;
     moments.count("request that does not come back");
     const afterMs = rng.between(20, 800);
     sim.tell(server, `does not come back from a request; its watchdog waits ${afterMs.toFixed(0)} ms`);
@@ -278,8 +279,8 @@ function blockedRequest(context: FaultContext): void {
       cluster.kill(server, "process");
       lastWords.tell();
     });
-    return true;
-  }, true);
+    return lastWords.words;
+  });
 }
 
 /**

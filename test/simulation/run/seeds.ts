@@ -49,10 +49,6 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
   { seed: 998_026_069, once: "a record that only put an older one back was put back again over what was won after it" },
   { seed: 998_021_900, once: "the same, with two servers" },
   {
-    seed: 1_004_007_711,
-    once: "a crash was planned while it lost nothing, and struck when a joiner that was dead had been taken in",
-  },
-  {
     seed: 1_004_006_963,
     once: "what was written again to force an answer was put back, and taken for the adding: it asked for ever",
   },

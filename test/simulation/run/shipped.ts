@@ -17,6 +17,7 @@ import { Settings } from "../../../schemas/settings.ts";
 import { subjects } from "../../../schemas/subjects.ts";
 import { inside } from "../../helpers/inside.ts";
 import { type Mutation, mutations } from "../mutations/mutations.ts";
+import type { Run } from "../service/lethal-request.ts";
 import { misbehave } from "../service/misbehaving.ts";
 import { incarnationOf, type ServerEnd, type StartContext, type StartServer } from "../service/running-server.ts";
 import type { SeedPlan } from "../service/seed-plan.ts";
@@ -156,7 +157,8 @@ function troubled(
   { lethal, server, process, version, moments, onViolation }: StartContext,
   plan: SeedPlan,
   right: Application,
-  history: () => string,
+  /** Where it is primary. */
+  place: () => Pick<Run, "history" | "epoch">,
   toldWhenHot: () => readonly string[],
   /** What was begun is forgotten as well: then it is no longer known how often it was tried. */
   hasForgotten: () => boolean,
@@ -167,11 +169,12 @@ function troubled(
     ...(version === "other" ? { tables: { ...right.tables, more: right.result } } : {}),
     handle: (body, request) => {
       const name = `${request.client} ${request.id}`;
-      const going = history();
-      const first = lethal.firstOfTwo(name, going);
-      if (first !== undefined && toldWhenHot().includes(first) && !hasForgotten())
-        onViolation("rule 17", `${server} runs ${name}, which ended two servers, and it was told`);
-      return lethal.runs(server, process.name, name, going) ? new Promise(() => undefined) : misbehaving(body, request);
+      const run = { request: name, life: process.name, ...place() };
+      if (lethal.known(run, toldWhenHot()) >= 2 && !hasForgotten())
+        onViolation("rule 17", `${server} runs ${name}, which ended two servers, and it knows of both`);
+      // Another process in its name is on another machine.
+      const isDead = process.host === server && lethal.runs(server, run);
+      return isDead ? new Promise(() => undefined) : misbehaving(body, request);
     },
   };
 }
@@ -221,7 +224,7 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
       context,
       plan,
       workload.application,
-      () => replica()?.history ?? "",
+      () => ({ history: replica()?.history ?? "", epoch: replica()?.epoch ?? 0 }),
       () => toldWhenHot,
       () => (of()?.applied.requests.forgotten ?? 0) > 0,
     );

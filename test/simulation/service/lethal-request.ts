@@ -1,42 +1,58 @@
 /**
  * A request that kills the server that runs it, again and again (rule 17, situations 34 and 64). What always holds: there is at
- * most one.
+ * most one, and what it has killed is known with what others can know of it.
  */
+import type { LastWords } from "../../../schemas/death.ts";
+
+/** One run of a request. */
+export interface Run {
+  readonly request: string;
+  /** Of a server: whoever is told of its end is told its name. */
+  readonly life: string;
+  /** In which it is run, and counted. */
+  readonly history: string;
+  readonly epoch: number;
+}
+
+/** A run that kills, and whether its attempt was committed before it began. */
+interface Strike extends Run {
+  readonly isRecorded: boolean;
+}
+
+/** Kills a server, or is about to: what its watchdog has to say of that. Null: it does not. */
+type Kill = (server: string) => LastWords | null;
 
 export class LethalRequest {
-  #strike: ((server: string) => boolean) | null = null;
-  #request = "";
-  #isTold = false;
-  #strikes: { readonly life: string; readonly history: string }[] = [];
+  #kill: Kill | null = null;
+  #strikes: Strike[] = [];
 
-  /** `strike` kills the server, or says false. `isTold`: its watchdog says of what it died. */
-  arm(strike: (server: string) => boolean, isTold: boolean): void {
-    this.#strike = strike;
-    this.#request = "";
-    this.#isTold = isTold;
+  arm(kill: Kill): void {
+    this.#kill = kill;
     this.#strikes = [];
   }
 
   /** A request that has killed goes on killing; none begins to. */
   disarm(): void {
-    if (this.#request === "") this.#strike = null;
+    if (this.#strikes.length === 0) this.#kill = null;
   }
 
-  /** A life of a server runs a request, in the history that goes on. True: it is dead of it. */
-  runs(server: string, life: string, request: string, history: string): boolean {
-    if (this.#strike === null || (this.#request !== "" && this.#request !== request)) return false;
-    if (!this.#strike(server)) return false;
-    this.#request = request;
-    this.#strikes.push({ life, history });
+  /** True: the server is dead of it. */
+  runs(server: string, run: Run): boolean {
+    if (this.#kill === null || (this.#strikes[0]?.request ?? run.request) !== run.request) return false;
+    const words = this.#kill(server);
+    if (words === null) return false;
+    this.#strikes.push({ ...run, isRecorded: words.isRecorded });
     return true;
   }
 
   /**
-   * The life that it ended first, where it has ended two and was told of: whoever knew of that when it went hot does not run it.
-   * Of the second one its attempt tells, unless a history began without it, as an operator accepted.
+   * How often whoever runs it knows that it killed. Of a run with its attempt on record each later epoch of that history knows, a
+   * deposed primary that goes on in an earlier one does not. Of another one those know who were told of that life's end: while it
+   * only stands still nobody is.
    */
-  firstOfTwo(request: string, history: string): string | undefined {
-    const [first, second] = this.#strikes;
-    return this.#isTold && this.#request === request && second?.history === history ? first?.life : undefined;
+  known({ request, history, epoch }: Run, told: readonly string[]): number {
+    const isKnown = (strike: Strike) =>
+      strike.isRecorded ? strike.history === history && strike.epoch < epoch : told.includes(strike.life);
+    return this.#strikes.filter((strike) => strike.request === request && isKnown(strike)).length;
   }
 }

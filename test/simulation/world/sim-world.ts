@@ -157,13 +157,14 @@ export class SimWorld implements ProcessWatcher, RegistryWatcher {
   }
 
   /** Of a server whose code does not come back: what its watchdog is going to say, and to whom. */
-  lastWordsOf(server: string): { say(): void; tell(): void } {
+  lastWordsOf(server: string): { readonly words: LastWords; say(): void; tell(): void } {
     const watchdog = this.#watchdogs.get(server);
     const words = watchdog?.words ?? null;
     if (watchdog === undefined || words === null) throw new Error(`nothing of the application runs on ${server}`);
     const { service, servers } = this.options;
     const data = new TextEncoder().encode(JSON.stringify({ server, life: words.life, lastWords: words }));
     return {
+      words,
       say: () => watchdog.say(words),
       tell: () => {
         for (const name of servers)
