@@ -141,5 +141,7 @@ test("the command prints one machine, or all with their names", async (t) => {
   const all = await run();
   for (const name of Object.keys(machines)) t.true(all.includes(`# ${name}: `), name);
   await t.throwsAsync(run("nothing"), { message: /'nothing' is invalid/ });
-  await t.throwsAsync(run("link", "--format", "svg"), { message: /'svg' is invalid/ });
+  t.regex(await run("link", "--format", "svg"), /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" [\s\S]*<\/svg>\n$/);
+  await t.throwsAsync(run("--format", "svg"), { message: /one picture is of one machine: name one of .*lifecycle/ });
+  await t.throwsAsync(run("link", "--format", "png"), { message: /'png' is invalid/ });
 });
