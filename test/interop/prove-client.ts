@@ -23,7 +23,16 @@ interface ClientUser {
   readonly logIn: string;
   readonly userInfo: string;
   readonly environment?: () => Readonly<Record<string, string>>;
+  /** Where the brokers of the two kinds of tests listen for WebSockets, by which the client speaks with them. */
+  readonly webSockets?: { readonly pair: number; readonly broker: number };
 }
+
+const webSocketConf = (port: number | undefined): string =>
+  port === undefined ? "" : `websocket { host: "127.0.0.1", port: ${port}, no_tls: true }\n`;
+
+/** As the client is told where to go. */
+const urlOf = (nats: TestNats, userInfo: string, port: number | undefined): string =>
+  port === undefined ? nats.url.replace("//", `//${userInfo}`) : `ws://${userInfo}127.0.0.1:${port}`;
 
 /** With all that a URL and JSON have to escape. */
 export const byPassword: ClientUser = {
@@ -61,9 +70,9 @@ async function prove(t: ExecutionContext, given: ClientProgram, user: ClientUser
     service: "counter",
     application: counter,
     restartMs: 300,
-    nats: { extraConfig: brokerOf(client, logIn) },
+    nats: { extraConfig: brokerOf(client, logIn) + webSocketConf(user.webSockets?.pair) },
   });
-  const url = pair.nats.url.replace("//", `//${userInfo}`);
+  const url = urlOf(pair.nats, userInfo, user.webSockets?.pair);
   const run = Date.now();
   const first = startClient(t, program, url, [client, "red apples", moreThanEver, run]);
   const endedEarly = first.ended.then((status) => {
@@ -119,8 +128,18 @@ process.setMaxListeners(100);
 const token = "t0ken";
 const stamp = 1_764_000_000_000;
 
+interface Broker {
+  readonly nats: TestNats;
+  readonly port: number | undefined;
+}
+
 /** One request to a service that answers its copies one after another as the test says: what was sent, and how the program ended. */
-async function rehearse(t: ExecutionContext, program: ClientProgram, nats: TestNats, answers: readonly Answer[]) {
+async function rehearse(
+  t: ExecutionContext,
+  program: ClientProgram,
+  { nats, port }: Broker,
+  answers: readonly Answer[],
+) {
   const service = await connect({ servers: nats.url, token });
   t.teardown(() => service.close());
   const sent: Sent[] = [];
@@ -136,7 +155,7 @@ async function rehearse(t: ExecutionContext, program: ClientProgram, nats: TestN
   });
   await service.flush();
   const startedMs = performance.now();
-  const child = startClient(t, program, nats.url.replace("//", `//${token}@`), ["alice", "apples", 1, stamp]);
+  const child = startClient(t, program, urlOf(nats, `${token}@`, port), ["alice", "apples", 1, stamp]);
   const status = await child.ended;
   await service.close();
   return { sent, status, said: child.said(), lines: child.lines, tookMs: performance.now() - startedMs };
@@ -155,7 +174,13 @@ export function testClient(
   find: () => Promise<ClientProgram | { why: string }>,
   user: ClientUser,
 ): void {
-  const broker = sharedNatsServer(test, { extraConfig: `authorization { token: "${token}" }\n` });
+  const port = user.webSockets?.broker;
+  const shared = sharedNatsServer(test, { extraConfig: `authorization { token: "${token}" }\n${webSocketConf(port)}` });
+  const broker = {
+    get current() {
+      return { nats: shared.current, port };
+    },
+  };
   const one = (title: string, run: (t: ExecutionContext, program: ClientProgram) => Promise<void>) =>
     test.serial(`${language}: ${title}`, async (t) => {
       const found = await find();
@@ -210,7 +235,7 @@ export function testClient(
   );
 
   one("whom nats-server does not let in says so", async (t, program) => {
-    const child = startClient(t, program, broker.current.url.replace("//", "//wr0ng@"), ["alice", "apples", 1]);
+    const child = startClient(t, program, urlOf(shared.current, "wr0ng@", port), ["alice", "apples", 1]);
     t.is(await child.ended, 1);
     t.regex(child.said(), /Authorization Violation/i);
   });
