@@ -156,6 +156,7 @@ While it runs, in a second terminal:
 \`\`\`
 npx twinlog request '{"counter":"apples","add":1}'
 npx twinlog query '{"query":"value","counter":"apples"}'
+npx twinlog schema               # what requests, results and queries look like
 npx twinlog status --watch       # now kill -9 the primary's process
 \`\`\`
 

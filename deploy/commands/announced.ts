@@ -19,9 +19,8 @@ export type Known = Omit<AnnouncedSchema, "schemas"> & { readonly schemas: Appli
 export type Announced = { readonly known: Known } | { readonly unknown: string };
 
 /** The primary's word where there is one, else another server's. */
-export async function askSchema(bus: Bus, clock: Clock, service: string, timeoutMs: number): Promise<Announced> {
+export async function askSchema(bus: Bus, clock: Clock, service: string, withinMs: number): Promise<Announced> {
   const subject = subjects.schema(service);
-  const withinMs = Math.min(timeoutMs, schemaWithinMs);
   try {
     const asked = await ask(
       bus,
@@ -62,7 +61,7 @@ export interface Checked {
 
 /** Throws CommandError where the body does not fit. */
 export async function checkBody(bus: Bus, clock: Clock, { kind, body, service, timeout }: Sent): Promise<Checked> {
-  const announced = await askSchema(bus, clock, service, timeout);
+  const announced = await askSchema(bus, clock, service, Math.min(timeout, schemaWithinMs));
   if ("unknown" in announced) return { note: announced.unknown };
   const { known } = announced;
   try {

@@ -22,6 +22,7 @@ import { replayCommand } from "./replay.ts";
 import { queryCommand, requestCommand } from "./request.ts";
 import { restoreCommand } from "./restore.ts";
 import { resultsCommand } from "./results.ts";
+import { schemaCommand } from "./schema.ts";
 import { serverCommand } from "./server.ts";
 import { statusCommand } from "./status.ts";
 import { upCommand } from "./up.ts";
@@ -43,6 +44,7 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     serverCommand(world, version),
     requestCommand(world),
     queryCommand(world),
+    schemaCommand(world),
     resultsCommand(world),
     replayCommand(world),
     statusCommand(world),

@@ -18,6 +18,7 @@ const users: Readonly<Record<string, LocalUser>> = {
   query: "client",
   replay: "client",
   results: "integrator",
+  schema: "integrator",
   status: "viewer",
   check: "viewer",
   console: "viewer",

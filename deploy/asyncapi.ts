@@ -1,0 +1,199 @@
+/**
+ * A service and its application as an AsyncAPI 3 document: what clients and integrators may send and get, on which subjects. What always
+ * holds: bodies and results are as the service announces them; all else comes from the schemas by which servers read and write it.
+ */
+import { z } from "zod";
+import { AnnouncedSchema, type ApplicationSchemas, type JsonSchema } from "../schemas/announced.ts";
+import { Envelope, headers, QueryEnvelope, ReadySignal, ReplayRequest, Reply } from "../schemas/envelope.ts";
+import { ReplayEnd, replayHeaders } from "../schemas/replay.ts";
+import { subjects } from "../schemas/subjects.ts";
+
+export interface Documented {
+  readonly service: string;
+  readonly application: string;
+  readonly digest: string;
+  readonly schemas: ApplicationSchemas;
+  /** Of the broker, without what is logged in with. */
+  readonly hosts: readonly string[];
+}
+
+type Fields = Record<string, unknown>;
+
+export function asyncApi({ service, application, digest, schemas, hosts }: Documented): Fields {
+  const servers = hosts.map((host, at) => [at === 0 ? "nats" : `nats-${at + 1}`, { host, protocol: "nats" }]);
+  return {
+    asyncapi: "3.0.0",
+    info: {
+      title: `${service}: ${application} on Twinlog`,
+      version: digest,
+      description: `What clients and integrators of the service ${service} send and get. The version is the digest of its application's schemas. A key or a client's name is a token of a subject: letters, digits, - and _ stand for themselves, every other byte of UTF-8 is = and two hex digits.`,
+    },
+    defaultContentType: "application/json",
+    servers: Object.fromEntries(servers),
+    channels: channelsOf(service),
+    operations,
+    components: { schemas: componentsOf(schemas), messages },
+  };
+}
+
+/** Subjects are built for these, and put together again with what stands for them. */
+const places = { key: "KEY", client: "CLIENT" } as const;
+
+function channelsOf(service: string): Fields {
+  const of = (build: (service: string, key: string, client: string) => string) =>
+    build(service, places.key, places.client)
+      .replace(`.${places.key}.`, ".{key}.")
+      .replace(/\.CLIENT$/, ".{client}");
+  const parameters = {
+    key: { description: "the partition key of the body, as the application defines it" },
+    client: { description: "the client's name, as in the envelope" },
+  };
+  return {
+    request: { address: of(subjects.request), parameters, messages: oneOf("request") },
+    query: { address: of(subjects.query), parameters, messages: oneOf("query") },
+    result: { address: of(subjects.result), parameters, messages: oneOf("result") },
+    replay: { address: subjects.replay(service), messages: oneOf("replay") },
+    ready: { address: subjects.signal(service), messages: oneOf("ready") },
+    schema: { address: subjects.schema(service), messages: oneOf("ask") },
+    reply: inbox("reply", "queryReply"),
+    replayed: inbox("replayedResult", "replayEnd"),
+    announced: inbox("announced"),
+  };
+}
+
+/** Whoever asks names the subject of the answer, as NATS's reply subject. */
+function inbox(...names: string[]): Fields {
+  return { address: null, description: "the reply subject that the question names", messages: oneOf(...names) };
+}
+
+function oneOf(...names: string[]): Fields {
+  return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/messages/${name}` }]));
+}
+
+const operations: Fields = {
+  request: asked("request", "reply", ["reply"], "a request: executed once, however often it is sent under its id"),
+  query: asked("query", "reply", ["queryReply"], "a read of committed state, never logged"),
+  replay: asked("replay", "replayed", ["replayedResult", "replayEnd"], "results again, from a result number"),
+  schema: asked(
+    "schema",
+    "announced",
+    ["announced"],
+    "what bodies look like; each server answers, the primary with `hot`",
+  ),
+  result: { action: "send", channel: { $ref: "#/channels/result" }, summary: "every result after commit, in sequence" },
+  ready: {
+    action: "send",
+    channel: { $ref: "#/channels/ready" },
+    summary: "a server has gone hot: send again at once",
+  },
+};
+
+function asked(channel: string, answers: string, messages: readonly string[], summary: string): Fields {
+  return {
+    action: "receive",
+    channel: { $ref: `#/channels/${channel}` },
+    summary,
+    reply: {
+      channel: { $ref: `#/channels/${answers}` },
+      messages: messages.map((name) => ({ $ref: `#/channels/${answers}/messages/${name}` })),
+    },
+  };
+}
+
+const text: JsonSchema = { type: "string" };
+const resultHeaders = [headers.history, headers.epoch, headers.sequence, headers.result, headers.messageId];
+
+const messages: Fields = {
+  request: message("Request"),
+  reply: message("Reply", [headers.duplicate, headers.omitted]),
+  query: message("Query"),
+  queryReply: message("QueryReply"),
+  result: message("Reply", resultHeaders),
+  replayedResult: message("Reply", [...resultHeaders, replayHeaders.subject]),
+  replay: message("ReplayRequest"),
+  replayEnd: message("ReplayEnd", [replayHeaders.end]),
+  ready: message("Ready"),
+  ask: { name: "ask", summary: "anything, also nothing" },
+  announced: message("Announced"),
+};
+
+function message(name: string, names: readonly string[] = []): Fields {
+  const properties = Object.fromEntries(names.map((header) => [header, text]));
+  const told = names.length === 0 ? {} : { headers: { type: "object", properties } };
+  return { name, payload: { $ref: `#/components/schemas/${name}` }, ...told };
+}
+
+function componentsOf({ request, result, queries }: ApplicationSchemas): Fields {
+  const bodies = Object.entries(queries).map(([name, schema], at): [string, JsonSchema] => {
+    const component = /^[\w-]+$/.test(name) ? `Query-${name}` : `Query-${at + 1}`;
+    return [component, placed(component, withName(schema, name))];
+  });
+  const anyQuery = bodies.length === 0 ? false : { oneOf: bodies.map(([name]) => reference(name)) };
+  return {
+    RequestBody: placed("RequestBody", request),
+    Result: placed("Result", result),
+    ...Object.fromEntries(bodies),
+    Request: withField(own("Request", Envelope, "input"), "body", reference("RequestBody")),
+    Query: withField(own("Query", QueryEnvelope, "input"), "body", anyQuery),
+    Reply: withField(own("Reply", Reply), "result", reference("Result")),
+    QueryReply: own("QueryReply", Reply),
+    ReplayRequest: own("ReplayRequest", ReplayRequest, "input"),
+    ReplayEnd: own("ReplayEnd", ReplayEnd),
+    Ready: own("Ready", ReadySignal),
+    Announced: own("Announced", AnnouncedSchema),
+  };
+}
+
+function reference(name: string): Fields {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+function own(name: string, schema: z.ZodType, io: "input" | "output" = "output"): JsonSchema {
+  return placed(name, z.toJSONSchema(schema, { target: "draft-7", io }) as JsonSchema);
+}
+
+/** Where the schema, or a variant of it, has that field. */
+function withField(schema: JsonSchema, field: string, value: unknown): JsonSchema {
+  if (typeof schema === "boolean") return schema;
+  const { properties, oneOf: variants } = schema as { properties?: Fields; oneOf?: JsonSchema[] };
+  if (variants !== undefined) return { ...schema, oneOf: variants.map((variant) => withField(variant, field, value)) };
+  return properties?.[field] === undefined ? schema : { ...schema, properties: { ...properties, [field]: value } };
+}
+
+/** A query's body with the field that names it; where it is no plain object, its other fields are left unsaid. */
+function withName(schema: JsonSchema, name: string): JsonSchema {
+  const query = { const: name };
+  const { type, properties, required, propertyNames } = schema as Fields;
+  if (type !== "object" || propertyNames !== undefined)
+    return { type: "object", properties: { query }, required: ["query"] };
+  return {
+    ...(schema as Fields),
+    properties: { query, ...(properties as Fields | undefined) },
+    required: ["query", ...((required as string[] | undefined) ?? [])],
+  };
+}
+
+/** A schema that has become a part of the document: what it refers to in itself is there now. */
+function placed(name: string, schema: JsonSchema): JsonSchema {
+  if (typeof schema === "boolean") return schema;
+  const { $schema: _, ...rest } = schema;
+  return referring(rest, `#/components/schemas/${name}`) as JsonSchema;
+}
+
+/** Values, which are no schemas, and may have any fields. */
+const values: ReadonlySet<string> = new Set(["const", "enum", "default", "examples"]);
+
+function referring(part: unknown, place: string): unknown {
+  if (Array.isArray(part)) return part.map((one) => referring(one, place));
+  if (typeof part !== "object" || part === null) return part;
+  const moved = Object.entries(part).map(([field, value]): [string, unknown] => {
+    if (field === "$ref" && typeof value === "string" && value.startsWith("#")) return [field, place + value.slice(1)];
+    return [field, values.has(field) && !isMapOfSchemas(part) ? value : referring(value, place)];
+  });
+  return Object.fromEntries(moved);
+}
+
+/** `properties` may have any names, such as `default`. */
+function isMapOfSchemas(part: object): boolean {
+  return Object.values(part).every((value) => typeof value === "object" && value !== null && !Array.isArray(value));
+}
