@@ -1,7 +1,7 @@
 /** What load balancers and orchestrators are told by HTTP of a real pair, while it loses and gets back what it has. */
 import test from "ava";
-import { freePort } from "../helpers/free-port.ts";
 import { type Pair, startPair } from "../helpers/pair/pair.ts";
+import { Ports } from "../helpers/pair/ports.ts";
 import { until } from "../helpers/until.ts";
 
 const withinMs = 30_000;
@@ -23,9 +23,11 @@ async function probed(
   t: Parameters<typeof startPair>[0],
   options: Parameters<typeof startPair>[1] = {},
 ): Promise<Probed> {
+  const held = new Ports();
+  t.teardown(() => held.release());
   const ports = new Map([
-    ["alpha", await freePort()],
-    ["beta", await freePort()],
+    ["alpha", await held.reserve()],
+    ["beta", await held.reserve()],
   ]);
   const settings = (server: string) => ({ http: { port: ports.get(server) }, ...options.settings?.(server) });
   const pair = await startPair(t, { ...options, settings });
@@ -108,7 +110,9 @@ test("a server that begins without NATS is live and not ready, and says why", as
 });
 
 test("a server whose port for HTTP is taken ends at once, with a line that names the setting and its entry", async (t) => {
-  const port = await freePort();
+  const held = new Ports();
+  t.teardown(() => held.release());
+  const port = await held.reserve();
   const pair = await startPair(t, { start: [], settings: () => ({ http: { port } }) });
   pair.server("alpha").start();
   const isThere = () => fetch(`http://127.0.0.1:${port}/livez`).then(({ status }) => status === 200);

@@ -1,15 +1,17 @@
 /** What Prometheus reads from a real pair: the same metrics from both servers, a takeover with its reason, what took how long. */
 import test from "ava";
-import { freePort } from "../helpers/free-port.ts";
 import { startPair } from "../helpers/pair/pair.ts";
+import { Ports } from "../helpers/pair/ports.ts";
 import { until } from "../helpers/until.ts";
 
 const withinMs = 30_000;
 
 test("both servers tell their part; a takeover counts where it happened, with its reason; clients' names stand nowhere", async (t) => {
+  const held = new Ports();
+  t.teardown(() => held.release());
   const ports = new Map([
-    ["alpha", await freePort()],
-    ["beta", await freePort()],
+    ["alpha", await held.reserve()],
+    ["beta", await held.reserve()],
   ]);
   const pair = await startPair(t, { settings: (server) => ({ http: { port: ports.get(server) } }), restartMs: 100 });
   const read = async (server: string) =>
