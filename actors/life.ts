@@ -5,13 +5,14 @@
  */
 
 import { shippedRules } from "../machines/replica/rules.ts";
+import type { CheckpointMeta } from "../schemas/checkpoint.ts";
 import { Mailbox } from "./actor.ts";
 import { schemaDigest } from "./application/define.ts";
 import { messageOf } from "./application/errors.ts";
 import { stackOf } from "./bounded-lines.ts";
 import { Checkpoint } from "./checkpoint/checkpoint.ts";
 import type { LifeEnd, LifeOptions } from "./life-options.ts";
-import { Loader } from "./loader.ts";
+import { Loader, whyUnreadable } from "./loader.ts";
 import { RunningLife, type RunningLifeOptions } from "./running-life.ts";
 
 export class Life {
@@ -49,7 +50,11 @@ export class Life {
       maxTurnMs: settings.limits.heartbeatMs / 2,
       onLongTurn: () => this.#running?.onLongTurn(),
     });
-    const identity = { service: settings.service, server: settings.server, schema: schemaDigest(application) };
+    const identity = {
+      service: settings.service,
+      server: settings.server,
+      whyUnreadable: (meta: CheckpointMeta) => whyUnreadable(meta, application),
+    };
     this.#checkpoint = new Checkpoint({
       store: world.store,
       clock: world.clock,
@@ -67,6 +72,7 @@ export class Life {
     });
     this.#loader = new Loader({
       identity,
+      schema: schemaDigest(application),
       clock: world.clock,
       application,
       rules,

@@ -13,14 +13,18 @@ import { type EpochEnd, MemoryLog } from "../machines/log/memory-log.ts";
 import { RequestTable } from "../machines/replica/log/requests.ts";
 import type { Rules } from "../machines/replica/rules.ts";
 import type { Recovered } from "../machines/replica/types.ts";
+import type { Catalog } from "../schemas/catalog.ts";
 import type { CheckpointMeta } from "../schemas/checkpoint.ts";
-import type { Application } from "./application/define.ts";
+import { catalogName, catalogOf, planFor } from "./application/catalog.ts";
+import { type Application, schemaDigest } from "./application/define.ts";
 import { ApplicationState } from "./application/state.ts";
 import type { Checkpoint } from "./checkpoint/checkpoint.ts";
 import type { Clock } from "./world/ports.ts";
 
 export interface LoaderOptions {
   readonly identity: Identity;
+  /** Of this program, for a store that is new. */
+  readonly schema: string;
   readonly clock: Clock;
   readonly application: Application;
   readonly rules: Rules;
@@ -38,7 +42,7 @@ export interface Loaded {
 
 /** Collects one reading of the store. */
 class Reading implements RecoveryVisitor {
-  readonly state: ApplicationState;
+  state: ApplicationState;
   requests: RequestTable;
   log = new MemoryLog();
   epochEnds: EpochEnd[] = [];
@@ -52,20 +56,26 @@ class Reading implements RecoveryVisitor {
   readonly isAsFlushed: Rules["isAsFlushed"];
   readonly #options: LoaderOptions;
 
-  constructor(state: ApplicationState, options: LoaderOptions) {
-    this.state = state;
+  constructor(options: LoaderOptions) {
+    // Of an empty store.
+    this.state = new ApplicationState(options.application);
     this.isAsFlushed = options.rules.isAsFlushed;
     this.#options = options;
-    this.requests = new RequestTable({ through: 0, resultNumber: 0, rememberClients: options.rememberClients });
+    const { rememberClients } = options;
+    const catalog = catalogName(this.state.catalog);
+    this.requests = new RequestTable({ through: 0, resultNumber: 0, catalog, rememberClients });
   }
 
   onMeta(meta: CheckpointMeta): void {
     this.#meta = meta;
     const { applied, published, resultNumber } = meta;
+    const catalog = storedCatalog(meta, this.#options.application);
+    this.state = new ApplicationState(this.#options.application, catalog);
     this.#below = Math.min(applied.sequence, published);
     this.requests = new RequestTable({
       through: applied.sequence,
       resultNumber,
+      catalog: catalogName(catalog),
       floors: floorsOf(meta),
       rememberClients: this.#options.rememberClients,
     });
@@ -133,21 +143,38 @@ function floorsOf({ floorMs, floors }: CheckpointMeta): SavedFloors {
     : { commonMs: floors.commonMs, highestMs, clients: floors.clients };
 }
 
+/** Of this disk's tables; one that an older program wrote has that of the program that began it, which is this one. */
+function storedCatalog({ catalog }: CheckpointMeta, application: Application): Catalog {
+  return catalog ?? catalogOf(application);
+}
+
+/** Why this program can make nothing of a store, in one sentence for an operator; null where it can. */
+export function whyUnreadable(meta: CheckpointMeta, application: Application): string | null {
+  if (meta.catalog === undefined && meta.schema !== schemaDigest(application))
+    return `this store was written by an earlier release of twinlog, by an application with other schemas (${meta.schema}, not ${schemaDigest(application)}): start it once with that program under this release, then change it`;
+  const plan = planFor(storedCatalog(meta, application), application);
+  return typeof plan === "string" ? plan : null;
+}
+
 export class Loader {
   readonly #options: LoaderOptions;
+  #schema: string;
 
   constructor(options: LoaderOptions) {
     this.#options = options;
+    this.#schema = options.schema;
   }
 
+  /** With which program the log began, once the store is open. */
   get schema(): string {
-    return this.#options.identity.schema;
+    return this.#schema;
   }
 
   /** Opens the store for a new life; an empty one is made this server's. The life is on the disk when it resolves. */
   async open(checkpoint: Checkpoint, incarnation: string): Promise<Loaded> {
-    const { identity, application, clock } = this.#options;
-    const reading = new Reading(new ApplicationState(application), this.#options);
+    const { identity, clock } = this.#options;
+    const { service, server } = identity;
+    const reading = new Reading(this.#options);
     const found = await checkpoint.open(reading);
     const meta = reading.finish();
     const startCount = (meta?.life ?? 0) + 1;
@@ -155,7 +182,10 @@ export class Loader {
     const memberEpoch = meta?.memberEpoch ?? meta?.epoch ?? 0;
     if (found === null || meta === null) {
       await checkpoint.create({
-        ...identity,
+        service,
+        server,
+        schema: this.#schema,
+        catalog: reading.state.catalog,
         history: "",
         ancestors: [],
         epoch: 0,
@@ -172,8 +202,10 @@ export class Loader {
         floorMs: 0,
       });
     } else {
+      this.#schema = meta.schema;
+      const { catalog } = reading.state;
       const previousEnd = { ...found.end, incarnation: meta.incarnation };
-      await checkpoint.saveMeta({ incarnation, disk, life: startCount, memberEpoch, previousEnd });
+      await checkpoint.saveMeta({ incarnation, disk, catalog, life: startCount, memberEpoch, previousEnd });
     }
     return {
       state: reading.state,
@@ -198,7 +230,7 @@ export class Loader {
 
   /** Reads the open store again, as it is now. */
   async again(checkpoint: Checkpoint): Promise<{ state: ApplicationState; requests: RequestTable }> {
-    const reading = new Reading(new ApplicationState(this.#options.application), this.#options);
+    const reading = new Reading(this.#options);
     await checkpoint.reload(reading);
     reading.finish();
     return { state: reading.state, requests: reading.requests };

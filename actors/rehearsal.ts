@@ -51,7 +51,7 @@ function parseSomething(application: Application, { service, limits }: Settings)
     data: Buffer.from(JSON.stringify({ client, id: "1", body: {}, ...fields })),
   });
   const isSent = { issuedAt: 1, after: "0", resend: true };
-  const guard = { watchdog: noWatchdog, endedByBody: () => false };
+  const guard = { watchdog: noWatchdog, endedByBody: () => false, isKnown: () => false };
   parseRequest(read(subjects.request(service, "", client), isSent), parser, limits.maxRequestBytes, guard);
   parseQuery(read(subjects.query(service, "", client), {}), limits.maxRequestBytes);
 }

@@ -11,6 +11,7 @@ import type { LinkName } from "../schemas/link.ts";
 import { subjects } from "../schemas/subjects.ts";
 import type { Mailbox } from "./actor.ts";
 import { ApplicationActor } from "./application/application-actor.ts";
+import { ownProgram } from "./application/catalog.ts";
 import { AsideWatch } from "./checkpoint/aside.ts";
 import { Backups } from "./checkpoint/backups.ts";
 import type { Checkpoint } from "./checkpoint/checkpoint.ts";
@@ -73,6 +74,7 @@ export class RunningLife {
         service: settings.service,
         servers: settings.servers.map(({ name }) => name),
         schema: loader.schema,
+        program: ownProgram(application),
         limits: settings.limits,
         confirm: settings.confirm,
         afterTotalLoss: settings.afterTotalLoss,

@@ -170,11 +170,13 @@ async function feed(scan: Scan, entries: AsyncIterable<StoreEntry>, visitor: Ins
   await visitor.drained?.();
 }
 
-/** The names that the application gave its tables and queues, if this program knows it. */
-export function partsOf(meta: CheckpointMeta): { application: string | undefined; parts: Map<number, PartCount> } {
-  const known = [...applications.values()].find((application) => schemaDigest(application) === meta.schema);
-  const parts = new Map<number, PartCount>();
-  if (known === undefined) return { application: undefined, parts };
-  for (const { part, name, kind } of applicationParts(known)) parts.set(part, { name, kind, count: 0 });
-  return { application: known.name, parts };
+/** The names that the application gave its tables and queues: its catalog has them, or else this program knows it. */
+export function partsOf({ catalog, schema }: CheckpointMeta): {
+  application: string | undefined;
+  parts: Map<number, PartCount>;
+} {
+  const known = [...applications.values()].find((application) => schemaDigest(application) === schema);
+  const stored = catalog?.parts ?? (known === undefined ? [] : applicationParts(known));
+  const parts = new Map(stored.map(({ part, name, kind }): [number, PartCount] => [part, { name, kind, count: 0 }]));
+  return { application: catalog?.application ?? known?.name, parts };
 }

@@ -3,6 +3,7 @@
  * when the store is opened; the agent writes it from then on.
  */
 import { z } from "zod";
+import { Catalog } from "./catalog.ts";
 import { Count, Epoch, Hash, Id, IdOrNone, Sequence } from "./ranges.ts";
 import { Position, RegistryRecord } from "./registry.ts";
 
@@ -45,8 +46,10 @@ export const maxAncestors = 32;
 const OwnerMeta = z.object({
   service: z.string(),
   server: z.string(),
-  /** Digest of the application's name and schemas. */
+  /** Digest of the application's name and schemas with which the log began. */
   schema: z.string(),
+  /** Of the tables and queues on this disk. Disks that older programs wrote have none: theirs is that of the digest's program. */
+  catalog: Catalog.optional(),
   history: IdOrNone,
   /** Of this history, the oldest first. Disks that older programs wrote have none. */
   ancestors: z.array(Ancestor).max(maxAncestors).optional(),

@@ -7,6 +7,7 @@
  * range is well formed and no more: who may say it is judged by the replica.
  */
 import { z } from "zod";
+import { Program } from "./catalog.ts";
 import { Ancestor, maxAncestors } from "./checkpoint.ts";
 import {
   Count,
@@ -63,6 +64,8 @@ export const Heartbeat = z.object({
   last: Sequence,
   committed: Sequence,
   schema: IdOrNone,
+  /** Which program it runs. Older ones do not say it. */
+  program: Program.optional(),
   /** Its setting of that name: what was forgotten is the same on all servers only where this is. Older programs do not say it. */
   rememberClients: Count.optional(),
   /** The primary tells the record that it won, so that nobody needs to ask the registry. */
@@ -83,7 +86,10 @@ export const Follow = z.object({
   to: Id,
   epoch: Epoch,
   history: IdOrNone,
+  /** With which program its log began. */
   schema: IdOrNone,
+  /** Which one it runs. Older programs do not say it. */
+  program: Program.optional(),
   last: Sequence,
   committed: Sequence,
   epochEnds: z.array(EpochEnd).max(maxEpochEnds),

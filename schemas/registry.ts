@@ -43,8 +43,10 @@ const Shape = z.object({
   durability: z.enum(["memory", "disk"]),
   /** With `disk`: the sole member's disk holds at least this much. */
   base: Position,
-  /** Digest of the application's name and schemas; a server with another one may not join (claim 12). */
+  /** Digest of the application's name and schemas with which the log began (claim 12). */
   schema: IdOrNone,
+  /** The application's name: a server with another one does not join. Programs before wrote none. */
+  application: z.string().max(64).optional(),
   /**
    * Incarnations that let themselves go: each wrote this record again, in its epoch, with its own name here, so that nothing
    * that was asked for before can land, and nobody takes it in on this record (clean stop).

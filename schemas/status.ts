@@ -66,6 +66,8 @@ export const ServerStatus = z.object({
       mirrors: z.array(z.object({ peer: z.string(), state: z.string(), confirmed: z.number().int().nonnegative() })),
     })
     .optional(),
+  /** The application that it runs, of which version, and of which version the state is (0: not known); absent from older programs. */
+  program: z.object({ application: z.string(), version: z.number(), state: z.number() }).optional(),
   /** Requests that were executed and committed in this history, as a primary counts them. */
   results: z.number().int().nonnegative().optional(),
   /** Requests that run or wait to be committed. */

@@ -22,6 +22,15 @@ export const troubleKinds = {
   "backup.missing": { says: "a configured backup is not in sync, another one is", costs: "nothing" },
   "server.doubled": { says: "two servers speak under one name", costs: "failover" },
   "backup.unfit": { says: "a backup does not reach NATS or the registry: it could not take over", costs: "failover" },
+  "program.old": {
+    says: "the server's program is older than the state: it keeps what it is given, and could not serve",
+    costs: "failover",
+  },
+  "program.newer": {
+    says: "the server's program is newer than the state: once it is the primary there is no way back",
+    costs: "nothing",
+  },
+  "state.other": { says: "the state is not made as the primary's program has it: requests wait", costs: "service" },
   "registry.refuses": { says: "the registry answers and takes no change of mode", costs: "failover" },
   "registry.frozen": {
     says: "the registry lost its record or went back: no change of mode is possible",

@@ -12,7 +12,8 @@ import {
   applicationStep,
   loadingApplication,
 } from "../../machines/application.ts";
-import { RecordReader } from "../../machines/codec/record.ts";
+import { hashOfAny } from "../../machines/codec/body-hash.ts";
+import { RecordReader, recordKinds } from "../../machines/codec/record.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import type { RunningRequest } from "../../machines/replica/log/requests.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
@@ -38,11 +39,12 @@ import {
   type World,
 } from "../world/ports.ts";
 import { BodyParser } from "./body.ts";
+import { readCatalog } from "./catalog.ts";
 import type { Application } from "./define.ts";
 import { Door } from "./door.ts";
 import { messageOf } from "./errors.ts";
 import { type DoorGuard, parseQuery, parseRequest, senderOf } from "./front.ts";
-import { hashOfAny } from "./hash.ts";
+import { Migrating } from "./migrating.ts";
 import { publishReply } from "./pieces.ts";
 import { answerNotHot, Replays } from "./replay.ts";
 import { ResultsPublisher } from "./results.ts";
@@ -76,6 +78,7 @@ export interface Delivery {
   readonly areResultsHeldBack: boolean;
 }
 
+const noEffects = new Uint8Array(0);
 /** What a message has besides a record: headers, the sender's name, fields of its own. */
 const messageRoomBytes = 16 * 1024;
 /** Of one turn, at most, for what waits at the door or behind an attempt record: others are to be heard meanwhile. */
@@ -109,6 +112,9 @@ export class ApplicationActor implements Actor {
   #listening: Subscription[] = [];
   #waiting: { needs: number; resolve: () => void }[] = [];
   #requests = 0;
+  readonly #migrating: Migrating;
+  /** Why nothing can be made of the state, as the replica was told. */
+  #told = "";
   /** Sent, as far as the connection was there; and those of them that went in pieces. */
   #replies = 0;
   #omittedReplies = 0;
@@ -127,6 +133,7 @@ export class ApplicationActor implements Actor {
     this.#guard = {
       watchdog: this.#watchdog,
       endedByBody: (client, id) => this.#replica.endedByBody(client, id),
+      isKnown: (client, id) => this.#replica.isKnown(client, id),
     };
     this.#errorLines = new BoundedLines(options.world.clock);
     this.#replays = new Replays(options.world.clock, options.settings.limits.maxReplayBytesPerSecond);
@@ -143,6 +150,7 @@ export class ApplicationActor implements Actor {
       handle: (message, isQuery, sinceMs) => (isQuery ? this.#onQuery(message) : this.#onRequest(message, sinceMs)),
       turnAway: (message) => this.#turnAway(message),
     });
+    this.#migrating = new Migrating(options, recordBytesFor);
     this.#state = options.loaded.state;
     this.#applied = options.loaded.applied;
     this.#runner = this.#makeRunner();
@@ -184,6 +192,7 @@ export class ApplicationActor implements Actor {
       case "abandonHandlers":
         this.#runner.abandonAll();
         this.#unanswered.clear();
+        this.#migrating.drop();
         this.#waiting = [];
         this.#results.stop();
         this.#replays.cut();
@@ -246,6 +255,7 @@ export class ApplicationActor implements Actor {
     this.#state = state;
     this.#applied = applied;
     this.#runner = this.#makeRunner();
+    this.#tellWhetherReadable();
     this.#send({ type: "state.loaded" });
   }
   outdated(): void {
@@ -261,10 +271,22 @@ export class ApplicationActor implements Actor {
       this.#reader.over(Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength), 0);
       do {
         if (this.#reader.effects.length > 0) this.#state.apply(this.#reader.effects);
+        if (this.#reader.kind === recordKinds.catalog) this.#state.adopt(readCatalog(this.#reader.body));
       } while (this.#reader.next());
     }
     this.#watchdog.leave();
     this.#applied = through;
+    this.#tellWhetherReadable();
+  }
+
+  /** The program of a server that follows may be older than the one that made the records. */
+  #tellWhetherReadable(): void {
+    const { whyUnreadable } = this.#state;
+    if (whyUnreadable === this.#told) return;
+    this.#told = whyUnreadable;
+    const { clock, log } = this.#options.world;
+    if (whyUnreadable !== "") log.error({ why: whyUnreadable }, "this program can make nothing of the state any more");
+    this.#replica.onStateRead(whyUnreadable, clock.nowMs());
   }
 
   // --- hot and cold -----------------------------------------------------------------------------------------------
@@ -375,6 +397,15 @@ export class ApplicationActor implements Actor {
   }
 
   #run(request: RunningRequest): void {
+    // Another version of the program may have begun it.
+    const body = request.resumed ? this.#parser.parse(request.body) : null;
+    if (body?.ok === false) {
+      const message = `it was begun by an earlier version of the application, and this one does not take its body: ${body.message}`;
+      const outcome = `"ok":false,"error":${JSON.stringify({ code: "APPLICATION_ERROR", message, executed: true })}`;
+      this.#tellFailure(request, new Error(message));
+      this.#replica.onResult(request, { name: "", effects: noEffects, outcome }, this.#options.world.clock.nowMs());
+      return;
+    }
     this.#watchdog.enter("handler", request.client, request.id, 0, request.startsAfter > 0);
     this.#runner.run(request, request);
     this.#watchdog.leave();
@@ -441,6 +472,10 @@ export class ApplicationActor implements Actor {
     const replica = this.#replica;
     this.#judgeDoor();
     if (!replica.hot) return;
+    if (!replica.isCurrent) {
+      this.#migrate();
+      if (!replica.isCurrent) return;
+    }
     this.#door.serve();
     const { clock } = this.#options.world;
     const untilMs = clock.nowMs() + this.#serveMs;
@@ -449,6 +484,15 @@ export class ApplicationActor implements Actor {
       // The rest with the next turn: what comes meanwhile must be read.
       if (clock.nowMs() >= untilMs) break;
     }
+  }
+
+  /** Makes the state the program's, a piece in each turn; then requests are taken (rule 19). */
+  #migrate(): void {
+    if (this.process !== "hot" || this.#applied < this.#replica.log.last) return;
+    const outcome = this.#migrating.step(this.#state, this.#serveMs);
+    this.#applied = this.#replica.log.last;
+    if (outcome === "goes on") this.#options.mailbox.touch();
+    if (outcome === "done") this.#judgeDoor();
   }
 
   /** After it: replies, results, handlers that wait for the commit. */

@@ -2,9 +2,9 @@
  * Request bodies at the edge: parsed once with the application's schema; inside, types are trusted. What always holds:
  * a parsed body is frozen JSON, of bounded depth, that parses to itself again (a resumed request is parsed from its record); equal bodies have equal hashes, whatever the order of their fields and whether defaults were written out.
  */
+import { hashOf } from "../../machines/codec/body-hash.ts";
 import type { Application } from "./define.ts";
 import { messageOf } from "./errors.ts";
-import { hashOf } from "./hash.ts";
 import { describeIssues, freezeJson } from "./json.ts";
 
 /** Longest partition key, in UTF-16 units: it becomes a token of the request's subject. */

@@ -96,6 +96,33 @@ export interface QueryDefinition<
   answer(body: z.infer<Body>, state: Reader<T, Q, V>, sequence: number): unknown;
 }
 
+/** What a migration sees of the state, and changes: the tables and queues of all versions, by name. */
+export interface MigrationTransaction {
+  get(table: string, key: string): unknown;
+  has(table: string, key: string): boolean;
+  /** The migration to the program's own version is held to its schemas. */
+  put(table: string, key: string, row: unknown): void;
+  delete(table: string, key: string): boolean;
+  push(queue: string, item: unknown): void;
+}
+
+/** What an earlier version stored: this program has no type for it, and an author may parse it with that version's schema. */
+export type StoredValue = Readonly<Record<string, unknown>>;
+
+/**
+ * From one version to the next: for each table or queue that changes, what becomes of one row or item. It is called for
+ * each row that was there, in the order of the keys' bytes, and for each item, the oldest first, which is taken off the queue. What it
+ * does is done together with this row being done, once, whatever dies meanwhile: so nothing may be carried from one call to
+ * the next except in tables. Into the table that is gone through it puts only the row that it was called for. What it does not
+ * name stays as it is; tables and queues that the program does not have any more are dropped afterwards, with all that is in them.
+ */
+export interface Migration {
+  readonly [part: string]: (old: StoredValue, tx: MigrationTransaction, key: string) => void;
+}
+
+/** By the version that each makes. */
+export type Migrations = Readonly<Record<number, Migration>>;
+
 export interface ApplicationDefinition<
   Req extends z.ZodType = z.ZodType,
   Res extends z.ZodType = z.ZodType,
@@ -104,6 +131,9 @@ export interface ApplicationDefinition<
   V extends ViewDefinitions = ViewDefinitions,
 > {
   readonly name: string;
+  /** Of what is stored: another one where tables or queues change so that rows must be written anew. 1, if none is given. */
+  readonly version: number;
+  readonly migrations: Migrations;
   readonly request: Req;
   readonly result: Res;
   /** The partition key: third token of the request's subject. */

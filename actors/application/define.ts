@@ -5,15 +5,23 @@
  */
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { maxParts } from "../../machines/codec/effects.ts";
-import type { ApplicationDefinition, QueryDefinition, Queues, Tables, ViewDefinitions, WhenFull } from "./contract.ts";
+import { maxParts } from "../../schemas/catalog.ts";
+import type {
+  ApplicationDefinition,
+  Migrations,
+  QueryDefinition,
+  Queues,
+  Tables,
+  ViewDefinitions,
+  WhenFull,
+} from "./contract.ts";
 
 /** Any application, its types forgotten. */
 export type Application = ApplicationDefinition;
 
 type Nothing = Readonly<Record<never, never>>;
 
-/** The author's input: tables, queues, views and queries may be left out. */
+/** The author's input: version, migrations, tables, queues, views and queries may be left out. */
 interface Definition<
   Req extends z.ZodType,
   Res extends z.ZodType,
@@ -21,7 +29,12 @@ interface Definition<
   Q extends Queues,
   V extends ViewDefinitions,
   B extends Readonly<Record<string, z.ZodType>>,
-> extends Omit<ApplicationDefinition<Req, Res, T, Q, V>, "tables" | "queues" | "views" | "queries"> {
+> extends Omit<
+    ApplicationDefinition<Req, Res, T, Q, V>,
+    "version" | "migrations" | "tables" | "queues" | "views" | "queries"
+  > {
+  readonly version?: number;
+  readonly migrations?: Migrations;
   readonly tables?: T;
   readonly queues?: Q;
   readonly views?: V;
@@ -37,14 +50,9 @@ export function defineApplication<
   V extends ViewDefinitions = Nothing,
   B extends Readonly<Record<string, z.ZodType>> = Nothing,
 >(definition: Definition<Req, Res, T, Q, V, B>): ApplicationDefinition<Req, Res, T, Q, V> {
-  const { tables = {}, queues = {}, views = {}, queries = {} } = definition;
-  const application = Object.freeze({ ...definition, tables, queues, views, queries }) as ApplicationDefinition<
-    Req,
-    Res,
-    T,
-    Q,
-    V
-  >;
+  const { version = 1, migrations = {}, tables = {}, queues = {}, views = {}, queries = {} } = definition;
+  const whole = { ...definition, version, migrations, tables, queues, views, queries };
+  const application = Object.freeze(whole) as ApplicationDefinition<Req, Res, T, Q, V>;
   check(application);
   return application;
 }
@@ -54,6 +62,12 @@ function check(application: Application): void {
     throw new Error(`application ${application.name}: ${what}`);
   };
   if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(application.name)) refuse("a name is 1 to 32 of a-z, 0-9 and -");
+  const { version, migrations } = application;
+  if (!Number.isSafeInteger(version) || version < 1) refuse("version must be a whole number from 1");
+  for (const to of Object.keys(migrations)) {
+    if (!/^[0-9]{1,15}$/.test(to) || Number(to) < 2 || Number(to) > version)
+      refuse(`migration ${to}: a migration's number is the version that it makes, from 2 to ${version}`);
+  }
   const parts = applicationParts(application);
   if (parts.length > maxParts) refuse(`${parts.length} tables and queues; at most ${maxParts} are allowed`);
   for (const part of parts) {
@@ -78,7 +92,7 @@ function hasLenientObject(schema: unknown): boolean {
   return Object.values(schema).some(hasLenientObject);
 }
 
-/** A table or queue and its number: `part` in the codec of effects. */
+/** A table or queue, and the number that it has in a new state. */
 export type Part =
   | { readonly kind: "table"; readonly part: number; readonly name: string; readonly schema: z.ZodType }
   | {
@@ -103,8 +117,8 @@ export function applicationParts(application: Application): readonly Part[] {
 }
 
 /**
- * 16 hex digits over the name and the JSON Schemas of request, result, tables and queues: a server whose digest differs
- * may not join (claim 12). Throws when a schema has no JSON Schema (dates, bigints, transforms of rows and results).
+ * 16 hex digits over the name and the JSON Schemas of request, result, tables and queues: with which program a log began. Two
+ * logs that began otherwise have no record in common. Throws when a schema has no JSON Schema (dates, bigints, transforms of rows and results).
  */
 export function schemaDigest(application: Application): string {
   const described = {

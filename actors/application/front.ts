@@ -4,6 +4,7 @@
  * without a proof.
  */
 
+import { hashOfAny } from "../../machines/codec/body-hash.ts";
 import { type Arrival, refusal } from "../../machines/replica/primary/intake.ts";
 import { Envelope, keyIsOther, QueryEnvelope } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
@@ -65,6 +66,8 @@ export function senderOf(
 export interface DoorGuard {
   readonly watchdog: Watchdog;
   endedByBody(client: string, id: string): boolean;
+  /** It is done, or runs: sent again, it is no new request, whatever this program makes of its body (rule 12). */
+  isKnown(client: string, id: string): boolean;
 }
 
 export function parseRequest(
@@ -90,19 +93,23 @@ export function parseRequest(
   guard.watchdog.enter("body", client, id, 0, true);
   const body = parser.parse(envelope.data.body);
   guard.watchdog.leave();
-  if (!body.ok) return refused(client, id, "INVALID_REQUEST", body.message);
-  if (body.key !== address.key) return refused(client, id, "INVALID_REQUEST", `${keyIsOther}${body.key}`);
+  const isAgain = !body.ok || body.key !== address.key ? guard.isKnown(client, id) : false;
+  if (!body.ok && !isAgain) return refused(client, id, "INVALID_REQUEST", body.message);
+  if (body.ok && body.key !== address.key && !isAgain)
+    return refused(client, id, "INVALID_REQUEST", `${keyIsOther}${body.key}`);
+  const sent = envelope.data.body;
   return {
     ok: true,
     value: {
       client,
       id,
-      key: body.key,
-      bodyHash: parser.hash(body.value),
+      key: address.key,
+      bodyHash: body.ok ? parser.hash(body.value) : hashOfAny(sent),
+      sent,
       issuedAtMs: envelope.data.issuedAt,
       after: envelope.data.after,
       resend: envelope.data.resend ?? false,
-      body: body.value,
+      body: body.ok ? body.value : sent,
       replyTo: message.reply,
       sinceMs,
     },

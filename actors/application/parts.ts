@@ -47,7 +47,6 @@ export class Queue {
   }
 
   push(item: unknown): void {
-    if (this.#length === this.maxItems) throw new StateError(`queue ${this.name} holds ${this.maxItems} already`);
     if (this.#length === this.#ring.length) this.#grow();
     this.#ring[(this.#head + this.#length) % this.#ring.length] = item;
     this.#length += 1;

@@ -2,12 +2,16 @@
  * An application's state in memory: tables, queues, and the views that are derived from them. What always holds: state
  * changes only through `put`, `delete`, `push` and `shift` below, which are the same for a hot server (it passes the
  * values that it has), a warm one (it parses them from a record's bytes) and a load from the store; so equal effects
- * make equal state everywhere, and a warm application is ready at once (claim 16).
+ * make equal state everywhere, and a warm application is ready at once (claim 16). Which tables and queues there are its catalog
+ * says (rule 19), which is part of it; views are there only while that is this program's.
  */
 import { createHash } from "node:crypto";
+import { z } from "zod";
 import { readEffects } from "../../machines/codec/effects.ts";
+import type { Catalog, CatalogPart } from "../../schemas/catalog.ts";
+import { catalogName, catalogOf, planFor } from "./catalog.ts";
 import type { Reader, View } from "./contract.ts";
-import { type Application, applicationParts } from "./define.ts";
+import { type Application, applicationParts, type Part } from "./define.ts";
 import { StateError, TransactionError } from "./errors.ts";
 import { freezeJson } from "./json.ts";
 import { Queue, type Table } from "./parts.ts";
@@ -24,24 +28,93 @@ export type Change =
 
 type Listeners = { [N in keyof View]-?: (View & Required<Pick<View, N>>)[] };
 
+const noListeners: Listeners = { put: [], delete: [], push: [], shift: [] };
+/** Of a table or queue that the program does not know. */
+const anything = z.unknown();
+
 export class ApplicationState {
   readonly #application: Application;
-  readonly #parts: (Table | Queue)[];
+  /** By number; some may be missing. */
+  #parts: (Table | Queue | undefined)[] = [];
   readonly #tables = new Map<string, Table>();
   readonly #queues = new Map<string, Queue>();
   #views: Readonly<Record<string, View>> = {};
-  #listeners: Listeners = { put: [], delete: [], push: [], shift: [] };
+  #listeners: Listeners = noListeners;
+  #catalog: Catalog;
+  #whyUnreadable = "";
 
-  constructor(application: Application) {
+  /** `catalog`: of the state that is about to be loaded; a new one's, if none is given. */
+  constructor(application: Application, catalog: Catalog = catalogOf(application)) {
     this.#application = application;
-    this.#parts = applicationParts(application).map((part) =>
-      part.kind === "table" ? { ...part, rows: new Map<string, unknown>() } : new Queue(part),
-    );
-    for (const part of this.#parts) {
+    this.#catalog = catalog;
+    this.#arrange();
+    this.#makeViews();
+  }
+
+  get catalog(): Catalog {
+    return this.#catalog;
+  }
+  /** It is made as this program has it: requests may be run. */
+  get isCurrent(): boolean {
+    return catalogName(this.#catalog) === catalogName(catalogOf(this.#application));
+  }
+  /** Why this program can make nothing of it, for operators; "" where it can. Nothing is applied then, and nothing is in it. */
+  get whyUnreadable(): string {
+    return this.#whyUnreadable;
+  }
+
+  /** A catalog record, after its effects. */
+  adopt(catalog: Catalog): void {
+    const wasCurrent = this.isCurrent;
+    this.#catalog = catalog;
+    this.#arrange();
+    if (!this.isCurrent) this.#listeners = noListeners;
+    else if (!wasCurrent) {
+      this.#makeViews();
+      this.#feedViews();
+    }
+  }
+
+  #arrange(): void {
+    const plan = planFor(this.#catalog, this.#application);
+    this.#whyUnreadable = typeof plan === "string" ? plan : "";
+    const before = this.#parts;
+    this.#parts = [];
+    this.#tables.clear();
+    this.#queues.clear();
+    if (this.#whyUnreadable !== "") return;
+    for (const stored of this.#catalog.parts) {
+      const part = before[stored.part] ?? this.#makePart(stored);
+      this.#parts[stored.part] = part;
       if (part.kind === "table") this.#tables.set(part.name, part);
       else this.#queues.set(part.name, part);
     }
-    this.#makeViews();
+  }
+
+  #makePart({ part, kind, name }: CatalogPart): Table | Queue {
+    const own = applicationParts(this.#application).find((one) => one.kind === kind && one.name === name);
+    const unknown: Part =
+      kind === "table"
+        ? { kind, part, name, schema: anything }
+        : { kind, part, name, schema: anything, maxItems: Number.POSITIVE_INFINITY, whenFull: "dropOldest" };
+    const its: Part = own === undefined ? unknown : { ...own, part };
+    return its.kind === "table" ? { ...its, rows: new Map<string, unknown>() } : new Queue(its);
+  }
+
+  /** Another state that holds the same now, and has no views. Values are shared: they are frozen. */
+  copy(): ApplicationState {
+    const copy = new ApplicationState(this.#application, this.#catalog);
+    copy.#listeners = noListeners;
+    for (const part of this.#parts) {
+      const its = part === undefined ? undefined : copy.#parts[part.part];
+      if (part?.kind === "table" && its?.kind === "table")
+        for (const [key, value] of part.rows) its.rows.set(key, value);
+      if (part?.kind === "queue" && its?.kind === "queue") {
+        its.reset(part.head);
+        for (let offset = 0; offset < part.length; offset += 1) its.push(part.at(offset));
+      }
+    }
+    return copy;
   }
 
   get views(): Readonly<Record<string, View>> {
@@ -64,6 +137,7 @@ export class ApplicationState {
 
   /** A committed record's effects, on a warm server. Throws StateError or EffectError; the state is then of no use. */
   apply(effects: Uint8Array): void {
+    if (this.#whyUnreadable !== "") return;
     readEffects(effects, this.#bytesVisitor);
   }
 
@@ -90,11 +164,13 @@ export class ApplicationState {
 
   /** A row from the store; rows may come in any order. */
   loadRow(part: number, key: string, value: Uint8Array): void {
+    if (this.#whyUnreadable !== "") return;
     this.#put(part, key, parseValue(value));
   }
 
   /** A queue's item from the store, oldest first; `index` counts from the queue's first item ever. */
   loadQueueItem(part: number, index: number, value: Uint8Array): void {
+    if (this.#whyUnreadable !== "") return;
     const queue = this.#queueAt(part);
     if (queue.length === 0) queue.reset(index);
     if (queue.head + queue.length !== index)
@@ -102,10 +178,10 @@ export class ApplicationState {
     this.#push(part, parseValue(value));
   }
 
-  /** Says where an empty queue's next item stands, after a load. */
+  /** Says where an empty queue's next item stands, after a load. The store remembers those that were dropped too. */
   setQueueHead(part: number, head: number): void {
-    const queue = this.#queueAt(part);
-    if (queue.length === 0) queue.reset(head);
+    const queue = this.#parts[part];
+    if (queue?.kind === "queue" && queue.length === 0) queue.reset(head);
   }
 
   /** Index, since the queue's first item ever, of its oldest item. */
@@ -115,7 +191,9 @@ export class ApplicationState {
 
   /** How many rows and items there are, for status. */
   get size(): number {
-    return this.#parts.reduce((sum, part) => sum + (part.kind === "table" ? part.rows.size : part.length), 0);
+    let size = 0;
+    for (const part of this.#parts) size += part?.kind === "table" ? part.rows.size : (part?.length ?? 0);
+    return size;
   }
 
   /**
@@ -139,6 +217,7 @@ export class ApplicationState {
         .update(json);
     };
     for (const part of this.#parts) {
+      if (part === undefined) continue;
       if (part.kind === "table")
         for (const key of inByteOrder(part.rows.keys())) feed(part.part, key, part.rows.get(key));
       else for (let offset = 0; offset < part.length; offset += 1) feed(part.part, undefined, part.at(offset));
@@ -149,15 +228,30 @@ export class ApplicationState {
   /** As new: no rows, no items, new views. */
   clear(): void {
     for (const part of this.#parts) {
-      if (part.kind === "table") part.rows.clear();
-      else part.reset(0);
+      if (part?.kind === "table") part.rows.clear();
+      else part?.reset(0);
     }
     this.#makeViews();
+  }
+
+  /** All that is there, as if it had just been made. */
+  #feedViews(): void {
+    for (const part of this.#parts) {
+      if (part?.kind === "table") {
+        for (const [key, value] of part.rows)
+          for (const view of this.#listeners.put) view.put(part.name, key, value, undefined);
+      } else if (part !== undefined) {
+        for (let offset = 0; offset < part.length; offset += 1)
+          for (const view of this.#listeners.push) view.push(part.name, part.at(offset));
+      }
+    }
   }
 
   #makeViews(): void {
     const views = Object.entries(this.#application.views).map(([name, make]) => [name, make()] as const);
     this.#views = Object.fromEntries(views);
+    this.#listeners = noListeners;
+    if (!this.isCurrent) return;
     const all = Object.values(this.#views);
     const listening = <N extends keyof View>(name: N) => all.filter((view) => view[name] !== undefined) as Listeners[N];
     this.#listeners = {
@@ -267,7 +361,7 @@ function parseValue(bytes: Uint8Array): unknown {
 }
 
 /** UTF-8's order, which is also the store's. It differs from the order of UTF-16 units only where surrogates occur. */
-function inByteOrder(keys: Iterable<string>): string[] {
+export function inByteOrder(keys: Iterable<string>): string[] {
   const sorted = [...keys].sort();
   if (!sorted.some((key) => /[\ud800-\udfff]/.test(key))) return sorted;
   return sorted.sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)));

@@ -205,8 +205,10 @@ export class Checkpoint {
    */
   async reload(visitor: RecoveryVisitor): Promise<void> {
     this.#writable();
+    // Whether this program can make something of it is for the visitor to see: the server goes on either way.
+    const { service, server } = this.#options.identity;
     try {
-      await scanEntries(this.#options.store.image(), this.#options.identity, this.#hash, visitor);
+      await scanEntries(this.#options.store.image(), { service, server }, this.#hash, visitor);
     } catch (error) {
       throw this.#fail(error);
     }

@@ -53,7 +53,11 @@ export async function prepareFlush(
     queues: fold.places(),
     rows,
     retainFrom,
-    patch: fold.resultNumber === null ? patch : { ...patch, resultNumber: fold.resultNumber },
+    patch: {
+      ...patch,
+      ...(fold.resultNumber === null ? {} : { resultNumber: fold.resultNumber }),
+      ...(fold.catalog === null ? {} : { catalog: fold.catalog }),
+    },
   };
 }
 

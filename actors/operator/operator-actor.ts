@@ -199,6 +199,7 @@ export class OperatorActor {
       why: replica.why,
       waitingFor: replica.waitingFor,
       troubles: troubles.open,
+      ...toldProgram(replica),
       results: replica.results,
       inFlight: replica.inFlight,
       testService: settings.testService,
@@ -302,6 +303,12 @@ export class OperatorActor {
         return;
     }
   }
+}
+
+function toldProgram({ options, stateVersion }: Replica): Pick<ServerStatus, "program"> {
+  const { program } = options;
+  if (program === undefined) return {};
+  return { program: { application: program.application, version: program.version, state: stateVersion } };
 }
 
 function aheadOf(replica: Replica, name: string, clock: Clock): { aheadMs?: number } {

@@ -225,8 +225,12 @@ function okText(
       if (seen.length < servers.length && all.length === 0) return null;
       return ends.length === 0 ? "none is configured" : `the first is over in ${duration(Math.min(...ends) - nowMs)}`;
     }
-    case "versions":
-      return servers[0]?.version ?? null;
+    case "versions": {
+      const [first] = servers;
+      if (first === undefined) return null;
+      const { version, program } = first;
+      return program === undefined ? version : `${version}, ${program.application} version ${program.version}`;
+    }
     case "settings":
       return "the same, as far as servers tell";
     case "aside":

@@ -255,7 +255,8 @@ function isSame(a: CommittedRecord, b: CommittedRecord): boolean {
 }
 
 function name(record: CommittedRecord): string {
-  const what = record.kind === "history" ? `history ${record.name}` : `${record.kind} ${record.client}/${record.id}`;
+  const isNamed = record.kind === "history" || record.kind === "catalog";
+  const what = isNamed ? `${record.kind} ${record.name}` : `${record.kind} ${record.client}/${record.id}`;
   return `${what} (epoch ${record.epoch}, hash ${record.hash.toString(16)})`;
 }
 

@@ -13,10 +13,10 @@ export interface CommittedRecord {
   readonly epoch: number;
   /** The log's hash up to and including it. */
   readonly hash: number;
-  readonly kind: "transaction" | "final" | "attempt" | "history";
+  readonly kind: "transaction" | "final" | "attempt" | "history" | "catalog";
   readonly client: string;
   readonly id: string;
-  /** The transaction's name; the history's id on a history record. */
+  /** The transaction's name; the history's id on a history record, the catalog's name on a catalog record. */
   readonly name: string;
   /** 0 unless final. */
   readonly resultNumber: number;

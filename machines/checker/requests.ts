@@ -149,7 +149,8 @@ export function checkRequests(stories: Map<string, RequestStory>, logs: Committe
   for (const record of logs.final) {
     const key = storyKey(record.client, record.id);
     if (record.kind === "final") finals.set(key, record);
-    if (record.kind === "history" || record.kind === "attempt" || record.name === "") continue;
+    if (record.kind !== "transaction" && record.kind !== "final") continue;
+    if (record.name === "") continue;
     const step = `${key}\u0000${record.name}`;
     if (done.has(step))
       violations.push({
@@ -198,7 +199,7 @@ function firstRecords({ histories }: CommittedLogs): Map<string, number> {
   const begun = new Map<string, number>();
   for (const { records, firstAtMs } of histories)
     for (const { kind, client, id, sequence } of records.values()) {
-      if (kind === "attempt" || kind === "history") continue;
+      if (kind !== "transaction" && kind !== "final") continue;
       const key = storyKey(client, id);
       const atMs = firstAtMs.get(sequence) ?? Number.POSITIVE_INFINITY;
       begun.set(key, Math.min(begun.get(key) ?? atMs, atMs));

@@ -116,7 +116,7 @@ function nameRuns(
     if (record.kind === "final") results += 1;
     const key = storyKey(record.client, record.id);
     const firstMs = sentAtMs.get(key);
-    if (record.kind === "history" || firstMs === undefined) continue;
+    if (record.kind === "history" || record.kind === "catalog" || firstMs === undefined) continue;
     const runs = all.get(key) ?? { run: 1, doneAt: 0, doneAtMs: 0, sinceMs: firstMs };
     all.set(key, runs);
     const atMs = committedAtMs.get(placeOf(record)) ?? firstMs;

@@ -77,7 +77,7 @@ function* takenTooEarly(
     const takenByMs = new Map<string, number>();
     for (const [sequence, { kind, client, id }] of records) {
       const atMs = firstAtMs.get(sequence);
-      if (kind === "history" || atMs === undefined) continue;
+      if (kind === "history" || kind === "catalog" || atMs === undefined) continue;
       const key = storyKey(client, id);
       takenByMs.set(key, Math.min(takenByMs.get(key) ?? atMs, atMs));
     }

@@ -7,6 +7,7 @@
  * has to walk them all at once; nothing is final, and the ledger is untouched, before `emit`.
  */
 
+import { Catalog } from "../../schemas/catalog.ts";
 import type { LogEnd, QueuePlace } from "../../schemas/checkpoint.ts";
 import { RecordReader, recordKinds } from "../codec/record.ts";
 import type { LogBatch } from "../log/batch.ts";
@@ -25,6 +26,7 @@ export class Fold {
   #bytes: Buffer = Buffer.alloc(0);
   #end: LogEnd | null = null;
   #resultNumber: number | null = null;
+  #catalog: Catalog | null = null;
 
   /** `places`: where the queues stand on disk. */
   constructor(hash: KeyedHash, places: Iterable<QueuePlace>) {
@@ -57,6 +59,8 @@ export class Fold {
     do {
       if (reader.kind === recordKinds.final) this.#resultNumber = reader.resultNumber;
       else if (reader.kind === recordKinds.history) this.#resultNumber = 0;
+      else if (reader.kind === recordKinds.catalog)
+        this.#catalog = Catalog.parse(JSON.parse(view(reader.body).toString()));
       const { effects } = reader;
       if (effects.length === 0) continue;
       const at = effects.byteOffset - bytes.byteOffset;
@@ -73,6 +77,11 @@ export class Fold {
   /** Number of the newest result folded, 0 where a history begins after it; null when there was neither. */
   get resultNumber(): number | null {
     return this.#resultNumber;
+  }
+
+  /** The newest catalog folded; null when there was none (rule 19). */
+  get catalog(): Catalog | null {
+    return this.#catalog;
   }
 
   /** Adds about `limit` writes; call it until it returns false. The ledger then has the new digest. */

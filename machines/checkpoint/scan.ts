@@ -34,12 +34,13 @@ import { SegmentIndex } from "./segments.ts";
 export interface Identity {
   readonly service: string;
   readonly server: string;
-  readonly schema: string;
+  /** Why this program can make nothing of a store with this meta, in one sentence; null where it can. */
+  whyUnreadable?(meta: CheckpointMeta): string | null;
 }
 
 /**
  * The store may not be used; the message is one sentence for the operator. damaged: something is missing or changed.
- * format: another version of Twinlog wrote it. service, server, schema: it is somebody else's.
+ * format: another version of Twinlog wrote it. service, server: it is somebody else's. schema: this program can make nothing of it.
  */
 export class RecoveryError extends Error {
   readonly code: "damaged" | "format" | "service" | "server" | "schema";
@@ -119,16 +120,13 @@ export class Scan {
   }
 
   #onMeta(meta: CheckpointMeta): void {
-    const { service, server, schema } = this.#identity;
+    const { service, server } = this.#identity;
     if (meta.service !== service)
       throw new RecoveryError("service", `this store belongs to the service ${meta.service}, not to ${service}`);
     if (meta.server !== server)
       throw new RecoveryError("server", `this store belongs to the server ${meta.server}, not to ${server}`);
-    if (meta.schema !== schema)
-      throw new RecoveryError(
-        "schema",
-        `this store was written by an application with other schemas (${meta.schema}, not ${schema})`,
-      );
+    const why = this.#identity.whyUnreadable?.(meta) ?? null;
+    if (why !== null) throw new RecoveryError("schema", why);
     this.#meta = meta;
     this.#index = new SegmentIndex(meta.firstRetained - 1);
     for (const place of meta.queues) this.#queues.set(place.part, { place, next: place.head });

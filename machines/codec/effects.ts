@@ -1,7 +1,7 @@
 /**
  * Effects as bytes: the changes that one transaction makes to tables and queues, in order. Values are JSON in UTF-8
- * and are copied, never parsed, by whoever only stores them (the checkpoint). `part` is the index of the table or queue
- * among the application's parts, in the order of `applicationParts` (tables by name, then queues by name).
+ * and are copied, never parsed, by whoever only stores them (the checkpoint). `part` is the number of the table or queue
+ * in the state's catalog (schemas/catalog.ts).
  *
  *   put    u8 1, u8 part, u16 key length, u32 value length, key, value      delete u8 2, u8 part, u16 key length, key
  *   push   u8 3, u8 part, u32 value length, value                            shift  u8 4, u8 part, u32 count
@@ -10,8 +10,6 @@ export const effectKinds = { put: 1, delete: 2, push: 3, shift: 4 } as const;
 
 /** Longest key of a table row, in bytes of UTF-8. */
 export const maxRowKeyBytes = 1024;
-/** How many tables and queues one application may have. */
-export const maxParts = 255;
 
 export class EffectError extends Error {
   constructor(message: string) {

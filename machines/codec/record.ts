@@ -19,9 +19,10 @@ export const recordVersion = 1;
 /**
  * transaction: one of several of a request, its result is still to come (`reply` holds the transaction's value).
  * final: the last of its request: effects and the reply. attempt: the request is about to be run and may be dangerous
- * (rule 17; `ordinal` counts the attempts). history: a new history begins here (`name` is its id).
+ * (rule 17; `ordinal` counts the attempts). history: a new history begins here (`name` is its id). catalog: from here on the
+ * state has the tables and queues that `body` says (rule 19; `name` is the catalog's), after the effects.
  */
-export const recordKinds = { transaction: 1, final: 2, attempt: 3, history: 4 } as const;
+export const recordKinds = { transaction: 1, final: 2, attempt: 3, history: 4, catalog: 5 } as const;
 export type RecordKind = (typeof recordKinds)[keyof typeof recordKinds];
 
 /** What a record has before its client, id, key, name, effects, reply and body. */
@@ -48,7 +49,7 @@ export interface RecordFields {
   effects: Uint8Array;
   /** The reply (final) or the transaction's value (transaction), JSON in UTF-8. */
   reply: Uint8Array | string;
-  /** The request's body, JSON: in the first record of a request of several, and in attempts, so that another server can run it. */
+  /** JSON. The request's body: in the first record of a request of several, and in attempts, so that another server can run it. Or the catalog. */
   body: Uint8Array | string;
 }
 

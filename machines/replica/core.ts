@@ -41,6 +41,8 @@ export class Core {
   readonly deaths = new ToldDeaths();
   readonly namesakes = new Namesakes();
   readonly clocks = new ServiceClock();
+  /** Why this program can make nothing of the state, in words; "" where it can (rule 19). */
+  unreadable = "";
   /** Of the last minutes, in whatever role. */
   readonly stampRefusals = new StampRefusals();
   readonly tally: Tally;
@@ -112,6 +114,16 @@ export class Core {
   /** Another process that says this server's name, and was heard lately: it says so every `statusMs`, and two may be missed. */
   get namesake(): Namesake | null {
     return this.namesakes.present(this.limits.suspicionMs + 2 * this.limits.statusMs, this.nowMs);
+  }
+
+  /** The state is made as this server's program has it (rule 19). */
+  get isCurrent(): boolean {
+    const { program } = this.options;
+    return program === undefined || this.rules.isMadeFor(this.applied.requests.catalog, program.catalog);
+  }
+  /** The version of the state, as its catalog's name begins; 0 where nothing is known. */
+  get stateVersion(): number {
+    return Number.parseInt(this.applied.requests.catalog, 10) || 0;
   }
 
   /** After each change of what the registry says, or is asked to say. */

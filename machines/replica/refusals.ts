@@ -29,7 +29,12 @@ export function whyNoSwitch(core: Core, handover: Handover | null): string | nul
   if (handover === null) return whyNotPrimary(core);
   if (core.state !== "hot.normal" || record === null)
     return `no switch in state ${core.state}: a backup must be in sync`;
-  return handover.successorsOf(record, "session").length === 0 ? "no backup is ready to take the role" : null;
+  if (!core.isCurrent && core.unreadable === "") return "the state is being migrated: say it again when that is done";
+  if (handover.successorsOf(record, "session").length > 0) return null;
+  const old = [...core.peers].filter(({ heartbeat }) => heartbeat?.program?.reads === false).map(({ name }) => name);
+  return old.length === 0
+    ? "no backup is ready to take the role"
+    : `the program of ${old.join(", ")} is older than the state: start the newer one there first`;
 }
 
 export function whyNoRecovery(core: Core, despite: readonly string[]): string | null {

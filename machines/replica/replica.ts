@@ -21,6 +21,7 @@ import type { Handover as HandoverMessage, Heartbeat, Mirror, PeerMessage } from
 import type { RegistryRead, RegistryRecord, RegistryWrite } from "../../schemas/registry.ts";
 import type { Standing } from "../../schemas/standing.ts";
 import type { ServerStatus } from "../../schemas/status.ts";
+import { requestKey } from "../codec/record.ts";
 import type { LifecycleState } from "../lifecycle.ts";
 import type { LogBatch } from "../log/batch.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
@@ -35,7 +36,7 @@ import { Heartbeats } from "./peers/heartbeat.ts";
 import type { Namesake } from "./peers/namesakes.ts";
 import type { Arrival, ResultPart, TransactionPart } from "./primary/intake.ts";
 import type { ReplySink } from "./primary/owed-replies.ts";
-import { Primary } from "./primary/primary.ts";
+import { type CatalogPart, Primary } from "./primary/primary.ts";
 import { joinerDue, primaryDue } from "./primary/primary-due.ts";
 import { whyNoRecovery, whyNoSwitch, whyNotMeant, whyNotPrimary } from "./refusals.ts";
 import { Candidacy } from "./registry/candidacy.ts";
@@ -244,7 +245,21 @@ export class Replica {
   get takesRequests(): boolean {
     const { lifecycle, applied, rules, stopping } = this.core;
     const isOpen = lifecycle.hot && applied.isLoaded && !rules.isIntakeStopped(lifecycle.held);
-    return isOpen && !(stopping && lifecycle.state === "hot.alone");
+    return isOpen && this.isCurrent && !(stopping && lifecycle.state === "hot.alone");
+  }
+  /** The state is made as this server's program has it (rule 19): else a primary makes it so, before it takes requests. */
+  get isCurrent(): boolean {
+    return this.core.isCurrent;
+  }
+  /** Of the state; 0 where nothing is known. */
+  get stateVersion(): number {
+    return this.core.stateVersion;
+  }
+  /** A catalog record may be made now: half of what may be open is left, and the role is not being handed over. */
+  get takesCatalog(): boolean {
+    const { lifecycle, applied, rules, limits } = this.core;
+    if (this.primary === null || !applied.isLoaded || rules.isIntakeStopped(lifecycle.held)) return false;
+    return this.primary.openBytes <= limits.maxUnconfirmedBytes / 2;
   }
   /** What it answers where the service's record is in question. */
   standing(): Standing {
@@ -452,12 +467,26 @@ export class Replica {
     this.primary?.intake.answerQuery(sender, answer, sequence);
   }
 
+  /** A part of what makes the state the program's; what it says holds from here on. */
+  onCatalog(part: CatalogPart, nowMs: number, wallMs: number): void {
+    this.at(nowMs);
+    this.core.wallMs = wallMs;
+    this.primary?.appendCatalog(part);
+  }
+
+  /** Why the application can make nothing of the state; "" where it can. */
+  onStateRead(why: string, nowMs: number): void {
+    this.at(nowMs);
+    this.core.unreadable = why;
+    this.mustLook = true;
+  }
+
   /** The next request to run, whose attempt is on record and committed; null: there is none. */
   nextToStart(): RunningRequest | null {
-    return this.primary?.intake.nextToStart() ?? null;
+    return this.core.isCurrent ? (this.primary?.intake.nextToStart() ?? null) : null;
   }
   get hasStartable(): boolean {
-    return this.primary?.intake.hasStartable ?? false;
+    return this.core.isCurrent && (this.primary?.intake.hasStartable ?? false);
   }
 
   /** Its handler goes on after its first turn: duplicates may join it. */
@@ -476,6 +505,11 @@ export class Replica {
   onResult(request: RunningRequest, part: ResultPart, nowMs: number): void {
     this.at(nowMs);
     this.primary?.intake.finish(request, part);
+  }
+
+  /** A request of this name is done, or runs: sent again, it is no new one. */
+  isKnown(client: string, id: string): boolean {
+    return this.primary?.intake.isAgain(requestKey(client, id)) === true;
   }
 
   /** The check of this request's body ended a server: it is not checked again (rule 17). */
@@ -726,6 +760,7 @@ export class Replica {
     const { membership, own, state, stopping, applied, rules, bus, self } = this.core;
     const { log } = own;
     if (state !== "following.warm" || stopping || !applied.isLoaded) return false;
+    if (!rules.readsState(this.core.unreadable === "")) return false;
     // A compare-and-set that cannot be settled would leave this server confirming nothing.
     if (!rules.reachesNats(bus.connected && membership.isAnswered)) return false;
     if (membership.frozen !== "" || !membership.isEpochSaved || offer.epoch !== membership.epoch) return false;

@@ -148,6 +148,11 @@ export const shippedRules = {
   isInVain: (isGone: boolean): boolean => isGone,
   /** Rule 8: a joiner is taken in where it could take over: it reaches NATS, and the registry answers it. */
   mayBackUp: (canTakeOver: boolean): boolean => canTakeOver,
+
+  /** Rule 19: requests are run by a program on tables that are made as it has them. */
+  isMadeFor: (made: string, wanted: string): boolean => made === wanted,
+  /** Rule 19: the role goes only to one whose program can make something of the state, where it is given by a choice. */
+  readsState: (reads: boolean): boolean => reads,
   /** Rule 9: a backup that could not take over for so long, while the registry answers its primary, is left out. */
   mustLeaveOut: (lacksForMs: number, limitMs: number): boolean => lacksForMs > limitMs,
 

@@ -23,6 +23,9 @@ export function troublesOf(core: Core, primary: Primary | null, waitingFor: stri
     ["backup.lost", whyNoBackup(core)],
     ["backup.missing", whyBackupMissing(core)],
     ["backup.unfit", whyBackupUnfit(core, primary)],
+    ["program.old", core.hot ? null : whyProgramIsOld(core)],
+    ["program.newer", whyProgramIsNewer(core)],
+    ["state.other", whyStateIsOther(core)],
     ["link.record", whyRecordDoesNotFit(core, primary)],
     ["link.narrow", whyLinkIsNarrow(core)],
     ["server.doubled", whyDoubled(core)],
@@ -114,6 +117,24 @@ function whyBackupUnfit({ membership }: Core, primary: Primary | null): string |
   }
   if (unfit.length === 0) return null;
   return `${unfit.join(", ")} could not take over: look at its nats settings and at its log`;
+}
+
+function whyProgramIsOld({ unreadable }: Core): string | null {
+  return unreadable === "" ? null : `${unreadable}; what is acknowledged is kept here, but this server could not serve`;
+}
+
+/** The point of no return, before it is reached (rule 19). */
+function whyProgramIsNewer({ hot, options, stateVersion }: Core): string | null {
+  const { program, self } = options;
+  if (hot || program === undefined || stateVersion === 0 || program.version <= stateVersion) return null;
+  return `this program is of version ${program.version}, the state of version ${stateVersion}: once ${self.server} is the primary the state is of version ${program.version}, and programs of version ${stateVersion} cannot go on with it`;
+}
+
+/** On a primary: it makes the state its program's, or cannot. */
+function whyStateIsOther({ hot, isCurrent, unreadable, options, stateVersion }: Core): string | null {
+  if (!hot || isCurrent) return null;
+  if (unreadable !== "") return `${unreadable}; it hands its role over as soon as another server can take it`;
+  return `the state is of version ${stateVersion}, and is being migrated to version ${options.program?.version}: requests wait until it is done`;
 }
 
 /** Heard once, and on neither link any more. */

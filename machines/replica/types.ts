@@ -16,14 +16,24 @@ export interface ReplicaOptions {
   readonly service: string;
   /** Names of all configured servers, this one included. */
   readonly servers: readonly string[];
-  /** Digest of application and schemas (claim 12). */
+  /** Digest of application and schemas with which this log began (claim 12). */
   readonly schema: string;
+  /** The program of this server; where none is given, it takes the state as it is. */
+  readonly program?: OwnProgram;
   readonly limits: Limits;
   readonly confirm: Settings["confirm"];
   readonly afterTotalLoss: Settings["afterTotalLoss"];
   readonly rules?: Rules;
   /** One that goes on counting; without it the replica begins at nothing. */
   readonly tally?: Tally;
+}
+
+/** What the replica knows of the application (rule 19). */
+export interface OwnProgram {
+  readonly application: string;
+  readonly version: number;
+  /** Name of the catalog that it wants: 'version:digest'. */
+  readonly catalog: string;
 }
 
 /** What this server's disk gave. */

@@ -17,7 +17,7 @@ import { runs } from "../helpers/property-runs.ts";
 
 const maxBytes = 4_096;
 const parser = new BodyParser(exchange);
-const guard = { watchdog: noWatchdog, endedByBody: () => false };
+const guard = { watchdog: noWatchdog, endedByBody: () => false, isKnown: () => false };
 
 const order = { type: "limit", symbol: "BTC", order: "o1", side: "buy", price: 1, quantity: 1 };
 /** Values that turn up where another one is meant. */

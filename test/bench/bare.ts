@@ -21,7 +21,7 @@ const application = await findApplication(settings.application, config);
 const { bus, clock } = await openRealWorld(settings, { logLevel: "error" });
 const state = new ApplicationState(application);
 const parser = new BodyParser(application);
-const guard = { watchdog: noWatchdog, endedByBody: () => false };
+const guard = { watchdog: noWatchdog, endedByBody: () => false, isKnown: () => false };
 let sequence = 0;
 
 const runner = new HandlerRunner<Arrival>({

@@ -19,6 +19,7 @@ import {
 import { RecoveryError } from "../../machines/checkpoint/scan.ts";
 import { chainHash } from "../../machines/codec/record.ts";
 import { hashAt, type LogBatch } from "../../machines/log/batch.ts";
+import type { CheckpointMeta } from "../../schemas/checkpoint.ts";
 import {
   agentOn,
   type Change,
@@ -245,11 +246,16 @@ test("every changed byte of every value and key, and every missing or foreign en
   t.deepEqual(((await outcomeOf(whole)) as Reading).state, full.state);
 });
 
-test("a store of another service, server or schema, or of another format, is refused by name", async (t) => {
+test("a store of another service or server, that the program cannot read, or of another format, is refused by name", async (t) => {
   const { disk } = await storeWithHistory();
+  const strange = {
+    service: { service: "other" },
+    server: { server: "other" },
+    schema: { whyUnreadable: ({ schema }: CheckpointMeta) => `it began with ${schema}, which is another program` },
+  };
   for (const code of ["service", "server", "schema"] as const) {
     const agent = agentOn(new MemoryStore(disk.after(99)), new TestLog(), {
-      identity: { ...identity, [code]: "other" },
+      identity: { ...identity, ...strange[code] },
     });
     const error = await t.throwsAsync(agent.checkpoint.open({}), { instanceOf: RecoveryError });
     t.is(error?.code, code);

@@ -121,10 +121,11 @@ export class TestLog {
   }
 }
 
-export const identity: Identity = { service: "shop", server: "alpha", schema: "s1" };
+export const identity: Identity = { service: "shop", server: "alpha" };
 
 export const owner: OwnerMeta = {
   ...identity,
+  schema: "s1",
   history: "h1",
   epoch: 1,
   incarnation: "i1",

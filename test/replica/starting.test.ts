@@ -45,6 +45,7 @@ const facts: StartFacts = {
   recovery: "recover by force",
   self: member("alpha", 2),
   schema: "s",
+  application: undefined,
   disk: { id: "disk of alpha", history: "h1", lastEpoch: 5, last: 9, hashAtBase: 44, memberEpoch: 5, syncedEpoch: 0 },
   present: [],
   doubled: [],

@@ -93,6 +93,8 @@ const refusals: readonly (readonly [path: string, within: RegExp])[] = [
   ["deploy/backups/file.ts", /\bnew Backup(File)?Error\((?=`|error)/g],
   ["deploy/backups/restore.ts", /\bnew RestoreError\(/g],
   ["actors/checkpoint/backups.ts", /(\brefuse\(|\breturn (?=["`]))/g],
+  ["actors/application/catalog.ts", /\breturn (?=`)/g],
+  ["actors/loader.ts", /\breturn (?=`)/g],
   ["machines/replica/registry/start-table.ts", /(\bverdict\(\s*"verdict\.(wait|refuse)"|\breturn (?=`this store))/g],
   ["machines/replica/registry/consultation.ts", /\bwhy: |\bwhy = /g],
 ];

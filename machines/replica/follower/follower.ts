@@ -18,6 +18,7 @@ import { verifyBatch } from "../../log/batch.ts";
 import { maxLogBytes } from "../../log/memory-log.ts";
 import type { Core } from "../core.ts";
 import type { Due } from "../due.ts";
+import { toldProgram } from "../peers/heartbeat.ts";
 import { whyWithout } from "../peers/lost.ts";
 import type { Shutdown } from "../shutdown.ts";
 import { FollowedSession } from "./followed-session.ts";
@@ -91,6 +92,7 @@ export class Follower {
       epoch: core.membership.epoch,
       history: own.told,
       schema: core.options.schema,
+      ...toldProgram(core),
       last: own.log.last,
       committed: own.committed,
       // The newest: where an older one would be needed, a snapshot does it.
@@ -153,7 +155,7 @@ export class Follower {
       core.outbox.push({ type: "receiveSnapshot", peer: from, session: current.id });
     }
     return message.reason === "schema"
-      ? `${from} runs another application or schema: start the same program on all servers`
+      ? `${from} runs another application, or its data is of a later version than this program knows: start the same program on all servers`
       : "";
   }
 
@@ -234,6 +236,8 @@ export class Follower {
       (member) => member.incarnation !== self && !rules.isSameMember(member, primary),
     );
     const lost = others.filter((member) => peers.isLost(member));
+    // Another one that lives can serve, or is no worse off: only the last one takes a role that is of no use to it (rule 19).
+    if (!rules.readsState(core.unreadable === "") && others.length > lost.length) return null;
     return {
       event: others.length === lost.length ? "primary.lost.alone" : "primary.lost.others",
       why: `${primary.server} is lost: ${whyWithout(primary, 0, core)}`,

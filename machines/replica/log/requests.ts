@@ -1,5 +1,6 @@
 /**
- * Requests as the log tells them: which are done, begun or attempted (rules 11, 12, 16, 17; claims 22, 25, 32).
+ * Requests as the log tells them: which are done, begun or attempted (rules 11, 12, 16, 17; claims 22, 25, 32), and what the
+ * state is made of meanwhile (rule 19).
  * Fed with records in log order, on the primary as it makes them and on a warm server once they are committed, so that
  * every server that has applied the same log has the same table. What runs now, with a record or without, the
  * intake keeps by itself (`RunningRequest`).
@@ -97,6 +98,7 @@ export class RequestTable {
   #begun: Map<string, BegunRequest>;
   #resultNumber: number;
   #historyStart = 0;
+  #catalog: string;
   #through: number;
   #forgetThrough = 0;
   #forgotten = 0;
@@ -105,7 +107,7 @@ export class RequestTable {
 
   /** `rememberClients`: how many clients have a floor of their own, the same from a disk's first record on. */
   constructor(
-    start: { through: number; resultNumber: number } & (
+    start: { through: number; resultNumber: number; catalog?: string } & (
       | { done: DuplicateTable }
       | { floors?: SavedFloors; rememberClients: number }
     ),
@@ -114,12 +116,13 @@ export class RequestTable {
       "done" in start ? start.done : new DuplicateTable(new ClientFloors(start.floors, start.rememberClients));
     this.#begun = new Map();
     this.#resultNumber = start.resultNumber;
+    this.#catalog = start.catalog ?? "";
     this.#through = start.through;
   }
 
   clone(): RequestTable {
-    const [through, resultNumber] = [this.#through, this.#resultNumber];
-    const copy = new RequestTable({ through, resultNumber, done: this.done.clone() });
+    const [through, resultNumber, catalog] = [this.#through, this.#resultNumber, this.#catalog];
+    const copy = new RequestTable({ through, resultNumber, catalog, done: this.done.clone() });
     copy.#begun = new Map(this.#begun);
     copy.#historyStart = this.#historyStart;
     copy.#forgetThrough = this.#forgetThrough;
@@ -136,6 +139,10 @@ export class RequestTable {
   get historyStart(): number {
     return this.#historyStart;
   }
+  /** Name of the catalog that holds after these records (rule 19). */
+  get catalog(): string {
+    return this.#catalog;
+  }
   /** The last record that this table knows of. */
   get through(): number {
     return this.#through;
@@ -151,6 +158,10 @@ export class RequestTable {
     if (kind === recordKinds.history) {
       this.#resultNumber = 0;
       this.#historyStart = reader.sequence;
+      return;
+    }
+    if (kind === recordKinds.catalog) {
+      this.#catalog = reader.name;
       return;
     }
     const key = requestKey(reader.client, reader.id);

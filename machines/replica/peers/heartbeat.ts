@@ -34,6 +34,13 @@ export class Heartbeats {
   }
 }
 
+/** What is said of the own program, where it is known (rule 19). */
+export function toldProgram({ options, unreadable }: Core): Pick<Heartbeat, "program"> {
+  const { program } = options;
+  if (program === undefined) return {};
+  return { program: { application: program.application, version: program.version, reads: unreadable === "" } };
+}
+
 function heartbeat(beat: number, core: Core): Heartbeat {
   const { own, membership } = core;
   const { known } = membership;
@@ -62,6 +69,7 @@ function heartbeat(beat: number, core: Core): Heartbeat {
     last: own.log.last,
     committed: own.committed,
     schema: core.options.schema,
+    ...toldProgram(core),
     rememberClients: core.limits.rememberClients,
     ...(core.hot && known !== null ? { record: known.record, revision: known.revision } : {}),
     ...(removals === undefined ? {} : { removals }),

@@ -27,6 +27,7 @@ export function successorsOf(
 }
 
 function has({ heartbeat }: Peer, needs: SuccessorNeeds, { rules }: Core): boolean {
+  if (!rules.readsState(heartbeat?.program?.reads !== false)) return false;
   if (needs !== "session" && !rules.reachesNats(heartbeat?.bus === true)) return false;
   return needs !== "registry" || heartbeat?.registry === true;
 }

@@ -9,6 +9,7 @@
  */
 import type { StampRange } from "../../../schemas/envelope.ts";
 import type { ErrorCode } from "../../../schemas/errors.ts";
+import { hashOfAny } from "../../codec/body-hash.ts";
 import { arrivalStamp, recordKinds, requestKey } from "../../codec/record.ts";
 import { maxLogBytes } from "../../log/memory-log.ts";
 import type { Core } from "../core.ts";
@@ -26,6 +27,8 @@ export interface Arrival {
   readonly id: string;
   readonly key: string;
   readonly bodyHash: number;
+  /** The body as it was sent: a program of another version may have filled in other defaults (rule 12). */
+  readonly sent?: unknown;
   readonly issuedAtMs: number | undefined;
   readonly after: string | undefined;
   readonly resend: boolean;
@@ -140,7 +143,7 @@ export class Intake {
     }
     const running = this.begun.get(key);
     if (running !== undefined && rules.isInProgress(running.done)) {
-      if (rules.isReused(arrival.bodyHash, running.bodyHash)) this.refuseReused(arrival);
+      if (this.isOther(arrival, running.bodyHash)) this.refuseReused(arrival);
       else if (this.isFullFor(arrival.client)) this.refuse(arrival, "BUSY", tooManyInFlight);
       else if (arrival.replyTo !== "") this.join(running, arrival.replyTo);
       return null;
@@ -151,7 +154,7 @@ export class Intake {
       return null;
     }
     const begun = requests.begun.get(key);
-    if (begun !== undefined && rules.isReused(arrival.bodyHash, begun.bodyHash)) {
+    if (begun !== undefined && this.isOther(arrival, begun.bodyHash)) {
       this.refuseReused(arrival);
       return null;
     }
@@ -200,6 +203,13 @@ export class Intake {
     if (rules.isFull(log.retainedBytes, maxLogBytes(limits)))
       return "the disk, or NATS with the results, does not keep up";
     return this.isFullFor(client) ? tooManyInFlight : "";
+  }
+
+  /** Another body than the one on record, as it is read now and as it was sent. */
+  private isOther(arrival: Arrival, recorded: number): boolean {
+    const { rules } = this.core;
+    if (!rules.isReused(arrival.bodyHash, recorded)) return false;
+    return arrival.sent === undefined || rules.isReused(hashOfAny(arrival.sent), recorded);
   }
 
   private isFullFor(client: string): boolean {
@@ -322,6 +332,14 @@ export class Intake {
     if (!request.done) this.begun.set(request.requestKey, request);
   }
 
+  /** It is done, or runs: sent again, it is answered or joined. */
+  isAgain(key: string): boolean {
+    const { rules, applied } = this.core;
+    if (rules.isDuplicate(applied.requests.done.sequenceOf(key))) return true;
+    const running = this.begun.get(key);
+    return running !== undefined && rules.isInProgress(running.done);
+  }
+
   private isKnown(key: string): boolean {
     if (this.core.applied.requests.done.sequenceOf(key) > 0 || this.begun.has(key)) return true;
     const begun = this.core.applied.requests.begun.get(key);
@@ -331,7 +349,7 @@ export class Intake {
   private answerAgain(key: string, arrival: Arrival): void {
     const done = this.core.applied.requests.done.find(key);
     if (done === null) return;
-    if (this.core.rules.isReused(arrival.bodyHash, done.bodyHash)) {
+    if (this.isOther(arrival, done.bodyHash)) {
       this.refuseReused(arrival);
       return;
     }

@@ -72,13 +72,14 @@ function isLostBackup(member: Member, { core, primary }: PrimaryFacts): boolean 
  * first, the other one is about to have it too, and the same primary goes on (rule 9).
  */
 function wantedSwitch(record: RegistryRecord, facts: PrimaryFacts): Due | null {
-  const { bus, stopping, rules, nowMs, limits } = facts.core;
+  const { bus, stopping, rules, nowMs, limits, unreadable } = facts.core;
   const { handover } = facts.primary;
   const { suspicionMs } = limits;
   const busIsLost = !bus.connected && rules.mustHandOver(nowMs - bus.lostMs, suspicionMs);
   const needs = busIsLost || stopping ? "bus" : "session";
   if (handover.why !== "") return switchTo(needs, handover.why, record, facts) ?? switchToRegistry(record, facts);
   if (stopping) return switchTo(needs, "this server stops", record, facts);
+  if (unreadable !== "") return switchTo(needs, "this server's program cannot serve the state", record, facts);
   const reachesNats = ({ peer }: Progress) => rules.mustHandOver(nowMs - peer.reachMs.bus, suspicionMs);
   if (busIsLost && handover.successorsOf(record, "bus").some(reachesNats))
     return switchTo("bus", "this server lost NATS, the backup has not", record, facts);
@@ -133,6 +134,7 @@ export function joinerDue(progress: Progress, core: Core): Due | null {
   if (!rules.mayTakeIn(record, incarnation)) return null;
   const { heartbeat } = peer;
   if (heartbeat?.incarnation !== incarnation || !rules.mayBackUp(canTakeOver(heartbeat))) return null;
+  if (!rules.readsState(heartbeat.program?.reads !== false)) return null;
   if (!progress.isComplete) return null;
   const joiner = { server: peer.name, incarnation };
   if (!peers.mayRejoin(peer, nowMs) || peers.isLost(joiner)) return null;

@@ -5,7 +5,7 @@
  * is spoken of by nobody once the role is gone (rule 7).
  */
 import type { RegistryRecord } from "../../../schemas/registry.ts";
-import { recordKinds } from "../../codec/record.ts";
+import { type RecordKind, recordKinds } from "../../codec/record.ts";
 import type { LogBatch } from "../../log/batch.ts";
 import type { Core } from "../core.ts";
 import { Commitment } from "./commitment.ts";
@@ -16,6 +16,13 @@ import type { ReplySink } from "./owed-replies.ts";
 import { Pausing } from "./pausing.ts";
 import { resumable } from "./request-records.ts";
 import { Shares } from "./shares.ts";
+
+/** What a catalog record says: the catalog as JSON, its name, and the effects before it. */
+export interface CatalogPart {
+  readonly name: string;
+  readonly effects: Uint8Array;
+  readonly catalog: Uint8Array | string;
+}
 
 export class Primary {
   /** End of what this server inherited when it went hot. */
@@ -56,6 +63,10 @@ export class Primary {
   get inFlight(): number {
     return this.intake.inFlight;
   }
+  /** Made and not committed yet. */
+  get openBytes(): number {
+    return this.commitment.openBytes + this.core.own.log.turnBytes;
+  }
 
   /** The application's state is whole: apply the tail, take requests, resume what was begun. */
   begin(): void {
@@ -76,23 +87,33 @@ export class Primary {
 
   /** The record with which a new history begins: results are counted anew from here. */
   private appendHistory(): void {
+    this.append(recordKinds.history, { name: this.core.own.history, effects: new Uint8Array(0), catalog: "" }, 0);
+  }
+
+  /** Part of a migration, or its end (rule 19). */
+  appendCatalog(part: CatalogPart): void {
+    this.append(recordKinds.catalog, part, this.core.applied.requests.forgetThrough);
+  }
+
+  /** A record that is no request's. */
+  private append(kind: RecordKind, { name, effects, catalog }: CatalogPart, forgottenThrough: number): void {
     const { own, applied, membership, wallMs } = this.core;
     const start = own.log.append({
-      kind: recordKinds.history,
+      kind,
       ordinal: 0,
       epoch: membership.epoch,
       sequence: own.log.last + 1,
       resultNumber: 0,
       stampMs: wallMs,
-      forgottenThrough: 0,
+      forgottenThrough,
       bodyHash: 0,
       client: "",
       id: "",
       key: "",
-      name: own.history,
-      effects: new Uint8Array(0),
+      name,
+      effects,
       reply: "",
-      body: "",
+      body: catalog,
     });
     applied.requests.observeOwn(own.log.arena, start, null);
   }
@@ -120,7 +141,7 @@ export class Primary {
 
   private announce(): void {
     const { own, membership, options, rules, applied, self, outbox } = this.core;
-    if (this.isReady || !applied.isLoaded) return;
+    if (this.isReady || !applied.isLoaded || !this.core.isCurrent) return;
     if (!rules.mayAnnounce(own.committed, this.inherited) || !membership.isEpochSaved) return;
     this.isReady = true;
     outbox.push({

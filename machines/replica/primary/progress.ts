@@ -106,16 +106,31 @@ export class Progress {
     peer.asked = { incarnation: message.from, number: message.number ?? 0 };
     const isNew = this.current?.id !== message.session;
     if (isNew) this.step({ type: "follow.asked" });
-    if (message.schema !== core.options.schema) this.decline(message, "schema");
+    if (this.isOtherProgram(message)) this.decline(message, "schema");
     else if (peer.leaving === message.from) this.decline(message, "leaving");
     else if (isNew) {
-      const agreed = rules.mayGoOnInPlace(message.history, own.history, message.last)
-        ? agreedSequence(own.log.epochEnds, message.epochEnds, own.log.closed.sequence, message.last)
-        : null;
+      // What the two logs began with is part of what they say (rule 19).
+      const beganAlike = message.schema === core.options.schema;
+      const agreed =
+        beganAlike && rules.mayGoOnInPlace(message.history, own.history, message.last)
+          ? agreedSequence(own.log.epochEnds, message.epochEnds, own.log.closed.sequence, message.last)
+          : null;
       const mustSnapshot = agreed === null || agreed < message.committed || agreed + 1 < own.oldestOnDisk;
       if (mustSnapshot || this.isFruitless(message.from, agreed)) this.offerSnapshot(message);
       else this.open(message, agreed);
     } else this.accept(message);
+  }
+
+  /**
+   * Of another application, or of a version that is behind the state's: it could make nothing of what it would be sent (claim 12). A
+   * member goes on all the same: the registry counts on it, and it keeps what it is sent until its own upgrade (rule 19).
+   */
+  private isOtherProgram({ from, program, schema }: Follow): boolean {
+    const { options, stateVersion, membership } = this.core;
+    const own = options.program;
+    if (program === undefined || own === undefined) return schema !== options.schema;
+    if (program.application !== own.application) return true;
+    return program.version < stateVersion && !membership.isInSync(from);
   }
 
   /**

@@ -103,6 +103,7 @@ export class Consultation {
       recovery: recoveryAdvice(record, core),
       self: options.self,
       schema: options.schema,
+      application: options.program?.application,
       disk: {
         id: core.disk,
         history: own.told,

@@ -58,6 +58,7 @@ function sole(core: Core): Partial<RegistryRecord> & { base: Position } {
     inSync: counted([options.self], core),
     durability: "disk",
     schema: options.schema,
+    ...(options.program === undefined ? {} : { application: options.program.application }),
     base: own.position,
   };
 }

@@ -115,6 +115,7 @@ function anew(
     durability: "disk",
     base: { sequence: best.last, hash: best.hash },
     schema: newest?.schema ?? "",
+    ...(newest?.application === undefined ? {} : { application: newest.application }),
     restoredFrom: best.memberEpoch,
   };
   return {

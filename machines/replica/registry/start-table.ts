@@ -57,6 +57,8 @@ export interface StartFacts {
   readonly recovery: string;
   readonly self: Member;
   readonly schema: string;
+  /** The own program's; undefined where none is known. */
+  readonly application: string | undefined;
   readonly disk: OwnDisk;
   readonly present: readonly Presence[];
   /** Names that more than one process speaks under. */
@@ -72,7 +74,7 @@ const verdict = (event: Verdict["event"], why: string): Verdict => ({ event, why
 export function consultTable(facts: StartFacts): Verdict {
   const { record, recovery, self, disk, present, rules } = facts;
   if (rules.isNamed(record, self)) return verdict("verdict.member", "the registry counts on this server's memory");
-  if (record.schema !== "" && record.schema !== facts.schema)
+  if (isOtherApplication(facts))
     return verdict(
       "verdict.refuse",
       "the service runs another application or schema than this server; start the same program on all servers",
@@ -163,6 +165,13 @@ export function consultTable(facts: StartFacts): Verdict {
 /** A backup may be older than what clients were told: that it goes on all the same an operator alone can say (rule 18). */
 function restoredText({ sequence, takenAt }: NonNullable<OwnDisk["restored"]>, recovery: string): string {
   return `this store was restored from a backup of ${takenAt}, which ends at record ${sequence}, and goes on only as a new history, by \`twinlog recover\`: ${recovery}`;
+}
+
+/** Whether it can make something of the state is judged where that is read; a record from before names no application. */
+function isOtherApplication({ record, application, schema }: StartFacts): boolean {
+  if (record.application === undefined || application === undefined)
+    return record.schema !== "" && record.schema !== schema;
+  return record.application !== application;
 }
 
 /** In-sync servers in whose name one is here that does not prove that they restarted, and on which disk that is. */

@@ -68,6 +68,18 @@ function otherVersion(context: FaultContext): void {
   });
 }
 
+/** A rolling upgrade, one server at a time, in whatever order and whatever else happens; there is no way back (rule 19). */
+function upgrade(context: FaultContext): void {
+  const { cluster, sim, rng, moments } = context;
+  const old = cluster.names.filter((name) => !cluster.isUpgraded(name));
+  if (old.length === 0) return;
+  const name = rng.pick(old);
+  if (!mayCrash(context, name)) return;
+  sim.tell(name, "is replaced by the newer version of the application");
+  moments.count("newer version started");
+  cluster.upgrade(name);
+}
+
 /** The broker drops an integrator that reads nothing; it asks again for what it missed (rule 13). */
 function slowIntegrator({ sim, rng, number, integrator, moments }: FaultContext): void {
   const forMs = rng.between(200, 3_000);
@@ -100,6 +112,7 @@ export const operatedFaults: readonly FaultKind[] = [
   { name: "pauseIntake", class: "within", meanGapMs: 3_000, run: pauseIntake },
   { name: "flush", class: "within", meanGapMs: 1_500, run: flush },
   { name: "otherVersion", class: "within", meanGapMs: 4_000, run: otherVersion },
+  { name: "upgrade", class: "within", meanGapMs: 3_000, run: upgrade },
   { name: "slowIntegrator", class: "within", meanGapMs: 3_000, run: slowIntegrator },
   { name: "nameTwice", class: "within", meanGapMs: 5_000, run: nameTwice },
   { name: "recoverByForce", class: "beyond", meanGapMs: 2_000, run: recoverByForce },

@@ -142,6 +142,7 @@ export class FaultPlan {
       cluster.rightVersion(name);
       cluster.start(name);
     }
+    cluster.finishUpgrade();
   }
 
   #plan(number: number, { kind, atMs, rng }: Due): void {

@@ -272,6 +272,21 @@ function putBackUnseen(context: FaultContext): void {
 const isFrozen = ({ cluster }: FaultContext, name: string): boolean =>
   cluster.standings().some(({ server, frozen }) => server === name && frozen !== "");
 
+/**
+ * The middle of a rolling upgrade: the newer program has the role and has migrated, the older one follows and keeps what it is
+ * given; an operator asks for another switch, which nobody may take (rule 19, situation 144).
+ */
+function switchToOld(context: FaultContext): void {
+  const { cluster, operator } = context;
+  const now = roles(context, 9_000);
+  if (now === null || cluster.isUpgraded(now.primary) || cluster.isUpgraded(now.backup)) return;
+  const { primary, backup } = now;
+  cluster.upgrade(backup);
+  const ask = (atMs: number, name: string) => later(context, atMs, () => operator.command(name, "switch"));
+  for (const atMs of [1_500, 2_000, 2_500]) ask(atMs, primary);
+  for (const atMs of [3_500, 4_000, 4_500]) ask(atMs, backup);
+}
+
 export const recoveryScenes: readonly FaultKind[] = [
   staged("recoverWrongOne", 1_000, recoverWrongOne),
   staged("recoverBesidePrimary", 1_000, recoverBesidePrimary),
@@ -282,4 +297,5 @@ export const recoveryScenes: readonly FaultKind[] = [
   staged("tellFromBeforeLoss", 1_000, tellFromBeforeLoss),
   staged("restoreTwice", 1_000, restoreTwice),
   staged("putBackUnseen", 1_000, putBackUnseen),
+  staged("switchToOld", 500, switchToOld),
 ];

@@ -194,6 +194,18 @@ export const membershipMutations: readonly Mutation[] = [
     plan: { ...pair, faults: ["pauseAndDie"], ...brisk },
   },
   {
+    name: "requests are run on a state that is not migrated yet",
+    rule: "19",
+    rules: { isMadeFor: () => true },
+    plan: { ...pair, faults: ["upgrade", "switchRoles"], ...brisk },
+  },
+  {
+    name: "the role is given to a program that can make nothing of the state",
+    rule: "19",
+    rules: { readsState: () => true },
+    plan: { ...pair, faults: ["switchToOld"], ...brisk },
+  },
+  {
     name: "a disk that is too old may go on alone",
     rule: "start",
     rules: { holdsBase: () => true },

@@ -1,5 +1,7 @@
 /** What the simulator runs: the servers that ship, composed with simulated worlds, with one rule broken where asked. */
 
+import { z } from "zod";
+import type { Migration, MigrationTransaction, View } from "../../../actors/application/contract.ts";
 import type { Application } from "../../../actors/application/define.ts";
 import type { Observer } from "../../../actors/observer.ts";
 import { startServer } from "../../../actors/server.ts";
@@ -9,6 +11,7 @@ import { RecoveryError } from "../../../machines/checkpoint/scan.ts";
 import { decodeMessage, MessageError } from "../../../machines/codec/message.ts";
 import { chainHash, RecordReader, recordKinds } from "../../../machines/codec/record.ts";
 import type { LogBatch } from "../../../machines/log/batch.ts";
+import type { Core } from "../../../machines/replica/core.ts";
 import { initialRecord } from "../../../machines/replica/registry/initial-record.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";
 import { type Rules, shippedRules } from "../../../machines/replica/rules.ts";
@@ -152,6 +155,48 @@ function readMirror(frame: Uint8Array): PeerMessage | null {
   }
 }
 
+const newerVersion = 2;
+/** With the catalog in each record of a migration, one may not be smaller. */
+const leastMigrationBytes = 32 * 1024;
+
+/** Each row and item is written anew, and marked, once. */
+function newerOf(right: Application): Partial<Application> {
+  const marked = (name: string, key: string, tx: MigrationTransaction) => {
+    const at = `${name}/${key}`;
+    if (tx.has("migrated", at)) throw new Error(`${at} was migrated before`);
+    tx.put("migrated", at, { version: newerVersion });
+  };
+  const tables = Object.keys(right.tables).map((name): [string, Migration[string]] => [
+    name,
+    (old, tx, key) => {
+      marked(name, key, tx);
+      tx.put(name, key, old);
+    },
+  ]);
+  const queues = Object.keys(right.queues).map((name): [string, Migration[string]] => [
+    name,
+    (old, tx) => tx.push(name, old),
+  ]);
+  // Views take every row for one of those that they know.
+  const views = Object.entries(right.views).map(([name, make]): [string, () => View] => [
+    name,
+    () => {
+      const view = make();
+      const { put } = view;
+      if (put === undefined) return view;
+      const putKnown: typeof put = (table, ...row) =>
+        table === "migrated" ? undefined : put.call(view, table, ...row);
+      return Object.assign(view, { put: putKnown });
+    },
+  ]);
+  return {
+    version: newerVersion,
+    views: Object.fromEntries(views),
+    tables: { ...right.tables, migrated: z.object({ version: z.int() }) },
+    migrations: { [newerVersion]: Object.fromEntries([...tables, ...queues]) },
+  };
+}
+
 /** The application as it is, but for requests that kill, handlers that misbehave, and another version of it. */
 function troubled(
   { lethal, server, process, version, moments, onViolation }: StartContext,
@@ -159,6 +204,7 @@ function troubled(
   right: Application,
   /** Where it is primary. */
   place: () => Pick<Run, "history" | "epoch">,
+  stateVersion: () => number,
   toldWhenHot: () => readonly string[],
   /** What was begun is forgotten as well: then it is no longer known how often it was tried. */
   hasForgotten: () => boolean,
@@ -166,8 +212,13 @@ function troubled(
   const misbehaving = misbehave(right, plan.misbehaving, (moment) => moments.count(moment));
   return {
     ...right,
-    ...(version === "other" ? { tables: { ...right.tables, more: right.result } } : {}),
+    ...(version === "other" ? { name: "other" } : {}),
+    ...(version === "newer" ? newerOf(right) : {}),
     handle: (body, request) => {
+      const wanted = version === "newer" ? newerVersion : right.version;
+      if (version === "newer") moments.count("state migrated");
+      if (stateVersion() !== wanted)
+        onViolation("rule 19", `${server} runs a request of version ${wanted} on a state of version ${stateVersion()}`);
       const name = `${request.client} ${request.id}`;
       const run = { request: name, life: process.name, ...place() };
       if (lethal.known(run, toldWhenHot()) >= 2 && !hasForgotten())
@@ -177,6 +228,16 @@ function troubled(
       return isDead ? new Promise(() => undefined) : misbehaving(body, request);
     },
   };
+}
+
+/** Rule 19: the role is not given to one whose program can make nothing of the state while another could have it. */
+function judgeProgram(core: Core | null, { server, moments, onViolation }: StartContext): void {
+  if (core === null || core.unreadable === "") return;
+  moments.count("old program went hot");
+  const others = core.membership.record?.inSync.filter(({ incarnation }) => incarnation !== core.self) ?? [];
+  const able = others.find(({ incarnation }) => core.peers.byIncarnation(incarnation)?.heartbeat?.program?.reads);
+  if (able !== undefined)
+    onViolation("rule 19", `${server} has the role, can make nothing of the state, and ${able.server} could`);
 }
 
 function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | undefined): StartServer {
@@ -217,14 +278,18 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
     let isHot = false;
     const onState = (state: string) => {
       if (!isHot && state.startsWith("hot")) toldWhenHot = of()?.deaths.facts ?? [];
+      if (!isHot && state.startsWith("hot")) judgeProgram(of(), context);
       isHot = state.startsWith("hot");
       context.onState(state);
     };
+    const { maxRecordBytes } = settings.limits;
+    const isTooNarrow = context.version === "newer" && maxRecordBytes < leastMigrationBytes;
     const application = troubled(
-      context,
+      isTooNarrow ? { ...context, version: "right" } : context,
       plan,
       workload.application,
       () => ({ history: replica()?.history ?? "", epoch: replica()?.epoch ?? 0 }),
+      () => replica()?.stateVersion ?? 0,
       () => toldWhenHot,
       () => (of()?.applied.requests.forgotten ?? 0) > 0,
     );

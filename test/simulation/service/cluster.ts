@@ -52,6 +52,9 @@ const strangerOf = (name: string) => `${name}-twin`;
 /** A start is over by then. */
 const plannedStartMs = 400;
 
+/** How often an operator goes on with an upgrade. */
+const upgradeEveryMs = 300;
+
 export class Cluster {
   readonly #sim: SimWorld;
   readonly #rng: Rng;
@@ -62,6 +65,8 @@ export class Cluster {
   readonly #servers = new Map<string, SimServer>();
   /** Processes that say that they are one of the servers, each on a machine of its own. */
   readonly #strangers = new Map<string, { readonly process: SimProcess; readonly running: RunningServer | null }>();
+  /** Which version of the application is to run everywhere in the end. */
+  #wanted: Version = "right";
   /** Those whose disk was taken from them, when they had ended. */
   readonly #broughtFrom = new WeakSet<SimProcess>();
   /** Machines of strangers whose disk is their own. */
@@ -296,9 +301,27 @@ export class Cluster {
     this.kill(name, "process");
   }
 
-  /** One that runs another version is replaced. */
+  /** One that takes no part, because it runs another application, is replaced. */
   rightVersion(name: string): void {
-    if (this.#server(name).version !== "right") this.replace(name, "right");
+    if (this.#server(name).version === "other") this.replace(name, this.#wanted);
+  }
+
+  /** From now on the newer version is the right one: this server's next life is of it, and others' when their turn comes. */
+  upgrade(name: string): void {
+    this.#wanted = "newer";
+    this.replace(name, "newer");
+  }
+  isUpgraded(name: string): boolean {
+    return this.#server(name).version === "newer";
+  }
+
+  /** What an operator does in the end: one at a time, where nothing is lost by it; one that does not run, at once. */
+  finishUpgrade(): void {
+    const old = this.names.filter((name) => this.#server(name).version !== this.#wanted);
+    if (old.length === 0) return;
+    const next = old.find((name) => !this.isRunning(name)) ?? old.find((name) => this.mayCrash(name));
+    if (next !== undefined) this.replace(next, this.#wanted);
+    this.#sim.scheduler.after(upgradeEveryMs, null, "supervise", () => this.finishUpgrade());
   }
 
   /** No planned crash hangs over it any more. */
@@ -358,7 +381,8 @@ export class Cluster {
   /** All servers live and are in sync: the best that there is. */
   isWhole(): boolean {
     const { record } = this;
-    return record?.inSync.length === this.names.length && this.#allLive(record);
+    const areRight = this.names.every((name) => this.#server(name).version === this.#wanted);
+    return areRight && record?.inSync.length === this.names.length && this.#allLive(record);
   }
 
   /** Every incarnation in the registry lives and runs, and nothing hangs over another server: a crash of this one loses nothing. */
@@ -462,7 +486,7 @@ export class Cluster {
     if (end === "damaged" && !this.#sim.host(process.host).disk.main.isHarmed)
       this.onViolation("rule 14", `${incarnationOf(process)} refuses its disk, and nothing but crashes came over it`);
     // Another version fails on a disk that is sound.
-    const isItsOwn = server?.process === process && server.version === "right";
+    const isItsOwn = server?.process === process && server.version === this.#wanted;
     if ((end === "fail" || end === "damaged") && isItsOwn) server.failedStarts += 1;
     process.kill("process");
   }

@@ -29,8 +29,8 @@ export interface RunningServer {
   asks?(): RegistryRecord | null;
 }
 
-/** Of the application: another one may not take part. */
-export type Version = "right" | "other";
+/** Of the application: another one may not take part, and a newer one migrates what there is (rule 19). */
+export type Version = "right" | "other" | "newer";
 
 export interface StartContext {
   readonly server: string;

@@ -1,7 +1,7 @@
 /** The hash of bodies: which differences it sees, and that its numbers never change. */
 import test from "ava";
 import { assert, jsonValue, property } from "fast-check";
-import { hashOf } from "../../actors/application/hash.ts";
+import { hashOf } from "../../machines/codec/body-hash.ts";
 
 test("small differences make other numbers", (t) => {
   const values = [

@@ -9,7 +9,7 @@ let low = 0;
 const number = new Float64Array(1);
 const halves = new Uint32Array(number.buffer);
 
-/** Of plain JSON, not nested deeper than the stack: what `freezeJson` let through. */
+/** Of plain JSON, not nested deeper than the stack. */
 export function hashOf(value: unknown): number {
   high = 0x1e3779b9;
   low = 0x7f4a7c15;

@@ -1,0 +1,219 @@
+/**
+ * Whether what was stored under one schema may be read under another: JSON Schemas as zod writes them. What always holds:
+ * words and limits (lengths, ranges, patterns, formats) are no structure, and are left out; what is not understood is taken to
+ * differ, unless both are the same.
+ */
+
+export interface JsonSchema {
+  readonly type?: unknown;
+  readonly const?: unknown;
+  readonly enum?: unknown;
+  readonly anyOf?: unknown;
+  readonly oneOf?: unknown;
+  readonly allOf?: unknown;
+  readonly not?: unknown;
+  readonly properties?: unknown;
+  readonly required?: unknown;
+  readonly additionalProperties?: unknown;
+  readonly items?: unknown;
+  readonly prefixItems?: unknown;
+  readonly $ref?: unknown;
+  readonly $defs?: unknown;
+}
+
+/** Keywords that say something about what a value is. All others are words, or limits, which hold for what is written next. */
+const structural: ReadonlySet<string> = new Set([
+  "type",
+  "const",
+  "enum",
+  "anyOf",
+  "oneOf",
+  "allOf",
+  "not",
+  "properties",
+  "required",
+  "additionalProperties",
+  "items",
+  "prefixItems",
+  "$ref",
+  "$defs",
+]);
+
+/** The same schema without words and limits, its fields in one order, so that equal structures are equal texts. */
+export function structureOf(schema: unknown): JsonSchema {
+  return strip(schema) as JsonSchema;
+}
+
+function strip(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(strip);
+  if (typeof schema !== "object" || schema === null) return schema;
+  const kept: Record<string, unknown> = {};
+  for (const [name, value] of sorted(schema)) {
+    if (!structural.has(name)) continue;
+    if (name === "properties" || name === "$defs") {
+      const fields = sorted(value as object).map(([field, its]) => [field, strip(its)] as const);
+      kept[name] = Object.fromEntries(fields);
+    } else if (name === "required") kept[name] = [...(value as string[])].sort();
+    else if (name === "const" || name === "enum") kept[name] = value;
+    else kept[name] = strip(value);
+  }
+  return kept;
+}
+
+function sorted(value: object): [string, unknown][] {
+  return Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1));
+}
+
+/** Null where every value of `stored` is one of `wanted`; else what is in the way, in words. Both as `structureOf` gives them. */
+export function whyNotRead(wanted: JsonSchema, stored: JsonSchema): string | null {
+  return new Comparison(wanted, stored).compare(wanted, stored, "");
+}
+
+class Comparison {
+  readonly #wanted: JsonSchema;
+  readonly #stored: JsonSchema;
+  /** Pairs of recursive schemas that are being compared: within them they are taken to fit. */
+  readonly #open = new Set<string>();
+
+  constructor(wanted: JsonSchema, stored: JsonSchema) {
+    this.#wanted = wanted;
+    this.#stored = stored;
+  }
+
+  compare(wantedHere: JsonSchema, storedHere: JsonSchema, path: string): string | null {
+    const pair = JSON.stringify([wantedHere, storedHere]);
+    if (this.#open.has(pair)) return null;
+    const isRecursive = "$ref" in wantedHere || "$ref" in storedHere;
+    const wanted = resolve(wantedHere, this.#wanted);
+    const stored = resolve(storedHere, this.#stored);
+    if (isRecursive) this.#open.add(pair);
+    const why = this.#compareResolved(wanted, stored, path);
+    if (isRecursive) this.#open.delete(pair);
+    return why;
+  }
+
+  #compareResolved(wanted: JsonSchema, stored: JsonSchema, path: string): string | null {
+    if (isAnything(wanted) || "not" in stored) return null;
+    const cases = alternatives(stored);
+    if (cases !== null) return firstOf(cases, (one) => this.compare(wanted, one, path));
+    const choices = alternatives(wanted);
+    if (choices !== null) {
+      const whys = choices.map((choice) => this.compare(choice, stored, path));
+      return whys.includes(null) ? null : (whys.find((why) => why !== null && isDeeper(why, path)) ?? isOther(path));
+    }
+    const parts = wanted.allOf;
+    if (Array.isArray(parts)) return firstOf(parts as JsonSchema[], (one) => this.compare(one, stored, path));
+    const both = stored.allOf;
+    if (Array.isArray(both)) {
+      const whys = (both as JsonSchema[]).map((one) => this.compare(wanted, one, path));
+      return whys.includes(null) ? null : (whys[0] ?? isOther(path));
+    }
+    const values = valuesOf(stored);
+    if (values !== null) return values.every((value) => takes(wanted, value)) ? null : isOther(path);
+    if (valuesOf(wanted) !== null) return isOther(path);
+    return this.#compareTypes(wanted, stored, path);
+  }
+
+  #compareTypes(wanted: JsonSchema, stored: JsonSchema, path: string): string | null {
+    const [type, before] = [wanted.type, stored.type];
+    if (type !== before && !(type === "number" && before === "integer")) return isOther(path);
+    if (type === "object") return this.#compareObjects(wanted, stored, path);
+    if (type === "array") return this.#compareArrays(wanted, stored, path);
+    return type === undefined && JSON.stringify(wanted) !== JSON.stringify(stored) ? isOther(path) : null;
+  }
+
+  #compareObjects(wanted: JsonSchema, stored: JsonSchema, path: string): string | null {
+    const [fields, before] = [fieldsOf(wanted), fieldsOf(stored)];
+    const others = wanted.additionalProperties;
+    for (const [name, schema] of Object.entries(before)) {
+      const its = fields[name] ?? (isSchema(others) ? others : undefined);
+      const at = fieldAt(path, name);
+      if (its === undefined && others === false) return `${at} is gone`;
+      const why = its === undefined ? null : this.compare(its, schema, at);
+      if (why !== null) return why;
+    }
+    const always = stored.required as readonly string[] | undefined;
+    for (const name of (wanted.required as readonly string[] | undefined) ?? []) {
+      if (always?.includes(name) !== true) return `${fieldAt(path, name)} is required, and what is stored may lack it`;
+    }
+    const rest = stored.additionalProperties;
+    if (!isSchema(rest)) return null;
+    if (others === false) return isOther(path);
+    return isSchema(others) ? this.compare(others, rest, fieldAt(path, "*")) : null;
+  }
+
+  #compareArrays(wanted: JsonSchema, stored: JsonSchema, path: string): string | null {
+    const [tuple, before] = [wanted.prefixItems, stored.prefixItems];
+    if (Array.isArray(tuple) || Array.isArray(before)) {
+      if (!Array.isArray(tuple) || !Array.isArray(before) || tuple.length !== before.length) return isOther(path);
+      const why = firstOf(tuple as JsonSchema[], (one, at) =>
+        this.compare(one, before[at] as JsonSchema, fieldAt(path, String(at))),
+      );
+      if (why !== null) return why;
+    }
+    const [items, itemsBefore] = [wanted.items, stored.items];
+    if (!isSchema(items)) return items === itemsBefore ? null : items === undefined ? null : isOther(path);
+    return isSchema(itemsBefore) ? this.compare(items, itemsBefore, fieldAt(path, "*")) : isOther(path);
+  }
+}
+
+function resolve(schema: JsonSchema, root: JsonSchema): JsonSchema {
+  const ref = schema.$ref;
+  if (typeof ref !== "string") return schema;
+  if (ref === "#") return root;
+  const name = ref.replace(/^#\/\$defs\//, "");
+  return (root.$defs as Record<string, JsonSchema> | undefined)?.[name] ?? schema;
+}
+
+function isAnything(schema: JsonSchema): boolean {
+  return Object.keys(schema).every((name) => name === "$defs");
+}
+
+function alternatives(schema: JsonSchema): readonly JsonSchema[] | null {
+  const { type } = schema;
+  if (Array.isArray(type)) return type.map((one: unknown) => ({ ...schema, type: one }));
+  const cases = schema.anyOf ?? schema.oneOf;
+  return Array.isArray(cases) ? (cases as JsonSchema[]) : null;
+}
+
+function valuesOf(schema: JsonSchema): readonly unknown[] | null {
+  if ("const" in schema) return [schema.const];
+  const values = schema.enum;
+  return Array.isArray(values) ? values : null;
+}
+
+function takes(schema: JsonSchema, value: unknown): boolean {
+  const values = valuesOf(schema);
+  if (values !== null) return values.includes(value);
+  const type = value === null ? "null" : typeof value;
+  return schema.type === type || (schema.type === "integer" && Number.isInteger(value));
+}
+
+function fieldsOf(schema: JsonSchema): Readonly<Record<string, JsonSchema>> {
+  return (schema.properties as Record<string, JsonSchema> | undefined) ?? {};
+}
+
+function isSchema(value: unknown): value is JsonSchema {
+  return typeof value === "object" && value !== null;
+}
+
+function firstOf<T>(values: readonly T[], ask: (value: T, at: number) => string | null): string | null {
+  for (const [at, value] of values.entries()) {
+    const why = ask(value, at);
+    if (why !== null) return why;
+  }
+  return null;
+}
+
+function fieldAt(path: string, name: string): string {
+  return path === "" ? `field ${name}` : `${path}.${name}`;
+}
+
+function isOther(path: string): string {
+  return path === "" ? "what it holds is of another kind" : `${path} is of another kind`;
+}
+
+/** It says more than that the whole differs. */
+function isDeeper(why: string, path: string): boolean {
+  return why !== isOther(path);
+}

@@ -1,0 +1,65 @@
+/** What may be read of what was stored under another schema, as zod writes both. */
+import test from "ava";
+import { z } from "zod";
+import { structureOf, whyNotRead } from "../../actors/application/json-schema.ts";
+
+const structure = (schema: z.ZodType) => structureOf(z.toJSONSchema(schema));
+const why = (wanted: z.ZodType, stored: z.ZodType) => whyNotRead(structure(wanted), structure(stored));
+
+const row = { owner: z.string(), amount: z.int() };
+
+test("words, limits, the order of fields and optional fields that are new are no other structure", (t) => {
+  const before = z.object({ owner: z.string().max(8).describe("who"), amount: z.int().min(0) });
+  t.is(why(z.object({ amount: z.int(), owner: z.string().regex(/x/) }), before), null);
+  t.is(why(z.strictObject({ ...row, note: z.string().optional() }), before), null);
+  t.is(why(z.object({ owner: z.string(), amount: z.number() }), before), null, "a whole number is a number");
+  t.is(why(z.object({ owner: z.string().nullable(), amount: z.int() }), before), null);
+  t.is(why(z.object({ owner: z.string().optional(), amount: z.int() }), before), null);
+  t.is(why(z.unknown(), before), null);
+  t.is(why(z.record(z.string(), z.union([z.string(), z.int()])), before), null);
+  t.deepEqual(structure(before), structure(z.object({ amount: z.int(), owner: z.string() })));
+});
+
+test("what is stored and does not fit is told by its field", (t) => {
+  const before = z.object(row);
+  t.is(why(z.object({ ...row, note: z.string() }), before), "field note is required, and what is stored may lack it");
+  t.is(
+    why(z.object({ ...row, note: z.string().default("") }), before),
+    "field note is required, and what is stored may lack it",
+    "a default is written with the next put, and is not there before",
+  );
+  t.is(why(z.object({ owner: z.string() }), before), "field amount is gone");
+  t.is(why(z.object({ owner: z.int(), amount: z.int() }), before), "field owner is of another kind");
+  t.is(why(z.object({ ...row, owner: z.object({ name: z.string() }) }), before), "field owner is of another kind");
+  t.is(why(z.object(row), z.object({ owner: z.string(), amount: z.number() })), "field amount is of another kind");
+  const deep = (inner: z.ZodType) => z.object({ to: z.array(z.object({ at: inner })) });
+  t.is(why(deep(z.string()), deep(z.int())), "field to.*.at is of another kind");
+  t.is(why(z.array(z.string()), z.object(row)), "what it holds is of another kind");
+  t.is(why(z.tuple([z.string(), z.int()]), z.tuple([z.string(), z.string()])), "field 1 is of another kind");
+});
+
+test("of several cases each that may be stored must be one of those that are wanted", (t) => {
+  const [limit, market, stop] = ["limit", "market", "stop"].map((type) =>
+    z.object({ type: z.literal(type), n: z.int() }),
+  );
+  const two = z.discriminatedUnion("type", [limit as never, market as never]);
+  const three = z.discriminatedUnion("type", [limit as never, market as never, stop as never]);
+  t.is(why(three, two), null);
+  t.truthy(why(two, three));
+  t.is(why(z.enum(["buy", "sell", "short"]), z.enum(["buy", "sell"])), null);
+  t.truthy(why(z.enum(["buy"]), z.enum(["buy", "sell"])));
+  t.is(why(z.string(), z.enum(["buy", "sell"])), null);
+  t.truthy(why(z.enum(["buy", "sell"]), z.string()));
+  t.is(why(z.string(), z.literal("buy")), null);
+  t.truthy(why(z.int(), z.literal("buy")));
+});
+
+test("schemas that hold themselves are compared to their end", (t) => {
+  const tree = (leaf: z.ZodType): z.ZodType => {
+    const node: z.ZodType = z.object({ leaf, children: z.array(z.lazy(() => node)) });
+    return node;
+  };
+  t.is(why(tree(z.string()), tree(z.string())), null);
+  t.is(why(tree(z.number()), tree(z.int())), null);
+  t.regex(why(tree(z.int()), tree(z.string())) ?? "", /leaf is of another kind/);
+});
