@@ -212,9 +212,10 @@ class SeedRun {
     if (!others.isQuiet && this.#mustRecover)
       this.#fail("invariant 10", "a client still waits for an answer long after the faults ended");
     await scheduler.run(scheduler.nowMs + quietMs);
+    await this.#hearStatus(others);
+    // Last of all: one that went away may have left a handler that takes its time, and nobody else waits for its result.
     const endMs = scheduler.nowMs + (this.#isWithin ? resultsWithinMs : quietMs);
     while (!this.#hasAllResults(others) && scheduler.nowMs < endMs) await scheduler.run(scheduler.nowMs + lookEveryMs);
-    await this.#hearStatus(others);
   }
 
   /** Operators of a service that is whole hear that a failover would work, and nothing against it. */

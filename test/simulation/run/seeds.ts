@@ -63,6 +63,11 @@ export const scenesToKeep: readonly {
 }[] = [
   { fault: "slowJoiner", seeds: [2, 3, 7], once: "a joiner that was flushing died of the question to take a snapshot" },
   {
+    fault: "crashAtBoundary",
+    seeds: [948],
+    once: "the run ended when a result that nobody waited for was committed, and not yet with the integrator",
+  },
+  {
     fault: "speakMisfits",
     seeds: [1, 4],
     once: "a message short of its fields, or out of range, ended whoever got it",
