@@ -18,8 +18,11 @@ export const BackupRequest = z.object({
   incarnation: IdOrNone.optional(),
   backup: Id.optional(),
   piece: Piece.optional(),
+  /** Whoever reads this backup has given it up: nothing is answered. */
+  isOver: z.boolean().default(false),
 });
 export type BackupRequest = z.infer<typeof BackupRequest>;
+export type BackupQuestion = z.input<typeof BackupRequest>;
 
 /** As JSON, which a piece never is. `backup`: of the one that was begun. */
 export const BackupReply = ControlReply.extend({ backup: Id.optional() });

@@ -56,11 +56,15 @@ export class Backups {
 
   onRequest({ data, reply }: BusMessage): void {
     const { world, replica } = this.#options;
-    if (reply === "") return;
     const answer = (said: Omit<BackupReply, "incarnation">) =>
       world.bus.publish(reply, Buffer.from(JSON.stringify({ ...said, incarnation: replica.self })));
     const refuse = (message: string) => void answer({ ok: false, message });
     const request = BackupRequest.safeParse(data.length === 0 ? {} : readJson(data)).data;
+    if (request?.isOver === true) {
+      if (request.backup === this.#reading?.id) this.#drop();
+      return;
+    }
+    if (reply === "") return;
     if (request === undefined) {
       refuse("what the command says does not fit: nothing was done");
       return;

@@ -8,7 +8,7 @@ import { SnapshotSender } from "../../actors/checkpoint/snapshot.ts";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import { metaKey } from "../../machines/checkpoint/layout.ts";
 import { isEndChunk } from "../../machines/checkpoint/snapshot-codec.ts";
-import { BackupReply, backupVerb } from "../../schemas/backup.ts";
+import { type BackupQuestion, BackupReply, backupVerb } from "../../schemas/backup.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { askFor, readJson } from "../commands/ask.ts";
 import type { Meant } from "../commands/control.ts";
@@ -61,19 +61,26 @@ export async function* chunksFrom(asking: Asking): AsyncGenerator<Uint8Array> {
   if (begun === "silence") throw new CommandError(`${server.name} has not begun a backup in ${beginMs} ms`);
   const { backup } = replyOf(server, begun);
   if (backup === undefined) throw notUnderstood(server);
-  for (let piece = 1; ; piece += 1) {
-    const chunk = await pieceOf(asking, { incarnation, backup, piece });
-    yield chunk;
-    if (isEndChunk(chunk)) return;
+  let isRead = false;
+  try {
+    for (let piece = 1; !isRead; piece += 1) {
+      const chunk = await pieceOf(asking, { incarnation, backup, piece });
+      isRead = isEndChunk(chunk);
+      yield chunk;
+    }
+  } finally {
+    // So that whoever tries again need not wait until it is given up.
+    if (!isRead) tell(asking, { incarnation, backup, isOver: true });
   }
 }
 
-type Said = { readonly incarnation: string | undefined; readonly backup?: string; readonly piece?: number };
+function tell({ bus, service, server }: Asking, said: BackupQuestion): void {
+  bus.publish(subjects.control(service, server.name, backupVerb), Buffer.from(JSON.stringify(said)));
+}
 
-async function pieceOf(asking: Asking, said: Said): Promise<Uint8Array> {
-  const { server, stopped } = asking;
+async function pieceOf(asking: Asking, said: BackupQuestion): Promise<Uint8Array> {
+  const { server } = asking;
   for (let tries = 0; tries < maxTries; tries += 1) {
-    if (stopped.aborted) throw new CommandError("stopped: there is no backup");
     const answer = await question(asking, said, pieceMs);
     if (answer === "silence") continue;
     // JSON is a refusal.
@@ -83,12 +90,13 @@ async function pieceOf(asking: Asking, said: Said): Promise<Uint8Array> {
   throw new CommandError(`${server.name} gives no more of its backup: see \`twinlog status\`, and begin anew`);
 }
 
-async function question(asking: Asking, said: Said, timeoutMs: number): Promise<Uint8Array | "silence"> {
-  const { bus, clock, service, server } = asking;
+async function question(asking: Asking, said: BackupQuestion, timeoutMs: number): Promise<Uint8Array | "silence"> {
+  const { bus, clock, service, server, stopped } = asking;
   const subject = subjects.control(service, server.name, backupVerb);
-  const asked = await askFor({ bus, clock, subject, data: said, timeoutMs, read: (bytes) => bytes });
+  const asked = await askFor({ bus, clock, subject, data: said, timeoutMs, stopped, read: (bytes) => bytes });
   if (asked.outcome === "nobody")
     throw new CommandError(`${server.name} does not listen: see \`twinlog status\` for who does`);
+  if (stopped.aborted) throw new CommandError("stopped: there is no backup");
   return asked.outcome === "silence" ? "silence" : asked.data;
 }
 

@@ -34,18 +34,22 @@ interface Question<T> {
   readonly data: unknown;
   readonly timeoutMs: number;
   readonly isMeant?: (data: T) => boolean;
+  /** Aborted: no longer waited for, as if nobody had answered. */
+  readonly stopped?: AbortSignal;
   /** What an answer's bytes mean. */
   readonly read: (bytes: Uint8Array) => T;
 }
 
 /** The same for answers that are not JSON. */
 export function askFor<T>(question: Question<T>): Promise<AskedFor<T>> {
-  const { bus, clock, subject, data, timeoutMs, isMeant = () => true, read } = question;
+  const { bus, clock, subject, data, timeoutMs, isMeant = () => true, stopped, read } = question;
   return new Promise((resolve, reject) => {
     const inbox = bus.inbox();
     let other: AskedFor<T> = { outcome: "silence" };
+    let unlisten = (): void => undefined;
     const stop = () => {
       timer.cancel();
+      unlisten();
       refusal.stop();
       subscription.stop();
     };
@@ -74,6 +78,7 @@ export function askFor<T>(question: Question<T>): Promise<AskedFor<T>> {
       timer = clock.after(Math.min(othersMs, timeoutMs), () => end(other));
     });
     bus.publish(subject, Buffer.from(JSON.stringify(data)), undefined, inbox);
+    if (stopped !== undefined) unlisten = whenAborted(stopped, () => end({ outcome: "silence" }));
   });
 }
 

@@ -96,6 +96,10 @@ test("one backup is read at a time, and one that nobody reads is given up", asyn
   const second = await begun(server);
   t.not(second, "none");
   t.not(second, first);
+  t.is(await ask(server, { backup: first, isOver: true }), undefined, "that was another one");
+  t.regex(await refusal(t, server, {}), /another backup is being read from this server/);
+  t.is(await ask(server, { backup: second, isOver: true }), undefined, "its reader says so himself");
+  t.not(await begun(server), "none");
 });
 
 test("what is no question, is for another incarnation, or comes to a server that is no member begins nothing", async (t) => {
