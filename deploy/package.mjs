@@ -48,7 +48,7 @@ async function bundle(programs) {
     packages: "external",
     legalComments: "none",
     minify: true,
-    lineLimit: 120,
+    lineLimit: 500,
     logLevel: "warning",
     plugins: [{ name: "own place", setup: keepOwnPlace }],
   });

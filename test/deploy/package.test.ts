@@ -81,6 +81,19 @@ test("the package holds programs, declarations of what may be imported, document
   t.true(length < maxPackedBytes, `${length} bytes packed: see package.json's files`);
 });
 
+test("a checkout that a project takes as it stands, as `twinlog new` there has it, brings all its modules along", async (t) => {
+  const said = await npm(["pack", root, "--dry-run", "--ignore-scripts", "--json"], await temporaryDirectory(t));
+  const [{ files }] = JSON.parse(said) as [{ files: { path: string }[] }];
+  const taken = new Set(files.map(({ path }) => path));
+  const built = await readdir(join(root, "dist"), { recursive: true });
+  const modules = built.filter((path) => path.endsWith(".js") && !/^(test|shared)\//.test(path));
+  t.true(modules.length > 300);
+  t.deepEqual(
+    modules.filter((path) => !taken.has(`dist/${path}`)),
+    [],
+  );
+});
+
 test("publint finds nothing to say", async (t) => {
   const { buffer, byteOffset, byteLength } = packed.bytes;
   const tarball = buffer.slice(byteOffset, byteOffset + byteLength);
