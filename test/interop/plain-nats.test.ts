@@ -95,6 +95,31 @@ test.serial("what is sent to a subject of somebody else is refused, and so is wh
   t.is((await pair.newStatus("alpha")).sequence, sequence);
 });
 
+test.serial("a query goes by any key, also none, and says of which moment its answer is", async (t) => {
+  const pair = shared.current;
+  const { sequence } = await pair.newStatus("alpha");
+  for (const key of ["", "PLAIN", "another"]) {
+    const query = { client: "alice", id: "q1", body: { query: "book", symbol: "PLAIN" } };
+    const reply = await pair.raw.request(subjects.query(pair.service, key, "alice"), JSON.stringify(query), {
+      timeout: 5_000,
+    });
+    t.like(reply.json(), { client: "alice", id: "q1", ok: true, result: { symbol: "PLAIN" }, sequence });
+  }
+});
+
+test.serial("the end of a replay says where it stands, also of a history that nobody knows", async (t) => {
+  const pair = shared.current;
+  const { end, numbers } = await replay(pair, 3);
+  const { history } = await pair.newStatus("alpha");
+  const last = 2 + numbers.length;
+  t.deepEqual(end, { history, current: history, next: last + 1, oldest: 1, last });
+  const other = await pair.raw.request(subjects.replay(pair.service), '{"from":1,"history":"none"}', {
+    timeout: 5_000,
+  });
+  t.is(other.headers?.get(replayHeaders.end), "1");
+  t.like(other.json(), { current: history, error: { code: "UNKNOWN_HISTORY" } });
+});
+
 test.serial(
   "what an integrator missed it gets by a replay, the same from either server, with nothing missing and nothing twice",
   async (t) => {
