@@ -9,7 +9,7 @@
  */
 
 import { mkdirSync } from "node:fs";
-import { delimiter, relative } from "node:path";
+import { delimiter, dirname, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Bus } from "../actors/world/ports.ts";
@@ -24,10 +24,12 @@ import { ServiceFolder, type ServicePlan, UpError } from "./up/folder.ts";
 import { type KeepLimits, KeptChild, keepLimits } from "./up/kept-child.ts";
 import { KeptNats } from "./up/kept-nats.ts";
 import { freePort, refuseTakenPorts, untilLastRunEnded } from "./up/last-run.ts";
+import { Rolling } from "./up/rolling.ts";
 import { screen } from "./up/screen.ts";
 import { LocalUsers, registryBucket } from "./up/users.ts";
 import { ServiceWatch } from "./up/watch.ts";
 
+const tryApplication = fileURLToPath(new URL("up/try-application.js", import.meta.url));
 const cloneBin = fileURLToPath(new URL("../../.twinlog/bin", import.meta.url));
 
 export interface UpLimits extends KeepLimits {
@@ -47,6 +49,8 @@ export interface UpOptions {
   readonly servers: readonly { readonly name: string; readonly port: number; readonly httpPort?: number }[];
   /** Where the console listens; where that is taken, on any port that is free. null: there is none. */
   readonly consolePort: number | null;
+  /** Changes of the application's module, a path, are brought in while the service serves. */
+  readonly watch: boolean;
   /** `drill` may kill and cut. */
   readonly testService: boolean;
   /** The `twinlog` program: its words before the command's name. */
@@ -203,6 +207,7 @@ class Up {
     await this.#untilNormal();
     if (stopped.aborted) return;
     await this.#world.out(this.#screen(nats));
+    if (this.#options.watch) this.#watchProgram();
     await new Promise<never>(() => {});
   }
 
@@ -263,6 +268,36 @@ class Up {
     });
     this.#children.push(child);
     child.start();
+  }
+
+  #watchProgram(): void {
+    const { application, service, program, limits } = this.#options;
+    const { environment, stopped } = this.#world;
+    const [node, ...words] = program;
+    const folder = dirname(application);
+    const run = (args: string[]) => runCommand(node, args, { timeoutMs: limits.initMs, environment, cwd: folder });
+    const data = relative(folder, this.#folder.path);
+    const rolling = new Rolling({
+      module: application,
+      isIgnored: (path) => /(^|\/)(\.|node_modules\/)/.test(path) || path.startsWith(`${data}/`),
+      watch: this.#watch,
+      tryProgram: async () => {
+        const result = await run([tryApplication, application]);
+        return result.status === 0 && !result.timedOut ? null : (result.stderr.trim().split("\n").at(-1) ?? "it fails");
+      },
+      again: (name) => this.#children.find((child) => child.name === name)?.again(),
+      switchRoles: async () => {
+        const context = this.#users.contextFile("operator");
+        const result = await run([...words, "switch", "--service", service, "--context", context]);
+        return result.status === 0 && !result.timedOut ? null : complaint(result, "twinlog switch");
+      },
+      tell: (line) => this.#tell(line),
+      stopped,
+    });
+    rolling.start();
+    this.#tell(
+      `${relative(process.cwd(), application)} is watched: save it, and the service goes on with what is in it`,
+    );
   }
 
   /** A process of its own: whatever becomes of it, the servers do not notice. */

@@ -22,6 +22,7 @@ interface UpFlags {
   console: boolean;
   httpPorts?: [number, number];
   http: boolean;
+  watch: boolean;
   testService: boolean;
 }
 
@@ -60,14 +61,17 @@ export function upCommand(world: CommandWorld): Command {
       parseHttpPorts,
     )
     .option("--no-http", "the servers answer no machines")
+    .option("--watch", "bring in the application's module, by a planned switch, whenever it changes", false)
     .option("--test-service", "allow `twinlog drill` to kill and cut here", false)
     .addHelpText(
       "after",
-      "\nExamples:\n  $ twinlog up\n  $ twinlog up --base-port 5222 --data /var/tmp/pair\n  $ twinlog up --application ledger --data .ledger\n  $ twinlog up --application ./counter.ts\n",
+      "\nExamples:\n  $ twinlog up\n  $ twinlog up --base-port 5222 --data /var/tmp/pair\n  $ twinlog up --application ledger --data .ledger\n  $ twinlog up --application ./counter.ts --watch\n",
     )
     .action(async (flags: UpFlags) => {
       const found = await findApplication(flags.application, resolve("settings.json"));
       const application = applications.has(flags.application) ? flags.application : resolve(flags.application);
+      if (flags.watch && applications.has(flags.application))
+        throw new CommandError("--watch: there is no module to watch; name yours with --application ./FILE");
       const { service = found.name, basePort, natsPort = basePort, testService } = flags;
       const { data = world.environment.TWINLOG_DATA ?? normalDataFolder } = flags;
       const mainPorts = flags.mainPorts ?? [basePort + 1, basePort + 2];
@@ -98,6 +102,7 @@ export function upCommand(world: CommandWorld): Command {
           natsPort,
           servers,
           consolePort,
+          watch: flags.watch,
           testService,
           program: [...program],
           limits: upLimits,

@@ -38,6 +38,8 @@ export class KeptChild {
   #timer: NodeJS.Timeout | null = null;
   #stopping = false;
   #failedToStop = false;
+  /** It was asked to end, to be started again. */
+  #isAskedAgain = false;
   /** How often in a row it died at once. */
   #quickDeaths = 0;
   #ended: Promise<void> = Promise.resolve();
@@ -98,6 +100,20 @@ export class KeptChild {
     this.#child?.kill(signal);
   }
 
+  /** Who runs is asked to stop, and is started again as soon as it has. */
+  again(): void {
+    if (this.#stopping) return;
+    if (this.#child === null) {
+      if (this.#timer !== null) clearTimeout(this.#timer);
+      this.#timer = null;
+      this.start();
+      return;
+    }
+    this.#isAskedAgain = true;
+    this.signal("SIGTERM");
+    this.signal("SIGCONT");
+  }
+
   /** It is not started again; who runs is asked to stop. Settles when nothing of it runs: true unless it ended with an error. */
   async stop(): Promise<boolean> {
     this.#stopping = true;
@@ -117,6 +133,13 @@ export class KeptChild {
     if (this.#stopping) {
       this.#failedToStop = isFault;
       if (isFault) tell(`warning: ${told}`);
+      return;
+    }
+    if (this.#isAskedAgain) {
+      this.#isAskedAgain = false;
+      this.#quickDeaths = 0;
+      if (isFault) tell(`warning: ${told}`);
+      this.start();
       return;
     }
     this.#quickDeaths = livedMs < limits.steadyMs ? this.#quickDeaths + 1 : 0;

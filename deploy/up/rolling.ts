@@ -1,0 +1,117 @@
+/**
+ * `up --watch`: the application's new program, brought in by a planned switch as often as its module, or one beside it, changes
+ * (deploy/OPERATING.md, another version of the application). What always holds: a program that cannot be loaded is told and brought
+ * to nobody; one server at a time is replaced, the backup first, and the other one goes on until that is in sync; changes that come
+ * meanwhile are one more round.
+ */
+import { watch } from "node:fs";
+import { dirname, relative } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { ServiceWatch } from "./watch.ts";
+
+export interface RollingOptions {
+  /** The application's module. What is beside it and below counts too, but for what `isIgnored`. */
+  readonly module: string;
+  /** A path relative to the module's folder. */
+  readonly isIgnored: (path: string) => boolean;
+  readonly watch: ServiceWatch;
+  /** Null where the program loads; else why not, in one line. */
+  readonly tryProgram: () => Promise<string | null>;
+  /** Stops a server and starts it again; its process id changes. */
+  readonly again: (server: string) => void;
+  /** Asks for a planned switch; null where it is under way, else why not. */
+  readonly switchRoles: () => Promise<string | null>;
+  readonly tell: (line: string) => void;
+  readonly stopped: AbortSignal;
+}
+
+/** An editor writes a file more than once. */
+const calmMs = 300;
+const lookEveryMs = 100;
+/** How often a switch that is refused is asked for again before that is told. */
+const maxAsks = 50;
+const sources = /\.([cm]?[jt]s|json)$/;
+
+export class Rolling {
+  readonly #options: RollingOptions;
+  #isWanted = false;
+  #isRolling = false;
+  #changedMs = 0;
+
+  constructor(options: RollingOptions) {
+    this.#options = options;
+  }
+
+  /** Watches from now on, until `stopped`. */
+  start(): void {
+    const { module, isIgnored, stopped, tell } = this.#options;
+    const watcher = watch(dirname(module), { recursive: true }, (_event, path) => {
+      if (path === null || !sources.test(path) || isIgnored(path)) return;
+      this.#changedMs = performance.now();
+      this.#isWanted = true;
+      void this.#rollWhileWanted();
+    });
+    watcher.on("error", (error) => tell(`warning: changes are not seen any more: ${error.message}`));
+    stopped.addEventListener("abort", () => watcher.close(), { once: true });
+  }
+
+  async #rollWhileWanted(): Promise<void> {
+    if (this.#isRolling) return;
+    this.#isRolling = true;
+    while (this.#isWanted && !this.#options.stopped.aborted) {
+      while (performance.now() - this.#changedMs < calmMs) await delay(calmMs);
+      this.#isWanted = false;
+      await this.#roll();
+    }
+    this.#isRolling = false;
+  }
+
+  async #roll(): Promise<void> {
+    const { tryProgram, switchRoles, tell, module } = this.#options;
+    const why = await tryProgram();
+    if (why !== null) {
+      tell(`the program that was changed is not brought in: ${why}`);
+      return;
+    }
+    tell(`${relative(process.cwd(), module)} has changed: the backup gets the new program, then the other server`);
+    const { primary, backup } = await this.#normal();
+    if (primary === "" || !(await this.#replace(backup))) return;
+    let refused = await switchRoles();
+    for (let asks = 1; refused !== null && asks < maxAsks && !this.#isOver; asks += 1) {
+      await delay(lookEveryMs);
+      refused = await switchRoles();
+    }
+    if (refused !== null) {
+      tell(`warning: the roles are not switched: ${refused}`);
+      return;
+    }
+    await this.#until(() => this.#options.watch.statuses.get(backup)?.role === "primary");
+    await this.#normal();
+    if (await this.#replace(primary)) tell(`the new program runs on both: ${backup} is the primary`);
+  }
+
+  /** True when it is in sync again; false where a change, or the end, came first. */
+  async #replace(server: string): Promise<boolean> {
+    const { watch: seen, again } = this.#options;
+    const before = seen.statuses.get(server)?.pid;
+    again(server);
+    const isBack = () => seen.isNormal && seen.statuses.get(server)?.pid !== before;
+    await this.#until(() => isBack() || this.#isWanted);
+    return isBack();
+  }
+
+  async #normal(): Promise<{ primary: string; backup: string }> {
+    const { watch: seen } = this.#options;
+    await this.#until(() => seen.isNormal);
+    const roles = new Map(Array.from(seen.statuses.values(), ({ name, role }) => [role, name]));
+    return { primary: roles.get("primary") ?? "", backup: roles.get("backup") ?? "" };
+  }
+
+  get #isOver(): boolean {
+    return this.#options.stopped.aborted;
+  }
+
+  async #until(isSo: () => boolean): Promise<void> {
+    while (!isSo() && !this.#isOver) await delay(lookEveryMs);
+  }
+}
