@@ -101,7 +101,7 @@ function manifestOf({ name, twinlog }: NewProject) {
     scripts: {
       build: "tsc",
       prestart: "npm run build",
-      start: "twinlog up --application dist/counter.js",
+      start: "exec twinlog up --application dist/counter.js",
       pretest: "npm run build",
       test: "node --test dist/*.test.js",
     },

@@ -70,3 +70,29 @@ test("what a role may not do is refused by the broker, and the command says so a
     t.is(told.trim().split("\n").length, 1, told);
   }
 });
+
+test("a client with the permissions of before may not ask for the schema: its query is answered, and it is told that nothing here checked it", async (t) => {
+  const folder = await temporaryDirectory(t);
+  const before = rolesConf().replaceAll(/^.*"exchange\.schema".*\n/gm, "");
+  t.not(before, rolesConf());
+  const { url } = await natsServer(t, { extraConfig: before });
+  const connection = await connect({ servers: url, user: "anyone", pass: "x" });
+  t.teardown(() => connection.close());
+  connection.subscribe(subjects.queries(service), {
+    callback: (_error, message) => {
+      const { client, id, body } = JSON.parse(Buffer.from(message.data).toString()) as Record<string, unknown>;
+      message.respond(Buffer.from(JSON.stringify({ client, id, ok: true, result: body, sequence: 1, epoch: 1 })));
+    },
+  });
+  await connection.flush();
+  const path = join(folder, "alice.json");
+  const login = { url, user: alice, password: passwordOf(alice), inbox_prefix: inboxes.client(alice) };
+  writeFileSync(path, JSON.stringify(login), { mode: 0o600 });
+  const words = ["query", "--client", alice, '{"query":"book"}'];
+  const ran = await makeRig().run(words, { environment: { TWINLOG_CONTEXT: path }, isReal: true });
+  t.deepEqual([ran.status, JSON.parse(ran.out)], [0, { query: "book" }], ran.err);
+  t.regex(
+    ran.err,
+    /^twinlog: the body was checked by the service alone: NATS forbids to publish on exchange\.schema: [^\n]*\n$/,
+  );
+});

@@ -26,7 +26,12 @@ test("the project is the counter under the folder's name, with what npm and the 
   const counter = await example("counter.ts");
   t.is(await read("src/counter.ts"), counter.replace('name: "counter"', 'name: "my-app"'));
   t.is(await read("src/counter.test.ts"), await example("counter.test.ts"));
-  t.like(JSON.parse(await read("package.json")), { name: "my.app", dependencies: { twinlog: "^1.2.3" } });
+  t.like(JSON.parse(await read("package.json")), {
+    name: "my.app",
+    dependencies: { twinlog: "^1.2.3" },
+    // What npm is told to stop reaches it: no shell is left in between.
+    scripts: { start: "exec twinlog up --application dist/counter.js" },
+  });
   for (const server of ["alpha", "beta"]) {
     const settings = Settings.parse(JSON.parse(await read(`${server}.json`)));
     t.like(settings, { service: "my-app", server, application: "./dist/counter.js", testService: false });
