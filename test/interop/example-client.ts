@@ -4,6 +4,8 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { ExecutionContext } from "ava";
+import { confText } from "../../deploy/nats/permissions.ts";
+import type { RoleUser } from "../../schemas/roles.ts";
 import { atEnd } from "../helpers/at-end.ts";
 
 /** How the program is started; its own arguments and NATS_URL follow. */
@@ -14,6 +16,17 @@ export interface ClientProgram {
 }
 
 export const clientsFolder = fileURLToPath(new URL("../../../deploy/examples/clients/", import.meta.url));
+
+/** A broker that knows one user, and holds him to the permissions of his roles; whoever comes as nobody may do everything. */
+export function brokerOf(logIn: string, roles: readonly RoleUser[]): string {
+  return `authorization { users: [
+    { user: anyone, password: x }
+    { ${logIn}
+    ${confText(roles)} }
+  ] }
+  no_auth_user: anyone
+`;
+}
 
 export interface RunningClient {
   /** Whole lines of its standard output: replies. */

@@ -13,7 +13,7 @@ import { stock } from "../../deploy/examples/mirror/stock.ts";
 import { type Pair, startPair } from "../helpers/pair/pair.ts";
 import { Random } from "../helpers/random.ts";
 import { until } from "../helpers/until.ts";
-import { type RunningClient, startClient } from "./example-client.ts";
+import { brokerOf, type RunningClient, startClient } from "./example-client.ts";
 
 const built = fileURLToPath(new URL("../../deploy/examples/mirror/", import.meta.url));
 const withinMs = 60_000;
@@ -21,7 +21,7 @@ const withinMs = 60_000;
 type Stock = Client<{ item: string; change: number }, { change: number }>;
 
 function mirrorOf(t: ExecutionContext, pair: Pair, file: string): RunningClient {
-  const environment = { TWINLOG_NATS: pair.nats.url };
+  const environment = { TWINLOG_NATS: pair.nats.url.replace("//", "//mirror:pass@") };
   return startClient(t, { command: process.execPath, args: [`${built}mirror.js`], environment }, pair.nats.url, [file]);
 }
 
@@ -39,11 +39,13 @@ async function quantities(client: Stock): Promise<Record<string, number>> {
 }
 
 test("a mirror holds what the service holds: from a snapshot, over deaths of everybody, and after its results were forgotten", async (t) => {
+  const of = (role: "integrator" | "client") => ({ service: "stock", bucket: "twinlog", role, name: "mirror" });
   const pair = await startPair(t, {
     service: "stock",
     application: `${built}stock.js`,
     restartMs: 300,
     limits: { rememberReplies: 200, maxRetainedBytes: 0 },
+    nats: { extraConfig: brokerOf("user: mirror, password: pass", [of("integrator"), of("client")]) },
   });
   const client: Stock = await pair.client({ client: "shop", application: stock });
   const random = new Random(7);

@@ -7,12 +7,11 @@
 import { fileURLToPath } from "node:url";
 import type { ExecutionContext, TestFn } from "ava";
 import { connect } from "nats";
-import { confText } from "../../deploy/nats/permissions.ts";
 import { type ErrorCode, errorCodes } from "../../schemas/errors.ts";
 import { sharedNatsServer, type TestNats } from "../helpers/nats.ts";
 import { startPair } from "../helpers/pair/pair.ts";
 import { until } from "../helpers/until.ts";
-import { type ClientProgram, startClient } from "./example-client.ts";
+import { brokerOf, type ClientProgram, startClient } from "./example-client.ts";
 
 const counter = fileURLToPath(new URL("../../deploy/examples/counter/counter.js", import.meta.url));
 const withinMs = 60_000;
@@ -50,27 +49,16 @@ interface Reply {
 const read = (line: string): Reply => JSON.parse(line);
 const replies = (lines: readonly string[]): Reply[] => lines.map(read);
 
-/** A broker that knows one client by name, and holds it to the permissions of its role; whoever comes as nobody may do everything. */
-function brokerOf(client: string, logIn: string): string {
-  const permissions = confText({ service: "counter", bucket: "twinlog", role: "client", name: client });
-  return `authorization { users: [
-    { user: anyone, password: x }
-    { ${logIn}
-    ${permissions} }
-  ] }
-  no_auth_user: anyone
-`;
-}
-
 async function prove(t: ExecutionContext, given: ClientProgram, user: ClientUser): Promise<void> {
   const { logIn, userInfo } = user;
   const program = { ...given, environment: { ...given.environment, ...user.environment?.() } };
   const client = "alice smith";
+  const role = { service: "counter", bucket: "twinlog", role: "client", name: client } as const;
   const pair = await startPair(t, {
     service: "counter",
     application: counter,
     restartMs: 300,
-    nats: { extraConfig: brokerOf(client, logIn) + webSocketConf(user.webSockets?.pair) },
+    nats: { extraConfig: brokerOf(logIn, [role]) + webSocketConf(user.webSockets?.pair) },
   });
   const url = urlOf(pair.nats, userInfo, user.webSockets?.pair);
   const run = Date.now();
