@@ -42,7 +42,7 @@ function relax({ _zod }: z.core.$ZodType, json: Keywords): void {
   else if ([def, ...checks].some(({ pattern }) => (pattern?.flags ?? "") !== ""))
     keepOnly(json, ["type", "minLength", "maxLength"]);
   // The pattern may be the author's own, and then others hold to the format what it allows.
-  else if (json.pattern !== undefined && !timeFormats.has(json.format)) delete json.format;
+  else if (json.pattern !== undefined) delete json.format;
 }
 
 /** Of a schema or of one of its checks, as far as it is asked for here. */
@@ -59,7 +59,6 @@ function takesAnything({ type, coerce, in: first }: Definition): boolean {
   return coerce === true || type === "catch" || (type === "pipe" && first?._zod.def.type === "transform");
 }
 
-const timeFormats: ReadonlySet<unknown> = new Set(["date-time", "date", "time", "duration"]);
 const words: ReadonlySet<string> = new Set(["title", "description", "default", "examples", "deprecated"]);
 
 function keepOnly(json: Keywords, keywords: readonly string[]): void {
