@@ -15,6 +15,7 @@ import { eventsCommand } from "./events.ts";
 import { historyCommand } from "./history.ts";
 import { initCommand } from "./init.ts";
 import { inspectCommand } from "./inspect.ts";
+import { migrateCommand } from "./migrate.ts";
 import { newCommand } from "./new.ts";
 import { permissionsCommand } from "./permissions.ts";
 import { recoverCommand } from "./recover.ts";
@@ -58,6 +59,7 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     backupCommand(world, version),
     verifyCommand(world),
     restoreCommand(world),
+    migrateCommand(world),
     inspectCommand(world),
     drillCommand(world),
     chartCommand(world),

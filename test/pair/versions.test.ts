@@ -3,12 +3,14 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
+import { runCommand } from "../../deploy/nats/command.ts";
 import { type Pair, startPair } from "../helpers/pair/pair.ts";
 import { one, two, type wider } from "../helpers/pair/tallies.ts";
 import { until } from "../helpers/until.ts";
 
 type Version = "one" | "wider" | "two" | "broken";
 
+const twinlog = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));
 const tallies = fileURLToPath(new URL("../helpers/pair/tallies.js", import.meta.url));
 
 /** A pair whose servers run what the module beside their settings says, from their next start on. */
@@ -160,6 +162,27 @@ test("all at once: a table, a field and a default need no version; one that is b
     /after the migration to version 2 tallies\/a is not what its schema says: turns/,
   );
   for (const server of pair.servers.values()) await server.close();
+
+  // The same, beforehand: on what a server left behind, and on a backup of it.
+  const tried = async (version: Version, source: string) => {
+    await program(pair, "tried", version);
+    const words = ["migrate", "--check", source, "--application", join(pair.folder, "tried.mjs")];
+    return await runCommand(process.execPath, [twinlog, ...words], { timeoutMs: 30_000 });
+  };
+  const backup = join(pair.folder, "today.backup");
+  const data = join(pair.folder, "beta");
+  const made = await runCommand(process.execPath, [twinlog, "backup", backup, "--data", data], { timeoutMs: 30_000 });
+  t.is(made.status, 0, made.stderr);
+  for (const source of [data, backup]) {
+    const fails = await tried("broken", source);
+    t.is(fails.status, 1);
+    t.regex(fails.stderr, /^twinlog: after the migration to version 2 tallies\/a is not what its schema says: turns/);
+    t.regex((await tried("one", source)).stderr, /table notes: it is gone/);
+    t.regex((await tried("wider", source)).stdout, /nothing is to be migrated/);
+    const works = await tried("two", source);
+    t.is(works.status, 0, works.stderr);
+    t.regex(works.stdout, /as of record \d+: version 1 becomes version 2: \d+ rows and items in \d+ records/);
+  }
   await all("two");
   await pair.normal();
   const reader = await pair.client<typeof two>({ client: "reader" });
