@@ -25,6 +25,8 @@ export interface CatalogRecord {
 export interface MigrationLimits {
   /** Of one record, effects and catalog together. */
   readonly maxRecordBytes: number;
+  /** Its effects are no more, unless one row's are; 1: each row is a record by itself. */
+  readonly closeBytes?: number;
 }
 
 /** A record's effects are no more, unless one row's are. */
@@ -204,7 +206,7 @@ export class Migration {
   /** One row is done, and with it everything through `place`. */
   #end(place: MigrationPlace): void {
     const bytes = this.#buffer.effectBytes;
-    const room = Math.min(recordBytes, this.#roomFor(place.after ?? ""));
+    const room = Math.min(this.#limits.closeBytes ?? recordBytes, this.#roomFor(place.after ?? ""));
     if (this.#effectBytes > 0 && this.#effectBytes + bytes > room) this.#close();
     this.#effects.push(Buffer.from(this.#buffer.effects));
     this.#effectBytes += bytes;

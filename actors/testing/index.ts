@@ -1,13 +1,15 @@
 /**
  * `twinlog/testing`: an application in its author's tests, on a server in memory. What is not here is not in the product yet: virtual
- * time, timers, migrations.
+ * time and timers.
  */
 import type { z } from "zod";
 import type { ApplicationDefinition, Queues, Tables, ViewDefinitions } from "../application/contract.ts";
 import { openNodeClock } from "../world/clock-node.ts";
 import { runEveryCrash } from "./every-crash.ts";
+import { type Stored, tryMigration } from "./migrations.ts";
 import { startTest, type TestApplication, type TestOptions } from "./test-application.ts";
 
+export type { Stored } from "./migrations.ts";
 export type { TestApplication, TestOptions, TestQueryOptions, TestRequestOptions } from "./test-application.ts";
 
 /** The application on a server in memory: ready at once, gone with `close()`, or with the test's process. */
@@ -48,4 +50,19 @@ export async function atEveryCrash<
       app.close();
     }
   });
+}
+
+/**
+ * What the application's migrations make of what an earlier version stored, by the code of a server: all of it at once, and again for each
+ * row after which a server could die and another one go on. Throws where a migration fails, what it leaves is refused by a schema, or
+ * what comes of it depends on where it was cut.
+ */
+export function testMigration<
+  Req extends z.ZodType,
+  Res extends z.ZodType,
+  T extends Tables,
+  Q extends Queues,
+  V extends ViewDefinitions,
+>(application: ApplicationDefinition<Req, Res, T, Q, V>, stored: Stored): Required<Omit<Stored, "version">> {
+  return tryMigration(application, stored);
 }
