@@ -9,7 +9,7 @@
 import type { StoreEntry } from "../../../actors/world/ports.ts";
 import type { CommittedLogs } from "../../../machines/checker/committed-log.ts";
 import type { Violation } from "../../../machines/checker/history.ts";
-import { metaKey, readMeta, readSegment, spaces } from "../../../machines/checkpoint/layout.ts";
+import { LayoutError, metaKey, readMeta, readSegment, spaces } from "../../../machines/checkpoint/layout.ts";
 import { chainHash, RecordReader } from "../../../machines/codec/record.ts";
 import type { LogEnd } from "../../../schemas/checkpoint.ts";
 import type { SimDirectory, SimDisk } from "../world/sim-disk.ts";
@@ -56,10 +56,17 @@ export function deletedRecords(disks: ReadonlyMap<string, SimDisk>, logs: Commit
   for (const { history, records } of logs.histories)
     for (const record of records.values()) committed.set(placeOf(record), history);
   const kept = new Set(logs.final.map(placeOf));
-  for (const [, { main, aside }] of all)
-    for (const directory of [main, ...aside.map((copy) => copy.directory)])
-      for (const place of heldBy(directory, logs)) kept.add(place);
   const violations: Violation[] = [];
+  for (const [server, { main, aside }] of all)
+    for (const directory of [main, ...aside.map((copy) => copy.directory)]) {
+      try {
+        for (const place of heldBy(directory, logs)) kept.add(place);
+      } catch (error) {
+        if (!(error instanceof LayoutError)) throw error;
+        if (!directory.isHarmed)
+          violations.push({ of: "rule 14", atMs: 0, text: `${server} cannot read what it wrote: ${error.message}` });
+      }
+    }
   for (const [server, disk] of all)
     for (const record of letGoBy(disk)) {
       const history = committed.get(placeOf(record));
