@@ -9,6 +9,11 @@ import { fileURLToPath } from "node:url";
 /** Of this package, or of the checkout. */
 export const ownFolder = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
+/** `npx twinlog` in that folder runs an installed package. */
+export function isInstalledIn(folder: string): boolean {
+  return ownFolder.includes(`${sep}node_modules${sep}`) && existsSync(join(folder, "node_modules", ".bin", "twinlog"));
+}
+
 export interface Source {
   /** What package.json says of `twinlog`. */
   readonly spec: string;

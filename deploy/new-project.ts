@@ -118,6 +118,7 @@ const compilerConfig = {
     strict: true,
     noUncheckedIndexedAccess: true,
     rewriteRelativeImportExtensions: true,
+    noEmitOnError: true,
     rootDir: "src",
     outDir: "dist",
     sourceMap: true,
@@ -149,6 +150,7 @@ An application on Twinlog: two servers run it, and when one dies the other goes 
 npm install
 npm test       # builds it, and tests it without NATS and without a disk: the server dies at every place in it
 npm start      # builds it, and runs it as a pair on this machine, with all data under .twinlog/; Ctrl-C stops it
+npm start -- --watch     # the same, and goes on with what \`npm run build\`, or \`npx tsc --watch\`, makes of src/ in a second terminal
 \`\`\`
 
 While it runs, in a second terminal:
@@ -157,14 +159,19 @@ While it runs, in a second terminal:
 npx twinlog request '{"counter":"apples","add":1}'
 npx twinlog query '{"query":"value","counter":"apples"}'
 npx twinlog schema               # what requests, results and queries look like
-npx twinlog status --watch       # now kill -9 the primary's process
+npx twinlog status --watch       # now kill -9 the primary's process, as npm start printed it
+npx twinlog backup my.backup     # and \`npx twinlog verify my.backup\`
 \`\`\`
+
+A program of your own logs in with a key from there: \`connect({ nats: { servers: ["nats://127.0.0.1:4222"], nkeyFile: ".twinlog/access/client.nk" },
+service: "${application}", client: "me", application: counter })\`. What may change in src/counter.ts beside data that is there, and what is another
+\`version\` with a migration: actors/application/README.md in node_modules/twinlog.
 
 | file | what |
 |---|---|
 | \`src/counter.ts\` | the application \`${application}\`: requests, results, tables, queues, queries |
 | \`src/counter.test.ts\` | its test |
-| \`alpha.json\`, \`beta.json\` | settings for servers of your own: \`npx twinlog init --config alpha.json\` once, with a nats-server that has JetStream on port 4222, then \`npx twinlog server --config alpha.json\` and the same with \`beta.json\` |
+| \`alpha.json\`, \`beta.json\` | settings for servers of your own: \`npx twinlog init --config alpha.json\` once, with a nats-server that has JetStream on port 4222 (not that of \`npm start\`, which lets in nobody else: stop it first), then \`npx twinlog server --config alpha.json\` and the same with \`beta.json\`; \`npx twinlog status --config alpha.json\` |
 
 What to know is in node_modules/twinlog: README.md, actors/application/README.md (what an application may do), deploy/OPERATING.md.
 `;

@@ -29,7 +29,7 @@ async function bundle(programs) {
   const sources = rooms.flatMap((room) => filesIn(join(root, room), ".ts"));
   const started = sources.flatMap((path) => {
     const text = readFileSync(path, "utf8");
-    const named = [...text.matchAll(/new URL\("(\.[^"]+)\.js", import\.meta\.url\)/g)];
+    const named = [...text.matchAll(/new URL\("([^"]+)\.js", import\.meta\.url\)/g)];
     const itself = /new Worker\(new URL\(import\.meta\.url\)/.test(text) ? [path] : [];
     return [...named.map(([, specifier]) => resolve(dirname(path), `${specifier}.ts`)), ...itself];
   });

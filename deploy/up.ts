@@ -18,7 +18,8 @@ import { normalDataFolder } from "../schemas/service-file.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { ServerStatus } from "../schemas/status.ts";
 import { subjects } from "../schemas/subjects.ts";
-import { complaint, runCommand } from "./nats/command.ts";
+import { isInstalledIn } from "./installed.ts";
+import { complaint, reasonIn, runCommand } from "./nats/command.ts";
 import { bringNatsServer } from "./nats-server.ts";
 import { ServiceFolder, type ServicePlan, UpError } from "./up/folder.ts";
 import { type KeepLimits, KeptChild, keepLimits } from "./up/kept-child.ts";
@@ -29,7 +30,7 @@ import { screen } from "./up/screen.ts";
 import { LocalUsers, registryBucket } from "./up/users.ts";
 import { ServiceWatch } from "./up/watch.ts";
 
-const tryApplication = fileURLToPath(new URL("up/try-application.js", import.meta.url));
+const tryApplication = fileURLToPath(new URL("./up/try-application.js", import.meta.url));
 const cloneBin = fileURLToPath(new URL("../../.twinlog/bin", import.meta.url));
 
 export interface UpLimits extends KeepLimits {
@@ -283,7 +284,9 @@ class Up {
       watch: this.#watch,
       tryProgram: async () => {
         const result = await run([tryApplication, application]);
-        return result.status === 0 && !result.timedOut ? null : (result.stderr.trim().split("\n").at(-1) ?? "it fails");
+        if (result.status === 0 && !result.timedOut) return null;
+        const reason = result.timedOut ? "" : reasonIn(result.stderr);
+        return reason === "" ? complaint(result, "loading it") : reason;
       },
       again: (name) => this.#children.find((child) => child.name === name)?.again(),
       switchRoles: async () => {
@@ -374,8 +377,7 @@ class Up {
       console: this.#consoleUrl,
       twinlog: [
         ...(home === normalDataFolder ? [] : [`TWINLOG_DATA=${home}`]),
-        "node",
-        ...program.slice(1).map(here),
+        ...(isInstalledIn(process.cwd()) ? ["npx", "twinlog"] : ["node", ...program.slice(1).map(here)]),
       ].join(" "),
       access: here(folder.accessDirectory),
     });

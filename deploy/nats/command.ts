@@ -48,8 +48,15 @@ export function complaint({ status, stderr, timedOut }: CommandResult, program: 
   if (timedOut) {
     return `${program} did not end in time`;
   }
-  const lastLine = stderr.trim().split("\n").at(-1) ?? "";
-  return `${program} ended with status ${status}${lastLine === "" ? "" : `: ${lastLine}`}`;
+  const reason = reasonIn(stderr);
+  return `${program} ended with status ${status}${reason === "" ? "" : `: ${reason}`}`;
+}
+
+/** The last line; of a Node that died of an exception the error's own, for its stack and Node's version come after that. */
+export function reasonIn(stderr: string): string {
+  const lines = stderr.trim().split("\n");
+  const last = lines.at(-1) ?? "";
+  return /^Node\.js v\d/.test(last) ? (lines.find((line) => /^\w*Error\b/.test(line)) ?? last) : last;
 }
 
 function killGroup(pid: number | undefined): void {

@@ -32,6 +32,8 @@ test("the project is the counter under the folder's name, with what npm and the 
     // What npm is told to stop reaches it: no shell is left in between.
     scripts: { start: "exec twinlog up --application dist/counter.js" },
   });
+  // What does not compile is brought to no server by `--watch`.
+  t.like(JSON.parse(await read("tsconfig.json")), { compilerOptions: { noEmitOnError: true } });
   for (const server of ["alpha", "beta"]) {
     const settings = Settings.parse(JSON.parse(await read(`${server}.json`)));
     t.like(settings, { service: "my-app", server, application: "./dist/counter.js", testService: false });

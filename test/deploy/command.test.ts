@@ -4,7 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "ava";
-import { complaint, runCommand } from "../../deploy/nats/command.ts";
+import { complaint, reasonIn, runCommand } from "../../deploy/nats/command.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { until } from "../helpers/until.ts";
 
@@ -12,6 +12,14 @@ test("what a program wrote and how it ended is told", async (t) => {
   const result = await runCommand("sh", ["-c", "echo out; echo err >&2; exit 7"], { timeoutMs: 5_000 });
   t.deepEqual(result, { status: 7, stdout: "out\n", stderr: "err\n", timedOut: false });
   t.is(complaint(result, "sh"), "sh ended with status 7: err");
+});
+
+test("of a Node that died of an exception the error is told, not the version that it prints last", async (t) => {
+  const script = "setTimeout(() => { throw new TypeError('no such row'); })";
+  const { stderr } = await runCommand(process.execPath, ["-e", script], { timeoutMs: 60_000 });
+  t.regex(stderr, /\nNode\.js v[^\n]+\n$/);
+  t.is(reasonIn(stderr), "TypeError: no such row");
+  t.is(reasonIn("RangeError: first\ntwinlog: last\n"), "twinlog: last");
 });
 
 test("a program that is not there has status 127", async (t) => {

@@ -4,7 +4,7 @@
  * the clone's own node_modules.
  */
 import { cp, readdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { basename, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
 import anyTest, { type TestFn } from "ava";
@@ -79,6 +79,23 @@ test("the package holds programs, declarations of what may be imported, document
   t.true(["dist/deploy/twinlog.js", "deploy/console/page/index.html"].every((path) => packed.paths.includes(path)));
   const { length } = packed.bytes;
   t.true(length < maxPackedBytes, `${length} bytes packed: see package.json's files`);
+});
+
+test("each program that another one starts is in the package", async (t) => {
+  const rooms = ["actors", "deploy", "machines", "schemas"];
+  const started: string[] = [];
+  for (const room of rooms)
+    for (const path of await readdir(join(root, room), { recursive: true })) {
+      if (!path.endsWith(".ts")) continue;
+      const text = await readFile(join(root, room, path), "utf8");
+      for (const [, program = ""] of text.matchAll(/new URL\("([^"]+\.js)", import\.meta\.url\)/g))
+        started.push(join("dist", room, dirname(path), program));
+    }
+  t.true(started.includes("dist/deploy/up/try-application.js"));
+  t.deepEqual(
+    started.filter((path) => !packed.paths.includes(path)),
+    [],
+  );
 });
 
 test("a checkout that a project takes as it stands, as `twinlog new` there has it, brings all its modules along", async (t) => {
