@@ -1,7 +1,7 @@
 /**
  * Whether what was stored under one schema may be read under another: JSON Schemas as zod writes them. What always holds:
- * words and limits (lengths, ranges, patterns, formats) are no structure, and are left out; what is not understood is taken to
- * differ, unless both are the same.
+ * words and limits (lengths, ranges, patterns, formats) are no structure, and are left out; which keys a record has, and which
+ * places of a tuple are filled, is structure; what is not understood is taken to differ, unless both are the same.
  */
 
 export interface JsonSchema {
@@ -15,8 +15,12 @@ export interface JsonSchema {
   readonly properties?: unknown;
   readonly required?: unknown;
   readonly additionalProperties?: unknown;
+  readonly propertyNames?: unknown;
+  readonly patternProperties?: unknown;
   readonly items?: unknown;
   readonly prefixItems?: unknown;
+  /** Of a tuple: its first places, which are never missing. */
+  readonly minItems?: unknown;
   readonly $ref?: unknown;
   readonly $defs?: unknown;
 }
@@ -33,11 +37,16 @@ const structural: ReadonlySet<string> = new Set([
   "properties",
   "required",
   "additionalProperties",
+  "propertyNames",
+  "patternProperties",
   "items",
   "prefixItems",
   "$ref",
   "$defs",
 ]);
+
+/** Of these the fields are names, not keywords. */
+const named: ReadonlySet<string> = new Set(["properties", "patternProperties", "$defs"]);
 
 /** The same schema without words and limits, its fields in one order, so that equal structures are equal texts. */
 export function structureOf(schema: unknown): JsonSchema {
@@ -49,8 +58,8 @@ function strip(schema: unknown): unknown {
   if (typeof schema !== "object" || schema === null) return schema;
   const kept: Record<string, unknown> = {};
   for (const [name, value] of sorted(schema)) {
-    if (!structural.has(name)) continue;
-    if (name === "properties" || name === "$defs") {
+    if (!structural.has(name) && !(name === "minItems" && "prefixItems" in schema)) continue;
+    if (named.has(name)) {
       const fields = sorted(value as object).map(([field, its]) => [field, strip(its)] as const);
       kept[name] = Object.fromEntries(fields);
     } else if (name === "required") kept[name] = [...(value as string[])].sort();
@@ -63,6 +72,9 @@ function strip(schema: unknown): unknown {
 function sorted(value: object): [string, unknown][] {
   return Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1));
 }
+
+/** Of a field, where a schema says nothing of names. */
+const anyName: JsonSchema = { type: "string" };
 
 /** Null where every value of `stored` is one of `wanted`; else what is in the way, in words. Both as `structureOf` gives them. */
 export function whyNotRead(wanted: JsonSchema, stored: JsonSchema): string | null {
@@ -124,11 +136,12 @@ class Comparison {
 
   #compareObjects(wanted: JsonSchema, stored: JsonSchema, path: string): string | null {
     const [fields, before] = [fieldsOf(wanted), fieldsOf(stored)];
-    const others = wanted.additionalProperties;
-    for (const [name, schema] of Object.entries(before)) {
-      const its = fields[name] ?? (isSchema(others) ? others : undefined);
+    const [others, names] = [wanted.additionalProperties, wanted.propertyNames];
+    for (const [name, schema] of before) {
+      const its = fields.get(name) ?? (isSchema(others) ? others : undefined);
       const at = fieldAt(path, name);
-      if (its === undefined && others === false) return `${at} is gone`;
+      const isNamed = !isSchema(names) || this.compare(names, { const: name }, at) === null;
+      if (!isNamed || (its === undefined && others === false)) return `${at} is gone`;
       const why = its === undefined ? null : this.compare(its, schema, at);
       if (why !== null) return why;
     }
@@ -136,9 +149,30 @@ class Comparison {
     for (const name of (wanted.required as readonly string[] | undefined) ?? []) {
       if (always?.includes(name) !== true) return `${fieldAt(path, name)} is required, and what is stored may lack it`;
     }
-    const rest = stored.additionalProperties;
+    return this.#comparePatterns(wanted, stored, path) ?? this.#compareOthers(wanted, stored, path);
+  }
+
+  #comparePatterns(wanted: JsonSchema, stored: JsonSchema, path: string): string | null {
+    const [patterns, before] = [patternsOf(wanted), patternsOf(stored)];
+    if (patterns.size !== before.size) return isOther(path);
+    return firstOf([...patterns], ([pattern, its]) => {
+      const schema = before.get(pattern);
+      return schema === undefined ? isOther(path) : this.compare(its, schema, fieldAt(path, pattern));
+    });
+  }
+
+  /** Fields that the stored schema does not name: any of the wanted may be among them. */
+  #compareOthers(wanted: JsonSchema, stored: JsonSchema, path: string): string | null {
+    const [others, rest] = [wanted.additionalProperties, stored.additionalProperties];
     if (!isSchema(rest)) return null;
     if (others === false) return isOther(path);
+    const before = fieldsOf(stored);
+    const unnamed = [...fieldsOf(wanted)].filter(([name]) => !before.has(name));
+    const why = firstOf(unnamed, ([name, its]) => this.compare(its, rest, fieldAt(path, name)));
+    if (why !== null) return why;
+    const [names, namesBefore] = [wanted.propertyNames, stored.propertyNames];
+    if (isSchema(names) && this.compare(names, isSchema(namesBefore) ? namesBefore : anyName, path) !== null)
+      return isOther(path);
     return isSchema(others) ? this.compare(others, rest, fieldAt(path, "*")) : null;
   }
 
@@ -150,6 +184,7 @@ class Comparison {
         this.compare(one, before[at] as JsonSchema, fieldAt(path, String(at))),
       );
       if (why !== null) return why;
+      if (filledOf(wanted) > filledOf(stored)) return isOther(path);
     }
     const [items, itemsBefore] = [wanted.items, stored.items];
     if (!isSchema(items)) return items === itemsBefore ? null : items === undefined ? null : isOther(path);
@@ -189,8 +224,17 @@ function takes(schema: JsonSchema, value: unknown): boolean {
   return schema.type === type || (schema.type === "integer" && Number.isInteger(value));
 }
 
-function fieldsOf(schema: JsonSchema): Readonly<Record<string, JsonSchema>> {
-  return (schema.properties as Record<string, JsonSchema> | undefined) ?? {};
+function fieldsOf({ properties }: JsonSchema): ReadonlyMap<string, JsonSchema> {
+  return new Map(Object.entries((properties as Record<string, JsonSchema> | undefined) ?? {}));
+}
+
+function patternsOf({ patternProperties }: JsonSchema): ReadonlyMap<string, JsonSchema> {
+  return new Map(Object.entries((patternProperties as Record<string, JsonSchema> | undefined) ?? {}));
+}
+
+/** Places of a tuple that are never missing. */
+function filledOf({ minItems }: JsonSchema): number {
+  return typeof minItems === "number" ? minItems : 0;
 }
 
 function isSchema(value: unknown): value is JsonSchema {

@@ -54,6 +54,33 @@ test("of several cases each that may be stored must be one of those that are wan
   t.truthy(why(z.int(), z.literal("buy")));
 });
 
+test("what a schema does not name may be any of the fields that are wanted", (t) => {
+  const note = z.looseObject({ n: z.int(), note: z.string().optional() });
+  t.is(why(note, z.looseObject({ n: z.int() })), "field note is of another kind");
+  t.is(why(note, note), null);
+  const texts = z.record(z.string(), z.string());
+  t.is(why(z.object({ n: z.int().optional() }).catchall(z.string()), texts), "field n is of another kind");
+  t.is(why(z.object({ n: z.string().optional() }).catchall(z.string()), texts), null);
+  t.is(why(z.object({ n: z.int() }), z.object({ n: z.int(), constructor: z.int() })), "field constructor is gone");
+});
+
+test("which keys a record has, and which places of a tuple may be missing, is part of what it is", (t) => {
+  const [one, two] = [z.enum(["a"]), z.enum(["a", "b"])];
+  const pair = z.object({ a: z.int(), b: z.int() });
+  t.truthy(why(z.record(one, z.int()), z.record(two, z.int())));
+  t.truthy(why(z.partialRecord(one, z.int()), z.record(z.string(), z.int())));
+  t.is(why(z.partialRecord(one, z.int()), pair), "field b is gone");
+  t.is(why(z.partialRecord(two, z.int()), pair), null);
+  t.is(why(z.partialRecord(two, z.int()), z.partialRecord(one, z.int())), null);
+  t.is(why(z.record(z.string(), z.int()), z.partialRecord(two, z.int())), null);
+  const prices = (price: z.ZodType) => z.looseRecord(z.string().regex(/^S_/), price);
+  t.is(why(prices(z.string()), prices(z.int())), "field ^S_ is of another kind");
+  t.is(why(prices(z.number()), prices(z.int())), null);
+  const [whole, part] = [z.tuple([z.string(), z.int()]), z.tuple([z.string(), z.int().optional()])];
+  t.truthy(why(whole, part));
+  t.is(why(part, whole), null);
+});
+
 test("schemas that hold themselves are compared to their end", (t) => {
   const tree = (leaf: z.ZodType): z.ZodType => {
     const node: z.ZodType = z.object({ leaf, children: z.array(z.lazy(() => node)) });
