@@ -135,7 +135,6 @@ function arranged(
   const byNumber = (left: CatalogPart, right: CatalogPart) => left.part - right.part;
   const { application: name, version } = wanted;
   const target: Catalog = { application: name, version, parts: parts.sort(byNumber), nextPart };
-  const kept = catalog.parts.filter((one) => !target.parts.some(({ part }) => part === one.part));
   const added = target.parts.filter(({ part }) => !catalog.parts.some((one) => one.part === part));
   const begun = { to: catalog.version + 1, part: null, after: null, left: null };
   const place: MigrationPlace = { ...(catalog.migration ?? begun), target: version };
@@ -145,8 +144,10 @@ function arranged(
     nextPart,
     ...(versions.length > 0 || catalog.migration !== undefined ? { migration: place } : {}),
   };
-  const changed = new Set(changes.map(({ part }) => part).filter((part) => !kept.some((one) => one.part === part)));
-  return { target, union, versions, changed };
+  // A version that is passed over, and whoever began a migration, wrote what this program's schemas never saw.
+  const isUnseen = version > catalog.version + 1 || catalog.migration !== undefined;
+  const seen = target.parts.filter(({ part }) => isUnseen || changes.some((one) => one.part === part));
+  return { target, union, versions, changed: new Set(seen.map(({ part }) => part)) };
 }
 
 function keyOf({ kind, name }: Pick<CatalogPart, "kind" | "name">): string {

@@ -117,12 +117,14 @@ export function applicationParts(application: Application): readonly Part[] {
 }
 
 /**
- * 16 hex digits over the name and the JSON Schemas of request, result, tables and queues: with which program a log began. Two
- * logs that began otherwise have no record in common. Throws when a schema has no JSON Schema (dates, bigints, transforms of rows and results).
+ * 16 hex digits over the name, the version (from the second on) and the JSON Schemas of request, result, tables and queues:
+ * with which program a log began. Two logs that began otherwise have no record in common. Throws when a schema has no JSON
+ * Schema (dates, bigints, transforms of rows and results).
  */
 export function schemaDigest(application: Application): string {
   const described = {
     name: application.name,
+    ...(application.version > 1 ? { version: application.version } : {}),
     request: z.toJSONSchema(application.request, { io: "input" }),
     // A body is parsed again when its request is resumed: what comes out of the schema must be able to go in.
     parsed: z.toJSONSchema(application.request),

@@ -4,6 +4,8 @@
  * to the rows that its catalog says are done, so that whoever goes on after a crash goes on behind them; the last record's
  * catalog is the program's.
  */
+import type { z } from "zod";
+import { hashOf } from "../../machines/codec/body-hash.ts";
 import type { Catalog, MigrationPlace } from "../../schemas/catalog.ts";
 import { catalogName, type Plan, planFor, readCatalog } from "./catalog.ts";
 import type { Migration as Change, MigrationTransaction, StoredValue } from "./contract.ts";
@@ -125,6 +127,10 @@ export class Migration {
       const parts = changes.map(([name, change]) => ({ part: this.#partOf(name, to), change }));
       const begun = this.#place?.to === to ? this.#place : undefined;
       const from = parts.findIndex(({ part }) => part.part === begun?.part);
+      if (from < 0 && typeof begun?.part === "number")
+        throw new MigrationError(
+          `the migration to version ${to} was begun by a program that goes through other tables and queues: go on with that one`,
+        );
       for (const { part, change } of parts.slice(Math.max(0, from))) {
         const isLenient = to < last;
         if (part.kind === "table") yield* this.#goThroughTable(part, change, to, isLenient);
@@ -167,11 +173,14 @@ export class Migration {
   *#goThroughQueue(queue: Queue, change: Change[string], to: number, isLenient: boolean): Generator<void, void> {
     const begun = this.#place?.to === to && this.#place.part === queue.part ? this.#place.left : null;
     const handle = new RowHandle(this.#buffer, null);
-    for (let left = begun ?? queue.length; left > 0; left -= 1) {
+    // By place: a push to a full queue drops the oldest, and what was pushed is not gone through again.
+    const end = queue.head + (begun ?? queue.length);
+    while (queue.head < end) {
       this.#begin("", isLenient);
       const item = this.#buffer.shift(queue.name);
       this.#call(() => change(item as StoredValue, handle, ""), queue.name, to);
-      this.#end({ target: this.#application.version, to, part: queue.part, after: null, left: left - 1 });
+      const left = Math.max(0, end - this.#buffer.headOf(queue.name));
+      this.#end({ target: this.#application.version, to, part: queue.part, after: null, left });
       if (this.#rows % sliceRows === 0) yield;
     }
     this.#close();
@@ -248,10 +257,10 @@ export class Migration {
       if (!this.#plan.changed.has(part)) continue;
       const its = kind === "table" ? this.#scratch.table(name) : this.#scratch.queue(name);
       for (const [key, value] of entriesOf(its)) {
-        const parsed = its.schema.safeParse(value);
-        if (!parsed.success)
+        const why = whyOther(its.schema.safeParse(value), value);
+        if (why !== "")
           throw new MigrationError(
-            `after the migration to version ${this.#application.version} ${name}${key === "" ? "" : `/${key}`} is not what its schema says: ${describeIssues(parsed.error)}`,
+            `after the migration to version ${this.#application.version} ${name}${key === "" ? "" : `/${key}`} is not what its schema says: ${why}`,
           );
         this.#rows += 1;
         if (this.#rows % sliceRows === 0) yield;
@@ -264,6 +273,13 @@ export class Migration {
 export function applyRecord(state: ApplicationState, { effects, catalog }: Omit<CatalogRecord, "name">): void {
   if (effects.length > 0) state.apply(effects);
   state.adopt(readCatalog(catalog));
+}
+
+/** "" where the value is what the schema makes of it: a default is in what is written, not in what is stored already. */
+function whyOther(parsed: z.ZodSafeParseResult<unknown>, value: unknown): string {
+  if (!parsed.success) return describeIssues(parsed.error);
+  if (hashOf(parsed.data) === hashOf(value)) return "";
+  return "a field is missing for which it has a default, or there is one that it does not know: write it anew in the migration";
 }
 
 function* entriesOf(part: Table | Queue): Generator<readonly [key: string, value: unknown]> {

@@ -127,6 +127,12 @@ export class TransactionBuffer {
     return own === undefined ? queue.length : queue.length - own.shifted + own.pushed.length;
   }
 
+  /** Index, since the queue's first item ever, of the oldest that is left of the state's. */
+  headOf(name: string): number {
+    const queue = this.#state.queue(name);
+    return queue.head + (this.#queues.get(queue)?.shifted ?? 0);
+  }
+
   peek(name: string, count: number): unknown[] {
     const queue = this.#state.queue(name);
     const own = this.#queues.get(queue);

@@ -2,7 +2,7 @@
 import test from "ava";
 import { z } from "zod";
 import { catalogName, catalogOf, planFor } from "../../actors/application/catalog.ts";
-import { type Application, defineApplication } from "../../actors/application/define.ts";
+import { type Application, defineApplication, schemaDigest } from "../../actors/application/define.ts";
 import { applyRecord, type CatalogRecord, Migration, MigrationError } from "../../actors/application/migration.ts";
 import { ApplicationState } from "../../actors/application/state.ts";
 import { EffectWriter } from "../../machines/codec/effects.ts";
@@ -212,6 +212,39 @@ test("while it is under way an older program makes nothing of it, and a newer on
   for (const record of recordsOf(next, third)) applyRecord(next, record);
   t.true(next.isCurrent);
   t.deepEqual(rowsOf(next, "accounts")["c0"], { orders: 129, since: 0 });
+  // Another program of the version that was begun: its schema fits what was there, not what is there by now.
+  const begun = found(stateOf(900), second);
+  for (const record of records.slice(0, 2)) applyRecord(begun, record);
+  const back = define(2, { tables: { orders } }, { 2: { orders: (old, tx, key) => tx.put("orders", key, old) } });
+  t.throws(() => recordsOf(found(begun, back), back), { message: /orders\/o0 is not what its schema says/ });
+  const elsewhere = define(2, { tables: { orders } }, { 2: {} });
+  t.throws(() => recordsOf(found(begun, elsewhere), elsewhere), { message: /goes through other tables and queues/ });
+});
+
+test("what a version that is passed over left behind is held to the schemas of the last", (t) => {
+  const third = define(
+    3,
+    { tables: { orders, sums: z.object({ total: z.int(), since: z.int() }) } },
+    { 2: { orders: ({ total }, tx) => tx.put("sums", "all", { total }) }, 3: {} },
+  );
+  const state = found(stateOf(3), third);
+  t.throws(() => recordsOf(state, third), { message: /sums\/all is not what its schema says: since:/ });
+});
+
+test("where a queue's bound has become smaller, each item that is left is gone through once", (t) => {
+  const item = z.object({ text: z.string() });
+  const shorter = define(
+    2,
+    { queues: { news: { item, maxItems: 3, whenFull: "dropOldest" } } },
+    { 2: { news: ({ text }, tx) => tx.push("news", { text: `${String(text)}!` }) } },
+  );
+  const state = found(stateOf(0), shorter);
+  for (const record of recordsOf(state, shorter)) applyRecord(state, record);
+  t.deepEqual(itemsOf(state, "news"), [{ text: "n0!" }, { text: "n3!" }, { text: "n4!" }]);
+});
+
+test("logs that began with two versions began otherwise, though their tables look alike", (t) => {
+  t.not(schemaDigest(define(2, {}, { 2: {} })), schemaDigest(define(1, {})));
 });
 
 test("a migration that throws, leaves what its schema refuses, or names what is not there, changes nothing and says where", (t) => {
@@ -244,6 +277,9 @@ test("a migration that throws, leaves what its schema refuses, or names what is 
     ),
     /failed at orders\/o0: table orders: lines:/,
   );
+  const filled = { tables: { orders: orders.extend({ lines: z.int().default(1) }) } };
+  t.regex(why(of({}, filled)), /orders\/o0 is not what its schema says: a field is missing for which it has a default/);
+  t.regex(why(of({}, { tables: { orders: z.object({ owner: z.string() }) } })), /there is one that it does not know/);
   const views = {
     views: {
       picky: () => ({
