@@ -406,6 +406,7 @@ export class ApplicationActor implements Actor {
       this.#replica.onResult(request, { name: "", effects: noEffects, outcome }, this.#options.world.clock.nowMs());
       return;
     }
+    if (body !== null) request.body = body.value;
     this.#watchdog.enter("handler", request.client, request.id, 0, request.startsAfter > 0);
     this.#runner.run(request, request);
     this.#watchdog.leave();

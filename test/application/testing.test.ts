@@ -118,6 +118,36 @@ test("when the server dies in the middle, the next one resumes: what is complete
   app.close();
 });
 
+test("a resumed handler gets its body as the program that resumes it reads it", async (t) => {
+  let isNewer = false;
+  let reached = () => {};
+  const waits = new Promise<void>((resolve) => {
+    reached = resolve;
+  });
+  const application = orders(({ resumed }) => (resumed ? undefined : new Promise<void>(() => reached())));
+  const note = z.string().overwrite((text) => (isNewer ? text.toUpperCase() : text));
+  const bodies: unknown[] = [];
+  const noted = defineApplication({
+    ...application,
+    request: z.strictObject({ order: z.string(), note }),
+    handle: (body, context) => {
+      bodies.push(body);
+      return application.handle(body, context);
+    },
+  });
+  const app = testApplication(noted);
+  const answer = app.request({ order: "o1", note: "a" }, { id: "7" });
+  await waits;
+  isNewer = true;
+  app.crash();
+  await answer;
+  t.deepEqual(bodies, [
+    { order: "o1", note: "a" },
+    { order: "o1", note: "A" },
+  ]);
+  app.close();
+});
+
 test("a handler of a server that died changes nothing any more", async (t) => {
   const goOn: (() => void)[] = [];
   const signals: AbortSignal[] = [];

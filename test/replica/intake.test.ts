@@ -620,6 +620,23 @@ test("a run that had its attempt on record does not count twice, and another req
   t.false(alpha.endedByBody("c", "other"));
 });
 
+test("what was begun is tried once the state is the program's: what was not run has no attempt on record (rules 17 and 19)", (t) => {
+  const program = { application: "a", version: 2, catalog: "2:c" };
+  const stage = Stage.normal({ programs: { beta: program } });
+  stage.do("alpha", "1", { isSlow: true });
+  stage.transaction("alpha", "1", "reserved");
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  const beta = stage.replica("beta");
+  t.deepEqual([beta.state, beta.log.last, beta.inFlight], ["hot.alone", 1, 0]);
+  const effects = new Uint8Array(0);
+  beta.onCatalog({ name: program.catalog, effects, catalog: "{}" }, stage.nowMs, stage.wallMs);
+  stage.server("beta").hasInput = true;
+  stage.run();
+  stage.do("beta", "1");
+  t.deepEqual(stage.replies(), ["1: ok at 4 again"], "reserved, catalog, attempt, result");
+});
+
 test("a request in several transactions is resumed by the next hot server, from its last completed one (rule 16, situation 14)", (t) => {
   const stage = Stage.normal();
   stage.do("alpha", "1", { isSlow: true });

@@ -14,7 +14,7 @@ import { initialRecord } from "../../machines/replica/registry/initial-record.ts
 import type { KnownRecord } from "../../machines/replica/registry/membership.ts";
 import { Replica } from "../../machines/replica/replica.ts";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
-import type { ReplicaOptions } from "../../machines/replica/types.ts";
+import type { OwnProgram, ReplicaOptions } from "../../machines/replica/types.ts";
 import type { LinkName } from "../../schemas/link.ts";
 import type { PeerMessage } from "../../schemas/peer-message.ts";
 import type { RegistryRead, RegistryRecord, RegistryWrite } from "../../schemas/registry.ts";
@@ -42,6 +42,8 @@ export interface StageOptions {
   readonly servers?: readonly string[];
   readonly replica?: Partial<Pick<ReplicaOptions, "confirm" | "afterTotalLoss" | "limits">>;
   readonly rules?: Partial<Rules>;
+  /** What servers are told of their programs, by name; the others take any state for theirs. */
+  readonly programs?: Readonly<Record<string, OwnProgram>>;
 }
 
 export interface Ask {
@@ -148,7 +150,9 @@ export class Stage {
     const { disk } = server;
     disk.startCount += 1;
     const rules = this.#options.rules === undefined ? {} : { rules: { ...shippedRules, ...this.#options.rules } };
+    const program = this.#options.programs?.[name];
     const options: ReplicaOptions = {
+      ...(program === undefined ? {} : { program }),
       self: { server: name, incarnation: `${name}.${disk.startCount}` },
       service: "stage",
       servers: [...this.servers.keys()],

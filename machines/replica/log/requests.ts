@@ -50,8 +50,8 @@ export class RunningRequest {
   readonly after: string;
   readonly bodyHash: number;
   readonly stampMs: number;
-  /** The body as the application's schema gave it. */
-  readonly body: unknown;
+  /** The body as the schema of the application gave it that runs it; before a resumed one runs, as it is on record. */
+  body: unknown;
   /** Reply subjects: the first one's and those of duplicates that joined. */
   readonly replyTo: string[];
   /** How many of these joined. */

@@ -82,7 +82,7 @@ export class Primary {
     // Results of an earlier history are never published, or published again, as this one's.
     own.onPublished(own.startOf(applied.requests));
     outbox.push({ type: "hot", epoch: membership.epoch, publishAfter: rules.publishFrom(own.published) - 1 });
-    this.resume();
+    if (this.core.isCurrent) this.resume();
   }
 
   /** The record with which a new history begins: results are counted anew from here. */
@@ -93,6 +93,8 @@ export class Primary {
   /** Part of a migration, or its end (rule 19). */
   appendCatalog(part: CatalogPart): void {
     this.append(recordKinds.catalog, part, this.core.applied.requests.forgetThrough);
+    // Not before: what is not run has no attempt on record, however many servers the migration ends (rule 17).
+    if (this.core.isCurrent) this.resume();
   }
 
   /** A record that is no request's. */
