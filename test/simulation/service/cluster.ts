@@ -319,7 +319,8 @@ export class Cluster {
   finishUpgrade(): void {
     const old = this.names.filter((name) => this.#server(name).version !== this.#wanted);
     if (old.length === 0) return;
-    const next = old.find((name) => !this.isRunning(name)) ?? old.find((name) => this.mayCrash(name));
+    const isFree = (name: string) => !this.isRunning(name) || !this.#isCountedOn(name);
+    const next = old.find(isFree) ?? old.find((name) => this.mayCrash(name));
     if (next !== undefined) this.replace(next, this.#wanted);
     this.#sim.scheduler.after(upgradeEveryMs, null, "supervise", () => this.finishUpgrade());
   }
@@ -409,6 +410,13 @@ export class Cluster {
   #mayCount(): readonly RegistryRecord[] {
     const { newest, mayLand } = this.#sim.registry;
     return [...(newest === null ? [] : [newest]), ...mayLand, ...this.#asked()];
+  }
+
+  /** By the registry, or by what may land there. */
+  #isCountedOn(name: string): boolean {
+    const record = this.#sim.registry.newest;
+    const records = [...(record === null ? [] : [record]), ...this.#sim.registry.mayLand, ...this.#asked()];
+    return records.some(({ inSync }) => inSync.some(({ server }) => server === name));
   }
 
   /** What servers that run have asked for and not settled: they ask again, and that may land. */
