@@ -32,7 +32,7 @@ atEnd(() => mounted.forEach(unmount));
 async function smallDisk(t: ExecutionContext): Promise<{ path: string } | string> {
   const path = await temporaryDirectory(t);
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${diskBytes}`, "tmpfs", path], { stdio: "pipe" });
+    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${diskBytes},mode=0700`, "tmpfs", path], { stdio: "pipe" });
   } catch (error) {
     return `no tmpfs can be mounted here: ${String((error as { stderr?: Buffer }).stderr ?? error).trim()}`;
   }
