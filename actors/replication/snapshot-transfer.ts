@@ -282,6 +282,8 @@ export class SnapshotTransfer {
       this.#giveUp(receiving);
       return;
     }
+    // This program could make nothing of it, however often it came: the end, in the words of a store of one's own.
+    if (error instanceof RecoveryError && error.code === "schema") throw error;
     if (!(error instanceof SnapshotError || error instanceof RecoveryError)) throw error;
     const nextMs = Math.min(maxNextSnapshotMs, nextSnapshotMs * 2 ** this.#broken);
     this.#broken += 1;

@@ -5,6 +5,7 @@ import test from "ava";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
 import { Orders, sameLogs } from "../helpers/orders.ts";
 import { type Pair, startPair } from "../helpers/pair/pair.ts";
+import { until } from "../helpers/until.ts";
 
 /** Changes a server's settings on its disk; it must not run. */
 async function reconfigure(pair: Pair, server: string, change: Record<string, unknown>): Promise<void> {
@@ -13,32 +14,42 @@ async function reconfigure(pair: Pair, server: string, change: Record<string, un
   await writeFile(configFile, JSON.stringify({ ...settings, ...change }));
 }
 
-test("12. The servers' environments are identical in what counts: a server with another application or another schema may not join", async (t) => {
+test("12. The servers' environments are identical in what counts: a server with another application, or that cannot read what is stored, may not join", async (t) => {
   const pair = await startPair(t, { start: ["alpha"] });
   const orders = new Orders(pair, "claim12");
   await orders.send(2);
 
-  // The exchange with one more table; its name is the same.
+  // The exchange, whose orders must have something that those that are there have not; its name is the same.
   const module = join(pair.folder, "exchange.mjs");
   const shipped = new URL("../../actors/applications/exchange/exchange.js", import.meta.url).href;
   await writeFile(
     module,
     `import { exchange } from ${JSON.stringify(shipped)};
-     export const other = { ...exchange, tables: { ...exchange.tables, more: exchange.tables.orders } };`,
+     const { orders } = exchange.tables;
+     export const other = { ...exchange, tables: { ...exchange.tables, orders: orders.extend({ more: orders }) } };`,
   );
-  for (const application of ["ledger", module]) {
-    await reconfigure(pair, "beta", { application, dataDirectory: join(pair.folder, `beta of ${application.length}`) });
-    pair.server("beta").start();
-    const refused = await pair.waitFor("beta", ({ state }) => state === "refusing");
-    t.regex(refused.waitingFor, /another application or schema/);
-    t.is(refused.role, "none");
+  const alphaIsAlone = async () => {
     await orders.send(1);
     t.deepEqual(
       (await pair.registryRecord()).inSync.map(({ server }) => server),
       ["alpha"],
     );
-    await pair.server("beta").stop();
-  }
+  };
+  await reconfigure(pair, "beta", { application: "ledger", dataDirectory: join(pair.folder, "beta of ledger") });
+  pair.server("beta").start();
+  const refused = await pair.waitFor("beta", ({ state }) => state === "refusing");
+  t.regex(refused.waitingFor, /another application or schema/);
+  t.is(refused.role, "none");
+  await alphaIsAlone();
+  await pair.server("beta").stop();
+  await reconfigure(pair, "beta", { application: module, dataDirectory: join(pair.folder, "beta of another") });
+  pair.server("beta").start();
+  await until(() => pair.server("beta").pid === null, { withinMs: 60_000, waitedFor: "beta to end" });
+  t.regex(
+    pair.server("beta").lines.join("\n"),
+    /what is stored does not fit this program: table orders: field more is required/,
+  );
+  await alphaIsAlone();
 
   await reconfigure(pair, "beta", { application: "exchange", dataDirectory: join(pair.folder, "beta") });
   pair.server("beta").start();
