@@ -144,7 +144,7 @@ function floorsOf({ floorMs, floors }: CheckpointMeta): SavedFloors {
 }
 
 /** Of this disk's tables; one that an older program wrote has that of the program that began it, which is this one. */
-function storedCatalog({ catalog }: CheckpointMeta, application: Application): Catalog {
+export function storedCatalog({ catalog }: CheckpointMeta, application: Application): Catalog {
   return catalog ?? catalogOf(application);
 }
 

@@ -3,9 +3,10 @@
  * what is tried on it. What always holds: it is proved while it is read; what it is read from is not changed.
  */
 import { statSync } from "node:fs";
-import { catalogOf, planFor, readCatalog } from "../../actors/application/catalog.ts";
-import { type Application, schemaDigest } from "../../actors/application/define.ts";
+import { readCatalog } from "../../actors/application/catalog.ts";
+import type { Application } from "../../actors/application/define.ts";
 import { ApplicationState } from "../../actors/application/state.ts";
+import { storedCatalog, whyUnreadable } from "../../actors/loader.ts";
 import type { Clock } from "../../actors/world/ports.ts";
 import { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
 import { everything, metaKey, readMeta } from "../../machines/checkpoint/layout.ts";
@@ -71,11 +72,11 @@ class Reading implements RecoveryVisitor {
     return { state: this.#state, sequence: this.#sequence };
   }
 
-  onMeta({ catalog, schema, queues, applied, committed }: CheckpointMeta): void {
-    if (catalog === undefined && schema !== schemaDigest(this.#application))
-      throw new StateNotRead("it was written by an earlier release of twinlog, by another program");
-    const state = new ApplicationState(this.#application, catalog ?? catalogOf(this.#application));
-    this.#mustRead(state);
+  onMeta(meta: CheckpointMeta): void {
+    const { queues, applied, committed } = meta;
+    const why = whyUnreadable(meta, this.#application);
+    if (why !== null) throw new StateNotRead(why);
+    const state = new ApplicationState(this.#application, storedCatalog(meta, this.#application));
     for (const { part, head } of queues) {
       state.setQueueHead(part, head);
       this.#items.set(part, head);
@@ -83,11 +84,6 @@ class Reading implements RecoveryVisitor {
     this.#state = state;
     this.#sequence = applied.sequence;
     this.#committed = committed;
-  }
-
-  #mustRead(state: ApplicationState): void {
-    const plan = planFor(state.catalog, this.#application);
-    if (typeof plan === "string") throw new StateNotRead(plan);
   }
 
   onRow(part: number, key: Buffer, value: Buffer): void {
@@ -107,7 +103,7 @@ class Reading implements RecoveryVisitor {
       if (reader.effects.length > 0) this.#state.apply(reader.effects);
       if (reader.kind === recordKinds.catalog) {
         this.#state.adopt(readCatalog(reader.body));
-        this.#mustRead(this.#state);
+        if (this.#state.whyUnreadable !== "") throw new StateNotRead(this.#state.whyUnreadable);
       }
       this.#sequence = reader.sequence;
     } while (reader.next());
