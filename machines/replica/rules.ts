@@ -153,6 +153,8 @@ export const shippedRules = {
   isMadeFor: (made: string, wanted: string): boolean => made === wanted,
   /** Rule 19: the role goes only to one whose program can make something of the state, where it is given by a choice. */
   readsState: (reads: boolean): boolean => reads,
+  /** Rule 19: whoever can make nothing of the state takes the role where none of the other members that live can either. */
+  takesRole: (reads: boolean, _living: number, able: number): boolean => reads || able === 0,
   /** Rule 9: a backup that could not take over for so long, while the registry answers its primary, is left out. */
   mustLeaveOut: (lacksForMs: number, limitMs: number): boolean => lacksForMs > limitMs,
 

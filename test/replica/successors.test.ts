@@ -111,3 +111,21 @@ for (const suspicionMs of [limits.suspicionMs, limits.stopMs / 2])
     t.is(stage.record.primary.server, "gamma");
     t.is(stage.record.mode, "normal");
   });
+
+test("the only program that could serve dies: one of those that can make nothing of the state takes the role (rule 19, situation 144)", (t) => {
+  const program = (version: number) => ({ application: "a", version, catalog: "2:c" });
+  const servers = ["alpha", "beta", "gamma"] as const;
+  for (const readers of [["alpha"], ["alpha", "gamma"]] as const) {
+    const programs = { alpha: program(2), beta: program(1), gamma: program(1) };
+    const stage = Stage.normal({ servers: [...servers], programs });
+    for (const name of servers.filter((one) => !(readers as readonly string[]).includes(one)))
+      stage.replica(name).onStateRead("tables of version 2", stage.nowMs);
+    stage.tick(2);
+    stage.kill("alpha");
+    stage.tellGone("alpha");
+    stage.tick(2);
+    t.is(stage.record.mode, "normal");
+    if (readers.length === 1) t.not(stage.record.primary.server, "alpha", "either of the two");
+    else t.is(stage.record.primary.server, "gamma", "it is left to the one that can serve");
+  }
+});

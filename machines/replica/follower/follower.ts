@@ -236,8 +236,9 @@ export class Follower {
       (member) => member.incarnation !== self && !rules.isSameMember(member, primary),
     );
     const lost = others.filter((member) => peers.isLost(member));
-    // Another one that lives can serve, or is no worse off: only the last one takes a role that is of no use to it (rule 19).
-    if (!rules.readsState(core.unreadable === "") && others.length > lost.length) return null;
+    const living = others.filter((member) => !lost.includes(member));
+    const able = living.filter(({ server }) => peers.readsState(server));
+    if (!rules.takesRole(core.unreadable === "", living.length, able.length)) return null;
     return {
       event: others.length === lost.length ? "primary.lost.alone" : "primary.lost.others",
       why: `${primary.server} is lost: ${whyWithout(primary, 0, core)}`,

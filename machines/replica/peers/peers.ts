@@ -274,6 +274,11 @@ export class Peers {
     return this.isAway(peer);
   }
 
+  /** Its program can make something of the state, as far as it has told (rule 19). */
+  readsState(server: string): boolean {
+    return this.byName.get(server)?.heartbeat?.program?.reads !== false;
+  }
+
   /** Main closed and not heard since: worth asking again and again whether NATS still knows it. */
   anyInDoubt(nowMs: number): boolean {
     for (const peer of this.byName.values()) {

@@ -10,7 +10,7 @@ import { Operator } from "../service/operator.ts";
 import { RegistryOperator } from "../service/registry-operator.ts";
 import type { AimedCrash } from "../world/boundaries.ts";
 import { SimWorld } from "../world/sim-world.ts";
-import { FaultPlan } from "./plan.ts";
+import { classOf, FaultPlan } from "./plan.ts";
 
 function planFor(options: { only?: readonly number[]; forMs?: number; kinds?: readonly string[]; crash?: AimedCrash }) {
   const sim = new SimWorld({ seed: 11, service: "test", servers: ["alpha", "beta"] });
@@ -111,4 +111,13 @@ test("what a fault would still do when the faults are over is not done: a server
   for (const name of cluster.names) cluster.stop(name);
   await sim.scheduler.run(sim.nowMs + 6_000);
   t.true(cluster.allEnded());
+});
+
+test("named faults promise what they allow together", (t) => {
+  t.is(classOf(["kill", "harmDisk"]), null);
+  t.is(classOf(["rollBackRegistry", "kill"]), "registry");
+  t.throws(() => classOf(["rollBackRegistry", "harmDisk"]), { message: /nothing is promised .* beside harmDisk/ });
+  t.is(classOf(["kill", "killAll"]), "beyond");
+  t.is(classOf(["restoreTwice"]), null);
+  t.is(classOf(["restoreTwice", "kill"]), "beyond");
 });

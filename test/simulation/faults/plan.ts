@@ -65,6 +65,22 @@ function named(names: readonly string[]): readonly FaultKind[] {
   });
 }
 
+/**
+ * What is promised where these faults are named, instead of drawn; null: what the seed says. A scene is made to be alone: beside
+ * others it is beyond the promise. A registry that goes back while servers are cut off or lose their disks promises nothing.
+ */
+export function classOf(names: readonly string[]): FaultClass | null {
+  const kinds = named(names);
+  if (kinds.some((kind) => kind.class === "registry")) {
+    const others = kinds.filter(({ class: of, name }) => of !== "registry" && !keepsDisks.has(name));
+    if (others.length === 0) return "registry";
+    const which = others.map(({ name }) => name).join(", ");
+    throw new Error(`nothing is promised where the registry goes back beside ${which}: name these faults apart`);
+  }
+  const isMixed = kinds.length > 1 && kinds.some((kind) => kind.class === "staged");
+  return isMixed || kinds.some((kind) => kind.class === "beyond") ? "beyond" : null;
+}
+
 interface Due {
   readonly kind: FaultKind;
   readonly atMs: number;

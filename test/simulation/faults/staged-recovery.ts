@@ -3,7 +3,7 @@
  * by a server whose disk is gone may be lost; what is judged is that nobody goes on with less than what is at hand.
  */
 import { brokerHost } from "../world/sim-broker.ts";
-import { type FaultContext, type FaultKind, later } from "./context.ts";
+import { type FaultContext, type FaultKind, later, mayCrash } from "./context.ts";
 import { allLinks, once, onceWritten, roles, staged, toNats } from "./scenes.ts";
 import { addUnknown } from "./staged-losses.ts";
 
@@ -287,6 +287,32 @@ function switchToOld(context: FaultContext): void {
   for (const atMs of [3_500, 4_000, 4_500]) ask(atMs, backup);
 }
 
+/**
+ * The middle of a rolling upgrade: the newer program has the role and has migrated, all others are older, and it dies. None of those
+ * can serve, and yet one of them must go on, or nobody is there whom the newer program can join (rule 19, situation 144).
+ */
+function loseUpgraded(context: FaultContext): void {
+  const { cluster, operator, sim } = context;
+  const now = roles(context, 10_000);
+  if (now === null || cluster.names.some((name) => cluster.isUpgraded(name))) return;
+  const { primary, backup } = now;
+  cluster.upgrade(backup);
+  // Who does not reach NATS is asked last.
+  const ways = cluster.names.filter((name) => name !== primary && name !== backup).flatMap(toNats);
+  later(context, 1_200, () => {
+    for (const [from, to] of ways) sim.network.cut(from, to);
+  });
+  for (const atMs of [1_500, 2_000, 2_500]) later(context, atMs, () => operator.command(primary, "switch"));
+  later(context, 3_000, () => {
+    for (const [from, to] of ways) sim.network.heal(from, to);
+  });
+  later(context, 4_500, () => {
+    if (cluster.record?.primary.server !== backup || !mayCrash(context, backup)) return;
+    cluster.takeAway(backup, "process");
+    later(context, 2_000, () => cluster.start(backup));
+  });
+}
+
 export const recoveryScenes: readonly FaultKind[] = [
   staged("recoverWrongOne", 1_000, recoverWrongOne),
   staged("recoverBesidePrimary", 1_000, recoverBesidePrimary),
@@ -298,4 +324,5 @@ export const recoveryScenes: readonly FaultKind[] = [
   staged("restoreTwice", 1_000, restoreTwice),
   staged("putBackUnseen", 1_000, putBackUnseen),
   staged("switchToOld", 500, switchToOld),
+  staged("loseUpgraded", 500, loseUpgraded),
 ];

@@ -206,6 +206,12 @@ export const membershipMutations: readonly Mutation[] = [
     plan: { ...pair, faults: ["switchToOld"], ...brisk },
   },
   {
+    name: "of several that can make nothing of the state each leaves the role to the others",
+    rule: "19",
+    rules: { takesRole: (reads, living) => reads || living === 0 },
+    plan: { servers: ["alpha", "beta", "gamma"], faults: ["loseUpgraded"], ...brisk },
+  },
+  {
     name: "a disk that is too old may go on alone",
     rule: "start",
     rules: { holdsBase: () => true },

@@ -19,6 +19,7 @@ import type { PeerMessage } from "../../../schemas/peer-message.ts";
 import { Settings } from "../../../schemas/settings.ts";
 import { subjects } from "../../../schemas/subjects.ts";
 import { inside } from "../../helpers/inside.ts";
+import { classOf } from "../faults/plan.ts";
 import { type Mutation, mutations } from "../mutations/mutations.ts";
 import type { Run } from "../service/lethal-request.ts";
 import { misbehave } from "../service/misbehaving.ts";
@@ -350,6 +351,13 @@ export interface SeedTask {
 /** Where a rule is broken the rest is calm: what a mutation's plan does not say is as it is by default. */
 const calm: Partial<SeedPlan> = { limits: {}, misbehaving: 0 };
 
+/** Named faults have their class, where no mutation's plan says another. */
+function faultsOf({ faults, mutation }: SeedTask): Partial<SeedPlan> {
+  if (faults === undefined) return {};
+  const faultClass = mutation === undefined ? classOf(faults) : null;
+  return { faults, ...(faultClass === null ? {} : { faultClass }) };
+}
+
 export async function runShipped(seed: number, task: SeedTask): Promise<SeedReport> {
   const mutation = mutations.find(({ name }) => name === task.mutation);
   if (task.mutation !== undefined && mutation === undefined) throw new Error(`no mutation is called ${task.mutation}`);
@@ -362,7 +370,7 @@ export async function runShipped(seed: number, task: SeedTask): Promise<SeedRepo
     fixed: {
       ...(mutation === undefined ? {} : { ...calm, ...mutation.plan }),
       ...(task.aim === undefined ? {} : aimedAt(task.aim)),
-      ...(task.faults === undefined ? {} : { faults: task.faults }),
+      ...faultsOf(task),
       ...task.remainder,
     },
     keepsHistory: task.keepsHistory,
