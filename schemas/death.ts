@@ -11,9 +11,9 @@ import { ServerName } from "./settings.ts";
 
 /**
  * Code of the application. body: its schema checks a request. handler: runs, up to its first await. handlers: go on after an await.
- * query: answers one. view: is fed with committed effects. loading: is fed from the disk.
+ * query: answers one. view: is fed with committed effects. loading: is fed from the disk. migration: makes the state another version's.
  */
-export const applicationCodes = ["body", "handler", "handlers", "query", "view", "loading"] as const;
+export const applicationCodes = ["body", "handler", "handlers", "query", "view", "loading", "migration"] as const;
 export type ApplicationCode = (typeof applicationCodes)[number];
 
 export const LastWords = z.object({
@@ -64,6 +64,7 @@ export function describeLastWords({ code, client, id, busyMs }: LastWords): stri
     query: "query",
     view: "a view, fed with committed records",
     loading: "the application, fed from the disk",
+    migration: "a migration of the state",
   }[code];
   const whose = id === "" ? "" : ` ${JSON.stringify(id)} of client ${JSON.stringify(client)}`;
   return `${what}${whose} kept the thread busy for ${Math.round(busyMs)} ms and did not return`;

@@ -13,7 +13,6 @@ import {
   loadingApplication,
 } from "../../machines/application.ts";
 import { hashOfAny } from "../../machines/codec/body-hash.ts";
-import { RecordReader, recordKinds } from "../../machines/codec/record.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import type { RunningRequest } from "../../machines/replica/log/requests.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
@@ -38,8 +37,8 @@ import {
   type Watchdog,
   type World,
 } from "../world/ports.ts";
+import { Applying } from "./applying.ts";
 import { BodyParser } from "./body.ts";
-import { readCatalog } from "./catalog.ts";
 import type { Application } from "./define.ts";
 import { Door } from "./door.ts";
 import { messageOf } from "./errors.ts";
@@ -96,12 +95,14 @@ export class ApplicationActor implements Actor {
   readonly #options: ApplicationActorOptions;
   readonly #parser: BodyParser;
   readonly #results: ResultsPublisher;
-  readonly #reader = new RecordReader(new Uint8Array(0));
   readonly #replica: Replica;
   #machine: ApplicationSnapshot = loadingApplication;
   #state: ApplicationState;
   #runner: HandlerRunner<RunningRequest>;
   #applied: number;
+  #applying: Applying;
+  /** Given to be applied, through this record. */
+  #given: number;
   /** Results of records through here are NATS's already. */
   #publishAfter = 0;
   #subscriptions: Subscription[] = [];
@@ -153,6 +154,8 @@ export class ApplicationActor implements Actor {
     this.#migrating = new Migrating(options, recordBytesFor);
     this.#state = options.loaded.state;
     this.#applied = options.loaded.applied;
+    this.#given = this.#applied;
+    this.#applying = new Applying(this.#state);
     this.#runner = this.#makeRunner();
     this.#send({ type: "state.loaded" });
   }
@@ -254,6 +257,9 @@ export class ApplicationActor implements Actor {
   loaded(state: ApplicationState, applied: number): void {
     this.#state = state;
     this.#applied = applied;
+    this.#given = applied;
+    this.#applying = new Applying(state);
+    if (!this.#replica.hasViews) this.#replica.onViews(true, this.#options.world.clock.nowMs());
     this.#runner = this.#makeRunner();
     this.#tellWhetherReadable();
     this.#send({ type: "state.loaded" });
@@ -264,19 +270,28 @@ export class ApplicationActor implements Actor {
 
   /** Applies these records; their effects are for good on this server. */
   apply({ through, batches }: Extract<Outbox, { type: "apply" }>): void {
-    if (through <= this.#applied) return;
-    assert.equal(batches[0]?.first, this.#applied + 1, "records that go on from those that are applied");
+    const last = this.#applying.isDone ? this.#applied : this.#given;
+    if (through <= last) return;
+    assert.equal(batches[0]?.first, last + 1, "records that go on from those that are applied");
+    this.#given = through;
+    this.#applying.add(batches);
+    this.#applyOn();
+  }
+
+  /** True when all that was given is applied; views of a large state are made over many turns, and nothing is served meanwhile. */
+  #applyOn(): boolean {
+    if (this.#applying.isDone) return true;
+    const { clock } = this.#options.world;
+    const untilMs = clock.nowMs() + this.#serveMs;
     this.#watchdog.enter("view", "", "", 0, true);
-    for (const batch of batches) {
-      this.#reader.over(Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength), 0);
-      do {
-        if (this.#reader.effects.length > 0) this.#state.apply(this.#reader.effects);
-        if (this.#reader.kind === recordKinds.catalog) this.#state.adopt(readCatalog(this.#reader.body));
-      } while (this.#reader.next());
-    }
+    this.#applying.goOn(() => clock.nowMs() < untilMs);
     this.#watchdog.leave();
-    this.#applied = through;
+    const { isDone } = this.#applying;
+    if (isDone) this.#applied = this.#given;
+    else this.#options.mailbox.touch();
+    if (this.#replica.hasViews !== isDone) this.#replica.onViews(isDone, clock.nowMs());
     this.#tellWhetherReadable();
+    return isDone;
   }
 
   /** The program of a server that follows may be older than the one that made the records. */
@@ -471,8 +486,9 @@ export class ApplicationActor implements Actor {
   /** Before the end of a turn: what waits for an attempt record; whether the door is open. */
   beforeTurnEnd(): void {
     const replica = this.#replica;
+    const isWhole = this.#applyOn();
     this.#judgeDoor();
-    if (!replica.hot) return;
+    if (!replica.hot || !isWhole) return;
     if (!replica.isCurrent) {
       this.#migrate();
       if (!replica.isCurrent) return;
@@ -490,7 +506,9 @@ export class ApplicationActor implements Actor {
   /** Makes the state the program's, a piece in each turn; then requests are taken (rule 19). */
   #migrate(): void {
     if (this.process !== "hot" || this.#applied < this.#replica.log.last) return;
+    this.#watchdog.enter("migration", "", "", 0, true);
     const outcome = this.#migrating.step(this.#state, this.#serveMs);
+    this.#watchdog.leave();
     this.#applied = this.#replica.log.last;
     if (outcome === "goes on") this.#options.mailbox.touch();
     if (outcome === "done") this.#judgeDoor();
@@ -503,7 +521,7 @@ export class ApplicationActor implements Actor {
     if (!replica.hot) return;
     // Records without effects count too (attempts, a new history): without the role nobody reads them again, and memory
     // may have let go of them.
-    if (this.process === "hot") this.#applied = replica.log.last;
+    if (this.process === "hot" && this.#applying.isDone) this.#applied = replica.log.last;
     this.#unanswered.end(replica.committed, world.clock.nowMs(), this.#options.meters.requests);
     replica.release((to, bytes, isDuplicate) => this.#reply(to, bytes, isDuplicate ? duplicateHeaders : undefined));
     const publishable = this.#options.rules.mayPublish(replica.log.closed.sequence, replica.committed);

@@ -9,7 +9,9 @@ import type { Settings } from "../../schemas/settings.ts";
 import type { World } from "../world/ports.ts";
 import type { Application } from "./define.ts";
 import { applyRecord, Migration } from "./migration.ts";
+import { InSlices } from "./slices.ts";
 import type { ApplicationState } from "./state.ts";
+import type { Views } from "./views.ts";
 
 export interface MigratingOptions {
   readonly application: Application;
@@ -26,6 +28,8 @@ export class Migrating {
   readonly #options: MigratingOptions;
   readonly #recordBytesFor: (payloadBytes: number) => number;
   #migration: Migration | null = null;
+  /** Of the state, when all but the last record are applied to it. */
+  #views: InSlices<Views> | null = null;
 
   /** `recordBytesFor`: the largest record that a broker takes that takes so much. */
   constructor(options: MigratingOptions, recordBytesFor: (payloadBytes: number) => number) {
@@ -36,6 +40,7 @@ export class Migrating {
   /** The role is gone. */
   drop(): void {
     this.#migration = null;
+    this.#views = null;
   }
 
   /**
@@ -49,18 +54,28 @@ export class Migrating {
     this.#migration ??= this.#begin(state);
     const migration = this.#migration;
     const untilMs = clock.nowMs() + forMs;
-    if (!migration.make(() => clock.nowMs() < untilMs)) return "goes on";
-    while (replica.takesCatalog && clock.nowMs() < untilMs) {
+    const hasTime = () => clock.nowMs() < untilMs;
+    if (!migration.make(hasTime)) return "goes on";
+    while (replica.takesCatalog && hasTime()) {
+      // Before the last record: with that one requests are taken, here and where this server says that it is ready.
+      const views = migration.left === 1 ? this.#makeViews(state, hasTime) : undefined;
+      if (views === null) break;
       const record = migration.next();
       if (record === undefined) break;
       replica.onCatalog(record, clock.nowMs(), clock.wallMs());
-      applyRecord(state, record);
+      applyRecord(state, record, views);
       if (!replica.isCurrent) continue;
       if (migration.rows > 0) log.info({ rows: migration.rows, to: application.version }, "the state is migrated");
-      this.#migration = null;
+      this.drop();
       return "done";
     }
     return replica.takesCatalog ? "goes on" : "waits";
+  }
+
+  /** Null: not whole yet. */
+  #makeViews(state: ApplicationState, hasTime: () => boolean): Views | null {
+    this.#views ??= new InSlices(state.makingViews());
+    return this.#views.goOn(hasTime)?.value ?? null;
   }
 
   #begin(state: ApplicationState): Migration {

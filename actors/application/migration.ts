@@ -7,14 +7,17 @@
 import type { z } from "zod";
 import { hashOf } from "../../machines/codec/body-hash.ts";
 import type { Catalog, MigrationPlace } from "../../schemas/catalog.ts";
+import { isAfter, KeysInOrder } from "./byte-order.ts";
 import { catalogName, type Plan, planFor, readCatalog } from "./catalog.ts";
 import type { Migration as Change, MigrationTransaction, StoredValue } from "./contract.ts";
 import type { Application } from "./define.ts";
 import { messageOf, TransactionError } from "./errors.ts";
 import { describeIssues } from "./json.ts";
 import type { Queue, Table } from "./parts.ts";
-import { type ApplicationState, inByteOrder } from "./state.ts";
+import { InSlices, type Sliced, sliceRows } from "./slices.ts";
+import type { ApplicationState } from "./state.ts";
 import { TransactionBuffer } from "./transaction.ts";
+import type { Views } from "./views.ts";
 
 /** A record of a migration: what it changes, and the catalog that then holds. */
 export interface CatalogRecord {
@@ -35,8 +38,6 @@ export interface MigrationLimits {
 const recordBytes = 256 * 1024;
 /** What a record has beside effects, catalog and key. */
 const overheadBytes = 1024;
-/** Rows between two looks at the clock. */
-const sliceRows = 64;
 
 /** The migration cannot be made. Nothing of it was done, and the state is as it was. */
 export class MigrationError extends Error {
@@ -49,19 +50,21 @@ export class MigrationError extends Error {
 export class Migration {
   readonly #application: Application;
   readonly #plan: Plan;
-  readonly #scratch: ApplicationState;
-  readonly #buffer: TransactionBuffer;
   readonly #limits: MigrationLimits;
   readonly #catalogBytes: number;
   readonly #records: CatalogRecord[] = [];
-  readonly #work: Generator<void, void>;
+  readonly #work: InSlices<void>;
+  /** Records that were given out. */
+  #given = 0;
+  /** The copy, and what changes it, once it is made. */
+  #scratch!: ApplicationState;
+  #buffer!: TransactionBuffer;
   /** Through here everything is made, on the copy. */
   #place: MigrationPlace | undefined;
   /** Of the record that is being filled. */
   #effects: Buffer[] = [];
   #effectBytes = 0;
   #rows = 0;
-  #isMade = false;
 
   /** Throws MigrationError where there is no way from this state to the program's. */
   constructor(state: ApplicationState, application: Application, limits: MigrationLimits) {
@@ -71,10 +74,8 @@ export class Migration {
     this.#plan = plan;
     this.#limits = limits;
     this.#catalogBytes = Buffer.byteLength(JSON.stringify(plan.union));
-    this.#scratch = state.copy();
-    this.#buffer = new TransactionBuffer(this.#scratch);
     this.#place = plan.union.migration;
-    this.#work = this.#make();
+    this.#work = new InSlices(this.#make(state));
   }
 
   /** Rows and items that were gone through so far. */
@@ -82,19 +83,27 @@ export class Migration {
     return this.#rows;
   }
 
-  /** Works on the copy for as long as `mayGoOn` says; true when all records are made. Throws MigrationError. */
+  /** Works on the copy for as long as `mayGoOn` says, and the state stays as it is; true when all records are made. Throws MigrationError. */
   make(mayGoOn: () => boolean): boolean {
-    while (!this.#isMade && mayGoOn()) this.#isMade = this.#work.next().done === true;
-    return this.#isMade;
+    return this.#work.goOn(mayGoOn) !== null;
+  }
+
+  /** How many records are still to be given out, once all are made. The last one's catalog is the program's. */
+  get left(): number {
+    return this.#records.length - this.#given;
   }
 
   /** The next record, once all are made; undefined after the last. */
   next(): CatalogRecord | undefined {
-    return this.#records.shift();
+    const record = this.#records[this.#given];
+    if (record !== undefined) this.#given += 1;
+    return record;
   }
 
-  *#make(): Generator<void, void> {
+  *#make(state: ApplicationState): Sliced {
     const { union, target } = this.#plan;
+    this.#scratch = yield* state.copying();
+    this.#buffer = new TransactionBuffer(this.#scratch);
     if (this.#place !== undefined) {
       this.#scratch.adopt(union);
       this.#add(union);
@@ -102,8 +111,7 @@ export class Migration {
       yield* this.#drop();
     }
     yield* this.#prove();
-    // Views see it here for the first time: one that throws has changed nothing either.
-    this.#call(() => this.#scratch.adopt(target), "its views", this.#application.version);
+    yield* this.#tryViews();
     this.#add(target);
   }
 
@@ -120,7 +128,7 @@ export class Migration {
 
   // --- versions ---------------------------------------------------------------------------------------------------
 
-  *#makeVersions(): Generator<void, void> {
+  *#makeVersions(): Sliced {
     const last = this.#application.version;
     for (const to of this.#plan.versions) {
       const changes = Object.entries(this.#application.migrations[to] ?? {});
@@ -151,26 +159,27 @@ export class Migration {
     return its.kind === "table" ? this.#scratch.table(name) : this.#scratch.queue(name);
   }
 
-  *#goThroughTable(table: Table, change: Change[string], to: number, isLenient: boolean): Generator<void, void> {
+  *#goThroughTable(table: Table, change: Change[string], to: number, isLenient: boolean): Sliced {
     const begun = this.#place?.to === to && this.#place.part === table.part ? this.#place.after : null;
-    const keys = inByteOrder(table.rows.keys());
-    const start = begun === null ? 0 : Math.max(0, keys.findLastIndex((key) => !isAfter(key, begun)) + 1);
+    const keys = new KeysInOrder();
+    yield* keys.gather(table.rows.keys());
     const handle = new RowHandle(this.#buffer, table);
-    for (let at = start; at < keys.length; at += 1) {
-      const key = keys[at] as string;
+    let seen = 0;
+    for (let key = keys.next(); key !== undefined; key = keys.next()) {
+      seen += 1;
+      if (seen % sliceRows === 0) yield;
       const row = table.rows.get(key);
-      // One that an earlier row's change deleted.
-      if (row === undefined) continue;
+      // One that an earlier row's change deleted, or that was gone through before a crash.
+      if (row === undefined || (begun !== null && !isAfter(key, begun))) continue;
       this.#begin(key, isLenient);
       handle.key = key;
       this.#call(() => change(row as StoredValue, handle, key), `${table.name}/${key}`, to);
       this.#end({ target: this.#application.version, to, part: table.part, after: key, left: null });
-      if (this.#rows % sliceRows === 0) yield;
     }
     this.#close();
   }
 
-  *#goThroughQueue(queue: Queue, change: Change[string], to: number, isLenient: boolean): Generator<void, void> {
+  *#goThroughQueue(queue: Queue, change: Change[string], to: number, isLenient: boolean): Sliced {
     const begun = this.#place?.to === to && this.#place.part === queue.part ? this.#place.left : null;
     const handle = new RowHandle(this.#buffer, null);
     // By place: a push to a full queue drops the oldest, and what was pushed is not gone through again.
@@ -192,9 +201,7 @@ export class Migration {
       if (typeof returned === "object" && returned !== null && "then" in returned)
         throw new TransactionError("asynchronous", "it returned a promise: a migration is synchronous");
     } catch (error) {
-      throw new MigrationError(`the migration to version ${to} failed at ${what}: ${messageOf(error)}`, {
-        cause: error,
-      });
+      throw this.#failedAt(what, to, error);
     }
   }
 
@@ -232,17 +239,16 @@ export class Migration {
   // --- the end ----------------------------------------------------------------------------------------------------
 
   /** What the program does not have any more. */
-  *#drop(): Generator<void, void> {
+  *#drop(): Sliced {
     const { union, target } = this.#plan;
     const last = this.#application.version;
     this.#place = { target: last, to: last + 1, part: null, after: null, left: null };
     for (const { part, kind, name } of union.parts) {
       if (target.parts.some((one) => one.part === part)) continue;
-      const keys = kind === "table" ? [...this.#scratch.table(name).rows.keys()] : [];
-      const items = kind === "queue" ? this.#scratch.queue(name).length : 0;
-      for (let at = 0; at < Math.max(keys.length, items); at += 1) {
+      const gone = kind === "table" ? this.#scratch.table(name).rows.keys() : itemsOf(this.#scratch.queue(name));
+      for (const key of gone) {
         this.#begin("", true);
-        if (kind === "table") this.#buffer.delete(name, keys[at] as string);
+        if (kind === "table") this.#buffer.delete(name, key);
         else this.#buffer.shift(name);
         this.#end(this.#place);
         if (this.#rows % sliceRows === 0) yield;
@@ -252,7 +258,7 @@ export class Migration {
   }
 
   /** Rows and items that no schema of this program has seen yet. */
-  *#prove(): Generator<void, void> {
+  *#prove(): Sliced {
     for (const { part, kind, name } of this.#plan.target.parts) {
       if (!this.#plan.changed.has(part)) continue;
       const its = kind === "table" ? this.#scratch.table(name) : this.#scratch.queue(name);
@@ -267,12 +273,29 @@ export class Migration {
       }
     }
   }
+
+  /** They see it here for the first time: one that throws has changed nothing either. */
+  *#tryViews(): Sliced {
+    try {
+      yield* this.#scratch.makingViews();
+    } catch (error) {
+      throw this.#failedAt("its views", this.#application.version, error);
+    }
+  }
+
+  #failedAt(what: string, to: number, cause: unknown): MigrationError {
+    return new MigrationError(`the migration to version ${to} failed at ${what}: ${messageOf(cause)}`, { cause });
+  }
 }
 
-/** One made record: on the state that it was made for, and behind it in the log. */
-export function applyRecord(state: ApplicationState, { effects, catalog }: Omit<CatalogRecord, "name">): void {
+/** One made record: on the state that it was made for, and behind it in the log. `views`: made before the last, which has no effects. */
+export function applyRecord(
+  state: ApplicationState,
+  { effects, catalog }: Omit<CatalogRecord, "name">,
+  views?: Views,
+): void {
   if (effects.length > 0) state.apply(effects);
-  state.adopt(readCatalog(catalog));
+  state.adopt(readCatalog(catalog), views);
 }
 
 /** "" where the value is what the schema makes of it: a default is in what is written, not in what is stored already. */
@@ -287,8 +310,9 @@ function* entriesOf(part: Table | Queue): Generator<readonly [key: string, value
   else for (let offset = 0; offset < part.length; offset += 1) yield ["", part.at(offset)];
 }
 
-function isAfter(key: string, begun: string): boolean {
-  return Buffer.compare(Buffer.from(key), Buffer.from(begun)) > 0;
+/** As often as it has items; they have no keys. */
+function* itemsOf({ length }: Queue): Generator<string> {
+  for (let at = 0; at < length; at += 1) yield "";
 }
 
 /** What the author's function is given: the buffer, and the row for which it is called. */

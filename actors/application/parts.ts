@@ -13,7 +13,13 @@ export interface Table {
   readonly rows: Map<string, unknown>;
 }
 
-/** A ring that grows up to its bound. `head` is the index, since the queue's first item ever, of the oldest item. */
+/** Items that lie together. */
+const pieceItems = 1024;
+
+/**
+ * Items in pieces of one size, so that no push moves what is there already, however much that is. `head` is the index, since the
+ * queue's first item ever, of the oldest item.
+ */
 export class Queue {
   readonly kind = "queue";
   readonly part: number;
@@ -21,7 +27,8 @@ export class Queue {
   readonly schema: z.ZodType;
   readonly maxItems: number;
   readonly whenFull: WhenFull;
-  #ring: unknown[] = Array.from({ length: 16 });
+  /** By index, divided by the size of a piece. */
+  readonly #pieces = new Map<number, unknown[]>();
   #head = 0;
   #length = 0;
 
@@ -43,36 +50,39 @@ export class Queue {
 
   /** The item `offset` places after the oldest. */
   at(offset: number): unknown {
-    return this.#ring[(this.#head + offset) % this.#ring.length];
+    const index = this.#head + offset;
+    return this.#pieces.get(Math.floor(index / pieceItems))?.[index % pieceItems];
   }
 
   push(item: unknown): void {
-    if (this.#length === this.#ring.length) this.#grow();
-    this.#ring[(this.#head + this.#length) % this.#ring.length] = item;
+    const index = this.#head + this.#length;
+    const which = Math.floor(index / pieceItems);
+    const piece = this.#pieces.get(which);
+    if (piece === undefined) {
+      const begun: unknown[] = [];
+      begun[index % pieceItems] = item;
+      this.#pieces.set(which, begun);
+    } else piece[index % pieceItems] = item;
     this.#length += 1;
   }
 
   shift(): unknown {
     if (this.#length === 0) throw new StateError(`queue ${this.name} is empty`);
-    const at = this.#head % this.#ring.length;
-    const item = this.#ring[at];
-    this.#ring[at] = undefined;
+    const which = Math.floor(this.#head / pieceItems);
+    const at = this.#head % pieceItems;
+    const piece = this.#pieces.get(which);
+    const item = piece?.[at];
+    if (piece !== undefined) piece[at] = undefined;
     this.#head += 1;
     this.#length -= 1;
+    if (at === pieceItems - 1) this.#pieces.delete(which);
     return item;
   }
 
   /** Empties the queue; the next item pushed has this index. */
   reset(head: number): void {
-    this.#ring = Array.from({ length: 16 });
+    this.#pieces.clear();
     this.#head = head;
     this.#length = 0;
-  }
-
-  #grow(): void {
-    const grown: unknown[] = Array.from({ length: 2 * this.#ring.length });
-    for (let offset = 0; offset < this.#length; offset += 1)
-      grown[(this.#head + offset) % grown.length] = this.at(offset);
-    this.#ring = grown;
   }
 }

@@ -9,12 +9,15 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { readEffects } from "../../machines/codec/effects.ts";
 import type { Catalog, CatalogPart } from "../../schemas/catalog.ts";
+import { inByteOrder } from "./byte-order.ts";
 import { catalogName, catalogOf, planFor } from "./catalog.ts";
 import type { Reader, View } from "./contract.ts";
 import { type Application, applicationParts, type Part } from "./define.ts";
 import { StateError, TransactionError } from "./errors.ts";
 import { freezeJson } from "./json.ts";
 import { Queue, type Table } from "./parts.ts";
+import { finish, type Sliced, sliceRows } from "./slices.ts";
+import { Views } from "./views.ts";
 
 export type RowChange =
   | { readonly kind: "put"; readonly part: number; readonly key: string; readonly value: unknown }
@@ -26,9 +29,6 @@ export type Change =
   | { readonly kind: "push"; readonly part: number; readonly value: unknown }
   | { readonly kind: "shift"; readonly part: number; readonly count: number };
 
-type Listeners = { [N in keyof View]-?: (View & Required<Pick<View, N>>)[] };
-
-const noListeners: Listeners = { put: [], delete: [], push: [], shift: [] };
 /** Of a table or queue that the program does not know. */
 const anything = z.unknown();
 
@@ -38,8 +38,7 @@ export class ApplicationState {
   #parts: (Table | Queue | undefined)[] = [];
   readonly #tables = new Map<string, Table>();
   readonly #queues = new Map<string, Queue>();
-  #views: Readonly<Record<string, View>> = {};
-  #listeners: Listeners = noListeners;
+  #views: Views;
   #catalog: Catalog;
   #whyUnreadable = "";
 
@@ -48,7 +47,7 @@ export class ApplicationState {
     this.#application = application;
     this.#catalog = catalog;
     this.#arrange();
-    this.#makeViews();
+    this.#views = this.isCurrent ? Views.empty(application) : Views.deaf(application);
   }
 
   get catalog(): Catalog {
@@ -63,16 +62,24 @@ export class ApplicationState {
     return this.#whyUnreadable;
   }
 
-  /** A catalog record, after its effects. */
-  adopt(catalog: Catalog): void {
+  /** With this catalog it is current, and was not before: views are to be made of it first. */
+  needsViews(catalog: Catalog): boolean {
+    return !this.isCurrent && catalogName(catalog) === catalogName(catalogOf(this.#application));
+  }
+
+  /** Of what is there now; nothing may be applied meanwhile. Throws what a view throws. */
+  makingViews(): Sliced<Views> {
+    const parts = this.#parts.filter((part) => part !== undefined);
+    return Views.of(this.#application, parts);
+  }
+
+  /** A catalog record, after its effects. `views`: where `needsViews`; they are made at once, if none are given. */
+  adopt(catalog: Catalog, views?: Views): void {
     const wasCurrent = this.isCurrent;
+    if (this.needsViews(catalog)) this.#views = views ?? finish(this.makingViews());
     this.#catalog = catalog;
     this.#arrange();
-    if (!this.isCurrent) this.#listeners = noListeners;
-    else if (!wasCurrent) {
-      this.#makeViews();
-      this.#feedViews();
-    }
+    if (wasCurrent && !this.isCurrent) this.#views = Views.deaf(this.#application);
   }
 
   #arrange(): void {
@@ -101,24 +108,33 @@ export class ApplicationState {
     return its.kind === "table" ? { ...its, rows: new Map<string, unknown>() } : new Queue(its);
   }
 
-  /** Another state that holds the same now, and has no views. Values are shared: they are frozen. */
-  copy(): ApplicationState {
+  /** Another state that holds the same, and whose views hear nothing. Nothing may be applied meanwhile. Values are shared: they are frozen. */
+  *copying(): Sliced<ApplicationState> {
     const copy = new ApplicationState(this.#application, this.#catalog);
-    copy.#listeners = noListeners;
+    copy.#views = Views.deaf(this.#application);
     for (const part of this.#parts) {
       const its = part === undefined ? undefined : copy.#parts[part.part];
+      let copied = 0;
       if (part?.kind === "table" && its?.kind === "table")
-        for (const [key, value] of part.rows) its.rows.set(key, value);
+        for (const [key, value] of part.rows) {
+          its.rows.set(key, value);
+          copied += 1;
+          if (copied % sliceRows === 0) yield;
+        }
       if (part?.kind === "queue" && its?.kind === "queue") {
         its.reset(part.head);
-        for (let offset = 0; offset < part.length; offset += 1) its.push(part.at(offset));
+        for (; copied < part.length; ) {
+          its.push(part.at(copied));
+          copied += 1;
+          if (copied % sliceRows === 0) yield;
+        }
       }
     }
     return copy;
   }
 
   get views(): Readonly<Record<string, View>> {
-    return this.#views;
+    return this.#views.all;
   }
 
   /** Throws TransactionError `part`. */
@@ -231,35 +247,7 @@ export class ApplicationState {
       if (part?.kind === "table") part.rows.clear();
       else part?.reset(0);
     }
-    this.#makeViews();
-  }
-
-  /** All that is there, as if it had just been made. */
-  #feedViews(): void {
-    for (const part of this.#parts) {
-      if (part?.kind === "table") {
-        for (const [key, value] of part.rows)
-          for (const view of this.#listeners.put) view.put(part.name, key, value, undefined);
-      } else if (part !== undefined) {
-        for (let offset = 0; offset < part.length; offset += 1)
-          for (const view of this.#listeners.push) view.push(part.name, part.at(offset));
-      }
-    }
-  }
-
-  #makeViews(): void {
-    const views = Object.entries(this.#application.views).map(([name, make]) => [name, make()] as const);
-    this.#views = Object.fromEntries(views);
-    this.#listeners = noListeners;
-    if (!this.isCurrent) return;
-    const all = Object.values(this.#views);
-    const listening = <N extends keyof View>(name: N) => all.filter((view) => view[name] !== undefined) as Listeners[N];
-    this.#listeners = {
-      put: listening("put"),
-      delete: listening("delete"),
-      push: listening("push"),
-      shift: listening("shift"),
-    };
+    this.#views = this.isCurrent ? Views.empty(this.#application) : Views.deaf(this.#application);
   }
 
   readonly #bytesVisitor = {
@@ -271,7 +259,7 @@ export class ApplicationState {
 
   #put(part: number, key: string, value: unknown): void {
     const { name, rows } = this.tableAt(part);
-    const listeners = this.#listeners.put;
+    const listeners = this.#views.listeners.put;
     const before = listeners.length === 0 ? undefined : rows.get(key);
     rows.set(key, value);
     for (const view of listeners) view.put(name, key, value, before);
@@ -281,20 +269,20 @@ export class ApplicationState {
     const { name, rows } = this.tableAt(part);
     const before = rows.get(key);
     if (!rows.delete(key)) throw new StateError(`table ${name} has no row ${key} to delete`);
-    for (const view of this.#listeners.delete) view.delete(name, key, before);
+    for (const view of this.#views.listeners.delete) view.delete(name, key, before);
   }
 
   #push(part: number, value: unknown): void {
     const queue = this.#queueAt(part);
     queue.push(value);
-    for (const view of this.#listeners.push) view.push(queue.name, value);
+    for (const view of this.#views.listeners.push) view.push(queue.name, value);
   }
 
   #shift(part: number, count: number): void {
     const queue = this.#queueAt(part);
     const values: unknown[] = [];
     for (let shifted = 0; shifted < count; shifted += 1) values.push(queue.shift());
-    for (const view of this.#listeners.shift) view.shift(queue.name, values);
+    for (const view of this.#views.listeners.shift) view.shift(queue.name, values);
   }
 
   /** Throws StateError. */
@@ -358,11 +346,4 @@ function parseValue(bytes: Uint8Array): unknown {
   } catch (error) {
     throw new StateError("a stored value is not JSON", { cause: error });
   }
-}
-
-/** UTF-8's order, which is also the store's. It differs from the order of UTF-16 units only where surrogates occur. */
-export function inByteOrder(keys: Iterable<string>): string[] {
-  const sorted = [...keys].sort();
-  if (!sorted.some((key) => /[\ud800-\udfff]/.test(key))) return sorted;
-  return sorted.sort((left, right) => Buffer.compare(Buffer.from(left), Buffer.from(right)));
 }

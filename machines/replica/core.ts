@@ -43,6 +43,8 @@ export class Core {
   readonly clocks = new ServiceClock();
   /** Why this program can make nothing of the state, in words; "" where it can (rule 19). */
   unreadable = "";
+  /** False while views are made of the state, over many turns: it cannot serve before that. */
+  hasViews = true;
   /** Of the last minutes, in whatever role. */
   readonly stampRefusals = new StampRefusals();
   readonly tally: Tally;

@@ -244,7 +244,7 @@ export class Replica {
   /** Whether the server listens for requests: not while the role is handed over, nor when the last one stops. */
   get takesRequests(): boolean {
     const { lifecycle, applied, rules, stopping } = this.core;
-    const isOpen = lifecycle.hot && applied.isLoaded && !rules.isIntakeStopped(lifecycle.held);
+    const isOpen = lifecycle.hot && applied.isLoaded && this.core.hasViews && !rules.isIntakeStopped(lifecycle.held);
     return isOpen && this.isCurrent && !(stopping && lifecycle.state === "hot.alone");
   }
   /** The state is made as this server's program has it (rule 19): else a primary makes it so, before it takes requests. */
@@ -478,6 +478,16 @@ export class Replica {
   onStateRead(why: string, nowMs: number): void {
     this.at(nowMs);
     this.core.unreadable = why;
+    this.mustLook = true;
+  }
+
+  /** Whether its views are made of all that is applied: not while that takes many turns. */
+  get hasViews(): boolean {
+    return this.core.hasViews;
+  }
+  onViews(areMade: boolean, nowMs: number): void {
+    this.at(nowMs);
+    this.core.hasViews = areMade;
     this.mustLook = true;
   }
 
@@ -759,7 +769,7 @@ export class Replica {
   private mayTake(offer: HandoverMessage, { primary, session }: Follower): boolean {
     const { membership, own, state, stopping, applied, rules, bus, self } = this.core;
     const { log } = own;
-    if (state !== "following.warm" || stopping || !applied.isLoaded) return false;
+    if (state !== "following.warm" || stopping || !applied.isLoaded || !this.core.hasViews) return false;
     if (!rules.readsState(this.core.unreadable === "")) return false;
     // A compare-and-set that cannot be settled would leave this server confirming nothing.
     if (!rules.reachesNats(bus.connected && membership.isAnswered)) return false;

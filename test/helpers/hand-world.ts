@@ -24,6 +24,8 @@ interface TimedEvent {
 export class TestClock implements Clock {
   /** How far the wall clock is off. */
   wallOffsetMs = 0;
+  /** So much time passes with each look at it: what looks often in one turn sees that the turn takes long. */
+  lookMs = 0;
   #nowMs = 0;
   #order = 0;
   #seed: number;
@@ -34,6 +36,7 @@ export class TestClock implements Clock {
   }
 
   nowMs(): number {
+    this.#nowMs += this.lookMs;
     return this.#nowMs;
   }
   wallMs(): number {
@@ -68,10 +71,10 @@ export class TestClock implements Clock {
       const next = this.#next();
       if (next === undefined || next.atMs > untilMs) break;
       this.#events = this.#events.filter((each) => each !== next);
-      this.#nowMs = next.atMs;
+      this.#nowMs = Math.max(this.#nowMs, next.atMs);
       next.run();
     }
-    this.#nowMs = untilMs;
+    this.#nowMs = Math.max(this.#nowMs, untilMs);
   }
 
   #next(): TimedEvent | undefined {

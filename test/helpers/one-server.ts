@@ -9,7 +9,7 @@ import type { LifeEnd } from "../../actors/life-options.ts";
 import type { Meters } from "../../actors/operator/meters.ts";
 import { Troubles } from "../../actors/operator/troubles.ts";
 import type { RunningLife } from "../../actors/running-life.ts";
-import type { Link, LogFields, Registry, World } from "../../actors/world/ports.ts";
+import type { Link, LogFields, Registry, Watchdog, World } from "../../actors/world/ports.ts";
 import { decodeMessage, encodeMessage } from "../../machines/codec/message.ts";
 import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
 import type { LastWords } from "../../schemas/death.ts";
@@ -78,6 +78,7 @@ export class OneServer {
     lastWords?: ReadonlyMap<string, LastWords>;
     isProven?: boolean;
     meters?: Meters;
+    watchdog?: Watchdog;
   }) {
     const { server = "alpha", incarnation = `${server}-1` } = options;
     this.isProven = options.isProven ?? true;
@@ -94,6 +95,7 @@ export class OneServer {
       main: this.#link("main"),
       failsafe: this.#link("failsafe"),
       log: { debug: say, info: say, warn, error },
+      ...(options.watchdog === undefined ? {} : { watchdog: options.watchdog }),
     };
     const settings = Settings.parse({
       service,

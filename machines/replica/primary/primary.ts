@@ -143,7 +143,7 @@ export class Primary {
 
   private announce(): void {
     const { own, membership, options, rules, applied, self, outbox } = this.core;
-    if (this.isReady || !applied.isLoaded || !this.core.isCurrent) return;
+    if (this.isReady || !applied.isLoaded || !this.core.isCurrent || !this.core.hasViews) return;
     if (!rules.mayAnnounce(own.committed, this.inherited) || !membership.isEpochSaved) return;
     this.isReady = true;
     outbox.push({
