@@ -1,6 +1,9 @@
 /**
- * The bare responder: the same exchange, the same parsing, the same replies and (if asked) results as a server, with no log,
- * no peer and no disk. What the pair is measured against: the medium and the application alone.
+ * The same job by hand: the same exchange, the same parsing and the same replies as a server, with no log and no peer. With a
+ * keeper it makes each reply safe before it sends it, all of a turn at once, as a good engineer would; without one it is the bare
+ * responder, which is the medium and the application alone.
+ *
+ *   node responder.js SETTINGS [KEEPER URL]
  */
 
 import { BodyParser } from "../../actors/application/body.ts";
@@ -14,15 +17,46 @@ import { readSettings } from "../../deploy/settings-file.ts";
 import type { Arrival } from "../../machines/replica/primary/intake.ts";
 import { headers } from "../../schemas/envelope.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { type Keeper, openKeeper } from "./keepers.ts";
 
-const config = process.argv[2] ?? "";
+interface Owed {
+  readonly key: string;
+  readonly replyTo: string;
+  readonly reply: Buffer;
+}
+
+const [config = "", keeperName, keeperUrl = ""] = process.argv.slice(2);
 const settings = await readSettings(config);
 const application = await findApplication(settings.application, config);
 const { bus, clock } = await openRealWorld(settings, { logLevel: "error" });
+const keeper: Keeper | null = keeperName === undefined ? null : await openKeeper(keeperName, keeperUrl);
 const state = new ApplicationState(application);
 const parser = new BodyParser(application);
 const guard = { watchdog: noWatchdog, endedByBody: () => false, isKnown: () => false };
 let sequence = 0;
+let turn: Owed[] = [];
+
+async function keepTurn(by: Keeper): Promise<void> {
+  const owed = turn;
+  turn = [];
+  await by.keep(owed);
+  for (const { replyTo, reply } of owed) bus.publish(replyTo, reply);
+}
+
+function answer(owed: Owed): void {
+  if (keeper === null) {
+    bus.publish(owed.replyTo, owed.reply);
+    return;
+  }
+  turn.push(owed);
+  if (turn.length > 1) return;
+  setImmediate(() => {
+    keepTurn(keeper).catch((error: unknown) => {
+      process.stderr.write(`${String(error)}\n`);
+      process.exit(1);
+    });
+  });
+}
 
 const runner = new HandlerRunner<Arrival>({
   application,
@@ -36,7 +70,7 @@ const runner = new HandlerRunner<Arrival>({
       const reply = Buffer.from(
         `{"client":${JSON.stringify(client)},"id":${JSON.stringify(id)},${outcome},"sequence":${sequence},"epoch":1}`,
       );
-      bus.publish(replyTo, reply);
+      answer({ key: `${client}/${id}`, replyTo, reply });
       if (!settings.publishResults) return;
       const number = String(sequence);
       bus.publish(subjects.result(settings.service, key, client), reply, {
