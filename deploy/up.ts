@@ -309,10 +309,16 @@ class Up {
     if (consolePort === null) return;
     const port = await freePort(consolePort);
     const [node, ...words] = program;
-    const context = this.#users.contextFile("viewer");
+    const logIns = [
+      "--context",
+      this.#users.contextFile("viewer"),
+      "--operator-context",
+      this.#users.contextFile("operator"),
+    ];
+    const acting = ["--login", this.#users.passwordsFile];
     const child = new KeptChild({
       name: "console",
-      command: [node, ...words, "console", "--service", service, "--context", context, "--port", String(port)],
+      command: [node, ...words, "console", "--service", service, "--port", String(port), ...logIns, ...acting],
       logFile: this.#folder.logFile("console"),
       limits,
       tell: (line) => this.#tell(line),

@@ -108,7 +108,7 @@ export const ServerEvent = z.object({
   service: z.string(),
   server: z.string(),
   incarnation: z.string(),
-  /** Which machine: lifecycle, link, mirror, checkpoint, application. */
+  /** Which machine: lifecycle, link, mirror, checkpoint, application; `operator`: it is no transition, but a command that was obeyed. */
   machine: z.string(),
   /** The event that caused it, a dotted fact. */
   event: z.string(),
@@ -128,15 +128,21 @@ export const RecentEvents = z.object({ events: z.array(ServerEvent) });
 export const controlVerbs = ["switch", "flush", "pause", "resume", "recover"] as const;
 export type ControlVerb = (typeof controlVerbs)[number];
 
+/** Whoever gives a command, as its program names him: for people to read, and no proof (that is NATS's log-in). */
+export const OperatorName = z
+  .string()
+  .regex(/^[\p{L}\p{N}][\p{L}\p{N} ._@+-]{0,63}$/u, "give a name of up to 64 letters, digits and ._@+-");
+
 /** A copy's name, `SERVER@HISTORY/EPOCH/SEQUENCE`, in UTF-16 units. */
 const maxCopyName = 2 * maxIdLength;
 
 /**
  * What a command says beside its verb. `incarnation`: the one that is meant, as its asker saw it; `recover` names it always, and
- * any command where two servers have one name. `forMs`: how long a `pause` lasts. `despite`: copies, as `recover` names them, that are newer and set aside.
+ * any command where two servers have one name. `by`: who gives it. `forMs`: how long a `pause` lasts. `despite`: copies, as `recover` names them, that are newer and set aside.
  */
 export const ControlRequest = z.object({
   incarnation: IdOrNone.optional(),
+  by: OperatorName.optional(),
   /** `pause`: it ends by itself after so long. */
   forMs: z.number().int().positive().max(maxWallMs).optional(),
   despite: z.array(z.string().max(maxCopyName)).max(maxServers).default([]),

@@ -225,25 +225,26 @@ export class OperatorActor {
   }
 
   onEvent({ event, from, to, why }: Extract<Outbox, { type: "event" }>): void {
-    const { settings, world } = this.#options;
+    this.#tell({ machine: "lifecycle", event, from, to, why });
+  }
+
+  /** Remembered, logged and published. */
+  #tell(step: Pick<ServerEvent, "machine" | "event" | "from" | "to" | "why">): void {
+    const { settings, world, recentEvents } = this.#options;
     const replica = this.#options.replica;
     const told: ServerEvent = {
       service: settings.service,
       server: settings.server,
       incarnation: replica.self,
-      machine: "lifecycle",
-      event,
-      from,
-      to,
-      why,
+      ...step,
       epoch: replica.epochSeen,
       sequence: replica.log.last,
       atMs: world.clock.wallMs(),
     };
-    const { recentEvents } = this.#options;
     recentEvents.push(told);
     if (recentEvents.length > maxRecentEvents) recentEvents.shift();
-    world.log.info({ event, from, to, epoch: told.epoch, sequence: told.sequence }, why);
+    const { event, from, to, epoch, sequence } = told;
+    world.log.info({ event, from, to, epoch, sequence }, told.why);
     world.bus.publish(subjects.event(settings.service, settings.server), Buffer.from(JSON.stringify(told)));
     this.publishStatus();
   }
@@ -270,8 +271,25 @@ export class OperatorActor {
       return;
     }
     const notMeant = this.#options.replica.whyNotMeant(request.incarnation, known === "recover");
-    if (notMeant === null) this.#obey(known, request, answer);
-    else answer({ ok: false, message: notMeant });
+    const told = (reply: ControlReply) => {
+      this.#tellCommand(known, request, reply);
+      answer(reply);
+    };
+    if (notMeant === null) this.#obey(known, request, told);
+    else told({ ok: false, message: notMeant });
+  }
+
+  /** Who did it is seen by everybody; what was refused stands in this server's log. */
+  #tellCommand(verb: ControlVerb, { by, forMs }: ControlRequest, { ok, message }: ControlReply): void {
+    const { world, replica } = this.#options;
+    const asked = `${verb} by ${by ?? "an operator who gave no name"}`;
+    if (!ok) {
+      world.log.info({ verb, by, forMs }, `${asked}, refused: ${message}`);
+      return;
+    }
+    const { state } = replica;
+    const lasts = forMs === undefined ? "" : `, for ${forMs / 1_000} s`;
+    this.#tell({ machine: "operator", event: verb, from: state, to: state, why: `${asked}: ${message}${lasts}` });
   }
 
   #obey(verb: ControlVerb, { despite, forMs }: ControlRequest, answer: (reply: ControlReply) => void): void {

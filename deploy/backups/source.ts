@@ -11,7 +11,7 @@ import { isEndChunk } from "../../machines/checkpoint/snapshot-codec.ts";
 import { type BackupQuestion, BackupReply, backupVerb } from "../../schemas/backup.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { askFor, readJson } from "../commands/ask.ts";
-import type { Meant } from "../commands/control.ts";
+import type { Meant } from "../commands/operate.ts";
 import { CommandError } from "../commands/world.ts";
 import { InspectError, withCopy } from "../inspect.ts";
 

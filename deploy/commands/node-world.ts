@@ -6,7 +6,7 @@ import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
+import { type Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { createGunzip } from "node:zlib";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
@@ -49,6 +49,7 @@ export function openNodeWorld(): CommandWorld {
     },
     readInput,
     confirm,
+    askSecret,
     readLines,
     writeFile: (path, text) => writeFile(path, text),
     signals: desk,
@@ -89,6 +90,22 @@ async function confirm(question: string): Promise<boolean | null> {
     return /^\s*y(es)?\s*$/i.test(answer);
   } finally {
     terminal.close();
+  }
+}
+
+async function askSecret(question: string): Promise<string | null> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return null;
+  const unseen = new Writable({ write: (_piece, _encoding, done) => done() });
+  const terminal = createInterface({ input: process.stdin, output: unseen, terminal: true });
+  process.stderr.write(question);
+  try {
+    return await new Promise<string>((resolve) => {
+      terminal.on("close", () => resolve(""));
+      terminal.question("", resolve);
+    });
+  } finally {
+    terminal.close();
+    process.stderr.write("\n");
   }
 }
 

@@ -17,6 +17,7 @@ import { initCommand } from "./init.ts";
 import { inspectCommand } from "./inspect.ts";
 import { migrateCommand } from "./migrate.ts";
 import { newCommand } from "./new.ts";
+import { passwordCommand } from "./password.ts";
 import { permissionsCommand } from "./permissions.ts";
 import { recoverCommand } from "./recover.ts";
 import { replayCommand } from "./replay.ts";
@@ -53,6 +54,7 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     eventsCommand(world),
     historyCommand(world),
     consoleCommand(world),
+    passwordCommand(world),
     ...(["switch", "flush", "pause", "resume"] as const).map((verb) => controlCommand(world, verb)),
     recoverCommand(world),
     permissionsCommand(world),

@@ -6,7 +6,7 @@ import type { Command } from "commander";
 import type { Bus } from "../../actors/world/ports.ts";
 import { copyName } from "../../machines/replica/registry/copies.ts";
 import type { Standing } from "../../schemas/standing.ts";
-import { sendControl, whenHot } from "./control.ts";
+import { givenBy, sendControl, usualTimeoutMs, whenHot } from "./operate.ts";
 import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { askStandings, doubledOf, newerThan, servingOf, silentOf } from "./standings.ts";
 import { CommandError, type CommandWorld, wholeNumber } from "./world.ts";
@@ -36,7 +36,7 @@ export function recoverCommand(world: CommandWorld): Command {
       [],
     )
     .option("--yes", "do not ask; without a terminal it is needed", false)
-    .option("--timeout <ms>", "how long to wait for the answer", wholeNumber("--timeout", 1), 15_000);
+    .option("--timeout <ms>", "how long to wait for the answer", wholeNumber("--timeout", 1), usualTimeoutMs);
   return command.action(async (flags: RecoverFlags) => {
     const bus = await world.connect(flags.access, () => undefined);
     try {
@@ -65,7 +65,7 @@ async function recover(world: CommandWorld, bus: Bus, flags: RecoverFlags): Prom
   await beSure(world, flags);
   const hot = await whenHot(bus, clock, service, "recover", server);
   try {
-    const body = { incarnation: own.incarnation, despite };
+    const body = { incarnation: own.incarnation, despite, ...givenBy(world.environment) };
     await world.out(
       `${server}: ${await sendControl(bus, clock, { service, name: server, verb: "recover", timeout }, body)}\n`,
     );

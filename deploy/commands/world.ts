@@ -26,6 +26,8 @@ export interface CommandWorld {
   readInput(): Promise<string>;
   /** Asks at the terminal; yes or no. Null: there is none. */
   confirm(question: string): Promise<boolean | null>;
+  /** Asks at the terminal for what is not shown there. Null: there is no terminal. */
+  askSecret(question: string): Promise<string | null>;
   /** Lines of a file, unpacked if its name ends with .gz. */
   readLines(path: string): AsyncIterable<string>;
   writeFile(path: string, text: string): Promise<void>;

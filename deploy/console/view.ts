@@ -7,6 +7,7 @@ import type { Mode } from "../../schemas/registry.ts";
 import type { ServerStatus, ServiceStatus } from "../../schemas/status.ts";
 import { primaryOf } from "../commands/service-status.ts";
 import { headline } from "../commands/status-text.ts";
+import { type OfferedAction, offeredActions } from "./offered.ts";
 
 export interface View {
   readonly service: string;
@@ -31,6 +32,7 @@ export interface View {
   readonly servers: readonly ServerView[];
   readonly lines: readonly LineView[];
   readonly moves: readonly MoveView[];
+  readonly actions: readonly OfferedAction[];
 }
 
 export interface ServerView {
@@ -138,6 +140,7 @@ export function viewOf(status: ServiceStatus, known: Known): View {
     servers,
     lines: linesOf(status.servers, primary, known.requestsPerSecond),
     moves: movesOf(servers, status),
+    actions: offeredActions(status, !known.isListening && known.staleSinceMs === null),
   };
 }
 
@@ -267,6 +270,7 @@ export function lostView(last: View, atMs: number, sinceMs: number): View {
     reasons: [],
     requestsPerSecond: null,
     lines: last.lines.map((line) => ({ ...line, isFlowing: false })),
+    actions: last.actions.map((action) => ({ ...action, why: "NATS is lost" })),
   };
 }
 

@@ -10,6 +10,7 @@ import { ServerEvent, ServerStatus, type ServiceStatus } from "../../schemas/sta
 import { subjects } from "../../schemas/subjects.ts";
 import { readJson } from "../commands/ask.ts";
 import { StatusGathering } from "../commands/service-status.ts";
+import type { ActionView } from "./actions.ts";
 import { Rate } from "./rate.ts";
 import { type Entry, maxEntries, Timeline } from "./timeline.ts";
 import { type Known, type LastStep, lostView, type View, viewOf, withStep } from "./view.ts";
@@ -26,6 +27,9 @@ const leastGapMs = 60;
 const lateMs = 400;
 /** As long as `twinlog status` gathers before it judges. */
 const listenMs = 800;
+
+/** Events of this machine are commands. */
+const operator = "operator";
 
 export interface ConsoleWatchOptions {
   readonly service: string;
@@ -104,6 +108,14 @@ export class ConsoleWatch {
     this.#happened();
   }
 
+  /** How it ended; that it was begun its server tells. */
+  onAction({ verb, by, state, lines }: ActionView): void {
+    if (state === "going on") return;
+    const what = `${verb} by ${by}: ${state}`;
+    this.#seen.push({ kind: "action", server: "", what, why: lines.at(-1) ?? "" });
+    this.#happened();
+  }
+
   #beat(): void {
     const { clock } = this.#options;
     const nowMs = clock.nowMs();
@@ -131,7 +143,7 @@ export class ConsoleWatch {
     // A server says its status right after an event: that is its moment.
     for (const told of this.#events)
       if (told.view === null && told.event.server === status.name && told.event.incarnation === status.incarnation)
-        told.view = withStep(this.#look(), status.name, told.event);
+        told.view = momentOf(this.#look(), told.event);
   }
 
   /** Machines of which no event tells: what they are in now, set against what they were in before. */
@@ -164,7 +176,7 @@ export class ConsoleWatch {
   #onEvent(data: Uint8Array): void {
     const event = data.length > maxMessageBytes ? undefined : ServerEvent.safeParse(readJson(data)).data;
     if (event === undefined || event.service !== this.#options.service) return;
-    remember(this.#steps, `${event.server} ${event.machine} `, event, maxNames * 4);
+    if (event.machine !== operator) remember(this.#steps, `${event.server} ${event.machine} `, event, maxNames * 4);
     this.#events = [...this.#events.slice(1 - maxEntries), { event, view: null }];
     this.#happened();
   }
@@ -219,8 +231,14 @@ export class ConsoleWatch {
     this.#seen = [];
     for (const { event, view: moment } of events) {
       const { server, machine, from, to, why, atMs } = event;
-      const what = machine === "lifecycle" ? `${from} → ${to}` : `${machine}: ${from} → ${to}`;
-      this.#add({ kind: "transition", server, what, why, atMs }, moment ?? withStep(view, server, event));
+      const kind = machine === operator ? "action" : "transition";
+      const what =
+        machine === operator
+          ? event.event
+          : machine === "lifecycle"
+            ? `${from} → ${to}`
+            : `${machine}: ${from} → ${to}`;
+      this.#add({ kind, server, what, why, atMs }, moment ?? momentOf(view, event));
     }
     for (const told of seen.slice(-maxEntries)) this.#add(told, view);
     if (view.verdict === "unknown") return;
@@ -257,6 +275,11 @@ export class ConsoleWatch {
     const entry = this.timeline.add({ ...told, atMs: told.atMs ?? view.atMs }, view);
     this.#options.onEntry(entry);
   }
+}
+
+/** As it was with this: a command is no step. */
+function momentOf(view: View, event: ServerEvent): View {
+  return event.machine === operator ? view : withStep(view, event.server, event);
 }
 
 /** That somebody is silent is told by itself. */

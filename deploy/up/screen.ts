@@ -57,7 +57,7 @@ export function screen({ service, application, nats, servers, console, twinlog, 
     "",
     ...table,
     "",
-    ...(console === "" ? [] : [`Watch it in a browser: ${console}`]),
+    ...(console === "" ? [] : [`Watch it in a browser: ${console} (to act there: ${twinlog} password ME)`]),
     ...(machines.length === 0
       ? []
       : [`Machines ask ${machines.join(", ")}: /health, /readyz, /primary, /backup, /metrics`]),

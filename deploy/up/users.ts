@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { makeNkey, userOfNkey } from "../../actors/world/log-in-nats.ts";
 import { anyone, type Role } from "../../schemas/roles.ts";
 import { inboxes } from "../../schemas/subjects.ts";
+import { passwordsFileName } from "../console/passwords.ts";
 import { confText } from "../nats/permissions.ts";
 import { keptSecret, writeOwn } from "./secrets.ts";
 
@@ -70,6 +71,10 @@ export class LocalUsers {
   /** A file with its nkey seed. */
   nkeyFile(name: string): string {
     return join(this.#folder, `${name}.nk`);
+  }
+  /** Of who may act at the console: there is one as soon as somebody has a password. */
+  get passwordsFile(): string {
+    return join(this.#folder, passwordsFileName);
   }
   contextFile(name: LocalUser): string {
     return join(this.#folder, `${name}.json`);

@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
 import axe from "axe-core";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { setPassword } from "../../deploy/console/passwords.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { freePort } from "../helpers/free-port.ts";
 import { type Pair, startPair } from "../helpers/pair/pair.ts";
@@ -59,13 +60,20 @@ interface Served {
   start(): Promise<void>;
 }
 
-/** A pair in sync, and the program's console of it. */
-async function serve(t: ExecutionContext): Promise<Served> {
+const password = "correct horse battery";
+
+/** A pair in sync, and the program's console of it; `olga` may act there if it is wanted. */
+async function serve(t: ExecutionContext, { acts = false } = {}): Promise<Served> {
   // As often as what ships: a test's own would make a loaded machine's servers silent.
   const pair = await startPair(t, { limits: { statusMs: 250 } });
   await pair.normal();
   const port = await freePort();
   const words = ["console", "--service", pair.service, "--nats", pair.nats.url, "--port", String(port)];
+  if (acts) {
+    const file = join(await temporaryDirectory(t), "passwords.json");
+    await setPassword(file, "olga", password);
+    words.push("--login", file);
+  }
   let stop = async (): Promise<void> => undefined;
   const start = async (): Promise<void> => {
     const child = spawn(process.execPath, [program, ...words], { stdio: ["ignore", "pipe", "inherit"] });
@@ -85,6 +93,7 @@ async function serve(t: ExecutionContext): Promise<Served> {
 async function open(t: ExecutionContext, url: string, width = 1440): Promise<{ page: Page; complaints: string[] }> {
   const page = await browser.newPage({ viewport: { width, height: 900 } });
   t.teardown(() => page.close());
+  page.setDefaultTimeout(4 * withinMs);
   const complaints: string[] = [];
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("console", (message) => {
@@ -243,5 +252,104 @@ inBrowser(
     await start();
     await isSo(page, "#pulse", /^live · /);
     await isSo(page, "#sentence", /^a failover would work now$/);
+  },
+);
+
+async function logIn(page: Page, word: string): Promise<void> {
+  await page.locator("#log-in-name").fill("olga");
+  await page.locator("#log-in-password").fill(word);
+  await page.locator("#log-in-go").click();
+}
+
+inBrowser("without operators nobody acts: there is no log-in, and no action", async (t) => {
+  const { url } = await serve(t);
+  const { page } = await open(t, url);
+  t.true(await page.locator("#actions").isHidden());
+  t.is(await page.locator(".verb:visible").count(), 0);
+});
+
+inBrowser(
+  "an operator logs in, is asked, and switches: everybody who looks sees it go on, who did it and how long clients waited",
+  async (t) => {
+    const { pair, url } = await serve(t, { acts: true });
+    const { primary, backup } = await pair.normal();
+    const { page, complaints } = await open(t, url);
+    const other = await open(t, url);
+    t.is(await page.locator(".verb:visible").count(), 0, "nothing before the log-in");
+    await page.locator("#open-log-in").click();
+    await logIn(page, "not the password");
+    await isSo(page, "#log-in-why", /^the name or the password is wrong$/);
+    const isIn = async () => {
+      if (await page.locator("#verbs").isVisible()) return true;
+      // The page empties it with each answer.
+      const isAnswered = (await page.locator("#log-in-password").inputValue()) === "";
+      if (isAnswered && (await page.locator("#log-in").isVisible())) await logIn(page, password);
+      return false;
+    };
+    // After a wrong one the next has to wait.
+    await until(isIn, { withinMs, everyMs: 400, waitedFor: "the log-in" });
+    await isSo(page, "#who", /^as olga, until \d\d:\d\d:\d\d$/);
+    t.is(await page.evaluate("document.cookie"), "", "no script reads the session");
+    await page.locator('[data-verb="switch"] .verb').click();
+    await isSo(page, "#ask-title", new RegExp(`^Hand the primary's role from ${primary} to ${backup}\\?$`));
+    await page.keyboard.press("Escape");
+    t.true(await page.locator("#ask").isHidden());
+    t.is((await pair.normal()).primary, primary, "nothing was begun");
+    await page.locator('[data-verb="switch"] .verb').click();
+    await page.locator("#ask-go").click();
+    for (const one of [page, other.page]) {
+      await isSo(one, "#outcome", /Switch by olga: done/);
+      await isSo(
+        one,
+        "#outcome li",
+        new RegExp(`${backup} is hot, epoch \\d+; clients were without answers for \\d+ ms`),
+      );
+      await isSo(one, ".entry", /switch by olga: the roles are being switched/);
+    }
+    t.is((await pair.normal()).primary, backup);
+    t.is(await other.page.locator(".verb:visible").count(), 0, "whoever only looks cannot act");
+    // A browser tells every answer that refuses.
+    t.deepEqual(
+      complaints.filter((each) => !/status of (403|429)/.test(each)),
+      [],
+    );
+  },
+);
+
+inBrowser(
+  "a pause with a time is asked for by keyboard alone, shown, and resumed; a reload keeps who is logged in",
+  async (t) => {
+    const { pair, url } = await serve(t, { acts: true });
+    await pair.normal();
+    const { page } = await open(t, url, 375);
+    await page.locator("#open-log-in").focus();
+    await page.keyboard.press("Enter");
+    await page.keyboard.type("olga");
+    await page.keyboard.press("Tab");
+    await page.keyboard.type(password);
+    t.deepEqual(await accessFaults(page), [], "the log-in");
+    await page.keyboard.press("Enter");
+    await isSo(page, "#who", /^as olga/);
+    await page.reload();
+    await isSo(page, "#who", /^as olga/);
+    await page.locator('[data-verb="pause"] .verb').focus();
+    await page.keyboard.press("Enter");
+    await isSo(page, "#ask-title", /^Pause the intake of /);
+    t.deepEqual(await accessFaults(page), [], "the question");
+    t.is(await page.evaluate("document.documentElement.scrollWidth - innerWidth"), 0);
+    await page.locator("#ask-for").selectOption("3600000");
+    await page.locator("#ask-go").focus();
+    await page.keyboard.press("Enter");
+    await isSo(page, "#outcome", /Pause intake by olga: done/);
+    await isSo(page, '[data-verb="pause"] .not', /^the intake is paused$/);
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      t.deepEqual(await accessFaults(page), [], colorScheme);
+    }
+    await page.locator('[data-verb="resume"] .verb').click();
+    await page.locator("#ask-go").click();
+    await isSo(page, "#outcome", /Resume intake by olga: done/);
+    await page.locator("#log-out").click();
+    await page.locator("#verbs").waitFor({ state: "hidden" });
   },
 );

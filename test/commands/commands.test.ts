@@ -181,6 +181,11 @@ function readyOf(server: string) {
   return { signal: "ready", service: "exchange", server, incarnation: "i2", ...place };
 }
 
+function switchingOf(server: string) {
+  const step = { machine: "lifecycle", event: "switch.requested", from: "hot.normal", to: "hot.switching", why: "" };
+  return { service: "exchange", server, incarnation: "i1", ...step, epoch: 3, sequence: 10, atMs: 1 };
+}
+
 /** Servers that say what they are, again and again, until told to stop. */
 function speak(rig: ReturnType<typeof makeRig>, statuses: ServerStatus[]): () => void {
   let isOver = false;
@@ -255,26 +260,36 @@ test("status --watch says once that nobody speaks, and writes no control sequenc
 test("switch asks the primary, flush every server; no is an error", async (t) => {
   const rig = makeRig();
   const asked: string[] = [];
+  const told: unknown[] = [];
   let isSwitching = true;
   const answers: Record<string, object> = { switch: { ok: true, message: "the roles are being switched" } };
   for (const name of ["alpha", "beta"])
     rig.bus.subscribe(subjects.controls("exchange", name), (message) => {
       const verb = message.subject.split(".").at(-1) ?? "";
       asked.push(`${name} ${verb}`);
-      if (verb === "switch" && isSwitching) rig.bus.publish(subjects.signal("exchange"), bytesOf(readyOf("beta")));
+      told.push(JSON.parse(Buffer.from(message.data).toString()));
+      if (verb === "switch" && isSwitching) {
+        rig.bus.publish(subjects.event("exchange", name), bytesOf(switchingOf(name)));
+        rig.bus.publish(subjects.signal("exchange"), bytesOf(readyOf("beta")));
+      }
       rig.bus.publish(message.reply, bytesOf(answers[verb] ?? { ok: false, message: "not now: try again later" }));
     });
   const stop = speak(rig, [statusOf({}), statusOf({ name: "beta", role: "backup", application: "warm" })]);
   const switched = await rig.run(["switch"]);
   isSwitching = false;
   const stuck = await rig.run(["switch", "--timeout", "50"]);
-  const paused = await rig.run(["pause", "--server", "beta"]);
+  const paused = await rig.run(["pause", "--server", "beta"], { environment: { TWINLOG_NAME: "olga" } });
   answers.flush = { ok: true, message: "flushed" };
   const flushed = await rig.run(["flush"]);
   const nobody = await rig.run(["resume", "--server", "gamma"]);
   stop();
   t.is(switched.status, 0);
-  t.is(switched.out, "alpha: the roles are being switched\nbeta is hot, epoch 4\n");
+  t.regex(
+    switched.out,
+    /^alpha: the roles are being switched\nbeta is hot, epoch 4; clients were without answers for \d+ ms\n$/,
+  );
+  t.like(told[0], { by: "cli" });
+  t.like(told[2], { by: "olga" });
   t.is(stuck.status, 1);
   t.true(isOneLine(stuck), stuck.err);
   t.is(paused.status, 1);

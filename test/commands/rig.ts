@@ -21,6 +21,8 @@ export interface RigOptions {
   readonly files?: Readonly<Record<string, readonly string[]>>;
   /** What is said at the terminal; none: there is no terminal. */
   readonly confirms?: boolean;
+  /** What is typed unseen, one after another. */
+  readonly secrets?: string[];
   readonly stopped?: AbortSignal;
   readonly environment?: Readonly<Record<string, string>>;
   readonly serviceFile?: NonNullable<CommandWorld["serviceFile"]>;
@@ -59,6 +61,7 @@ export function makeRig() {
       terminal: options.columns === undefined ? null : { columns: options.columns },
       readInput: () => Promise.resolve(options.input ?? ""),
       confirm: () => Promise.resolve(options.confirms ?? null),
+      askSecret: () => Promise.resolve(options.secrets?.shift() ?? null),
       async *readLines(path) {
         yield* options.files?.[path] ?? [];
       },

@@ -19,7 +19,7 @@ async function open(t: ExecutionContext, limits = doorLimits): Promise<Door> {
     entries: () => [entry],
     charts: () => Promise.resolve([]),
   };
-  const door = new Door(source, limits);
+  const door = new Door(source, { limits });
   await door.listen(0);
   t.teardown(() => door.close());
   return door;

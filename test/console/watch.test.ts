@@ -214,6 +214,40 @@ test("whoever is held up himself takes nobody for silent: what was said meanwhil
   t.is(entries.length, shown);
 });
 
+test("what an operator did is told, as its server says it and as it ended, and is no step of any machine", async (t) => {
+  const { clock, watch, entries, alpha, beta, event, speak } = begin();
+  const all = [() => alpha(), () => beta()];
+  await speak(1_500, ...all);
+  event({
+    server: "beta",
+    machine: "operator",
+    event: "pause",
+    from: "x",
+    to: "x",
+    why: "pause by olga: intake is paused",
+  });
+  watch.onAction({ id: 1, verb: "pause", label: "Pause", by: "olga", atMs: 1, state: "going on", lines: [] });
+  watch.onAction({
+    id: 1,
+    verb: "pause",
+    label: "Pause",
+    by: "olga",
+    atMs: 1,
+    state: "failed",
+    lines: ["a", "it has not"],
+  });
+  await clock.run(100);
+  const done = entries.filter(({ kind }) => kind === "action");
+  t.deepEqual(told(done), ["action beta pause", "action pause by olga: failed"]);
+  t.deepEqual(
+    done.map(({ why }) => why),
+    ["pause by olga: intake is paused", "it has not"],
+  );
+  const shown = watch.timeline.viewAt(done[0]?.id ?? 0)?.servers.find(({ name }) => name === "beta");
+  t.is(shown?.state, "following.warm");
+  t.is(shown?.machines[0]?.last, null);
+});
+
 test("when all have fallen silent it says so, and since when, with what was known last", async (t) => {
   const { clock, views, alpha, beta, speak } = begin();
   await speak(

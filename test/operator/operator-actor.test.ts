@@ -2,7 +2,7 @@
 import test from "ava";
 import { z } from "zod";
 import { defineApplication } from "../../actors/application/define.ts";
-import { RecentEvents, ServerStatus } from "../../schemas/status.ts";
+import { RecentEvents, ServerEvent, ServerStatus } from "../../schemas/status.ts";
 import { inboxes, subjects } from "../../schemas/subjects.ts";
 import { bytesOf } from "../helpers/hand-world.ts";
 import { OneServer, service } from "../helpers/one-server.ts";
@@ -67,6 +67,34 @@ test("the failover agent's answer has the last transitions, and no more than a h
   const last = await recent();
   t.is(last.length, 100);
   t.is(last.at(-1)?.to, "hot.alone");
+});
+
+test("a command that is obeyed is told with who gave it, and is no transition; one whose giver is no name is not obeyed", async (t) => {
+  const server = new OneServer({ application: nothing });
+  await server.run(2_000);
+  const say = async (verb: string, body: object) => {
+    server.bus.publish(subjects.control(service, "alpha", verb), bytesOf(body), undefined, "_INBOX.asker.1");
+    await server.run(300);
+    return JSON.parse(server.published("_INBOX.asker.1").at(-1) ?? "") as { ok: boolean; message: string };
+  };
+  const commands = () =>
+    server
+      .published(subjects.event(service, "alpha"))
+      .map((text) => ServerEvent.parse(JSON.parse(text)))
+      .filter(({ machine }) => machine === "operator");
+  t.true((await say("pause", { by: "olga", forMs: 60_000 })).ok);
+  t.like(commands()[0], {
+    event: "pause",
+    from: "hot.alone",
+    to: "hot.alone",
+    why: "pause by olga: intake is paused, for 60 s",
+  });
+  t.true((await say("resume", {})).ok);
+  t.is(commands()[1]?.why, "resume by an operator who gave no name: intake goes on");
+  t.false((await say("switch", { by: "olga" })).ok);
+  t.is(commands().length, 2, "what was refused did not happen");
+  t.regex((await say("pause", { by: "olga\nivan" })).message, /^what the command says does not fit \(by: /);
+  t.is(commands().length, 2);
 });
 
 test("a status tells what each of its machines is in, and how many requests were executed", async (t) => {

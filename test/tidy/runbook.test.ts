@@ -84,6 +84,7 @@ const refusals: readonly (readonly [path: string, within: RegExp])[] = [
   ["deploy/commands/connect.ts", /\bnew NotAllowed\(/g],
   ["deploy/commands/forbidden.ts", /\bnew NotAllowed\(/g],
   ["deploy/commands/control.ts", /\bnew CommandError\(/g],
+  ["deploy/commands/operate.ts", /\bnew CommandError\(/g],
   ["deploy/commands/recover.ts", /\bnew CommandError\(/g],
   ["deploy/commands/init.ts", /\bnew CommandError\(/g],
   ["machines/replica/refusals.ts", /\breturn /g],

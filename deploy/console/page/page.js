@@ -2,6 +2,7 @@
  * The console's page: one stream from its server, painted. What always holds: it decides nothing (what is shown was worked out by the
  * server, deploy/console/view.ts); what is old says so; it comes back by itself when the stream is cut.
  */
+import { look, paintAction, paintActions, startActions } from "./actions.js";
 import { byId, element, momentOf, numberText, setAttribute, setText, timeOf } from "./elements.js";
 import { loadCharts, paintFigures } from "./figures.js";
 import { drawPicture, pictureKey } from "./picture.js";
@@ -19,6 +20,8 @@ let then = null;
 let heardMs = performance.now();
 let heardAtMs = Date.now();
 
+let retry = 0;
+
 function connect() {
   const stream = new EventSource("/live");
   const heard = (event) => {
@@ -32,9 +35,13 @@ function connect() {
   });
   stream.addEventListener("timeline", (event) => timeline.replace(heard(event)));
   stream.addEventListener("entry", (event) => timeline.add(heard(event)));
-  // A stream that was cut comes back by itself; one that was refused does not.
+  stream.addEventListener("action", (event) => paintAction(heard(event)));
+  // A stream that was cut comes back by itself; one that was refused does not: perhaps nobody is logged in any more.
   stream.addEventListener("error", () => {
-    if (stream.readyState === EventSource.CLOSED) setTimeout(connect, retryMs);
+    if (stream.readyState !== EventSource.CLOSED) return;
+    clearTimeout(retry);
+    retry = setTimeout(connect, retryMs);
+    void look();
   });
 }
 
@@ -79,6 +86,7 @@ function paint() {
   paintVerdict();
   paintPicture();
   paintFacts();
+  paintActions(view.actions);
   paintServers();
   paintCharts();
   paintPulse();
@@ -225,6 +233,10 @@ document.addEventListener("keydown", ({ key }) => {
   if (key === "Escape") backToNow();
 });
 byId("all-ways").addEventListener("change", ({ target }) => byId("charts").classList.toggle("all", target.checked));
+startActions(() => {
+  clearTimeout(retry);
+  connect();
+});
 void loadCharts(paint);
 setInterval(paintPulse, 500);
 connect();

@@ -6,13 +6,14 @@ import { byId, element, momentOf, setAttribute } from "./elements.js";
 
 /** As the server keeps (deploy/console/timeline.ts). */
 const maxEntries = 300;
-const marks = { transition: "→", registry: "≡", silence: "∅", verdict: "✓", nats: "~" };
+const marks = { transition: "→", registry: "≡", silence: "∅", verdict: "✓", nats: "~", action: "▸" };
 const kinds = {
   transition: "transition",
   registry: "registry",
   silence: "silence",
   verdict: "verdict",
   nats: "NATS",
+  action: "operator",
 };
 
 /** The newest first. */
@@ -40,7 +41,11 @@ export class TimelineList {
 
   row(entry) {
     const { kind, server, what, why, atMs } = entry;
-    const isBad = kind === "silence" || kind === "nats" || (kind === "verdict" && /\bnot?\b/.test(what));
+    const isBad =
+      kind === "silence" ||
+      kind === "nats" ||
+      (kind === "verdict" && /\bnot?\b/.test(what)) ||
+      (kind === "action" && what.endsWith(": failed"));
     const button = element(
       "button",
       { type: "button", class: "entry", "data-id": entry.id },
