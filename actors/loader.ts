@@ -68,13 +68,14 @@ class Reading implements RecoveryVisitor {
 
   onMeta(meta: CheckpointMeta): void {
     this.#meta = meta;
-    const { applied, published, resultNumber } = meta;
+    const { applied, published, resultNumber, takenMs = 0 } = meta;
     const catalog = storedCatalog(meta, this.#options.application);
     this.state = new ApplicationState(this.#options.application, catalog);
     this.#below = Math.min(applied.sequence, published);
     this.requests = new RequestTable({
       through: applied.sequence,
       resultNumber,
+      takenMs,
       catalog: catalogName(catalog),
       floors: floorsOf(meta),
       rememberClients: this.#options.rememberClients,

@@ -79,6 +79,8 @@ const OwnerMeta = z.object({
   committed: Sequence,
   /** Result number as of `applied`. */
   resultNumber: Count,
+  /** The latest time at which a request with a record up to `applied` was taken (rule 20). Disks that older programs wrote have none. */
+  takenMs: z.number().nonnegative().optional(),
   /**
    * Replies of records up to this sequence are forgotten, and `floorMs` is the newest stamp among them, whoever's (rule 12).
    * Programs that know no floors of clients take it for everybody's, and so are the disks read that they wrote.

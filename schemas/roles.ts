@@ -14,7 +14,7 @@ export const roles = {
   integrator: "reads every result, as they come and again",
   viewer: "sees status and events, and says nothing: dashboards, the console, monitoring",
   operator:
-    "sees what a viewer sees, switches, pauses, resumes, flushes and takes backups, and asks the servers what they hold",
+    "sees what a viewer sees, switches, pauses, resumes, flushes, accepts the time and takes backups, and asks the servers what they hold",
   administrator: "does what an operator does, creates and restores the registry's record, and recovers by force",
   server: "is one server of the service",
 } as const;
@@ -103,7 +103,7 @@ const lists: Record<Role, (user: RoleUser) => Permissions> = {
   viewer: ({ service }) => ({ publish: [], subscribe: watching(service) }),
   operator: ({ service, name, bucket }) => ({
     publish: [
-      ...commanding(service, ["switch", "flush", "pause", "resume", backupVerb]),
+      ...commanding(service, ["switch", "flush", "pause", "resume", "accept-time", backupVerb]),
       ...asking(service),
       readingRecord(bucket),
     ],

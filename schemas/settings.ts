@@ -129,6 +129,12 @@ export const Limits = z.strictObject({
     600_000,
     "how far clocks usually differ: of clients whose `issuedAt` is further ahead only half of `rememberClients` are taken",
   ),
+  maxClockStepMs: ms(
+    3_600_000,
+    1_000,
+    366 * 86_400_000,
+    "the time that requests are told (`nowMs`), and timers go by, rises at most by a primary's monotonic clock and so much: a wall clock that is further ahead is followed when another server's says the same, within `skewMs`, or on `twinlog accept-time` (rule 20)",
+  ),
   registryTimeoutMs: ms(1_000, 20, 60_000, "an answer of the registry is waited for so long before it is unknown"),
   registryPollMs: ms(500, 10, 60_000, "how often the registry is read"),
   registryLostMs: ms(

@@ -70,6 +70,11 @@ export const ServerStatus = z.object({
   program: z.object({ application: z.string(), version: z.number(), state: z.number() }).optional(),
   /** Requests that were executed and committed in this history, as a primary counts them. */
   results: z.number().int().nonnegative().optional(),
+  /**
+   * Of a primary: the time by which requests and timers go, ms since 1970, and how far its wall clock is ahead of that (rule 20).
+   * Absent from others, and from older programs.
+   */
+  time: z.object({ nowMs: z.number(), apartMs: z.number() }).optional(),
   /** Requests that run or wait to be committed. */
   inFlight: z.number().int().nonnegative(),
   /** As they were looked at last, at most half a minute ago; absent before that, and from older programs. */
@@ -124,8 +129,8 @@ export type ServerEvent = z.infer<typeof ServerEvent>;
 /** Of the answer to an empty question on `<service>.server.<server>.failover`: the server's last transitions since its process began, the newest last. */
 export const RecentEvents = z.object({ events: z.array(ServerEvent) });
 
-/** recover: go on by force with what this server has (rule 18). switch: hand the primary's role over. flush: write and sync the log now. pause, resume: intake of requests. */
-export const controlVerbs = ["switch", "flush", "pause", "resume", "recover"] as const;
+/** recover: go on by force with what this server has (rule 18). switch: hand the primary's role over. flush: write and sync the log now. pause, resume: intake of requests. accept-time: requests and timers go by the primary's wall clock from now on, however far ahead it is (rule 20). */
+export const controlVerbs = ["switch", "flush", "pause", "resume", "accept-time", "recover"] as const;
 export type ControlVerb = (typeof controlVerbs)[number];
 
 /** Whoever gives a command, as its program names him: for people to read, and no proof (that is NATS's log-in). */

@@ -73,6 +73,10 @@ export const troubleKinds = {
   },
   "intake.paused": { says: "an operator paused the intake of requests", costs: "service" },
   "clock.apart": { says: "a server's clock is far from another's", costs: "nothing" },
+  "time.apart": {
+    says: "the time by which requests and timers go is far from the primary's clock",
+    costs: "nothing",
+  },
   "settings.differ": { says: "a setting that must be the same on all servers is not", costs: "nothing" },
   "stamps.refused": { says: "clients' requests are refused for their stamps: clocks are wrong", costs: "nothing" },
   "store.aside": { says: "earlier stores of the server are set aside", costs: "nothing" },

@@ -56,6 +56,8 @@ export interface Reader<T extends Tables, Q extends Queues, V extends ViewDefini
 
 /** The changes that a transaction may make. Values are checked against the part's schema. */
 export interface Transaction<T extends Tables, Q extends Queues, V extends ViewDefinitions> extends Reader<T, Q, V> {
+  /** When its request was taken: `RequestContext.nowMs`. */
+  readonly nowMs: number;
   put<N extends keyof T & string>(table: N, key: string, row: z.infer<T[N]>): void;
   delete(table: keyof T & string, key: string): boolean;
   push<N extends keyof Q & string>(queue: N, item: z.infer<Q[N]["item"]>): void;
@@ -66,7 +68,12 @@ export interface RequestContext<T extends Tables, Q extends Queues, V extends Vi
   /** Who asks: a broker with permissions lets nobody else use the name, so that what a client owns can be kept under it. */
   readonly client: string;
   readonly id: string;
-  /** Wall clock of the primary when the request arrived, or its `issuedAt`; the same when it is resumed. */
+  /**
+   * The time, ms since 1970: when the primary took the request, by the clock that the service's log keeps (rule 20). It never falls
+   * from one request to one that is taken later, whichever server takes it, and is the same when the request is resumed.
+   */
+  readonly nowMs: number;
+  /** What the client says: its `issuedAt`, or where it gave none the wall clock of the primary; the same when it is resumed. */
   readonly stampMs: number;
   /** True when an earlier server began this request and died: completed transactions return their stored values. */
   readonly resumed: boolean;

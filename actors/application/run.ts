@@ -24,6 +24,8 @@ export interface RunRequest {
   readonly id: string;
   readonly key: string;
   readonly stampMs: number;
+  /** When it was taken, by the log's time (rule 20). */
+  readonly takenMs: number;
   /** As `BodyParser.parse` gave it. */
   readonly body: unknown;
   /** Of a resumed request: its transactions on record, in order. */
@@ -107,6 +109,9 @@ export class Run<Token> implements RequestContext<never, never, never> {
     // Of a request that came without one, it is marked by a fraction.
     return Math.floor(this.#request.stampMs);
   }
+  get nowMs(): number {
+    return this.#request.takenMs;
+  }
   get resumed(): boolean {
     return this.#request.resumed;
   }
@@ -177,7 +182,7 @@ export class Run<Token> implements RequestContext<never, never, never> {
   #build<R>(name: string, change: (tx: Transaction<never, never, never>) => R): R {
     const bench = this.#bench;
     bench.buffer.begin(bench.maxRecordBytes() - this.#overheadBytes(name));
-    const handle = new TransactionHandle(bench.buffer);
+    const handle = new TransactionHandle(bench.buffer, this.#request.takenMs);
     bench.isBuilding = true;
     try {
       const value = change(handle as unknown as Transaction<never, never, never>);

@@ -253,9 +253,12 @@ function checked(part: Table | Queue, value: unknown): unknown {
 /** What the author's change is given: the buffer, for as long as the transaction lasts. */
 export class TransactionHandle {
   #buffer: TransactionBuffer | null;
+  /** Of its request. */
+  readonly nowMs: number;
 
-  constructor(buffer: TransactionBuffer) {
+  constructor(buffer: TransactionBuffer, nowMs: number) {
     this.#buffer = buffer;
+    this.nowMs = nowMs;
   }
 
   close(): void {

@@ -56,6 +56,7 @@ export async function prepareFlush(
     patch: {
       ...patch,
       ...(fold.resultNumber === null ? {} : { resultNumber: fold.resultNumber }),
+      ...(fold.takenMs > (meta.takenMs ?? 0) ? { takenMs: fold.takenMs } : {}),
       ...(fold.catalog === null ? {} : { catalog: fold.catalog }),
     },
   };

@@ -202,6 +202,7 @@ export class OperatorActor {
       ...toldProgram(replica),
       results: replica.results,
       inFlight: replica.inFlight,
+      ...(replica.time === null ? {} : { time: replica.time }),
       testService: settings.testService,
       atMs: world.clock.wallMs(),
       ...(this.#surroundings === null ? {} : { surroundings: this.#surroundings }),
@@ -314,6 +315,11 @@ export class OperatorActor {
             replica.onPause(verb === "pause", forMs, nowMs),
             verb === "pause" ? "intake is paused" : "intake goes on",
           ),
+        );
+        return;
+      case "accept-time":
+        answer(
+          told(replica.onAcceptTime(nowMs, world.clock.wallMs()), "requests and timers go by this server's clock"),
         );
         return;
       case "flush":

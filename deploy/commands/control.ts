@@ -1,5 +1,5 @@
 /**
- * `twinlog switch`, `pause`, `resume` and `flush`: an operator's request to a server, and its answer. Without --server
+ * `twinlog switch`, `pause`, `resume`, `accept-time` and `flush`: an operator's request to a server, and its answer. Without --server
  * the primary is asked (flush: every server). What always holds: exit status 0 only if every server asked said yes and, after
  * `switch`, a server has gone hot.
  */
@@ -24,6 +24,8 @@ const summaries: Readonly<Record<MildVerb, string>> = {
   switch: "hand the primary's role to the backup, without a degraded moment",
   pause: "stop taking requests (they are told BUSY); what runs is finished",
   resume: "take requests again",
+  "accept-time":
+    "let requests and timers go by the primary's clock from now on, however far ahead of the last requests it is; there is no way back",
   flush: "write the log to LevelDB and sync it now",
 };
 

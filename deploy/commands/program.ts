@@ -32,7 +32,15 @@ import { verifyCommand } from "./verify.ts";
 import { CommandError, type CommandWorld, ExitStatus, ReaderGone } from "./world.ts";
 
 /** Commands that operators give and that may be refused: what to do then stands in the runbook. */
-const refusable: ReadonlySet<string> = new Set(["switch", "pause", "resume", "flush", "recover", "init"]);
+const refusable: ReadonlySet<string> = new Set([
+  "switch",
+  "pause",
+  "resume",
+  "accept-time",
+  "flush",
+  "recover",
+  "init",
+]);
 
 export function buildProgram(world: CommandWorld, version: string): Command {
   const program = new Command("twinlog")
@@ -55,7 +63,7 @@ export function buildProgram(world: CommandWorld, version: string): Command {
     historyCommand(world),
     consoleCommand(world),
     passwordCommand(world),
-    ...(["switch", "flush", "pause", "resume"] as const).map((verb) => controlCommand(world, verb)),
+    ...(["switch", "flush", "pause", "resume", "accept-time"] as const).map((verb) => controlCommand(world, verb)),
     recoverCommand(world),
     permissionsCommand(world),
     backupCommand(world, version),

@@ -10,6 +10,7 @@ import { checkResults } from "./results.ts";
 import { type Remembered, tellRunsApart } from "./runs.ts";
 import { checkServers } from "./servers.ts";
 import { checkStamps, type StampFacts } from "./stamps.ts";
+import { checkTimes, type TimeFacts } from "./times.ts";
 
 export interface CheckOptions {
   /** A fresh one for each check; without it, replies are not compared with a model. */
@@ -24,6 +25,8 @@ export interface CheckOptions {
   readonly resultsAreComplete: boolean;
   /** Without it, stamps are not judged. */
   readonly stamps?: StampFacts | undefined;
+  /** Without it, it is not judged how late requests were taken. */
+  readonly times?: TimeFacts | undefined;
   /** Without it, a request without a stamp is held to be remembered for good. */
   readonly remembered?: Remembered | undefined;
 }
@@ -56,6 +59,7 @@ export function checkHistory(told: readonly HistoryEvent[], options: CheckOption
     ...fromReplies,
     ...(hasLog ? checkRequests(stories, logs, isNewHistory && options.mayBeginHistory) : []),
     ...(hasLog && options.stamps !== undefined ? checkStamps(events, stories, logs, options.stamps) : []),
+    ...checkTimes(logs, options.times),
     ...checkServers(events),
     ...checkResults(events, logs, { complete: options.resultsAreComplete }),
   ];

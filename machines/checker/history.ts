@@ -18,6 +18,8 @@ export interface CommittedRecord {
   readonly id: string;
   /** The transaction's name; the history's id on a history record, the catalog's name on a catalog record. */
   readonly name: string;
+  /** When its request was taken, ms since 1970 (rule 20); 0 or absent: not told. */
+  readonly takenMs?: number;
   /** 0 unless final. */
   readonly resultNumber: number;
   /** JSON: the reply (final) or the transaction's value. */

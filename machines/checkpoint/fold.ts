@@ -26,6 +26,7 @@ export class Fold {
   #bytes: Buffer = Buffer.alloc(0);
   #end: LogEnd | null = null;
   #resultNumber: number | null = null;
+  #takenMs = 0;
   #catalog: Catalog | null = null;
 
   /** `places`: where the queues stand on disk. */
@@ -61,6 +62,7 @@ export class Fold {
       else if (reader.kind === recordKinds.history) this.#resultNumber = 0;
       else if (reader.kind === recordKinds.catalog)
         this.#catalog = Catalog.parse(JSON.parse(view(reader.body).toString()));
+      this.#takenMs = Math.max(this.#takenMs, reader.takenMs);
       const { effects } = reader;
       if (effects.length === 0) continue;
       const at = effects.byteOffset - bytes.byteOffset;
@@ -77,6 +79,11 @@ export class Fold {
   /** Number of the newest result folded, 0 where a history begins after it; null when there was neither. */
   get resultNumber(): number | null {
     return this.#resultNumber;
+  }
+
+  /** The latest time at which a request of a folded record was taken; 0 where none tells (rule 20). */
+  get takenMs(): number {
+    return this.#takenMs;
   }
 
   /** The newest catalog folded; null when there was none (rule 19). */

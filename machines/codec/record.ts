@@ -8,6 +8,10 @@
  *   60 u32 effects    64 u32 reply     68 u32 body      (lengths in bytes)
  *   72 client, id, key, name, effects, reply, body
  *
+ * When a request was taken (`takenMs`, f64) stands where programs of release 0.1 look for nothing: of a final record in place of
+ * its body, of a transaction or an attempt in place of its result number. Such records have the same version, and either
+ * program reads the other's.
+ *
  * What always holds: the log's hash at sequence n is the CRC-32 of all record bytes up to and including n's, so one
  * call checks a whole batch and every prefix has one hash. It finds accidents, not forgeries; (epoch, sequence) names
  * a record, because one incarnation makes the records of an epoch (invariant 1).
@@ -28,6 +32,8 @@ export type RecordKind = (typeof recordKinds)[keyof typeof recordKinds];
 /** What a record has before its client, id, key, name, effects, reply and body. */
 export const recordHeaderBytes = 72;
 const noBytes: Uint8Array = new Uint8Array(0);
+/** `takenMs`, where it is a final record's body. */
+const timeBytes = 8;
 
 export interface RecordFields {
   kind: RecordKind;
@@ -38,6 +44,8 @@ export interface RecordFields {
   resultNumber: number;
   /** The request's `issuedAt`, a whole number; or its arrival at the primary, marked by a half (`arrivalStamp`). ms since 1970. */
   stampMs: number;
+  /** When the request was taken, by the log's time (rule 20), ms since 1970; 0 or absent: not told, as in records of release 0.1. */
+  takenMs?: number;
   /** Replies of records with a sequence up to this are forgotten once this record is committed (rule 12). */
   forgottenThrough: number;
   bodyHash: number;
@@ -49,7 +57,10 @@ export interface RecordFields {
   effects: Uint8Array;
   /** The reply (final) or the transaction's value (transaction), JSON in UTF-8. */
   reply: Uint8Array | string;
-  /** JSON. The request's body: in the first record of a request of several, and in attempts, so that another server can run it. Or the catalog. */
+  /**
+   * JSON. The request's body: in the first record of a request of several, and in attempts, so that another server can run it. Or the
+   * catalog. A final record has none.
+   */
   body: Uint8Array | string;
 }
 
@@ -63,7 +74,7 @@ function write(target: Buffer, at: number, part: Uint8Array | string): number {
 export function recordBound(fields: RecordFields): number {
   const texts = fields.client.length + fields.id.length + fields.key.length + fields.name.length;
   const factor = (part: Uint8Array | string) => (typeof part === "string" ? 3 * part.length : part.length);
-  return recordHeaderBytes + 3 * texts + fields.effects.length + factor(fields.reply) + factor(fields.body);
+  return recordHeaderBytes + timeBytes + 3 * texts + fields.effects.length + factor(fields.reply) + factor(fields.body);
 }
 
 /** Writes the record at `at` and returns its end. The target must have `recordBound` bytes left. */
@@ -81,11 +92,17 @@ export function encodeRecord(target: Buffer, at: number, fields: RecordFields): 
   end += effects;
   const reply = write(target, end, fields.reply);
   end += reply;
-  const body = write(target, end, fields.body);
+  const { kind, takenMs = 0 } = fields;
+  let body = 0;
+  if (kind !== recordKinds.final) body = write(target, end, fields.body);
+  else if (takenMs > 0) {
+    target.writeDoubleLE(takenMs, end);
+    body = timeBytes;
+  }
   end += body;
   target.writeUInt32LE(end - at - 4, at);
   target[at + 4] = recordVersion;
-  target[at + 5] = fields.kind;
+  target[at + 5] = kind;
   target.writeUInt16LE(fields.ordinal, at + 6);
   target.writeUInt32LE(fields.epoch, at + 8);
   target.writeUInt16LE(client, at + 12);
@@ -93,7 +110,7 @@ export function encodeRecord(target: Buffer, at: number, fields: RecordFields): 
   target.writeUInt16LE(key, at + 16);
   target.writeUInt16LE(name, at + 18);
   target.writeDoubleLE(fields.sequence, at + 20);
-  target.writeDoubleLE(fields.resultNumber, at + 28);
+  target.writeDoubleLE(isBegun(kind) ? takenMs : fields.resultNumber, at + 28);
   target.writeDoubleLE(fields.stampMs, at + 36);
   target.writeDoubleLE(fields.forgottenThrough, at + 44);
   target.writeDoubleLE(fields.bodyHash, at + 52);
@@ -101,6 +118,11 @@ export function encodeRecord(target: Buffer, at: number, fields: RecordFields): 
   target.writeUInt32LE(reply, at + 64);
   target.writeUInt32LE(body, at + 68);
   return end;
+}
+
+/** Its request has no result yet: there is no result number. */
+function isBegun(kind: number | undefined): boolean {
+  return kind === recordKinds.transaction || kind === recordKinds.attempt;
 }
 
 /** The record bytes are not what this version writes: a damaged log, or a newer version's (rule 14). */
@@ -180,7 +202,14 @@ export class RecordReader {
     return this.#bytes.readDoubleLE(this.#start + 20);
   }
   get resultNumber(): number {
-    return this.#bytes.readDoubleLE(this.#start + 28);
+    return isBegun(this.#bytes[this.#start + 5]) ? 0 : this.#bytes.readDoubleLE(this.#start + 28);
+  }
+  /** 0: it does not tell. */
+  get takenMs(): number {
+    const kind = this.#bytes[this.#start + 5];
+    if (isBegun(kind)) return this.#bytes.readDoubleLE(this.#start + 28);
+    const isTold = kind === recordKinds.final && this.#end - this.#bodyAt === timeBytes;
+    return isTold ? this.#bytes.readDoubleLE(this.#bodyAt) : 0;
   }
   get stampMs(): number {
     return this.#bytes.readDoubleLE(this.#start + 36);
@@ -217,7 +246,7 @@ export class RecordReader {
     return this.#bodyAt - this.#replyAt;
   }
   get body(): Uint8Array {
-    return this.#bytes.subarray(this.#bodyAt, this.#end);
+    return this.kind === recordKinds.final ? noBytes : this.#bytes.subarray(this.#bodyAt, this.#end);
   }
   get bytes(): Uint8Array {
     return this.#bytes.subarray(this.#start, this.#end);

@@ -6,6 +6,7 @@
  */
 import type { LifecycleState } from "../lifecycle.ts";
 import { Applied } from "./log/applied.ts";
+import { LogTime } from "./log/log-time.ts";
 import { OwnLog } from "./log/own-log.ts";
 import type { Outbox } from "./outbox.ts";
 import { ServiceClock } from "./peers/clocks.ts";
@@ -41,6 +42,7 @@ export class Core {
   readonly deaths = new ToldDeaths();
   readonly namesakes = new Namesakes();
   readonly clocks = new ServiceClock();
+  readonly time: LogTime;
   /** Why this program can make nothing of the state, in words; "" where it can (rule 19). */
   unreadable = "";
   /** False while views are made of the state, over many turns: it cannot serve before that. */
@@ -77,12 +79,14 @@ export class Core {
     this.nowMs = nowMs;
     this.own = new OwnLog(recovered);
     this.applied = new Applied(recovered.requests);
+    this.time = new LogTime(rules, limits, this.clocks, nowMs);
+    this.time.onLog(recovered.requests.takenMs, nowMs);
     const epochSeen = rules.epochAtStart(recovered.epochSeen);
     const remembered = { epochSeen, memberEpoch, syncedEpoch, record, isSynced: confirm === "synced" };
     this.membership = new Membership(self, rules, this.outbox, remembered);
     const others = servers.filter((name) => name !== self.server);
     this.peers = new Peers(others, limits.suspicionMs, nowMs, rules);
-    this.applied.follow(this.own, rules, this.outbox);
+    this.applyCommitted();
   }
 
   get state(): LifecycleState {
@@ -136,5 +140,11 @@ export class Core {
   /** A server that is not hot applies what is committed. */
   applyCommitted(): void {
     this.applied.follow(this.own, this.rules, this.outbox);
+    this.time.onLog(this.applied.requests.takenMs, this.nowMs);
+  }
+
+  /** What time it is for a request that is taken now (rule 20). For a primary. */
+  timeNow(wallMs: number): number {
+    return this.time.now(this.nowMs, wallMs);
   }
 }

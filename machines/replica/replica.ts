@@ -241,6 +241,10 @@ export class Replica {
   aheadMs(peer: string, nowMs: number, wallMs: number): number | undefined {
     return this.core.clocks.aheadOf(peer, nowMs, wallMs);
   }
+  /** Of a primary: the time by which requests and timers go, as it was looked at last, and how far the wall clock is ahead of it. */
+  get time(): { readonly nowMs: number; readonly apartMs: number } | null {
+    return this.primary === null ? null : this.core.time.standing;
+  }
   /** Whether the server listens for requests: not while the role is handed over, nor when the last one stops. */
   get takesRequests(): boolean {
     const { lifecycle, applied, rules, stopping } = this.core;
@@ -534,8 +538,10 @@ export class Replica {
     this.at(nowMs);
     const { core } = this;
     core.wallMs = wallMs;
-    if (this.primary !== null) this.primary.endTurn(core.own.log.close());
-    else this.follower?.confirm();
+    if (this.primary !== null) {
+      core.timeNow(wallMs);
+      this.primary.endTurn(core.own.log.close());
+    } else this.follower?.confirm();
     if (this.mustLook || core.lifecycle.held || core.stopping) this.look();
     core.own.append(core.outbox);
     this.invariants.check(core, this.primary);
@@ -932,6 +938,14 @@ export class Replica {
     this.primary.pausing.want(paused ? { sinceMs: this.core.wallMs, ...until } : null);
     this.primary.judgePause();
     this.mustLook = true;
+    return null;
+  }
+
+  /** Rule 20: this server's wall clock is right, however far ahead it is. Null when it is taken so; else why not. */
+  onAcceptTime(nowMs: number, wallMs: number): string | null {
+    this.at(nowMs);
+    if (this.primary === null) return whyNotPrimary(this.core);
+    this.core.time.accept(nowMs, wallMs);
     return null;
   }
 

@@ -336,6 +336,11 @@ export const shippedRules = {
   /** Rule 17: a run that ended its server, as its watchdog told, counts also where it had no attempt on record. */
   toldAttempts: (told: number): number => told,
 
+  /** Rule 20: time goes on from the latest that the log says. */
+  timeFrom: (loggedMs: number): number => loggedMs,
+  /** Rule 20: a wall clock that has gained more than this on the monotonic one is not followed before an operator says so, or another clock. */
+  isStepTaken: (stepMs: number, maxStepMs: number): boolean => stepMs <= maxStepMs,
+
   /** Planned switch: no new request is taken. */
   isIntakeStopped: (isHeld: boolean): boolean => isHeld,
   /** Planned switch: the roles change, and who is in sync stays as it is. */

@@ -36,6 +36,7 @@ export function troublesOf(core: Core, primary: Primary | null, waitingFor: stri
     ["registry.frozen", core.membership.frozen || null],
     ["intake.paused", whyPaused(primary, core)],
     ["clock.apart", whyClockIsApart(core)],
+    ["time.apart", whyTimeIsApart(core)],
     ["settings.differ", whySettingsDiffer(core)],
     ["stamps.refused", core.hot ? core.stampRefusals.trouble(core.nowMs) : null],
   ];
@@ -52,6 +53,16 @@ function whyClockIsApart({ peers, clocks, limits, nowMs, wallMs }: Core): string
     return `this server's clock is ${duration(Math.abs(aheadMs))} ${side} ${name}'s: requests' stamps are judged by it; set the clocks`;
   }
   return null;
+}
+
+/** On the primary: its wall clock is not followed, or is behind what the log says (rule 20). */
+function whyTimeIsApart({ hot, time, limits }: Core): string | null {
+  const { apartMs, isHeld } = time.standing;
+  if (!hot) return null;
+  if (isHeld)
+    return `this server's clock is ${duration(apartMs)} ahead of the time of the last requests and what has passed since, more than maxClockStepMs, and no other server's says the same: requests and timers go by the earlier time. Is it right? \`twinlog accept-time\`; if not, set it`;
+  if (-apartMs <= limits.skewMs) return null;
+  return `this server's clock is ${duration(-apartMs)} behind the time of requests before: time goes at half speed until it has caught up, and timers come late by as much; if it is wrong, set it`;
 }
 
 /** A server with fewer floors drops them sooner: after a takeover others are refused than before (rule 12). */

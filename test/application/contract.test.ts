@@ -160,9 +160,12 @@ test("who asks, and when, stays the same when a request is resumed", async (t) =
   const door = gate();
   const told: unknown[] = [];
   const app = testApplication(
-    doing(async (_what, { transaction, client, id, stampMs, resumed }) => {
-      transaction("begin", (tx) => tx.push("order", id));
-      told.push({ client, id, stampMs });
+    doing(async (_what, { transaction, client, id, stampMs, nowMs, resumed }) => {
+      transaction("begin", (tx) => {
+        tx.push("order", id);
+        told.push(tx.nowMs - nowMs);
+      });
+      told.push({ client, id, stampMs, nowMs });
       if (!resumed) await door.pass();
       return null;
     }),
@@ -172,9 +175,11 @@ test("who asks, and when, stays the same when a request is resumed", async (t) =
   await isThere;
   app.crash();
   await answer;
-  t.is(told.length, 2);
-  t.like(told[0], { client: "alice", id: "7" });
-  t.deepEqual(told[1], told[0]);
+  t.is(told.length, 3);
+  const [apart, first, again] = told;
+  t.is(apart, 0, "a transaction's time is its request's");
+  t.like(first, { client: "alice", id: "7" });
+  t.deepEqual(again, first);
   app.close();
 });
 

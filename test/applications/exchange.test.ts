@@ -252,7 +252,7 @@ test("the exchange is quick: a check against accidents of complexity, not a meas
       fatal: (error) => t.fail(String(error)),
     },
   });
-  const request = { client: "a", id: "1", key: "X", stampMs: 0, completed: [], resumed: false };
+  const request = { client: "a", id: "1", key: "X", stampMs: 0, takenMs: 0, completed: [], resumed: false };
   const startMs = performance.now();
   const count = 60_000;
   // All at the same price, then one order that is far behind them all is cancelled, again and again.

@@ -98,7 +98,7 @@ bus.subscribe(subjects.requests(settings.service), (message) => {
     return;
   }
   const arrival = parsed.value;
-  const request = { ...arrival, stampMs: 0, completed: [], resumed: false };
+  const request = { ...arrival, stampMs: 0, takenMs: 0, completed: [], resumed: false };
   runner.run(request, arrival);
 });
 process.send?.("ready");

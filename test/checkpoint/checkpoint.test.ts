@@ -122,6 +122,18 @@ test("a flush puts tables at the commit point, and the log above it apart", asyn
   );
 });
 
+test("a flush remembers the latest time at which a request was taken, and no earlier one after it (rule 20)", async (t) => {
+  const { store, log, checkpoint } = await begun();
+  const flushed = async (takenMs: number[]) => {
+    for (const each of takenMs) log.append([[put("a", String(each))]], 1, each);
+    checkpoint.sync(log.end);
+    await checkpoint.flush({ committed: log.end, retainFrom: log.end + 1 });
+    return (await readBack(new MemoryStore(store.disk.after(99))))?.recovered.meta.takenMs;
+  };
+  t.is(await flushed([500, 700, 600]), 700);
+  t.is(await flushed([650]), 700);
+});
+
 test("a row is written once per flush, however often it changed; segments are not written twice", async (t) => {
   const { store, log, checkpoint, synced } = await begun();
   for (let at = 1; at <= 20; at += 1) log.append([[put("hot", String(at))]]);

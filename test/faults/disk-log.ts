@@ -17,7 +17,7 @@ function recordsOf(batch: LogBatch): CommittedRecord[] {
   const reader = new RecordReader(batch.bytes);
   do {
     hash = chainHash(reader.bytes, hash);
-    const { sequence, epoch, client, id, name, resultNumber } = reader;
+    const { sequence, epoch, client, id, name, resultNumber, takenMs } = reader;
     const kind = kindNames.get(reader.kind) ?? "final";
     records.push({
       sequence,
@@ -27,6 +27,7 @@ function recordsOf(batch: LogBatch): CommittedRecord[] {
       client,
       id,
       name,
+      takenMs,
       resultNumber,
       reply: Buffer.from(reader.reply).toString(),
     });

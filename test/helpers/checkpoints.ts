@@ -33,8 +33,8 @@ export function effectsOf(changes: readonly Change[]): Uint8Array {
   return Uint8Array.from(writer.view());
 }
 
-export function recordOf(sequence: number, changes: readonly Change[], epoch = 1): Buffer {
-  return bytesOf(fieldsOf({ sequence, epoch, effects: effectsOf(changes), reply: '{"ok":true}' }));
+export function recordOf(sequence: number, changes: readonly Change[], epoch = 1, takenMs = 0): Buffer {
+  return bytesOf(fieldsOf({ sequence, epoch, takenMs, effects: effectsOf(changes), reply: '{"ok":true}' }));
 }
 
 /** Tables and queues applied effect by effect: what the store must be equal to. */
@@ -75,9 +75,9 @@ export class TestLog {
     return this.#all.at(-1)?.lastHash ?? 0;
   }
 
-  append(transactions: readonly (readonly Change[])[], epoch = 1): LogBatch {
+  append(transactions: readonly (readonly Change[])[], epoch = 1, takenMs = 0): LogBatch {
     const first = this.end + 1;
-    const bytes = Buffer.concat(transactions.map((changes, at) => recordOf(first + at, changes, epoch)));
+    const bytes = Buffer.concat(transactions.map((changes, at) => recordOf(first + at, changes, epoch, takenMs)));
     const previousHash = this.hash;
     const last = first + transactions.length - 1;
     const batch = { first, last, previousHash, lastHash: chainHash(bytes, previousHash), bytes };

@@ -59,6 +59,8 @@ export class Harness {
   readonly fatal: unknown[] = [];
   /** Whose the requests are that are started next. */
   client = "alice";
+  /** When the next request is taken. */
+  nowMs = 1_700_000_000_000;
   /** What handlers failed of, and how many waited for something, each time that was told. */
   readonly failures: unknown[] = [];
   readonly waiting: [count: number, one: string | undefined][] = [];
@@ -98,7 +100,16 @@ export class Harness {
     if (!parsed.ok) throw new Error(parsed.message);
     const resumed = completed.length > 0;
     const { client } = this;
-    const request = { client, id: token, key: parsed.key, stampMs: 5, body: parsed.value, completed, resumed };
+    const request = {
+      client,
+      id: token,
+      key: parsed.key,
+      stampMs: 5,
+      takenMs: this.nowMs,
+      body: parsed.value,
+      completed,
+      resumed,
+    };
     this.runner.run(request, token);
   }
 

@@ -23,6 +23,8 @@ export interface BegunRequest {
   readonly key: string;
   readonly bodyHash: number;
   readonly stampMs: number;
+  /** As its first record says; 0: it does not. */
+  readonly takenMs: number;
   /** JSON. */
   readonly body: string;
   readonly completed: readonly CompletedTransaction[];
@@ -50,6 +52,8 @@ export class RunningRequest {
   readonly after: string;
   readonly bodyHash: number;
   readonly stampMs: number;
+  /** When it was taken, by the log's time (rule 20): handlers know it as `nowMs`. */
+  readonly takenMs: number;
   /** The body as the schema of the application gave it that runs it; before a resumed one runs, as it is on record. */
   body: unknown;
   /** Reply subjects: the first one's and those of duplicates that joined. */
@@ -75,6 +79,7 @@ export class RunningRequest {
     requestKey: string,
     after: string,
     stampMs: number,
+    takenMs: number,
     body: unknown,
     replyTo: string[],
     completed: readonly CompletedTransaction[],
@@ -86,6 +91,7 @@ export class RunningRequest {
     this.after = after;
     this.bodyHash = bodyHash;
     this.stampMs = stampMs;
+    this.takenMs = takenMs;
     this.body = body;
     this.replyTo = replyTo;
     this.completed = completed;
@@ -98,6 +104,7 @@ export class RequestTable {
   #begun: Map<string, BegunRequest>;
   #resultNumber: number;
   #historyStart = 0;
+  #takenMs: number;
   #catalog: string;
   #through: number;
   #forgetThrough = 0;
@@ -105,9 +112,9 @@ export class RequestTable {
   #expected: { readonly sequence: number; readonly through: number }[] = [];
   readonly #reader = new RecordReader(new Uint8Array(0));
 
-  /** `rememberClients`: how many clients have a floor of their own, the same from a disk's first record on. */
+  /** `rememberClients`: how many clients have a floor of their own, the same from a disk's first record on. `takenMs`: 0 where none is known. */
   constructor(
-    start: { through: number; resultNumber: number; catalog?: string } & (
+    start: { through: number; resultNumber: number; takenMs?: number; catalog?: string } & (
       | { done: DuplicateTable }
       | { floors?: SavedFloors; rememberClients: number }
     ),
@@ -116,13 +123,20 @@ export class RequestTable {
       "done" in start ? start.done : new DuplicateTable(new ClientFloors(start.floors, start.rememberClients));
     this.#begun = new Map();
     this.#resultNumber = start.resultNumber;
+    this.#takenMs = start.takenMs ?? 0;
     this.#catalog = start.catalog ?? "";
     this.#through = start.through;
   }
 
   clone(): RequestTable {
     const [through, resultNumber, catalog] = [this.#through, this.#resultNumber, this.#catalog];
-    const copy = new RequestTable({ through, resultNumber, catalog, done: this.done.clone() });
+    const copy = new RequestTable({
+      through,
+      resultNumber,
+      takenMs: this.#takenMs,
+      catalog,
+      done: this.done.clone(),
+    });
     copy.#begun = new Map(this.#begun);
     copy.#historyStart = this.#historyStart;
     copy.#forgetThrough = this.#forgetThrough;
@@ -134,6 +148,10 @@ export class RequestTable {
   /** The newest result's number in this history. */
   get resultNumber(): number {
     return this.#resultNumber;
+  }
+  /** The latest time at which a request with a record was taken; 0: none tells. */
+  get takenMs(): number {
+    return this.#takenMs;
   }
   /** The record with which the present history began; 0 where no record that is kept is older. */
   get historyStart(): number {
@@ -170,6 +188,8 @@ export class RequestTable {
       return;
     }
     const before = this.#begun.get(key);
+    const takenMs = before?.takenMs || reader.takenMs;
+    this.#takenMs = Math.max(this.#takenMs, takenMs);
     const isAttempt = kind === recordKinds.attempt;
     const value = isAttempt ? [] : [{ name: reader.name, value: Buffer.from(reader.reply).toString("utf8") }];
     this.#begun.set(key, {
@@ -178,6 +198,7 @@ export class RequestTable {
       key: reader.key,
       bodyHash: reader.bodyHash,
       stampMs: reader.stampMs,
+      takenMs,
       body: before?.body || Buffer.from(reader.body).toString("utf8"),
       completed: [...(before?.completed ?? []), ...value],
       attempts: (before?.attempts ?? 0) + (isAttempt ? 1 : 0),
@@ -199,6 +220,7 @@ export class RequestTable {
   #finish(key: string, client: string, reader: RecordReader, bytes: Uint8Array): void {
     this.#through = reader.sequence;
     this.#resultNumber = reader.resultNumber;
+    this.#takenMs = Math.max(this.#takenMs, reader.takenMs);
     this.done.remember(
       key,
       client,

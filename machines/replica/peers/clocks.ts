@@ -32,6 +32,12 @@ export class ServiceClock {
     return Math.floor(earliest);
   }
 
+  /** Another server's clock shows this time or a later one, as it goes now. */
+  isAnyAt(wallMs: number, nowMs: number): boolean {
+    for (const offset of this.others.values()) if (nowMs + offset >= wallMs) return true;
+    return false;
+  }
+
   /** How far this server's clock is ahead of another's, ms; undefined: that one's is not known. */
   aheadOf(name: string, nowMs: number, wallMs: number): number | undefined {
     const offset = this.others.get(name);

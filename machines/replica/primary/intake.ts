@@ -170,8 +170,10 @@ export class Intake {
     }
     const replyTo = arrival.replyTo === "" ? [] : [arrival.replyTo];
     const stampMs = begun?.stampMs ?? arrival.issuedAtMs ?? arrivalStamp(nowWallMs);
+    // The first record's stays (rule 20): whoever runs it again is told the same time.
+    const takenMs = begun?.takenMs || this.core.timeNow(nowWallMs);
     const completed = begun === undefined ? [] : rules.completed(begun.completed);
-    const request = new RunningRequest(arrival, key, after, stampMs, arrival.body, replyTo, completed);
+    const request = new RunningRequest(arrival, key, after, stampMs, takenMs, arrival.body, replyTo, completed);
     request.resumed = begun !== undefined && begun.completed.length > 0;
     request.ordinal = begun?.completed.length ?? 0;
     const isEarly = nowMs - this.term.sinceMs < limits.cautionMs;

@@ -73,6 +73,7 @@ export class Primary {
     const { own, applied, membership, outbox, rules } = this.core;
     const history = membership.record?.history ?? own.told;
     const batches = applied.observe(own.log.last, own, rules);
+    this.core.time.onLog(applied.requests.takenMs, this.core.nowMs);
     const goesOn = own.told !== history && own.log.last > 0;
     const isNewHistory = goesOn || own.lacksItsStart;
     own.adopt(history, goesOn ? own.ancestorsOfNext(applied.requests, rules) : own.ancestors, outbox);
@@ -126,7 +127,8 @@ export class Primary {
     const all = Array.from(applied.requests.begun.values());
     for (const begun of all) {
       if (begun.completed.length === 0) continue;
-      this.intake.begin(resumable(begun, rules.completed(begun.completed)), begun.attempts, true);
+      const takenMs = begun.takenMs || this.core.timeNow(this.core.wallMs);
+      this.intake.begin(resumable(begun, rules.completed(begun.completed), takenMs), begun.attempts, true);
     }
   }
 

@@ -5,7 +5,7 @@
  */
 import { recordHeaderBytes, recordKinds, requestKey } from "../../codec/record.ts";
 import type { Core } from "../core.ts";
-import { type CompletedTransaction, RunningRequest } from "../log/requests.ts";
+import { type BegunRequest, type CompletedTransaction, RunningRequest } from "../log/requests.ts";
 
 /** Its sequence. On the hot path: no object of its own but the record's fields. */
 export function appendRecord(
@@ -29,6 +29,7 @@ export function appendRecord(
     sequence,
     resultNumber: isFinal ? requests.resultNumber + 1 : 0,
     stampMs: request.stampMs,
+    takenMs: request.takenMs,
     forgottenThrough: requests.forgetThrough,
     bodyHash: request.bodyHash,
     client: request.client,
@@ -48,13 +49,15 @@ export function attemptBytes({ client, id, key, body }: RunningRequest): number 
   return recordHeaderBytes + Buffer.byteLength(`${client}${id}${key}`) + Buffer.byteLength(JSON.stringify(body));
 }
 
-/** A request that an earlier server began (rule 16). */
+/** A request that an earlier server began (rule 16). `takenMs`: as its first record says; the present time where that does not. */
 export function resumable(
-  begun: { client: string; id: string; key: string; bodyHash: number; stampMs: number; body: string },
+  begun: BegunRequest,
   completed: readonly CompletedTransaction[],
+  takenMs: number,
 ): RunningRequest {
   const body: unknown = JSON.parse(begun.body);
-  const request = new RunningRequest(begun, requestKey(begun.client, begun.id), "", begun.stampMs, body, [], completed);
+  const key = requestKey(begun.client, begun.id);
+  const request = new RunningRequest(begun, key, "", begun.stampMs, takenMs, body, [], completed);
   request.resumed = true;
   request.ordinal = completed.length;
   return request;

@@ -9,6 +9,7 @@ import { clientScenes } from "./staged-clients.ts";
 import { linkScenes } from "./staged-links.ts";
 import { lossScenes } from "./staged-losses.ts";
 import { recoveryScenes } from "./staged-recovery.ts";
+import { timeScenes } from "./staged-time.ts";
 
 export const stagedFaults: readonly FaultKind[] = [
   ...linkScenes,
@@ -16,4 +17,5 @@ export const stagedFaults: readonly FaultKind[] = [
   ...recoveryScenes,
   ...misfitScenes,
   ...clientScenes,
+  ...timeScenes,
 ];

@@ -7,12 +7,16 @@ import { logMutations } from "./log.ts";
 import { membershipMutations } from "./membership.ts";
 import type { Mutation } from "./mutation.ts";
 import { requestMutations } from "./requests.ts";
+import { timeMutations } from "./time.ts";
 
 export type { Mutation } from "./mutation.ts";
 
-const order = [...Array.from({ length: 18 }, (_, index) => String(index + 1)), "registry", "start", "clean stop"];
+const order = [...Array.from({ length: 20 }, (_, index) => String(index + 1)), "registry", "start", "clean stop"];
 const placeOf = ({ rule }: Mutation) => (order.includes(rule) ? order.indexOf(rule) : order.length);
 
-export const mutations: readonly Mutation[] = [...membershipMutations, ...logMutations, ...requestMutations].sort(
-  (a, b) => placeOf(a) - placeOf(b),
-);
+export const mutations: readonly Mutation[] = [
+  ...membershipMutations,
+  ...logMutations,
+  ...requestMutations,
+  ...timeMutations,
+].sort((a, b) => placeOf(a) - placeOf(b));

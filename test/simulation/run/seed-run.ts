@@ -11,6 +11,7 @@ import { readCommittedLogs } from "../../../machines/checker/committed-log.ts";
 import type { Violation } from "../../../machines/checker/history.ts";
 import type { Remembered } from "../../../machines/checker/runs.ts";
 import type { StampFacts } from "../../../machines/checker/stamps.ts";
+import type { TimeFacts } from "../../../machines/checker/times.ts";
 import type { Rules } from "../../../machines/replica/rules.ts";
 import { Limits } from "../../../schemas/settings.ts";
 import { FaultPlan, type Occurrence } from "../faults/plan.ts";
@@ -323,6 +324,7 @@ class SeedRun {
       mustRecover: this.#mustRecover,
       stamps: this.#stampFacts(),
       remembered: this.#remembered(),
+      times: this.#timeFacts(),
       resultsAreComplete: isWithin && this.#others?.integrator.forgotten === 0,
     });
     this.#moments.count("duplicate answered", check.duplicates);
@@ -362,6 +364,14 @@ class SeedRun {
     const isRightOneKnown = this.#faults?.chosen.every((name) => name === "slowPrimary") === true;
     const wallMs = (atMs: number) => wallOriginMs + atMs;
     return { wallMs, rememberClients, skewMs, maxFutureMs, serversAreRight, isRightOneKnown };
+  }
+
+  /** Of the servers' clocks that were ever ahead the second one: two that say the same are believed. */
+  #timeFacts(): TimeFacts {
+    const { skewMs, maxClockStepMs } = Limits.parse(this.#plan.limits);
+    const ahead = this.#plan.servers.map((name) => this.#sim.host(name).wall.highestMs).sort((a, b) => b - a);
+    const latestMs = (atMs: number) => wallOriginMs + atMs * (1 + maxDrift) + (ahead[1] ?? 0) + skewMs;
+    return { latestMs, maxClockStepMs };
   }
 
   #storyLines(violations: readonly Violation[]): readonly StoryLine[] {

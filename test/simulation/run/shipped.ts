@@ -47,11 +47,11 @@ function recordsOf(batch: LogBatch, onRecord: (bytes: number) => void): Committe
   const reader = new RecordReader(batch.bytes);
   do {
     hash = chainHash(reader.bytes, hash);
-    const { sequence, epoch, client, id, name, resultNumber } = reader;
+    const { sequence, epoch, client, id, name, resultNumber, takenMs } = reader;
     onRecord(reader.bytes.length);
     const kind = kindNames.get(reader.kind) ?? "final";
     const reply = Buffer.from(reader.reply).toString();
-    records.push({ sequence, epoch, hash, kind, client, id, name, resultNumber, reply });
+    records.push({ sequence, epoch, hash, kind, client, id, name, takenMs, resultNumber, reply });
   } while (reader.next());
   return records;
 }

@@ -7,8 +7,18 @@ import type { Rng } from "./rng.ts";
 import type { SimProcess } from "./sim-process.ts";
 
 /** A host's wall clock, off by this much (situation 43). */
-export interface WallClock {
-  offsetMs: number;
+export class WallClock {
+  #offsetMs = 0;
+  /** The most that it was ahead. */
+  highestMs = 0;
+
+  get offsetMs(): number {
+    return this.#offsetMs;
+  }
+  set offsetMs(offsetMs: number) {
+    this.#offsetMs = offsetMs;
+    this.highestMs = Math.max(this.highestMs, offsetMs);
+  }
 }
 
 /** What a wall clock that is right shows when a run begins. */

@@ -10,7 +10,7 @@ import { Rng } from "./rng.ts";
 import { Scheduler } from "./scheduler.ts";
 import { SimBroker } from "./sim-broker.ts";
 import { SimBus } from "./sim-bus.ts";
-import { SimClock, type WallClock } from "./sim-clock.ts";
+import { SimClock, WallClock } from "./sim-clock.ts";
 import { SimDisk } from "./sim-disk.ts";
 import { type FailsafeFaults, SimLinkFailsafe } from "./sim-link-failsafe.ts";
 import { SimLinkMain, SimMainNetwork } from "./sim-link-main.ts";
@@ -96,7 +96,7 @@ export class SimWorld implements ProcessWatcher, RegistryWatcher {
       host = {
         name,
         disk: new SimDisk(this.rng.stream(`disk ${name}`)),
-        wall: { offsetMs: 0 },
+        wall: new WallClock(),
         lives: 0,
         lastWords: null,
       };

@@ -1,0 +1,56 @@
+/** What the checker says of the time at which requests were taken (rule 20). */
+import test from "ava";
+import { readCommittedLogs } from "../../machines/checker/committed-log.ts";
+import type { CommittedRecord } from "../../machines/checker/history.ts";
+import { checkTimes } from "../../machines/checker/times.ts";
+
+const start = 1_000_000;
+const facts = { latestMs: (atMs: number) => start + atMs, maxClockStepMs: 10_000 };
+
+function texts(records: readonly (Partial<CommittedRecord> & { takenMs: number })[]): string[] {
+  const whole = records.map((record, at) => ({
+    sequence: at + 1,
+    epoch: 1,
+    hash: at + 1,
+    kind: "final" as const,
+    client: "c",
+    id: String(at),
+    name: "",
+    resultNumber: at + 1,
+    reply: "{}",
+    ...record,
+  }));
+  const of = { server: "alpha", incarnation: "a", history: "h" } as const;
+  const events = whole.map((record) => ({ type: "commit" as const, atMs: 0, ...of, records: [record] }));
+  return checkTimes(readCommittedLogs(events), facts).map(({ text }) => text);
+}
+
+test("time that goes on, and a request that waited for its turn, are well", (t) => {
+  t.deepEqual(texts([{ takenMs: start }, { takenMs: start + 9_000 }, { takenMs: start - 40_000 }]), []);
+});
+
+test("time that falls, from one request to one that is taken later", (t) => {
+  t.regex(texts([{ takenMs: start }, { takenMs: start - 70_000 }])[0] ?? "", /and one before it at/);
+});
+
+test("time that no two clocks said, beyond what each primary may follow its own", (t) => {
+  t.deepEqual(texts([{ takenMs: start + 10_000 }]), []);
+  t.regex(texts([{ takenMs: start + 10_001 }])[0] ?? "", /later than any two clocks said/);
+  t.deepEqual(texts([{ takenMs: start }, { takenMs: start + 20_000, epoch: 2 }]), []);
+});
+
+test("a request that is told two times", (t) => {
+  const begun = { id: "1", kind: "transaction" as const };
+  t.deepEqual(
+    texts([
+      { ...begun, takenMs: start },
+      { ...begun, kind: "final", takenMs: start },
+    ]),
+    [],
+  );
+  const found = texts([
+    { ...begun, takenMs: start },
+    { ...begun, kind: "final", takenMs: start + 1 },
+  ]);
+  t.regex(found[0] ?? "", /an earlier record of it says/);
+});
