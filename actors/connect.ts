@@ -6,27 +6,16 @@
 import { type Settings, whyNoLogIn } from "../schemas/settings.ts";
 import { inboxes, whyNoInboxes } from "../schemas/subjects.ts";
 import type { ApplicationDefinition, BodyOf, ResultOf } from "./application/contract.ts";
-import { type Client, type ClientOptions, createClient } from "./client/client.ts";
-import { type ResultsOptions, type ResultsReader, readResults } from "./client/results.ts";
+import type { ClientOptions } from "./client/client.ts";
+import { type Connection, openConnection } from "./client/connection.ts";
 import { shownUrl } from "./world/broker-url.ts";
 import { NatsBus } from "./world/bus-nats.ts";
 import { openNodeClock } from "./world/clock-node.ts";
 import { NatsLine } from "./world/connection-nats.ts";
 import type { Log } from "./world/ports.ts";
+import { silence } from "./world/silent-log.ts";
 
-export type { ApplicationDefinition, BodyOf, ResultOf } from "./application/contract.ts";
-export type { Client, QueryOptions, RequestOptions } from "./client/client.ts";
-export type { Answer } from "./client/entry.ts";
-export { FailedError, RefusedError, type Retry, UnansweredError, UnknownOutcomeError } from "./client/errors.ts";
-export {
-  ForgottenError,
-  type HistoryEvent,
-  NobodyAnswersError,
-  type Position,
-  positionAfter,
-  type ResultEvent,
-} from "./client/result-events.ts";
-export type { ResultsReader } from "./client/results.ts";
+export * from "./client/index.ts";
 
 export interface ConnectOptions<A extends ApplicationDefinition = ApplicationDefinition>
   extends Omit<ClientOptions<A>, "bus" | "clock"> {
@@ -37,20 +26,6 @@ export interface ConnectOptions<A extends ApplicationDefinition = ApplicationDef
   /** Default: silent. */
   readonly log?: Log;
 }
-
-export interface Connection<Body, Result> extends Client<Body, Result> {
-  /** All results of the service, in order (rule 13). */
-  results(options?: Omit<ResultsOptions, "service" | "bus" | "clock">): ResultsReader;
-  /** Ends what is unanswered and every reader of results, and closes the connection to NATS. */
-  disconnect(): Promise<void>;
-}
-
-const silence: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-};
 
 /** A client of a service over a NATS connection of its own. Rejects when NATS cannot be reached now; later it dials again. */
 export async function connect<A extends ApplicationDefinition = ApplicationDefinition>(
@@ -67,27 +42,6 @@ export async function connect<A extends ApplicationDefinition = ApplicationDefin
   if (why !== "") throw new Error(`inboxPrefix ${inboxPrefix}: ${why}`);
   const log = options.log ?? silence;
   const line = new NatsLine({ nats, name: `twinlog ${service} ${name}`, inboxPrefix, clock, log });
-  const bus = new NatsBus(line);
-  const client = createClient({ ...options, clock, bus });
-  const readers = new Set<ResultsReader>();
-  await bus.start((connected) => {
-    client.onBusState(connected);
-    for (const reader of readers) reader.onBusState(connected);
-  });
-  const disconnect = async () => {
-    client.close();
-    for (const reader of readers) reader.close();
-    await bus.stop();
-  };
-  if (!bus.connected()) {
-    await disconnect();
-    throw new Error(`cannot reach NATS at ${nats.servers.map(shownUrl).join(", ")}: ${line.lastReason}`);
-  }
-  const results = (wanted?: Omit<ResultsOptions, "service" | "bus" | "clock">): ResultsReader => {
-    for (const reader of readers) if (reader.isClosed) readers.delete(reader);
-    const reader = readResults({ ...wanted, service, clock, bus });
-    readers.add(reader);
-    return reader;
-  };
-  return { ...client, results, disconnect };
+  const whyNot = () => `cannot reach NATS at ${nats.servers.map(shownUrl).join(", ")}: ${line.lastReason}`;
+  return await openConnection({ ...options, clock, bus: new NatsBus(line) }, whyNot);
 }

@@ -20,23 +20,33 @@ const rooms = ["actors", "deploy", "machines", "schemas"];
 rmSync(dist, { recursive: true, force: true });
 compile("--emitDeclarationOnly");
 const { bin, exports: entries } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-await bundle([...Object.values(bin), ...Object.values(entries).flatMap((entry) => entry.default ?? [])]);
-const reached = declarationsFrom(Object.values(entries).flatMap((entry) => (entry.types ? [entry.types] : [])));
+await bundle(
+  [...new Set([...Object.values(bin), ...named("default", entries)])].filter((path) => path.endsWith(".js")),
+);
+const reached = declarationsFrom(named("types", entries));
 for (const path of filesIn(dist, ".d.ts")) if (!reached.has(path)) rmSync(path);
+
+/** The files that the entries name under this condition, whichever others stand before it. */
+function named(condition, entry) {
+  if (typeof entry !== "object") return [];
+  return Object.entries(entry).flatMap(([name, value]) =>
+    name === condition && typeof value === "string" ? [value] : named(condition, value),
+  );
+}
 
 /** `programs`: by their paths in `dist/`. Besides them what is a thread or a process of its own, and the examples. */
 async function bundle(programs) {
   const sources = rooms.flatMap((room) => filesIn(join(root, room), ".ts"));
   const started = sources.flatMap((path) => {
     const text = readFileSync(path, "utf8");
-    const named = [...text.matchAll(/new URL\("([^"]+)\.js", import\.meta\.url\)/g)];
+    const told = [...text.matchAll(/new URL\("([^"]+)\.js", import\.meta\.url\)/g)];
     const itself = /new Worker\(new URL\(import\.meta\.url\)/.test(text) ? [path] : [];
-    return [...named.map(([, specifier]) => resolve(dirname(path), `${specifier}.ts`)), ...itself];
+    return [...told.map(([, specifier]) => resolve(dirname(path), `${specifier}.ts`)), ...itself];
   });
-  const named = programs.map((path) => join(root, relative("dist", path).replace(/\.js$/, ".ts")));
+  const asked = programs.map((path) => join(root, relative("dist", path).replace(/\.js$/, ".ts")));
   const examples = sources.filter((path) => path.includes(`${sep}examples${sep}`) && !path.endsWith(".test.ts"));
   await build({
-    entryPoints: [...new Set([...named, ...started, ...examples])],
+    entryPoints: [...new Set([...asked, ...started, ...examples])],
     outdir: dist,
     outbase: root,
     chunkNames: "shared/[hash]",

@@ -2,7 +2,7 @@
  * What clients send and get: the request's envelope and the reply (claim 23). Parsed once, at
  * the edge. The body is the application's own schema and is checked there.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { ErrorCodeSchema } from "./errors.ts";
 
 /** Longest client name or request id, in UTF-16 units; both are kept for as long as the reply is remembered. */

@@ -2,7 +2,7 @@
  * Every code that a client can be told, in one list. `retry` says whether sending the same request again, with the
  * same id, can help; `logged` says whether the answer is a record, so that a duplicate gets the same bytes.
  */
-import { z } from "zod";
+import * as z from "zod";
 
 export const errorCodes = {
   INVALID_REQUEST: { retry: false, logged: false, meaning: "the message is not a request of this service" },

@@ -18,7 +18,7 @@
  * number; `following` names the one after it. A server that knows nothing of the history that was asked for says
  * UNKNOWN_HISTORY; `current` always names the one that goes on.
  */
-import { z } from "zod";
+import * as z from "zod";
 
 /** The most results in one answer, whatever `limit` says: more would overrun a slow reader's connection. */
 export const maxReplayResults = 10_000;

@@ -7,6 +7,7 @@
  */
 import { ReadySignal, type StampRange } from "../../schemas/envelope.ts";
 import { subjects, whyNoSubject } from "../../schemas/subjects.ts";
+import { utf8Length, utf8Text } from "../../schemas/utf8.ts";
 import type { ApplicationDefinition, BodyOf, ResultOf } from "../application/contract.ts";
 import type { Bus, BusMessage, Clock } from "../world/ports.ts";
 import type { Answer, End, Entry } from "./entry.ts";
@@ -145,7 +146,7 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
     const room = bus.room(subject, undefined, longestInbox);
     if (room < 0) return { code: "TOO_LARGE", message: "the broker takes no subject of that length" };
     const maxBytes = room - envelopeRoom;
-    if (3 * text.length > maxBytes && Buffer.byteLength(text) > maxBytes)
+    if (3 * text.length > maxBytes && utf8Length(text) > maxBytes)
       return { code: "TOO_LARGE", message: `the broker takes messages of ${room} bytes at most` };
     return undefined;
   }
@@ -279,7 +280,7 @@ function firstIssue(error: { issues: readonly { path: PropertyKey[]; message: st
 
 function readSignal(data: Uint8Array): ReadySignal | undefined {
   try {
-    return ReadySignal.safeParse(JSON.parse(Buffer.from(data).toString())).data;
+    return ReadySignal.safeParse(JSON.parse(utf8Text(data))).data;
   } catch {
     return undefined;
   }

@@ -29,7 +29,12 @@ export class PieceCollector {
     }
     this.#parts.push(data);
     if (index < count) return null;
-    const whole = Buffer.concat(this.#parts);
+    const whole = new Uint8Array(this.#bytes);
+    let at = 0;
+    for (const part of this.#parts) {
+      whole.set(part, at);
+      at += part.length;
+    }
     this.#drop();
     return whole;
   }

@@ -13,6 +13,7 @@
 import { headers, Reply, type StampRange } from "../../schemas/envelope.ts";
 import { type ErrorCode, errorCodes } from "../../schemas/errors.ts";
 import { pieceHeaders } from "../../schemas/pieces.ts";
+import { utf8Bytes, utf8Text } from "../../schemas/utf8.ts";
 import { type Bus, type BusMessage, type Clock, noRespondersStatus, type Timer } from "../world/ports.ts";
 import { type End, Entry, type Refusal, type Sending } from "./entry.ts";
 import type { RefusalCode } from "./errors.ts";
@@ -322,7 +323,7 @@ export class Pipeline {
     const inbox = `${this.#inbox}${entry.number}.${copy}`;
     entry.sentAtMs = this.#clock.nowMs();
     if (copy === 1) entry.firstSentAtMs = entry.sentAtMs;
-    const data = Buffer.from(`${text}}`);
+    const data = utf8Bytes(`${text}}`);
     if (!this.#bus.publish(sending.subject, data, undefined, inbox)) {
       if (this.#bus.connected() && data.length > this.#bus.room(sending.subject, undefined, inbox)) {
         this.#endTooLarge(entry);
@@ -438,8 +439,7 @@ function mayPrecede(before: Entry, entry: Entry): boolean {
 
 function readReply(data: Uint8Array): Reply | undefined {
   try {
-    const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString();
-    return Reply.safeParse(JSON.parse(text)).data;
+    return Reply.safeParse(JSON.parse(utf8Text(data))).data;
   } catch {
     return undefined;
   }

@@ -10,6 +10,7 @@ import { headers, ReadySignal, type ReplayRequest, Reply } from "../../schemas/e
 import { pieceHeaders } from "../../schemas/pieces.ts";
 import { ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
 import { parseClientSubject, subjects } from "../../schemas/subjects.ts";
+import { utf8Bytes, utf8Text } from "../../schemas/utf8.ts";
 import { type Bus, type BusMessage, type Clock, noRespondersStatus, type Timer } from "../world/ports.ts";
 import { EventQueue } from "./event-queue.ts";
 import { PieceCollector } from "./pieces.ts";
@@ -367,7 +368,7 @@ class Reader {
       limit: this.#limits.pageResults,
       ...(history === undefined ? {} : { history }),
     };
-    const data = Buffer.from(JSON.stringify(request));
+    const data = utf8Bytes(JSON.stringify(request));
     const isSent = bus.publish(subjects.replay(service), data, undefined, `${this.#inbox}${this.#askNumber}`);
     const patience = 2 ** Math.min(this.#vain, maxDoublings) * (1 + clock.random() / 4);
     if (isSent) this.#askIn(this.#limits.answerMs * patience, true);
@@ -377,7 +378,7 @@ class Reader {
 
 function readJson(data: Uint8Array): unknown {
   try {
-    return JSON.parse(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString());
+    return JSON.parse(utf8Text(data));
   } catch {
     return undefined;
   }

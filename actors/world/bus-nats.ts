@@ -4,27 +4,28 @@
  * subscriptions outlive connections. Where results have a line of their own nothing else goes over it, and it is no part of whether
  * the bus is connected: a broker that waits for a reader of results reads meanwhile nothing of who publishes them.
  */
-import assert from "node:assert/strict";
 import type { Service, ServiceMsg } from "nats";
 import { subjects } from "../../schemas/subjects.ts";
-import type { NatsLine } from "./connection-nats.ts";
+import { utf8Bytes } from "../../schemas/utf8.ts";
+import type { BrokerLine } from "./line-nats.ts";
+import { headerText } from "./message-nats.ts";
+import { must } from "./must.ts";
 import type { Bus, BusFault, BusHeaders, BusMessage, Subscription } from "./ports.ts";
-import { headerText } from "./publish-buffer.ts";
 
 type Announcement = Parameters<Bus["announceService"]>[0];
 
 /** Besides the line for all that has none. */
 export interface MoreLines {
   /** For results of this service, and nothing else. */
-  readonly results?: { readonly service: string; readonly line: NatsLine };
+  readonly results?: { readonly service: string; readonly line: BrokerLine };
   /** Other lines of this process, whose faults are told too. */
-  readonly others?: readonly NatsLine[];
+  readonly others?: readonly BrokerLine[];
 }
 
 export class NatsBus implements Bus {
-  readonly #line: NatsLine;
-  readonly #resultsLine: NatsLine | null;
-  readonly #others: readonly NatsLine[];
+  readonly #line: BrokerLine;
+  readonly #resultsLine: BrokerLine | null;
+  readonly #others: readonly BrokerLine[];
   /** All results. */
   readonly #results: string;
   readonly #resultsPrefix: string;
@@ -32,7 +33,7 @@ export class NatsBus implements Bus {
   #onState: ((connected: boolean) => void) | null = null;
   #listening: Subscription | null = null;
 
-  constructor(line: NatsLine, { results, others = [] }: MoreLines = {}) {
+  constructor(line: BrokerLine, { results, others = [] }: MoreLines = {}) {
     this.#line = line;
     this.#others = others;
     this.#resultsLine = results?.line ?? null;
@@ -42,7 +43,7 @@ export class NatsBus implements Bus {
 
   /** Resolves when connected, or when the first dial has failed: dialling goes on, and `onState` tells. */
   async start(onState: (connected: boolean) => void): Promise<void> {
-    assert(this.#onState === null, "a bus is started once");
+    must(this.#onState === null, "a bus is started once");
     this.#onState = onState;
     this.#listening = this.#line.onState((connected) => this.#told(connected));
     this.#line.acquire();
@@ -71,7 +72,7 @@ export class NatsBus implements Bus {
     return this.#lineOf(subject).room(subject, reply, headerText(headers));
   }
 
-  #lineOf(subject: string): NatsLine {
+  #lineOf(subject: string): BrokerLine {
     return this.#resultsLine !== null && subject.startsWith(this.#resultsPrefix) ? this.#resultsLine : this.#line;
   }
 
@@ -138,7 +139,7 @@ export class NatsBus implements Bus {
       (added) => {
         // The API reports figures for each endpoint, so there has to be one; requests do not pass through it.
         const answer = (error: Error | null, message: ServiceMsg) => {
-          if (error === null) message.respond(Buffer.from(JSON.stringify(info.stats())));
+          if (error === null) message.respond(utf8Bytes(JSON.stringify(info.stats())));
         };
         added.addEndpoint("about", { subject: `${info.name}.about`, handler: answer });
       },

@@ -5,6 +5,7 @@
 import { type ConnectionOptions, jwtAuthenticator, nkeyAuthenticator, nkeys } from "nats";
 import type { Settings } from "../../schemas/settings.ts";
 import { addressOf, asksForTls, credentialsIn } from "./broker-url.ts";
+import { jwtIn, seedLineIn } from "./creds-text.ts";
 import { readPlain, readSecret, readSecretLine, SecretFileError, whoElseReads } from "./secret-file.ts";
 
 /** Where the brokers are, and how to log in. */
@@ -75,18 +76,14 @@ export const makeNkey = (): string => new TextDecoder().decode(nkeys.createUser(
 export const userOfNkey = (seed: string): string =>
   nkeys.fromSeed(new TextEncoder().encode(seed.trim())).getPublicKey();
 
-const jwtBlock = /-{3,}BEGIN NATS USER JWT-{3,}\s+(\S+)\s+-{3,}END NATS USER JWT-{3,}/;
-const seedLine = /^\s*(SU[A-Z2-7]{56})\s*$/m;
-
-/** The library's own reader takes no file without a last line end, and none with Windows's line ends. */
 function credsIn(text: string, file: string) {
-  const jwt = jwtBlock.exec(text)?.[1];
+  const jwt = jwtIn(text);
   if (jwt === undefined) throw new SecretFileError(`${file} holds no user's JWT, which a .creds file begins with`);
   return jwtAuthenticator(jwt, seedIn(text, file));
 }
 
 function seedIn(text: string, file: string): Uint8Array {
-  const seed = seedLine.exec(text)?.[1];
+  const seed = seedLineIn(text);
   if (seed === undefined) throw new SecretFileError(`${file} holds no user's nkey seed (a line that begins with SU)`);
   const bytes = new TextEncoder().encode(seed);
   try {

@@ -3,6 +3,8 @@
  * go out as bytes that were put together once.
  */
 import type { Msg, MsgHdrs } from "nats";
+import { utf8Bytes } from "../../schemas/utf8.ts";
+import { must } from "./must.ts";
 import type { BusHeaders, BusMessage } from "./ports.ts";
 
 /** A message of the bus, decoded as far as somebody looks. */
@@ -47,5 +49,28 @@ export class LineMessage implements BusMessage {
 
 /** The library asks its headers object for nothing but the bytes. */
 export function encodedHeaders(text: string): MsgHdrs {
-  return { encode: () => Buffer.from(text) } as unknown as MsgHdrs;
+  return { encode: () => utf8Bytes(text) } as unknown as MsgHdrs;
+}
+
+/** What ends a word of the protocol. Other white space is legal, and comes in reply subjects of others. */
+const separator = /[ \t\r\n]/;
+
+/** What stands before a message in the broker's protocol. `total`: bytes of headers and data. */
+export function publishLine(subject: string, reply: string, headerBytes: number, total: number): string {
+  must(subject.length > 0 && !separator.test(subject), "a subject has no spaces");
+  must(!separator.test(reply), "a reply subject has no spaces");
+  const target = reply === "" ? subject : `${subject} ${reply}`;
+  return headerBytes === 0 ? `PUB ${target} ${total}\r\n` : `HPUB ${target} ${headerBytes} ${total}\r\n`;
+}
+
+/** Headers in the form of the protocol; "" for none. */
+export function headerText(headers: BusHeaders | undefined): string {
+  if (headers === undefined) return "";
+  let text = "";
+  for (const name in headers) {
+    const value = headers[name] ?? "";
+    must(!/[\r\n]/.test(value), `the header ${name} has more than one line`);
+    text += `${name}: ${value}\r\n`;
+  }
+  return text === "" ? "" : `NATS/1.0\r\n${text}\r\n`;
 }

@@ -3,11 +3,13 @@
  * What always holds: nothing is called smaller than it is.
  */
 
+import { utf8Length } from "../../schemas/utf8.ts";
+
 /** What one broker takes. */
 export interface BrokerLimits {
   /** Headers and data. The broker says so when it is connected to. */
   readonly payloadBytes: number;
-  /** The line of a publish or a subscription. The broker says nothing of it: it is tried out (dial-nats.ts). */
+  /** The line of a publish or a subscription. The broker says nothing of it: it is tried out (dialled-nats.ts). */
   readonly lineBytes: number;
 }
 
@@ -16,7 +18,7 @@ const wordBytes = 32;
 
 /** The longest line that there can be about this subject, without what ends it. */
 export function lineBytesOf(subject: string, reply: string): number {
-  return wordBytes + Buffer.byteLength(subject) + Buffer.byteLength(reply);
+  return wordBytes + utf8Length(subject) + utf8Length(reply);
 }
 
 /** How many bytes of data fit behind so many bytes of headers; negative: not even an empty message. */

@@ -5,8 +5,10 @@
  */
 import type { Clock, Timer } from "./ports.ts";
 
-const pingEveryMs = 500;
-const pongWithinMs = 1_000;
+export interface PingPace {
+  readonly pingEveryMs: number;
+  readonly pongWithinMs: number;
+}
 
 /** What is known of a socket: bytes that came, that were written to it, and that of those still wait in this process. */
 export interface SocketBytes {
@@ -37,7 +39,8 @@ export interface Watched {
   onSilence(): void;
 }
 
-export function startPings(clock: Clock, { ping, progress, onSilence }: Watched): Timer {
+export function startPings(clock: Clock, pace: PingPace, { ping, progress, onSilence }: Watched): Timer {
+  const { pingEveryMs, pongWithinMs } = pace;
   let timer: Timer;
   let answered = false;
   const ask = () => {

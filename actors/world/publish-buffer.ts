@@ -8,16 +8,14 @@
  * What always holds: what is put in leaves in that order; nothing is kept of the caller's bytes; what was not taken when
  * the connection went is dropped with it (situation 15).
  */
-import assert from "node:assert/strict";
-import type { BusHeaders } from "./ports.ts";
+import type { Outgoing } from "./line-nats.ts";
+import { publishLine } from "./message-nats.ts";
 
 const normalBytes = 128 * 1024;
 /** Room for the words and numbers around a message. */
 const controlBytes = 64;
-/** What ends a word of the protocol. Other white space is legal, and comes in reply subjects of others. */
-const separator = /[ \t\r\n]/;
 
-export class PublishBuffer {
+export class PublishBuffer implements Outgoing {
   #bytes = Buffer.allocUnsafe(normalBytes);
   #length = 0;
 
@@ -32,12 +30,9 @@ export class PublishBuffer {
   }
 
   put(subject: string, reply: string, headers: string, data: Uint8Array): void {
-    assert(subject.length > 0 && !separator.test(subject), "a subject has no spaces");
-    assert(!separator.test(reply), "a reply subject has no spaces");
     const headerBytes = headers === "" ? 0 : Buffer.byteLength(headers);
     const total = headerBytes + data.length;
-    const target = reply === "" ? subject : `${subject} ${reply}`;
-    const control = headerBytes === 0 ? `PUB ${target} ${total}\r\n` : `HPUB ${target} ${headerBytes} ${total}\r\n`;
+    const control = publishLine(subject, reply, headerBytes, total);
     this.#room(3 * control.length + total + 2);
     const bytes = this.#bytes;
     let at = this.#length;
@@ -68,16 +63,4 @@ export class PublishBuffer {
     this.#bytes.copy(grown, 0, 0, this.#length);
     this.#bytes = grown;
   }
-}
-
-/** Headers in the form of the protocol; "" for none. */
-export function headerText(headers: BusHeaders | undefined): string {
-  if (headers === undefined) return "";
-  let text = "";
-  for (const name in headers) {
-    const value = headers[name] ?? "";
-    assert(!/[\r\n]/.test(value), `the header ${name} has more than one line`);
-    text += `${name}: ${value}\r\n`;
-  }
-  return text === "" ? "" : `NATS/1.0\r\n${text}\r\n`;
 }

@@ -15,8 +15,8 @@ import {
 } from "../../schemas/registry.ts";
 import type { RegistryWarning } from "../../schemas/surroundings.ts";
 import type { NatsLine } from "./connection-nats.ts";
+import { headerText } from "./message-nats.ts";
 import type { Registry } from "./ports.ts";
-import { headerText } from "./publish-buffer.ts";
 import { brokerWarnings, bucketWarnings, streamConfigOf } from "./registry-warnings.ts";
 
 export interface JetStreamRegistryOptions {

@@ -120,7 +120,14 @@ test("publint finds nothing to say", async (t) => {
 test("the types of each entry are found, by nodenext and by bundlers", async (t) => {
   const analysis = await checkPackage(createPackageFromTarballData(new Uint8Array(packed.bytes)));
   if (analysis.types === false) return t.fail("there are no types");
-  t.deepEqual(Object.keys(analysis.entrypoints), [".", "./client", "./testing", "./schemas", "./package.json"]);
+  t.deepEqual(Object.keys(analysis.entrypoints), [
+    ".",
+    "./client",
+    "./browser",
+    "./testing",
+    "./schemas",
+    "./package.json",
+  ]);
   // The package is for ESM alone: what only old resolutions miss, and require(), is not promised.
   const unpromised = new Set<string>(["node10", "node16-cjs"]);
   const promised = analysis.problems.filter(

@@ -2,6 +2,8 @@
  * A small world for tests of the client side: a clock that is driven by hand and a broker in memory that drops, repeats,
  * delays and reorders. One seed decides everything; the same seed gives the same run.
  */
+
+import { headerText } from "../../actors/world/message-nats.ts";
 import { type BrokerLimits, roomFor } from "../../actors/world/message-size.ts";
 import {
   type Bus,
@@ -12,7 +14,6 @@ import {
   type Subscription,
   type Timer,
 } from "../../actors/world/ports.ts";
-import { headerText } from "../../actors/world/publish-buffer.ts";
 import { inboxes } from "../../schemas/subjects.ts";
 
 interface TimedEvent {

@@ -34,7 +34,8 @@ const actorBuiltins = {
 
 /** How the adapter files end that may import a library of the world. */
 const adaptersOf: Record<string, RegExp> = {
-  nats: /-(nats|jetstream)\.ts$/,
+  nats: /-(nats|jetstream|nats-ws)\.ts$/,
+  "nats.ws": /-nats-ws\.ts$/,
   level: /-level(-worker)?\.ts$/,
   pino: /-pino\.ts$/,
   "prom-client": /-(prom-client|prometheus)\.ts$/,
@@ -108,7 +109,7 @@ const rooms: Room[] = [
   },
   {
     name: "the package's front doors",
-    holds: isIn("actors/index.ts", "actors/connect.ts", "actors/testing/index.ts"),
+    holds: isIn("actors/index.ts", "actors/connect.ts", "actors/connect-browser.ts", "actors/testing/index.ts"),
     mayImportFile: isIn("actors", "schemas"),
     mayImportLibrary: isOneOf("zod"),
     builtins: {},
@@ -127,7 +128,8 @@ const rooms: Room[] = [
     name: "deploy",
     holds: isIn("deploy"),
     mayImportFile: isIn("deploy", "actors", "machines", "schemas"),
-    mayImportLibrary: (library) => adaptersOf[library] === undefined,
+    // Examples of clients by other libraries share nothing with ours.
+    mayImportLibrary: (library, from) => adaptersOf[library] === undefined || isIn("deploy/examples/clients")(from),
     builtins: "all",
   },
   {

@@ -26,22 +26,37 @@ test("nothing imports in a circle", (t) => {
   t.deepEqual(importCycles(sources), []);
 });
 
-test("what only sends requests brings along zod and the NATS client, and nothing of the servers", (t) => {
-  const reached = new Set(["actors/connect.ts"]);
-  const libraries = new Set<string>();
-  for (const path of reached)
-    for (const { specifier, isType } of sources.find((each) => each.path === path)?.imports ?? []) {
-      if (isType) continue;
-      if (specifier.startsWith(".")) reached.add(resolveImport(path, specifier));
-      else if (!specifier.startsWith("node:")) libraries.add(specifier);
-    }
-  t.true(reached.has("actors/client/pipeline.ts") && reached.has("schemas/envelope.ts"));
-  t.deepEqual(
-    [...reached].filter((path) => !/^(actors\/(client|world)\/|schemas\/|actors\/connect\.ts$)/.test(path)),
-    [],
-  );
-  t.deepEqual([...libraries].sort(), ["nats", "zod"]);
-});
+for (const [door, client] of [
+  ["actors/connect.ts", "nats"],
+  ["actors/connect-browser.ts", "nats.ws"],
+] as const)
+  test(`what only sends requests brings along zod and ${client}, and nothing of the servers (${door})`, (t) => {
+    const reached = new Set<string>([door]);
+    const libraries = new Set<string>();
+    const builtins = new Set<string>();
+    for (const path of reached)
+      for (const { specifier, isType } of sources.find((each) => each.path === path)?.imports ?? []) {
+        if (isType) continue;
+        if (specifier.startsWith(".")) reached.add(resolveImport(path, specifier));
+        else (specifier.startsWith("node:") ? builtins : libraries).add(specifier);
+      }
+    t.true(reached.has("actors/client/pipeline.ts") && reached.has("schemas/envelope.ts"));
+    t.deepEqual(
+      [...reached].filter((path) => !/^(actors\/(client|world)\/|schemas\/)/.test(path)),
+      [door],
+    );
+    t.deepEqual([...libraries].sort(), [client, "zod"]);
+    if (client === "nats") return;
+    t.deepEqual([...builtins], []);
+    const inNode = sources.filter(
+      ({ path, code }) => reached.has(path) && /\b(Buffer|process|setImmediate)\b/.test(code),
+    );
+    t.deepEqual(
+      inNode.map(({ path }) => path),
+      [],
+      "browsers have none of these",
+    );
+  });
 
 for (const rule of sourceRules) {
   test(`every source keeps the rule ${rule.name}`, (t) => {

@@ -5,6 +5,7 @@ import test from "ava";
 import { progressOf, startPings } from "../../actors/world/pings.ts";
 import type { Clock } from "../../actors/world/ports.ts";
 import { PublishBuffer } from "../../actors/world/publish-buffer.ts";
+import { PublishParts } from "../../actors/world/publish-parts.ts";
 import { brokerWarnings } from "../../actors/world/registry-warnings.ts";
 
 const cases: [version: string, cluster: boolean, said: RegExp[], unsaid: RegExp[]][] = [
@@ -31,6 +32,9 @@ for (const [version, isCluster, said, unsaid] of cases) {
     for (const pattern of unsaid) t.notRegex(warnings, pattern);
   });
 }
+
+/** As lines over TCP have it. */
+const pace = { pingEveryMs: 500, pongWithinMs: 1_000 };
 
 /** A clock that only moves when it is told to; `late` runs timers later than they asked for. */
 class HandClock {
@@ -67,7 +71,7 @@ test("connection-nats: answered pings go on for ever; silence is told once, afte
   const onSilence = () => {
     silences.push(hand.nowAtMs);
   };
-  startPings(hand.clock, { ping, progress: () => 0, onSilence });
+  startPings(hand.clock, pace, { ping, progress: () => 0, onSilence });
   await Promise.resolve();
   for (let round = 0; round < 20; round += 1) await hand.next();
   t.deepEqual(silences, []);
@@ -83,7 +87,7 @@ test("connection-nats: while bytes still come or leave nobody is silent: the ans
   const hand = new HandClock();
   let bytes = 0;
   let silences = 0;
-  startPings(hand.clock, {
+  startPings(hand.clock, pace, {
     ping: () => new Promise<void>(() => undefined),
     progress: () => bytes,
     onSilence: () => {
@@ -129,7 +133,7 @@ test("connection-nats: a process that was paused measures once more before it ju
   const onSilence = () => {
     silences += 1;
   };
-  const pings = startPings(hand.clock, { ping, progress: () => 0, onSilence });
+  const pings = startPings(hand.clock, pace, { ping, progress: () => 0, onSilence });
   await hand.next();
   await hand.next(10_000);
   t.is(silences, 0, "it was this process that was late");
@@ -145,11 +149,28 @@ test("connection-nats: a process that was paused measures once more before it ju
   t.is(hand.timers.length, 0);
 });
 
-test("bus-nats: a subject cannot smuggle a command", (t) => {
-  const buffer = new PublishBuffer();
-  const data = new Uint8Array();
-  for (const subject of ["", "a b", "a\r\nPUB b 0\r\n", "a\tb"])
-    t.throws(() => buffer.put(subject, "", "", data), { name: "AssertionError" }, JSON.stringify(subject));
-  t.throws(() => buffer.put("a", "b c", "", data), { name: "AssertionError" });
-  t.is(buffer.length, 0);
+for (const Outgoing of [PublishBuffer, PublishParts])
+  test(`bus-nats: a subject cannot smuggle a command into ${Outgoing.name}`, (t) => {
+    const outgoing = new Outgoing();
+    const data = new Uint8Array();
+    for (const subject of ["", "a b", "a\r\nPUB b 0\r\n", "a\tb"])
+      t.throws(() => outgoing.put(subject, "", "", data), { name: "AssertionError" }, JSON.stringify(subject));
+    t.throws(() => outgoing.put("a", "b c", "", data), { name: "AssertionError" });
+    t.is(outgoing.length, 0);
+  });
+
+test("bus-nats: a browser's buffer holds the same bytes as a server's, and nothing of the caller's", (t) => {
+  const [buffer, parts] = [new PublishBuffer(), new PublishParts()];
+  const data = new TextEncoder().encode('{"name":"Zoë"}');
+  for (const outgoing of [buffer, parts]) {
+    outgoing.put("a.b", "_INBOX.x", "NATS/1.0\r\nTwinlog-Name: Zoë\r\n\r\n", data);
+    outgoing.put("c", "", "", data.subarray(0, 0));
+    t.true(outgoing.isFullFor(1_000_000) && !outgoing.isFullFor(1));
+  }
+  t.is(parts.length, buffer.length);
+  data.fill(0);
+  const taken = parts.take();
+  t.deepEqual(Buffer.from(taken), buffer.take());
+  t.is(taken.buffer.byteLength, taken.length, "a WebSocket is sent the whole of what is behind it");
+  t.is(parts.take().length, 0);
 });

@@ -6,9 +6,9 @@
  */
 import { standInFor } from "../../../actors/application/pieces.ts";
 import { standInHeaders } from "../../../actors/application/results.ts";
+import { headerText } from "../../../actors/world/message-nats.ts";
 import { type BrokerLimits, roomFor } from "../../../actors/world/message-size.ts";
 import type { BusMessage } from "../../../actors/world/ports.ts";
-import { headerText } from "../../../actors/world/publish-buffer.ts";
 import { RecordReader, recordKinds } from "../../../machines/codec/record.ts";
 import type { LogBatch } from "../../../machines/log/batch.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";

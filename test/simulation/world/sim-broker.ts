@@ -5,9 +5,10 @@
  * What always holds: messages of one publisher reach one subscriber in the order in which they were published; those of
  * different publishers come in any order.
  */
+
+import { headerText } from "../../../actors/world/message-nats.ts";
 import { type BrokerLimits, misfit } from "../../../actors/world/message-size.ts";
 import { type BusMessage, noRespondersStatus } from "../../../actors/world/ports.ts";
-import { headerText } from "../../../actors/world/publish-buffer.ts";
 import type { Rng } from "./rng.ts";
 import { Pipe, type SimNetwork } from "./sim-network.ts";
 import type { SimProcess } from "./sim-process.ts";

@@ -5,9 +5,10 @@
  * What always holds: nothing published while disconnected is sent later (situation 15); what was on the way when the
  * connection ended may or may not arrive.
  */
+
+import { headerText } from "../../../actors/world/message-nats.ts";
 import { misfit, roomFor } from "../../../actors/world/message-size.ts";
 import type { BusFault, BusHeaders, BusMessage } from "../../../actors/world/ports.ts";
-import { headerText } from "../../../actors/world/publish-buffer.ts";
 import type { Rng } from "./rng.ts";
 import {
   type BrokerConnection,
