@@ -50,6 +50,8 @@ export interface UpOptions {
   readonly servers: readonly { readonly name: string; readonly port: number; readonly httpPort?: number }[];
   /** Where the console listens; where that is taken, on any port that is free. null: there is none. */
   readonly consolePort: number | null;
+  /** Where nats-server listens for WebSockets; where that is taken, on any port that is free. null: it does not. */
+  readonly websocketPort: number | null;
   /** Changes of the application's module, a path, are brought in while the service serves. */
   readonly watch: boolean;
   /** `drill` may kill and cut. */
@@ -98,6 +100,7 @@ class Up {
   /** Where each server answers machines, by name. */
   #httpPorts: ReadonlyMap<string, number> = new Map();
   #nats: KeptNats | null = null;
+  #websocketPort: number | null = null;
   #bus: Bus | null = null;
   /** Of the file with process ids. */
   #toldFault = "";
@@ -111,6 +114,7 @@ class Up {
       servers: options.servers.map(({ name }) => name),
       bucket: registryBucket,
       testService: options.testService,
+      websocket: options.websocketPort !== null,
     });
     this.#watch = new ServiceWatch(
       options.servers.map(({ name }) => name),
@@ -154,7 +158,7 @@ class Up {
   }
 
   async #startNats(): Promise<KeptNats> {
-    const { natsPort, servers, limits } = this.#options;
+    const { natsPort, websocketPort, servers, limits } = this.#options;
     const { environment, stopped } = this.#world;
     const tell = (line: string): void => this.#tell(line);
     const ports = [natsPort, ...servers.map(({ port }) => port)];
@@ -171,12 +175,14 @@ class Up {
       tell,
     });
     mkdirSync(this.#folder.natsDirectory, { recursive: true });
+    if (websocketPort !== null) this.#websocketPort = await freePort(websocketPort);
     this.#nats = await KeptNats.start(
       {
         binary: binary.path,
         storeDir: this.#folder.natsDirectory,
         port: natsPort,
         extraConfig: this.#users.conf(),
+        ...(this.#websocketPort === null ? {} : { websocketPort: this.#websocketPort }),
       },
       limits,
       tell,
@@ -370,7 +376,13 @@ class Up {
     return screen({
       service,
       application,
-      nats: { url: nats.url, pid: nats.pid, version: nats.version, data: here(folder.natsDirectory) },
+      nats: {
+        url: nats.url,
+        pid: nats.pid,
+        version: nats.version,
+        data: here(folder.natsDirectory),
+        websocketPort: this.#websocketPort,
+      },
       servers: servers.map(({ name, port }) => ({
         name,
         port,

@@ -22,6 +22,8 @@ interface UpFlags {
   console: boolean;
   httpPorts?: [number, number];
   http: boolean;
+  websocket: boolean;
+  websocketPort?: number;
   watch: boolean;
   testService: boolean;
 }
@@ -61,11 +63,17 @@ export function upCommand(world: CommandWorld): Command {
       parseHttpPorts,
     )
     .option("--no-http", "the servers answer no machines")
+    .option("--websocket", "nats-server speaks with browsers too, on this machine alone", false)
+    .option(
+      "--websocket-port <port>",
+      "where (default: the port after the servers'; where that is taken, any)",
+      parsePort,
+    )
     .option("--watch", "bring in the application's module, by a planned switch, whenever it changes", false)
     .option("--test-service", "allow `twinlog drill` to kill and cut here", false)
     .addHelpText(
       "after",
-      "\nExamples:\n  $ twinlog up\n  $ twinlog up --base-port 5222 --data /var/tmp/pair\n  $ twinlog up --application ledger --data .ledger\n  $ twinlog up --application ./counter.ts --watch\n",
+      "\nExamples:\n  $ twinlog up\n  $ twinlog up --base-port 5222 --data /var/tmp/pair\n  $ twinlog up --application ledger --data .ledger\n  $ twinlog up --application ./counter.ts --watch\n  $ twinlog up --websocket\n",
     )
     .action(async (flags: UpFlags) => {
       const found = await findApplication(flags.application, resolve("settings.json"));
@@ -85,6 +93,10 @@ export function upCommand(world: CommandWorld): Command {
       const httpPorts = flags.httpPorts ?? [free(nextPort + 1), free(nextPort + 2)];
       if (flags.httpPorts?.some((port) => [natsPort, ...mainPorts, consolePort].includes(port)))
         throw new CommandError(`--http-ports ${httpPorts.join(",")}: they need ports of their own`);
+      const isForBrowsers = flags.websocket || flags.websocketPort !== undefined;
+      const websocketPort = isForBrowsers ? (flags.websocketPort ?? free(nextPort + 3)) : null;
+      if ([natsPort, ...mainPorts, consolePort, ...(flags.http ? httpPorts : [])].includes(websocketPort ?? -1))
+        throw new CommandError(`--websocket-port ${websocketPort}: browsers need a port of their own`);
       const servers = names.map((name, index) => ({
         name,
         port: mainPorts[index] ?? 0,
@@ -102,6 +114,7 @@ export function upCommand(world: CommandWorld): Command {
           natsPort,
           servers,
           consolePort,
+          websocketPort,
           watch: flags.watch,
           testService,
           program: [...program],

@@ -66,7 +66,7 @@ export class DrillPair {
     });
     const storeDir = join(folder, "nats");
     mkdirSync(storeDir);
-    const plan = { service: drillService, servers: names, bucket: registryBucket, testService: true };
+    const plan = { service: drillService, servers: names, bucket: registryBucket, testService: true, websocket: false };
     const users = new LocalUsers(join(folder, "access"), plan);
     const extraConfig = users.conf();
     const nats = await KeptNats.start({ binary: binary.path, storeDir, extraConfig }, keepLimits, tell);

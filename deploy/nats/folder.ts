@@ -14,6 +14,8 @@ export type NatsConfig = {
   /** 0, the default, lets it choose a free port. */
   port?: number;
   maxPayloadBytes?: number;
+  /** Where it listens for WebSockets, on loopback and in plain text; it does not where none is given. */
+  websocketPort?: number;
   /** Further lines of nats-server's configuration. */
   extraConfig?: string;
 };
@@ -49,9 +51,15 @@ export function natsConfig(options: NatsConfig, serverName: string, version: str
     `max_payload: ${options.maxPayloadBytes ?? defaultMaxPayloadBytes}`,
     `write_deadline: "${writeDeadline}"`,
     `jetstream: { store_dir: ${JSON.stringify(options.storeDir)}${syncs ? ", sync_interval: always" : ""} }`,
+    ...(options.websocketPort === undefined ? [] : [websocketConfig(options.websocketPort)]),
     ...(options.extraConfig === undefined ? [] : [options.extraConfig]),
     "",
   ].join("\n");
+}
+
+/** A page of any origin may dial: who gets in, and what he may do, is for the log-in alone. */
+function websocketConfig(port: number): string {
+  return `websocket: { host: "127.0.0.1", port: ${port}, no_tls: true, same_origin: false }`;
 }
 
 /** The port that a nats-server chose; it writes a file named for its process. */

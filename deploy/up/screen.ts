@@ -6,7 +6,13 @@ import type { ServerStatus } from "../../schemas/status.ts";
 export interface ScreenFacts {
   readonly service: string;
   readonly application: string;
-  readonly nats: { readonly url: string; readonly pid: number | null; readonly version: string; readonly data: string };
+  readonly nats: {
+    readonly url: string;
+    readonly pid: number | null;
+    readonly version: string;
+    readonly data: string;
+    readonly websocketPort: number | null;
+  };
   readonly servers: readonly {
     readonly name: string;
     readonly pid: number | null;
@@ -61,7 +67,10 @@ export function screen({ service, application, nats, servers, console, twinlog, 
     ...(machines.length === 0
       ? []
       : [`Machines ask ${machines.join(", ")}: /health, /readyz, /primary, /backup, /metrics`]),
-    ...(console === "" && machines.length === 0 ? [] : [""]),
+    ...(nats.websocketPort === null
+      ? []
+      : [`Browsers speak NATS at ws://127.0.0.1:${nats.websocketPort}, as ${access}/trader.nk`]),
+    ...(console === "" && machines.length === 0 && nats.websocketPort === null ? [] : [""]),
     "Try in another terminal, from this folder:",
     `  ${twinlog} request ${examples[application] ?? `'{…}'    # ${twinlog} schema says what goes in there`}`,
     `  ${twinlog} results --from 1`,

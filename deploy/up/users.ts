@@ -14,7 +14,10 @@ import { passwordsFileName } from "../console/passwords.ts";
 import { confText } from "../nats/permissions.ts";
 import { keptSecret, writeOwn } from "./secrets.ts";
 
-/** `drill` has all that a drill needs: there is one only where a drill may kill and cut. */
+/**
+ * `drill` has all that a drill needs: there is one only where a drill may kill and cut. `trader` is a page in a browser, which sends requests
+ * and follows all results: there is one only where NATS listens for WebSockets.
+ */
 const people = {
   client: ["client"],
   integrator: ["integrator"],
@@ -22,6 +25,7 @@ const people = {
   operator: ["operator"],
   administrator: ["administrator"],
   drill: ["client", "integrator", "operator"],
+  trader: ["client", "integrator"],
 } as const satisfies Readonly<Record<string, readonly Role[]>>;
 
 /** The bucket of the settings' default. */
@@ -35,6 +39,7 @@ export interface UsersPlan {
   readonly servers: readonly string[];
   readonly bucket: string;
   readonly testService: boolean;
+  readonly websocket: boolean;
 }
 
 /** nats-server's own 2 s are short on a machine that is busy. */
@@ -49,7 +54,7 @@ export class LocalUsers {
   constructor(folder: string, plan: UsersPlan) {
     this.#folder = folder;
     this.#plan = plan;
-    this.#names = (Object.keys(people) as LocalUser[]).filter((name) => name !== "drill" || plan.testService);
+    this.#names = (Object.keys(people) as LocalUser[]).filter((name) => this.#isThere(name));
   }
 
   /** For nats-server's configuration. What is missing of the secrets is made. */
@@ -87,11 +92,17 @@ export class LocalUsers {
         description: `${name} of ${this.#plan.service}, on this machine`,
         url,
         nkey: this.nkeyFile(name),
-        inbox_prefix: name === "client" ? inboxes.client("local") : inboxes.operator("local"),
+        inbox_prefix: name === "client" || name === "trader" ? inboxes.client("local") : inboxes.operator("local"),
       };
       writeOwn(this.contextFile(name), `${JSON.stringify(context, null, 2)}\n`);
     }
-    if (!this.#plan.testService) rmSync(this.contextFile("drill"), { force: true });
+    for (const name of Object.keys(people) as LocalUser[])
+      if (!this.#isThere(name)) rmSync(this.contextFile(name), { force: true });
+  }
+
+  #isThere(name: LocalUser): boolean {
+    const { testService, websocket } = this.#plan;
+    return name === "drill" ? testService : name === "trader" ? websocket : true;
   }
 
   #user(name: string, roles: Parameters<typeof confText>[0]): string {

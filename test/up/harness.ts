@@ -37,6 +37,7 @@ export async function upOptions(t: ExecutionContext, more: Partial<UpOptions> = 
       { name: "beta", port: beta },
     ],
     consolePort: null,
+    websocketPort: null,
     watch: false,
     testService: false,
     program: [process.execPath, standIn],

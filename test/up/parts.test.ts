@@ -82,7 +82,7 @@ test("the screen fits a terminal, names every process and gives three commands",
     console: "http://127.0.0.1:4225/",
     service: "exchange",
     application: "exchange",
-    nats: { url: "nats://127.0.0.1:4222", pid: 11, version: "2.10.27", data: ".twinlog/nats" },
+    nats: { url: "nats://127.0.0.1:4222", pid: 11, version: "2.10.27", data: ".twinlog/nats", websocketPort: null },
     servers: [
       {
         name: "alpha",

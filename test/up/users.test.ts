@@ -17,10 +17,20 @@ import { natsServer } from "../helpers/nats.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 
 const clock = openNodeClock();
-const plan = { service: "exchange", servers: ["alpha", "beta"], bucket: registryBucket, testService: false };
+const plan = {
+  service: "exchange",
+  servers: ["alpha", "beta"],
+  bucket: registryBucket,
+  testService: false,
+  websocket: false,
+};
 
 test("each user may do what his role needs under any name, and nothing else; strangers are not let in", async (t) => {
-  const users = new LocalUsers(join(await temporaryDirectory(t), "access"), { ...plan, testService: true });
+  const users = new LocalUsers(join(await temporaryDirectory(t), "access"), {
+    ...plan,
+    testService: true,
+    websocket: true,
+  });
   const { url } = await natsServer(t, { extraConfig: users.conf() });
   users.writeContexts(url);
   const ask = async (name: LocalUser, kind: "publish" | "subscribe", subject: string) => {
@@ -52,6 +62,9 @@ test("each user may do what his role needs under any name, and nothing else; str
     ["drill", "publish", "exchange.control.alpha.switch", true],
     ["drill", "subscribe", "exchange.result.>", true],
     ["drill", "publish", "$KV.twinlog.exchange", false],
+    ["trader", "publish", "exchange.request.BTCUSD.bob", true],
+    ["trader", "subscribe", "exchange.result.>", true],
+    ["trader", "publish", "exchange.control.alpha.switch", false],
   ] as const)
     t.is(await ask(name, kind, subject), isAllowed, `${name} ${kind} ${subject}`);
   await t.throwsAsync(connect({ servers: url, reconnect: false }), { message: /Authorization/ });
@@ -64,9 +77,9 @@ test("secrets are made once, for their user alone, and nats-server gets none of 
   users.writeContexts("nats://127.0.0.1:4222");
   const files = readdirSync(folder);
   t.deepEqual(
-    files.filter((name) => name.startsWith("drill")),
+    files.filter((name) => /^(drill|trader)/.test(name)),
     [],
-    "nobody may drill",
+    "nobody may drill, and no browser gets in",
   );
   for (const name of ["", ...files]) t.is(lstatSync(join(folder, name)).mode & 0o077, 0, name);
   for (const name of files.filter((each) => each.endsWith(".nk"))) {
