@@ -3,6 +3,7 @@
  * and then and tells it in its status; nothing is decided by it, `twinlog check` judges it.
  */
 import { z } from "zod";
+import { Sequence, WallMs } from "./ranges.ts";
 
 /**
  * unsafe: two changes of the registry may both succeed, or nothing of it is kept. old: the broker's version has another known fault.
@@ -11,6 +12,10 @@ import { z } from "zod";
 export const RegistryWarning = z.object({ kind: z.enum(["unsafe", "old", "bucket", "untold"]), says: z.string() });
 export type RegistryWarning = z.infer<typeof RegistryWarning>;
 
+/** The last backup that was read from a server to its end: when, by its clock, and as of which record. */
+export const LastBackup = z.object({ atMs: WallMs, sequence: Sequence });
+export type LastBackup = z.infer<typeof LastBackup>;
+
 export const Surroundings = z.object({
   /** Of the volume with the data directory, and how much of it the store takes; null: it could not be looked at. */
   disk: z.object({ freeBytes: z.number(), sizeBytes: z.number(), storeBytes: z.number() }).nullable(),
@@ -18,5 +23,7 @@ export const Surroundings = z.object({
   broker: z.object({ version: z.string(), warnings: z.array(RegistryWarning) }).nullable(),
   /** Of the settings: each file that is configured, once, and when the first of its certificates is over (ms since 1970); null: it cannot be read. */
   certificates: z.array(z.object({ file: z.string(), untilMs: z.number().nullable() })),
+  /** Of this server, whatever process it was; null: none that it knows of. Absent from older programs. */
+  backup: LastBackup.nullable().optional(),
 });
 export type Surroundings = z.infer<typeof Surroundings>;

@@ -26,6 +26,8 @@ export interface BackupOptions {
 interface Reading {
   readonly id: string;
   readonly sender: SnapshotSender;
+  /** All through this record is in it. */
+  readonly sequence: number;
   /** Number and bytes of the piece that was given last; 0 before the first. */
   number: number;
   piece: Buffer;
@@ -98,8 +100,9 @@ export class Backups {
       }
       const sender = checkpoint.sendBackup(pieceBytes);
       const id = world.clock.randomId();
-      const nothing = Buffer.alloc(0);
-      this.#reading = { id, sender, number: 0, piece: nothing, isBusy: false, isDone: false, movedMs: this.#nowMs };
+      const sequence = checkpoint.applied;
+      const start = { number: 0, piece: Buffer.alloc(0), isBusy: false, isDone: false, movedMs: this.#nowMs };
+      this.#reading = { id, sender, sequence, ...start };
       world.log.info({ backup: id, applied: checkpoint.applied }, "an operator reads a backup of this server's store");
       begun(id);
     });
@@ -151,7 +154,8 @@ export class Backups {
     this.#options.mailbox.watch(reading.sender.next(), onPiece, onError);
   }
 
-  #send({ id, number, piece, isDone }: Reading, reply: string, refuse: (message: string) => void): void {
+  #send(reading: Reading, reply: string, refuse: (message: string) => void): void {
+    const { id, number, piece, isDone } = reading;
     const { bus, log } = this.#options.world;
     if (piece.length > bus.room(reply)) {
       this.#drop();
@@ -159,7 +163,18 @@ export class Backups {
       return;
     }
     bus.publish(reply, piece);
-    if (isDone) log.info({ backup: id, pieces: number }, "the backup was read to its end");
+    if (!isDone) return;
+    log.info({ backup: id, pieces: number }, "the backup was read to its end");
+    this.#note(reading);
+  }
+
+  /** For `twinlog check`: whoever reads it proves it, and a disk that cannot keep this has other troubles. */
+  #note({ sequence }: Reading): void {
+    const { world, mailbox } = this.#options;
+    if (world.noteBackup === undefined) return;
+    const onFailed = (error: unknown) =>
+      world.log.warn({ error: String(error) }, "when this backup was taken could not be kept");
+    mailbox.watch(world.noteBackup({ atMs: world.clock.wallMs(), sequence }), () => {}, onFailed);
   }
 
   #drop(): void {

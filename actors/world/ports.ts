@@ -8,7 +8,7 @@
 import type { ApplicationCode, DeathNotice, LastWords } from "../../schemas/death.ts";
 import type { LinkName } from "../../schemas/link.ts";
 import type { RegistryRead, RegistryRecord, RegistryWrite } from "../../schemas/registry.ts";
-import type { RegistryWarning, Surroundings } from "../../schemas/surroundings.ts";
+import type { LastBackup, RegistryWarning, Surroundings } from "../../schemas/surroundings.ts";
 
 export interface Timer {
   cancel(): void;
@@ -267,6 +267,8 @@ export interface World {
   readonly triedOut?: readonly TriedOut[];
   /** Looked at now and then, for operators; nothing is decided by it. Absent where there is nothing to look at. */
   readonly lookAround?: () => Promise<Surroundings>;
+  /** A backup was read to its end: `lookAround` tells it from now on. Absent where nothing is kept. */
+  readonly noteBackup?: (backup: LastBackup) => Promise<void>;
 }
 
 /** What a program asks a server by HTTP: facts alone. `query`: what follows the first "?", as it came. */

@@ -12,6 +12,7 @@ import { NatsBus } from "./bus-nats.ts";
 import { openNodeClock } from "./clock-node.ts";
 import { NatsLine } from "./connection-nats.ts";
 import { closeToOthers, refuseFolderOfOthers } from "./folder-owner.ts";
+import { lastBackupFile, writeLastBackup } from "./last-backup.ts";
 import { NatsLink } from "./link-nats.ts";
 import { TcpLink } from "./link-tcp.ts";
 import { openSecrets } from "./log-in-nats.ts";
@@ -50,7 +51,7 @@ const storeName = "store";
 
 /** Throws StoreError `unsafe`. Folders of earlier versions, which others could read, are closed to them. */
 async function secureDataDirectory(directory: string, log: Log): Promise<void> {
-  const names = [storeName, lastWordsFile];
+  const names = [storeName, lastWordsFile, lastBackupFile];
   await refuseFolderOfOthers(directory, names);
   const path = await realpath(directory).catch(() => directory);
   const closed = [
@@ -129,5 +130,6 @@ export async function openRealWorld(
     noticeFor: (notice, to) => noticeBytes(notice, { service, to }, proof?.keys ?? null),
     triedOut: triedOut(settings, processId),
     lookAround: () => lookAround({ settings, line: control, registry: opened, store }),
+    noteBackup: (backup) => writeLastBackup(settings.dataDirectory, backup),
   };
 }

@@ -1,12 +1,13 @@
 /**
  * Looks at what is around a server (schemas/surroundings.ts): the volume of its data directory, the broker under the registry,
- * and the certificates that its settings name. What always holds: it changes nothing, and what cannot be looked at is null.
+ * the certificates that its settings name, and when its last backup was taken. What always holds: it changes nothing, and what cannot be looked at is null.
  */
 import { X509Certificate } from "node:crypto";
 import { readFile, statfs } from "node:fs/promises";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Surroundings } from "../../schemas/surroundings.ts";
 import type { NatsLine } from "./connection-nats.ts";
+import { readLastBackup } from "./last-backup.ts";
 import type { Registry, Store } from "./ports.ts";
 
 export interface SurroundingsOptions {
@@ -17,13 +18,14 @@ export interface SurroundingsOptions {
 }
 
 export async function lookAround({ settings, line, registry, store }: SurroundingsOptions): Promise<Surroundings> {
-  const [disk, warnings, certificates] = await Promise.all([
+  const [disk, warnings, certificates, backup] = await Promise.all([
     lookAtDisk(settings.dataDirectory, store).catch(() => null),
     registry.warnings(),
     lookAtCertificates(settings),
+    readLastBackup(settings.dataDirectory),
   ]);
   const version = line.info?.version;
-  return { disk, broker: version === undefined ? null : { version, warnings }, certificates };
+  return { disk, broker: version === undefined ? null : { version, warnings }, certificates, backup };
 }
 
 async function lookAtDisk(directory: string, store: Pick<Store, "usage">): Promise<Surroundings["disk"]> {

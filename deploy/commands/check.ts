@@ -13,13 +13,14 @@ import { readSettings } from "../settings-file.ts";
 import { checkNobody, checkService } from "./service-check.ts";
 import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { gatherStatus } from "./status.ts";
-import { CommandError, type CommandWorld, ExitStatus, NotAllowed, wholeNumber } from "./world.ts";
+import { CommandError, type CommandWorld, ExitStatus, lasting, NotAllowed, wholeNumber } from "./world.ts";
 
 interface CheckFlags extends CommonOptions {
   json: boolean;
   timeout: number;
   skip: CheckName[];
   settings: string[];
+  backupWithin?: number;
 }
 
 /** Exit status where it could not be asked. */
@@ -41,6 +42,7 @@ export function checkCommand(world: CommandWorld): Command {
   return serviceCommand(world, "check", "say whether a failover would work now, for monitoring programs", [
     "twinlog check",
     "twinlog check --timeout 5000 --skip registry-version",
+    "twinlog check --backup-within 26h",
     "twinlog check --json | jq '.checks[] | select(.level != \"ok\")'",
   ])
     .addHelpText("after", helpText)
@@ -53,6 +55,7 @@ export function checkCommand(world: CommandWorld): Command {
       (file: string, before: string[]) => [...before, file],
       [],
     )
+    .option("--backup-within <time>", "warn where the last `twinlog backup` is older: 26h", lasting("--backup-within"))
     .action(async (flags: CheckFlags) => {
       const check = await look(world, flags);
       await world.out(flags.json ? `${JSON.stringify(check)}\n` : checkText(check));
@@ -63,7 +66,7 @@ export function checkCommand(world: CommandWorld): Command {
 
 async function look(
   world: CommandWorld,
-  { service, access, timeout, skip, settings }: CheckFlags,
+  { service, access, timeout, skip, settings, backupWithin }: CheckFlags,
 ): Promise<ServiceCheck> {
   const { clock } = world;
   const skipped = new Set(skip);
@@ -100,7 +103,7 @@ async function look(
   }
   if (status.servers.length === 0)
     return checkNobody(service, "service", `no server of ${service} speaks at ${access.shown}`, skipped);
-  return checkService({ status, nowMs: clock.wallMs(), skipped, certificates });
+  return checkService({ status, nowMs: clock.wallMs(), skipped, certificates, backupWithinMs: backupWithin });
 }
 
 async function certificatesOf(files: readonly string[]): Promise<Surroundings["certificates"]> {

@@ -11,7 +11,7 @@
 import type { CheckLevel, CheckLine, CheckName, ServiceCheck } from "../../schemas/check.ts";
 import { checkKinds, checkOf } from "../../schemas/check.ts";
 import type { ServerStatus, ServiceStatus } from "../../schemas/status.ts";
-import type { Surroundings } from "../../schemas/surroundings.ts";
+import type { LastBackup, Surroundings } from "../../schemas/surroundings.ts";
 import { runbookEntry } from "../runbook.ts";
 import { backupsOf, duration, primaryOf } from "./service-status.ts";
 
@@ -44,13 +44,17 @@ export interface CheckFacts {
   readonly skipped: ReadonlySet<CheckName>;
   /** Of settings files that are at hand: certificates, beside those that servers tell. */
   readonly certificates: Surroundings["certificates"];
+  /** How old the last backup may be; undefined: as old as it likes. */
+  readonly backupWithinMs?: number | undefined;
 }
 
-export function checkService({ status, nowMs, skipped, certificates }: CheckFacts): ServiceCheck {
+export function checkService({ status, nowMs, skipped, certificates, backupWithinMs }: CheckFacts): ServiceCheck {
   const found = new Map<CheckName, Finding[]>();
   const add = (name: CheckName, finding: Finding) => found.set(name, [...(found.get(name) ?? []), finding]);
   for (const { name, ...finding } of troublesFound(status)) add(name, finding);
   for (const { name, ...finding } of surroundingsFound(status, certificates, nowMs)) add(name, finding);
+  const old = oldBackup(status.servers, nowMs, backupWithinMs);
+  if (old !== null) add("last-backup", { level: "warning", says: old, code: "check.last-backup" });
   const checks = (Object.keys(checkKinds) as CheckName[])
     .filter((name) => !skipped.has(name) && (name !== "others" || found.has(name)))
     .map((name) => lineOf(name, found.get(name) ?? [], okText(name, status, certificates, nowMs)))
@@ -162,6 +166,25 @@ function surroundingsFound(
   }
 }
 
+/** The newest that a server tells of; null: none that is known. undefined: nobody tells. */
+function lastBackup(servers: readonly ServerStatus[]): LastBackup | null | undefined {
+  const told = servers.flatMap(({ surroundings }) => (surroundings?.backup === undefined ? [] : [surroundings.backup]));
+  if (told.length === 0) return undefined;
+  return told.reduce((best, one) => ((one?.atMs ?? 0) > (best?.atMs ?? 0) ? one : best), null);
+}
+
+const takenText = ({ atMs, sequence }: LastBackup, nowMs: number): string =>
+  `the last was taken ${duration(Math.max(0, nowMs - atMs))} ago, as of record ${sequence}`;
+
+/** Null: it is not, or nobody asks. */
+function oldBackup(servers: readonly ServerStatus[], nowMs: number, withinMs: number | undefined): string | null {
+  const last = lastBackup(servers);
+  if (withinMs === undefined || last === undefined) return null;
+  const wanted = `one within ${duration(withinMs)} is wanted: \`twinlog backup FILE\``;
+  if (last === null) return `no server knows of one, and ${wanted}`;
+  return nowMs - last.atMs <= withinMs ? null : `${takenText(last, nowMs)}, and ${wanted}`;
+}
+
 type Disk = NonNullable<Surroundings["disk"]>;
 
 function roomLevel({ freeBytes, sizeBytes, storeBytes }: Disk): CheckLevel {
@@ -224,6 +247,11 @@ function okText(
       const ends = all.flatMap(({ untilMs }) => (untilMs === null ? [] : [untilMs]));
       if (seen.length < servers.length && all.length === 0) return null;
       return ends.length === 0 ? "none is configured" : `the first is over in ${duration(Math.min(...ends) - nowMs)}`;
+    }
+    case "last-backup": {
+      const last = lastBackup(servers);
+      if (last === undefined) return null;
+      return last === null ? "no server knows of one; --backup-within says that one is wanted" : takenText(last, nowMs);
     }
     case "versions": {
       const [first] = servers;

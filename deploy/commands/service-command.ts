@@ -22,6 +22,7 @@ const users: Readonly<Record<string, LocalUser>> = {
   status: "viewer",
   check: "viewer",
   console: "viewer",
+  chart: "viewer",
   recover: "administrator",
   drill: "drill",
 };
@@ -38,12 +39,19 @@ export function serviceCommand(world: CommandWorld, name: string, summary: strin
   addAccessOptions(command);
   command.addHelpText("after", `\nExamples:\n${examples.map((example) => `  $ ${example}\n`).join("")}`);
   return command.hook("preAction", async (_program, acting) => {
-    const flags = acting.opts<AccessFlags & { service?: string }>();
-    const access = await accessOf(world, flags, { user: users[name] ?? "operator" });
-    for (const line of access.warnings) world.err(`twinlog: warning: ${line}\n`);
+    const { access, service } = await serviceMeant(world, name, acting.opts<ServiceFlags>());
     acting.setOptionValue("access", access);
-    acting.setOptionValue("service", flags.service ?? serviceOf(world, flags, access));
+    acting.setOptionValue("service", service);
   });
+}
+
+export type ServiceFlags = AccessFlags & { service?: string };
+
+/** Which service a command speaks with, and how it gets there. */
+export async function serviceMeant(world: CommandWorld, name: string, flags: ServiceFlags): Promise<CommonOptions> {
+  const access = await accessOf(world, flags, { user: users[name] ?? "operator" });
+  for (const line of access.warnings) world.err(`twinlog: warning: ${line}\n`);
+  return { access, service: flags.service ?? serviceOf(world, flags, access) };
 }
 
 /** Not on the command line: a settings file that stands there says it too. */

@@ -16,6 +16,7 @@ export function statusText(status: ServiceStatus, columns = Number.POSITIVE_INFI
     "",
     ...tableOf(status, columns),
     "",
+    ...programsText(status),
     ...status.servers.flatMap((server) => notesOf(server, status)),
   ];
   return `${lines.flatMap((line) => wrap(line, columns)).join("\n")}\n`;
@@ -68,8 +69,20 @@ const columnsOfTable: readonly Column[] = [
   { title: "flushed", rank: 2, cell: ({ flushed }) => String(flushed) },
   { title: "main/failsafe", rank: 2, cell: ({ links }) => `${links.main}/${links.failsafe}` },
   { title: "in flight", rank: 6, cell: ({ inFlight }) => String(inFlight) },
-  { title: "incarnation", rank: 7, cell: ({ incarnation }) => incarnation },
+  { title: "program", rank: 7, cell: programOf },
+  { title: "incarnation", rank: 8, cell: ({ incarnation }) => incarnation },
 ];
+
+/** Of Twinlog and of the application: `0.1.0, exchange 2`. */
+function programOf({ version, program }: ServerStatus): string {
+  return program === undefined ? version : `${version}, ${program.application} ${program.version}`;
+}
+
+/** Told where they differ, however narrow the terminal is. */
+function programsText({ servers }: ServiceStatus): string[] {
+  const all = servers.map((server) => `${server.name} ${programOf(server)}`);
+  return new Set(servers.map(programOf)).size < 2 ? [] : [`programs differ: ${all.join("; ")}`];
+}
 
 /** A primary of an epoch that is over is none, whatever it says of itself. */
 function roleOf({ role, epoch }: ServerStatus, status: ServiceStatus): string {

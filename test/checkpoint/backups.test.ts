@@ -71,6 +71,7 @@ test("a backup is all that was committed when it was begun, in pieces that the b
   );
   const found = check();
   for (let piece = 1; !found.isComplete; piece += 1) {
+    t.deepEqual(server.backups, [], "it is none before its last piece was given");
     const bytes = (await ask(server, { backup, piece })) ?? Buffer.alloc(0);
     t.true(bytes.length <= 1_500);
     t.deepEqual(await ask(server, { backup, piece }), bytes);
@@ -82,6 +83,8 @@ test("a backup is all that was committed when it was begun, in pieces that the b
   const count = counts.get(0) ?? 0;
   t.true(count === 40 || count === 41, "an image is as of the moment at which it is first read, in this world");
   t.is(end.sequence, count);
+  t.like(server.backups[0], { sequence: 40 });
+  t.true(Math.abs((server.backups[0]?.atMs ?? 0) - server.clock.wallMs()) < 60_000);
   t.regex(await refusal(t, server, { backup, piece: 1 }), /piece 1 was asked for after piece \d+: begin anew/);
 });
 

@@ -19,6 +19,7 @@ const around: Surroundings = {
   disk: { freeBytes: 50 * GiB, sizeBytes: 100 * GiB, storeBytes: GiB },
   broker: { version: "2.11.4", warnings: [{ kind: "untold", says: "cannot be asked" }] },
   certificates: [{ file: "/tls/alpha.crt", untilMs: nowMs + 90 * dayMs }],
+  backup: null,
 };
 const record = {
   primary: { server: "alpha", incarnation: "i1" },
@@ -41,11 +42,11 @@ const beta = statusOf({
 });
 const waiting = { ...beta, role: "none", state: "waiting", application: "stopped" } as const;
 
-function checked(servers: readonly ServerStatus[], skip: readonly CheckName[] = []) {
+function checked(servers: readonly ServerStatus[], skip: readonly CheckName[] = [], backupWithinMs?: number) {
   const gathering = new StatusGathering();
   for (const server of servers) gathering.onStatus(server, 700);
   const status = gathering.conclude("exchange", 800);
-  return checkService({ status, nowMs, skipped: new Set(skip), certificates: [] });
+  return checkService({ status, nowMs, skipped: new Set(skip), certificates: [], backupWithinMs });
 }
 const troubled = (server: ServerStatus, code: string): ServerStatus => ({
   ...server,
@@ -75,6 +76,32 @@ test("a pair in sync: every line is ok", (t) => {
     checks.map(({ name }) => name),
     (Object.keys(checkKinds) as CheckName[]).filter((name) => name !== "others"),
   );
+});
+
+test("the last backup is the newest that a server tells of; it is too old only where somebody says what is", (t) => {
+  const hourMs = dayMs / 24;
+  const backup = (agoMs: number) => ({ atMs: nowMs - agoMs, sequence: 7 });
+  const taken = { ...beta, surroundings: { ...around, backup: backup(3 * hourMs) } };
+  const older = withAround({ backup: backup(9 * hourMs) });
+  const line = (servers: ServerStatus[], withinMs?: number) => {
+    const { level = "ok", says = "" } =
+      checked(servers, [], withinMs).checks.find(({ name }) => name === "last-backup") ?? {};
+    return [level, says];
+  };
+  const three = "the last was taken 3 h ago, as of record 7";
+  t.deepEqual(line([older, taken]), ["ok", three]);
+  t.deepEqual(line([older, taken], 3 * hourMs), ["ok", three]);
+  t.deepEqual(line([older, taken], 3 * hourMs - 1), [
+    "warning",
+    `${three}, and one within 2 h is wanted: \`twinlog backup FILE\``,
+  ]);
+  t.is(line([alpha, beta])[0], "ok");
+  t.deepEqual(line([alpha, beta], hourMs), [
+    "warning",
+    "no server knows of one, and one within 60 min is wanted: `twinlog backup FILE`",
+  ]);
+  const { backup: __, ...untold } = around;
+  t.is(line([{ ...alpha, surroundings: untold }], hourMs)[0], "unknown", "a program from before");
 });
 
 const gamma = { name: "gamma", silentMs: null };

@@ -17,6 +17,7 @@ import type { LinkName } from "../../schemas/link.ts";
 import type { PeerMessage } from "../../schemas/peer-message.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import { mainFrameBytes, Settings } from "../../schemas/settings.ts";
+import type { LastBackup } from "../../schemas/surroundings.ts";
 import { TestBus, TestClock } from "./hand-world.ts";
 import { MemoryDisk, MemoryStore } from "./memory-store.ts";
 
@@ -61,6 +62,8 @@ export class OneServer {
   readonly refused: PeerMessage[] = [];
   maxFrameBytes: number;
   readonly warnings: string[] = [];
+  /** What it kept of backups that were read to their end. */
+  readonly backups: LastBackup[] = [];
   /** Fields and line of each error in the log. */
   readonly errors: { readonly fields: LogFields; readonly line: string }[] = [];
   end: LifeEnd | null = null;
@@ -95,6 +98,10 @@ export class OneServer {
       main: this.#link("main"),
       failsafe: this.#link("failsafe"),
       log: { debug: say, info: say, warn, error },
+      noteBackup: (backup) => {
+        this.backups.push(backup);
+        return Promise.resolve();
+      },
       ...(options.watchdog === undefined ? {} : { watchdog: options.watchdog }),
     };
     const settings = Settings.parse({

@@ -3,7 +3,6 @@
  */
 import test from "ava";
 import { setup, stateIn } from "xstate";
-import { chartCommand } from "../../deploy/commands/chart.ts";
 import { type ChartEdge, type ChartState, chartMermaid, chartText, readChart } from "../../machines/chart.ts";
 import { machines } from "../../machines/charts.ts";
 import { leavesOf, walk } from "./explore.ts";
@@ -120,28 +119,4 @@ for (const [name, { machine }] of Object.entries(machines)) {
 test("the link's conclusions, which have no event, are drawn", (t) => {
   const source = chartMermaid(machines.link?.machine ?? door);
   t.true(source.includes("s_peer_main --> s_peer_failsafe : always [isFailsafeOnly]"));
-});
-
-test("the command prints one machine, or all with their names", async (t) => {
-  const run = async (...words: string[]): Promise<string> => {
-    let printed = "";
-    const command = chartCommand({
-      out: async (text) => {
-        printed += text;
-      },
-    });
-    command.exitOverride().configureOutput({ writeErr: () => {} });
-    await command.parseAsync(words, { from: "user" });
-    return printed;
-  };
-  for (const [name, { machine }] of Object.entries(machines)) {
-    t.is(await run(name), chartText(machine));
-    t.is(await run(name, "--format", "mermaid"), chartMermaid(machine));
-  }
-  const all = await run();
-  for (const name of Object.keys(machines)) t.true(all.includes(`# ${name}: `), name);
-  await t.throwsAsync(run("nothing"), { message: /'nothing' is invalid/ });
-  t.regex(await run("link", "--format", "svg"), /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" [\s\S]*<\/svg>\n$/);
-  await t.throwsAsync(run("--format", "svg"), { message: /one picture is of one machine: name one of .*lifecycle/ });
-  await t.throwsAsync(run("link", "--format", "png"), { message: /'png' is invalid/ });
 });

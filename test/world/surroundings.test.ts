@@ -3,9 +3,10 @@
  * The certificates are made here, with openssl; where that program is missing the test says so and proves nothing.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "ava";
+import { lastBackupFile, writeLastBackup } from "../../actors/world/last-backup.ts";
 import { lookAround } from "../../actors/world/surroundings.ts";
 import { Settings } from "../../schemas/settings.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
@@ -68,4 +69,17 @@ test("the volume is looked at; what cannot be seen is null, and never an error",
   t.is(broker, null);
   t.deepEqual(certificates, []);
   t.is((await look(settingsOf(join(directory, "nowhere"), undefined))).disk, null);
+});
+
+test("when the last backup was taken is kept whole in the data directory, by whichever process; what is damaged is none", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const settings = settingsOf(directory, undefined);
+  t.is((await look(settings)).backup, null);
+  await writeLastBackup(directory, { atMs: 5, sequence: 7 });
+  t.deepEqual((await look(settings)).backup, { atMs: 5, sequence: 7 });
+  await writeLastBackup(directory, { atMs: 6, sequence: 8 });
+  t.deepEqual((await look(settings)).backup, { atMs: 6, sequence: 8 });
+  t.is(statSync(join(directory, lastBackupFile)).mode & 0o777, 0o600);
+  writeFileSync(join(directory, lastBackupFile), '{"atMs":');
+  t.is((await look(settings)).backup, null);
 });
