@@ -3,8 +3,9 @@
  * started, stopped and torn down by its server. Its mailbox is shared, and stands below: inputs of all actors of a server are
  * handled one after another, whole, on one thread; after each run of them comes one end of turn. What always holds: an
  * error of an actor is never lost, it ends the server's life; nothing is handled before the life began or after it ended;
- * a run that takes long is ended between two inputs, for a burst of requests may be read for a second before timers and
- * other connections have their turn, and others would take this server for dead.
+ * a turn is bounded in inputs and in time, so that what follows from the first of a burst (mirrors, confirms, replies) is on its
+ * way while the next are handled; and a run without a pause says so, for a burst may be read for a second before timers and other
+ * connections have their turn, and others would take this server for dead.
  */
 import type { ActorName } from "../schemas/subjects.ts";
 import type { Clock, Timer } from "./world/ports.ts";
@@ -19,34 +20,47 @@ export interface Actor {
 }
 
 export interface MailboxHandlers {
-  /** After each run of inputs: where batches are closed, sent and committed. */
-  onTurnEnd(): void;
+  /**
+   * After each turn: where batches are closed, sent and committed. `goesOn`: more inputs of the same run may follow at once, and what
+   * can wait for its end should.
+   */
+  onTurnEnd(goesOn: boolean): void;
   onError(error: Error): void;
 }
 
-/** How long a run of inputs may be. */
-export interface LongTurns {
-  /** One that has taken so long is ended after the next of them. */
+export interface TurnLimits {
+  /** A turn of so many inputs, or one that has taken so long, is ended after that input. */
+  readonly maxTurnInputs: number;
   readonly maxTurnMs: number;
-  /** Before such an end. */
-  onLongTurn(): void;
+  /** A run of turns without a pause that has taken so long is told of, and each time that it has again. */
+  readonly maxRunMs: number;
+  /** Before the end of the turn in which that is seen. */
+  onLongRun(): void;
 }
 
-const unbounded: LongTurns = { maxTurnMs: Number.POSITIVE_INFINITY, onLongTurn: () => {} };
+const unbounded: TurnLimits = {
+  maxTurnInputs: Number.POSITIVE_INFINITY,
+  maxTurnMs: Number.POSITIVE_INFINITY,
+  maxRunMs: Number.POSITIVE_INFINITY,
+  onLongRun: () => {},
+};
 
 export class Mailbox {
   readonly #clock: Clock;
   readonly #handlers: MailboxHandlers;
   readonly #timers = new Set<Timer>();
-  readonly #long: LongTurns;
+  readonly #limits: TurnLimits;
   #isOpen = true;
-  #isTurning = false;
+  /** A run has begun, and its end is due soon. */
+  #isRunning = false;
   #isEnding = false;
+  #runSinceMs = 0;
   #turnSinceMs = 0;
+  #turnInputs = 0;
 
-  constructor(clock: Clock, handlers: MailboxHandlers, long: LongTurns = unbounded) {
+  constructor(clock: Clock, handlers: MailboxHandlers, limits: TurnLimits = unbounded) {
     this.#clock = clock;
-    this.#long = long;
+    this.#limits = limits;
     this.#handlers = handlers;
   }
 
@@ -60,40 +74,49 @@ export class Mailbox {
     this.touch();
     try {
       handle();
-      if (this.#clock.nowMs() - this.#turnSinceMs > this.#long.maxTurnMs) this.#endLongTurn();
+      this.#turnInputs += 1;
+      this.#judgeLength();
     } catch (error) {
       this.fail(error);
     }
   }
 
-  /** The turn that was to end soon ends as well, with what comes until then. */
-  #endLongTurn(): void {
-    if (!this.#isOpen || this.#isEnding) return;
-    this.#turnSinceMs = this.#clock.nowMs();
-    this.#long.onLongTurn();
-    this.#endTurn();
+  /** What comes from inside an end is part of it. */
+  #judgeLength(): void {
+    if (this.#isEnding || !this.#isOpen) return;
+    const { maxTurnInputs, maxTurnMs, maxRunMs, onLongRun } = this.#limits;
+    const nowMs = this.#clock.nowMs();
+    const isLong = nowMs - this.#runSinceMs > maxRunMs;
+    if (!isLong && this.#turnInputs < maxTurnInputs && nowMs - this.#turnSinceMs <= maxTurnMs) return;
+    if (isLong) {
+      this.#runSinceMs = nowMs;
+      onLongRun();
+    }
+    this.#endTurn(true);
   }
 
-  /** What comes from inside it is part of it. */
-  #endTurn(): void {
+  #endTurn(goesOn: boolean): void {
     this.#isEnding = true;
     try {
-      this.#handlers.onTurnEnd();
+      this.#handlers.onTurnEnd(goesOn);
     } finally {
       this.#isEnding = false;
     }
+    this.#turnInputs = 0;
+    if (goesOn) this.#turnSinceMs = this.#clock.nowMs();
   }
 
   /** Something happened inside: a turn must end. */
   touch(): void {
-    if (this.#isTurning || !this.#isOpen) return;
-    this.#isTurning = true;
-    this.#turnSinceMs = this.#clock.nowMs();
+    if (this.#isRunning || !this.#isOpen) return;
+    this.#isRunning = true;
+    this.#runSinceMs = this.#clock.nowMs();
+    this.#turnSinceMs = this.#runSinceMs;
     this.#clock.soon(() => {
-      this.#isTurning = false;
+      this.#isRunning = false;
       if (!this.#isOpen) return;
       try {
-        this.#endTurn();
+        this.#endTurn(false);
       } catch (error) {
         this.fail(error);
       }

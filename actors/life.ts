@@ -15,6 +15,13 @@ import type { LifeEnd, LifeOptions } from "./life-options.ts";
 import { Loader, whyUnreadable } from "./loader.ts";
 import { RunningLife, type RunningLifeOptions } from "./running-life.ts";
 
+/**
+ * What a turn may hold. A socket gives some 250 requests at a time: in turns of this size the backup confirms the first of them while
+ * the next are run. Smaller ones cost more in messages than they gain.
+ */
+const maxTurnInputs = 64;
+const maxTurnMs = 2;
+
 export class Life {
   readonly ended: Promise<LifeEnd>;
   readonly incarnation: string;
@@ -34,7 +41,7 @@ export class Life {
       this.#end = resolve;
     });
     const handlers = {
-      onTurnEnd: () => this.#running?.onTurnEnd(),
+      onTurnEnd: (goesOn: boolean) => this.#running?.onTurnEnd(goesOn),
       onError: (error: Error) => {
         // Whoever reads a store that has failed may hear it before the replica does: the same end, told once (rule 14).
         if (this.#checkpoint.isFailure(error)) {
@@ -47,8 +54,10 @@ export class Life {
       },
     };
     this.#mailbox = new Mailbox(world.clock, handlers, {
-      maxTurnMs: settings.limits.heartbeatMs / 2,
-      onLongTurn: () => this.#running?.onLongTurn(),
+      maxTurnInputs,
+      maxTurnMs,
+      maxRunMs: settings.limits.heartbeatMs / 2,
+      onLongRun: () => this.#running?.onLongRun(),
     });
     const identity = {
       service: settings.service,

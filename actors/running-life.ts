@@ -234,15 +234,15 @@ export class RunningLife {
     this.#operator.onTick();
   }
 
-  onTurnEnd(): void {
+  onTurnEnd(goesOn: boolean): void {
     const { clock } = this.#options.life.world;
-    this.application.beforeTurnEnd();
+    this.application.beforeTurnEnd(goesOn);
     this.replica.endTurn(clock.nowMs(), clock.wallMs());
     this.#watcher?.onTurn(this.replica);
     this.#drain();
     if (!this.#options.mailbox.isOpen) return;
     this.application.afterTurnEnd();
-    this.#flushes.consider();
+    if (!goesOn) this.#flushes.consider();
   }
 
   #drain(): void {
@@ -362,9 +362,9 @@ export class RunningLife {
 
   // --- what the world says ----------------------------------------------------------------------------------------
 
-  onLongTurn(): void {
-    this.application.onLongTurn();
-    this.replica.onLongTurn(this.#nowMs);
+  onLongRun(): void {
+    this.application.onLongRun();
+    this.replica.onLongRun(this.#nowMs);
   }
   stop(): void {
     this.#input(() => this.replica.onStop(this.#nowMs));

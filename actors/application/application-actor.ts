@@ -483,12 +483,15 @@ export class ApplicationActor implements Actor {
 
   // --- turns ------------------------------------------------------------------------------------------------------
 
-  /** Before the end of a turn: what waits for an attempt record; whether the door is open. */
-  beforeTurnEnd(): void {
+  /**
+   * Before the end of a turn: whether the door is open, and what waits there or for an attempt record. `goesOn`: more is to be read
+   * before that is handled.
+   */
+  beforeTurnEnd(goesOn = false): void {
     const replica = this.#replica;
-    const isWhole = this.#applyOn();
+    const isWhole = goesOn || this.#applyOn();
     this.#judgeDoor();
-    if (!replica.hot || !isWhole) return;
+    if (!replica.hot || goesOn || !isWhole) return;
     if (!replica.isCurrent) {
       this.#migrate();
       if (!replica.isCurrent) return;
@@ -530,8 +533,8 @@ export class ApplicationActor implements Actor {
     if (replica.hasStartable || this.#door.waiting > 0) mailbox.touch();
   }
 
-  onLongTurn(): void {
-    this.#door.onLongTurn();
+  onLongRun(): void {
+    this.#door.onLongRun();
   }
 
   #reply(to: string, bytes: Uint8Array, given?: BusHeaders): void {

@@ -2,7 +2,7 @@
  * The door of a hot server where more comes than it can handle: what has come is read whole and waits here, and clients have
  * their turns one after another. Without it everybody waits behind whoever sends most, in the broker and in the socket.
  *
- * What always holds: while turns are short every message is handled as it comes, and nothing is looked up. From a long turn on
+ * What always holds: while runs are short every message is handled as it comes, and nothing is looked up. From a long one on
  * until nothing waits, messages wait, those of one client in their order, and each round takes one of each client that has any:
  * a client with one message waits for no more than one of each other client. What waits is bounded in number and in bytes, by
  * the limits of what is in flight, and past them those that have most here are turned away (`isBeyondShare`).
@@ -87,7 +87,6 @@ export class Door {
   #count = 0;
   #bytes = 0;
   #isBehind = false;
-  #isInLongTurn = false;
   /** Of messages that came since others were handled the last time. */
   #readBytes = 0;
 
@@ -144,18 +143,13 @@ export class Door {
     this.#bytes += bytes;
   }
 
-  /** The turn takes too long, and is about to be ended in the middle: more may have come than this server can handle. */
-  onLongTurn(): void {
+  /** Messages come without a pause, and more may have come than this server can handle: they are read first. */
+  onLongRun(): void {
     this.#isBehind = true;
-    this.#isInLongTurn = true;
   }
 
-  /** At the end of a turn; where that is one in the middle, more is to be read first. */
+  /** At the end of a run of them. */
   serve(): void {
-    if (this.#isInLongTurn) {
-      this.#isInLongTurn = false;
-      return;
-    }
     const { clock, serveMs, handle, isOpen } = this.#options;
     const untilMs = clock.nowMs() + (this.#readBytes > muchBytes ? serveMs / readingFirst : serveMs);
     this.#readBytes = 0;

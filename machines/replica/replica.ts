@@ -548,7 +548,7 @@ export class Replica {
   }
 
   /** Inputs come without a pause, and ticks wait: the others hear of this server in between. */
-  onLongTurn(nowMs: number): void {
+  onLongRun(nowMs: number): void {
     this.at(nowMs);
     if (!this.core.lifecycle.isFinal) this.heartbeats.send();
   }

@@ -37,13 +37,7 @@ function makeDoor(limits: { maxMessages?: number; maxBytes?: number; serveMs?: n
   return { door, arrive, taken, turnedAway, state };
 }
 
-/** A turn that was ended in the middle, while messages came. */
-function fallBehind(door: Door): void {
-  door.onLongTurn();
-  door.serve();
-}
-
-test("while turns are short every message is handled as it comes", (t) => {
+test("while runs are short every message is handled as it comes", (t) => {
   const { door, arrive, taken } = makeDoor({ maxMessages: 1 });
   for (const name of ["a-1", "a-2", "b-1"]) arrive(name);
   arrive("b-2", true);
@@ -52,16 +46,14 @@ test("while turns are short every message is handled as it comes", (t) => {
   t.deepEqual([door.waiting, taken()], [0, []]);
 });
 
-test("after a long turn messages wait until all is read, and then each client has one in each round, in its own order", (t) => {
+test("after a long run messages wait until all is read, and then each client has one in each round, in its own order", (t) => {
   const { door, arrive, taken } = makeDoor();
   arrive("flood-0");
-  door.onLongTurn();
+  door.onLongRun();
   for (let at = 1; at <= 4; at += 1) arrive(`flood-${at}`);
   arrive("a-1");
   arrive("b-1");
   t.deepEqual(taken(), ["flood-0"]);
-  door.serve();
-  t.deepEqual(taken(), [], "the end in the middle of a turn: more is to be read");
   arrive("b-2", true);
   arrive("flood-5");
   t.is(door.waiting, 8);
@@ -73,7 +65,7 @@ test("after a long turn messages wait until all is read, and then each client ha
 
 test("a turn handles for so long, and a quarter of that where much came; who came meanwhile has his turn", (t) => {
   const { door, arrive, taken } = makeDoor({ serveMs: 8, maxBytes: 10_000_000 });
-  fallBehind(door);
+  door.onLongRun();
   for (let at = 0; at < 50; at += 1) arrive(`flood-${at}`, false, 30_000);
   door.serve();
   t.is(taken().length, 2, "more than a mebibyte came at once");
@@ -88,7 +80,7 @@ test("a turn handles for so long, and a quarter of that where much came; who cam
 
 test("past the number that may wait the one that has most is turned away, and others are let in", (t) => {
   const { door, arrive, turnedAway } = makeDoor({ maxMessages: 80 });
-  fallBehind(door);
+  door.onLongRun();
   for (let at = 0; at < 100; at += 1) arrive(`flood-${at}`);
   t.is(door.waiting, 80);
   t.is(turnedAway.length, 20);
@@ -101,7 +93,7 @@ test("past the number that may wait the one that has most is turned away, and ot
 
 test("past the bytes that may wait, too", (t) => {
   const { door, arrive, turnedAway } = makeDoor({ maxBytes: 80_000 });
-  fallBehind(door);
+  door.onLongRun();
   for (let at = 0; at < 10; at += 1) arrive(`flood-${at}`, false, 10_000);
   t.is(door.waiting, 7);
   t.deepEqual(turnedAway, ["flood-7", "flood-8", "flood-9"]);
@@ -111,7 +103,7 @@ test("past the bytes that may wait, too", (t) => {
 
 test("what has left the door is no longer its client's", (t) => {
   const { door, arrive, turnedAway } = makeDoor({ maxBytes: 80_000, serveMs: 5 });
-  fallBehind(door);
+  door.onLongRun();
   for (let at = 0; at < 7; at += 1) arrive(`a-${at}`, false, 10_000);
   door.serve();
   t.is(door.waiting, 2);
@@ -123,7 +115,7 @@ test("what has left the door is no longer its client's", (t) => {
 
 test("an error that ends the life ends the round; nothing that waits outlives the role", (t) => {
   const { door, arrive, taken, state } = makeDoor();
-  fallBehind(door);
+  door.onLongRun();
   for (let at = 0; at < 4; at += 1) arrive(`a-${at}`);
   state.isOpen = false;
   door.serve();
@@ -151,7 +143,7 @@ test("whatever comes in whatever order: of each client all is handled in its ord
     const handled: string[] = [];
     let made = 0;
     for (const one of steps) {
-      if (one === "long") door.onLongTurn();
+      if (one === "long") door.onLongRun();
       else if (one === "serve") door.serve();
       else {
         made += 1;

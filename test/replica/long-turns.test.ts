@@ -11,7 +11,7 @@ test("7. a primary that is busy with a burst is heard of by its backup, and take
   for (let n = 1; n <= 40; n += 1) {
     stage.nowMs += 50;
     stage.ask("alpha", String(n));
-    alpha.onLongTurn(stage.nowMs);
+    alpha.onLongRun(stage.nowMs);
     alpha.endTurn(stage.nowMs, stage.wallMs);
     // Its outbox is performed, and nothing is heard.
     for (const entry of alpha.outbox.splice(0)) stage.perform(stage.server("alpha"), entry);

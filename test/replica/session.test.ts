@@ -15,15 +15,17 @@ const confirm = (sequence: number, probe = 0) => ({
   gap: false,
 });
 
-test("the window is full with two messages, and opens with their confirms", (t) => {
+test("the window is full with sixteen messages, or with its bytes, and opens with their confirms", (t) => {
   const session = new Session("s", "beta.1", 0, 0);
-  session.onSent(1, 3, 100);
-  session.onSent(1, 5, 100);
-  t.false(session.hasWindow(1_000));
+  for (let last = 1; last <= 15; last += 1) session.onSent(1, last, 100);
+  t.true(session.hasWindow(1_501));
+  t.false(session.hasWindow(1_500), "what is on its way is counted in bytes as well");
+  session.onSent(1, 18, 100);
+  t.false(session.hasWindow(1_000_000));
   session.onConfirm(confirm(3, 1), 10);
-  t.true(session.hasWindow(101));
-  t.false(session.hasWindow(100), "what is on its way is counted in bytes as well");
-  t.deepEqual([session.sent, session.confirmed, session.confirmedEpoch, session.echoed], [5, 3, 2, 1]);
+  t.true(session.hasWindow(1_301));
+  t.false(session.hasWindow(1_300));
+  t.deepEqual([session.sent, session.confirmed, session.confirmedEpoch, session.echoed], [18, 3, 2, 1]);
   session.onConfirm({ ...confirm(1), epoch: 2 }, 20);
   t.is(session.confirmed, 3, "it only rises");
 });

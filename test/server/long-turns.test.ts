@@ -1,6 +1,6 @@
 /**
- * A burst of requests that is read without a pause: the turn is ended between two of them, so that others hear of this server
- * while its timers wait (rules 9, 15).
+ * A burst of requests that is read without a pause: turns are ended between two of them, so that what follows is on its way while the
+ * next are handled, and others hear of this server while its timers wait (rules 9, 15).
  */
 import test from "ava";
 import { Mailbox } from "../../actors/actor.ts";
@@ -13,7 +13,33 @@ function handClock() {
   return { clock, world: clock as unknown as Clock, soon };
 }
 
-test("7. inputs that come without a pause for longer than a turn may last are ended in between, whole, and once", (t) => {
+test("a turn ends after so many inputs, or so much time, between two of them; the last one when nothing more comes", (t) => {
+  const { clock, world, soon } = handClock();
+  const done: string[] = [];
+  const handlers = {
+    onTurnEnd: (goesOn: boolean) => done.push(goesOn ? "end" : "last"),
+    onError: (error: Error) => t.fail(error.message),
+  };
+  const limits = { maxTurnInputs: 3, maxTurnMs: 10, maxRunMs: 1_000, onLongRun: () => t.fail() };
+  const mailbox = new Mailbox(world, handlers, limits);
+  const input = (name: string, ms = 0) =>
+    mailbox.input(() => {
+      clock.atMs += ms;
+      done.push(name);
+    });
+  for (const name of ["a", "b", "c", "d"]) input(name);
+  input("slow", 11);
+  for (const name of ["e", "f"]) input(name);
+  input("g", 10);
+  input("h", 10);
+  for (const run of soon.splice(0)) run();
+  t.is(done.join(" "), "a b c end d slow end e f g end h last");
+  clock.atMs += 500;
+  input("i");
+  t.is(done.at(-1), "i", "what passed while nothing came is no part of a turn");
+});
+
+test("7. inputs that come without a pause for longer than a run may last are ended in between, whole, and once", (t) => {
   const { clock, world, soon } = handClock();
   const done: string[] = [];
   const handlers = {
@@ -24,7 +50,12 @@ test("7. inputs that come without a pause for longer than a turn may last are en
     },
     onError: (error: Error) => t.fail(error.message),
   };
-  const mailbox: Mailbox = new Mailbox(world, handlers, { maxTurnMs: 50, onLongTurn: () => done.push("long") });
+  const mailbox: Mailbox = new Mailbox(world, handlers, {
+    maxTurnInputs: 100,
+    maxTurnMs: 100,
+    maxRunMs: 50,
+    onLongRun: () => done.push("long"),
+  });
   for (const name of ["a", "b", "c", "d", "e"])
     mailbox.input(() => {
       clock.atMs += 20;
@@ -46,7 +77,12 @@ test("7. a run of short inputs has one end, and an end that throws ends the life
     },
     onError: (error: Error) => errors.push(error.message),
   };
-  const mailbox = new Mailbox(world, handlers, { maxTurnMs: 50, onLongTurn: () => {} });
+  const mailbox = new Mailbox(world, handlers, {
+    maxTurnInputs: 1_000,
+    maxTurnMs: 50,
+    maxRunMs: 1_000,
+    onLongRun: () => {},
+  });
   for (let n = 0; n < 100; n += 1) mailbox.input(() => {});
   for (const run of soon.splice(0)) run();
   t.is(ends, 1);

@@ -14,11 +14,12 @@ import { MemoryRegistry, OneServer, service } from "../helpers/one-server.ts";
 
 const application = exchange as unknown as Application;
 const KiB = 1024;
-const requests = 3_000;
+const requests = 1_000;
 /** No bound but the log's arena, as it was. */
 const unbounded = { limits: { cautionMs: 0, maxBatchBytes: 16 * KiB * KiB, maxUnconfirmedBytes: 64 * KiB * KiB } };
-const usual = { limits: { cautionMs: 0 } };
-const maxBatchBytes = 512 * KiB;
+/** Less than a turn makes. */
+const maxBatchBytes = 8 * KiB;
+const usual = { limits: { cautionMs: 0, maxRequestBytes: 512, maxRecordBytes: 4 * KiB, maxBatchBytes } };
 
 test("7. a store with segments that are larger than a message opens, and a backup is sent all of it in messages that fit", async (t) => {
   const disk = new MemoryDisk();

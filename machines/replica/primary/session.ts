@@ -8,10 +8,11 @@ import type { Confirm } from "../../../schemas/peer-message.ts";
 import type { Rules } from "../rules.ts";
 
 /**
- * Mirrors on their way to one follower. Past it records gather into the next one: under load batches grow by themselves,
- * and a record waits at most a part of the round trip that its confirm takes anyway.
+ * Mirrors on their way to one follower, which `maxUnconfirmedBytes` bounds too. Past it records gather into the next one: where the
+ * follower is slow, or far, batches grow by themselves, and a record waits at most a part of the round trip that its confirm takes
+ * anyway. Enough for the turns that a primary ends within the round trip of a network of one's own.
  */
-const maxMirrorsInFlight = 2;
+const maxMirrorsInFlight = 16;
 
 /** A message on its way: its last record, and its bytes. */
 interface InFlight {
