@@ -243,6 +243,7 @@ export class RunningLife {
     if (!this.#options.mailbox.isOpen) return;
     this.application.afterTurnEnd();
     if (!goesOn) this.#flushes.consider();
+    if (this.replica.mustGoOn) this.#options.mailbox.touch();
   }
 
   #drain(): void {

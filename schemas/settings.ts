@@ -102,6 +102,13 @@ export const Limits = z.strictObject({
     4096 * MiB,
     "records in memory beyond those, which wait for the disk, or for NATS to get their results; past it `BUSY`, and a backup confirms nothing more (rule 15)",
   ),
+  maxUnappliedRecords: count(
+    2_048,
+    1,
+    1_000_000,
+    "committed records that a backup has not applied to its state yet; past it it applies them before it confirms more. A takeover applies no more than that (rule 6)",
+  ),
+  maxUnappliedBytes: bytes(1 * MiB, 4 * KiB, 1024 * MiB, "the same, in bytes"),
   stalledBackupMs: ms(1_000, 50, 600_000, "a backup that confirms nothing for so long is removed (rule 10)"),
   maxUnsyncedBytes: bytes(
     8 * MiB,

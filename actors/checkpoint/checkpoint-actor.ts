@@ -54,7 +54,8 @@ export class CheckpointActor implements Actor {
     const { replica, checkpoint, settings, world } = this.#options;
     if (this.#flushing !== null || checkpoint.state !== "idle") return;
     const { log, flushable: through } = replica;
-    if (through === null) return;
+    // A state that was built again from an earlier flush comes to this one's end soon.
+    if (through === null || through < checkpoint.applied) return;
     const records = through - checkpoint.applied;
     if (records <= 0 && this.#asked.length === 0) return;
     const { flushMs, flushRecords, flushBytes, maxUnsyncedBytes } = settings.limits;
@@ -77,7 +78,7 @@ export class CheckpointActor implements Actor {
     const asked = this.#asked;
     this.#asked = [];
     this.#flushedMs = world.clock.nowMs();
-    const work = this.#run(Math.max(through, this.#options.checkpoint.applied));
+    const work = this.#run(through);
     this.#flushing = work;
     mailbox.watch(
       work,
@@ -106,8 +107,9 @@ export class CheckpointActor implements Actor {
   async last(): Promise<void> {
     await this.#flushing?.catch(() => undefined);
     const { replica, checkpoint } = this.#options;
-    if (checkpoint.state === "idle" && replica.flushable !== null)
-      await this.#run(Math.max(checkpoint.applied, replica.committed));
+    const { flushable } = replica;
+    if (checkpoint.state === "idle" && flushable !== null && flushable >= checkpoint.applied)
+      await this.#run(flushable);
   }
 
   report(): Record<string, unknown> {

@@ -15,7 +15,7 @@ import { Peers } from "./peers/peers.ts";
 import { ToldDeaths } from "./peers/told-deaths.ts";
 import { Membership } from "./registry/membership.ts";
 import { SeenPause } from "./registry/seen-pause.ts";
-import { type Rules, shippedRules } from "./rules.ts";
+import { type Rules, shippedRules, type Unapplied } from "./rules.ts";
 import { RunningLifecycle } from "./running-lifecycle.ts";
 import { StampRefusals } from "./stamp-refusals.ts";
 import { Tally } from "./tally.ts";
@@ -86,7 +86,6 @@ export class Core {
     this.membership = new Membership(self, rules, this.outbox, remembered);
     const others = servers.filter((name) => name !== self.server);
     this.peers = new Peers(others, limits.suspicionMs, nowMs, rules);
-    this.applyCommitted();
   }
 
   get state(): LifecycleState {
@@ -137,10 +136,16 @@ export class Core {
     this.alone = this.rules.isAlone(this.membership.configurations(), this.self);
   }
 
-  /** A server that is not hot applies what is committed. */
-  applyCommitted(): void {
-    this.applied.follow(this.own, this.rules, this.outbox);
-    this.time.onLog(this.applied.requests.takenMs, this.nowMs);
+  /** What a server that is not hot has still to apply. */
+  get unapplied(): Unapplied {
+    return this.applied.lacks(this.own, this.rules);
+  }
+  /** A server that is not hot applies what is committed: the next piece of it, or all. */
+  applyCommitted(howMuch: "a piece" | "all"): void {
+    const { applied, own, rules, limits, outbox } = this;
+    if (howMuch === "all") applied.followAll(own, rules, outbox);
+    else applied.follow(own, rules, limits, outbox);
+    this.time.onLog(applied.requests.takenMs, this.nowMs);
   }
 
   /** What time it is for a request that is taken now (rule 20). For a primary. */

@@ -360,6 +360,7 @@ export class Replica {
       case "exit":
         this.shutdown.letOthersGo();
         core.own.append(outbox);
+        if (this.primary === null) core.applyCommitted("all");
         outbox.push({ type: "exit" });
         return;
       case "restart":
@@ -408,8 +409,7 @@ export class Replica {
   onReloaded(requests: RequestTable, nowMs: number): void {
     this.at(nowMs);
     this.core.applied.onReloaded(requests);
-    if (this.primary !== null) this.primary.begin();
-    else this.core.applyCommitted();
+    this.primary?.begin();
   }
 
   // --- requests ---------------------------------------------------------------------------------------------------
@@ -533,7 +533,7 @@ export class Replica {
 
   // --- turns ------------------------------------------------------------------------------------------------------
 
-  /** After each batch of inputs: closes the batch of records, sends, confirms, commits. */
+  /** After each batch of inputs: closes the batch of records, sends, confirms, commits; then applies. */
   endTurn(nowMs: number, wallMs: number): void {
     this.at(nowMs);
     const { core } = this;
@@ -544,7 +544,16 @@ export class Replica {
     } else this.follower?.confirm();
     if (this.mustLook || core.lifecycle.held || core.stopping) this.look();
     core.own.append(core.outbox);
+    // Behind all that others wait for.
+    if (this.primary === null) core.applyCommitted("a piece");
     this.invariants.check(core, this.primary);
+  }
+
+  /** Another turn is to follow at once: more is to be applied, or to be confirmed since it was. */
+  get mustGoOn(): boolean {
+    if (this.primary !== null) return false;
+    const { applied, own, rules } = this.core;
+    return applied.lacking(own, rules) > 0 || this.follower?.isHeldBack === true;
   }
 
   /** Inputs come without a pause, and ticks wait: the others hear of this server in between. */
@@ -767,7 +776,10 @@ export class Replica {
     const { core, follower } = this;
     if (follower === null || !this.mayTake(offer, follower)) return;
     core.own.commitTo(offer.sequence);
-    core.applyCommitted();
+    const { catalog } = core.applied.requests;
+    core.applyCommitted("all");
+    // Whether this program can make something of another one is known when that is applied: of the next offer.
+    if (core.applied.requests.catalog !== catalog) return;
     this.dispatch({ event: "handover.offered", why: `${follower.primary.server} hands the role over` });
   }
 

@@ -7,7 +7,7 @@ import { type Ancestor, maxAncestors } from "../../schemas/checkpoint.ts";
 import type { Confirm, Mirror } from "../../schemas/peer-message.ts";
 import type { InSyncMember, Member, Position, RegistryRecord } from "../../schemas/registry.ts";
 import { sameMember } from "../../schemas/registry.ts";
-import type { Settings } from "../../schemas/settings.ts";
+import type { Limits, Settings } from "../../schemas/settings.ts";
 import { isHeldBy } from "../checkpoint/held.ts";
 import { payloadFieldsBytes } from "../codec/message.ts";
 import type { LogBatch } from "../log/batch.ts";
@@ -35,6 +35,14 @@ export interface LogEnd {
   lastEpoch: number;
   last: number;
 }
+
+/** Committed, and not applied to this server's state. */
+export interface Unapplied {
+  readonly records: number;
+  /** About: a batch counts until all of it is applied. */
+  readonly bytes: number;
+}
+type UnappliedLimits = Pick<Limits, "maxUnappliedRecords" | "maxUnappliedBytes">;
 
 export const shippedRules = {
   /** Rule 1: everything names incarnations; a restarted server is another one. */
@@ -115,6 +123,13 @@ export const shippedRules = {
 
   /** Rule 6: what may be applied to tables of a warm server and on disk. */
   mayApply: (_last: number, committed: number): number => committed,
+
+  /**
+   * Rule 6: a follower applies what is committed after it has confirmed what it holds, and past these limits before: a takeover waits
+   * for no more than that.
+   */
+  isFarBehind: ({ records, bytes }: Unapplied, limits: UnappliedLimits): boolean =>
+    records > limits.maxUnappliedRecords || bytes > limits.maxUnappliedBytes,
 
   /** Rule 7: where a follower's log parts from the primary's: nothing above it is kept. */
   truncatesTo: (agreed: number, _last: number): number => agreed,

@@ -279,6 +279,7 @@ export class Stage {
     if (server.hasInput) {
       server.hasInput = false;
       replica.endTurn(this.nowMs, this.wallOf(server.name));
+      if (replica.mustGoOn) server.hasInput = true;
       moved = true;
     }
     for (const entry of replica.outbox.splice(0)) {

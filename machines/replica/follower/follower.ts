@@ -37,6 +37,7 @@ export class Follower {
   private readonly core: Core;
   private readonly shutdown: Shutdown;
   private current: FollowedSession;
+  private heldBack = false;
 
   constructor(primary: Member, core: Core, shutdown: Shutdown) {
     this.primary = primary;
@@ -48,6 +49,11 @@ export class Follower {
 
   get session(): FollowedSession {
     return this.current;
+  }
+
+  /** A confirm waits until more is applied, and is due in a turn that follows at once. */
+  get isHeldBack(): boolean {
+    return this.heldBack;
   }
 
   private begin(): FollowedSession {
@@ -187,18 +193,19 @@ export class Follower {
     if (outcome === "appended" && options.confirm === "synced") own.sync(own.log.last, outbox);
     if (outcome === "appended" && options.confirm === "written") own.write(own.log.last, outbox);
     const committed = Math.min(message.committed, own.log.last);
-    if (current.verified && committed > own.committed) {
-      own.commitTo(committed);
-      core.applyCommitted();
-    }
+    if (current.verified && committed > own.committed) own.commitTo(committed);
     return null;
   }
 
-  /** Says how far this server holds the log, if something came since it said so last. */
+  /**
+   * Says how far this server holds the log, if something came since it said so last. What is committed is applied afterwards; where
+   * that is too much it comes first, for whoever takes the role over has to do it before anything else.
+   */
   confirm(): void {
     const { current, core } = this;
-    const { own, membership, rules } = core;
-    if (!current.verified || !current.owesConfirm) return;
+    const { own, membership, rules, limits } = core;
+    this.heldBack = current.verified && current.owesConfirm && rules.isFarBehind(core.unapplied, limits);
+    if (!current.verified || !current.owesConfirm || this.heldBack) return;
     if (!rules.mayConfirm(core.fenced, membership.leavesOut) || !membership.isEpochSaved) return;
     if (core.stopping && !membership.isNamed) return;
     this.shutdown.onConfirmed(membership.epoch);

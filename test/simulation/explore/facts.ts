@@ -16,6 +16,7 @@
  * - of two servers, to whom the role was offered and who did not take it: there is one successor to choose;
  * - who speaks under a peer's name, and under this server's own: no two processes have one name there;
  * - `quiet`: whoever looks at what is due does it twice there, so that a quiet session speaks whatever it was before;
+ * - a confirm that is held back: nobody there has so much to apply;
  * - the start table's last verdict, outside of the states that consult: it is made anew before it is read again;
  * - wall clocks, and how long each reply has been remembered: no request has a stamp there, and nothing is forgotten;
  * - what is counted for operators (`tally`), and when a request came, which is told to none there;

@@ -74,6 +74,7 @@ export const momentNames = [
   "registry rolled back",
   "registry deleted",
   "registry restored",
+  "backup far from applied",
   "compare-and-set landed late",
   "compare-and-set answer lost",
   "compare-and-set won",

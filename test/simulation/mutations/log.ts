@@ -89,6 +89,12 @@ export const logMutations: readonly Mutation[] = [
   },
   { name: "tables take what is not committed", rule: "6", rules: { mayApply: (last) => last }, plan: deposals },
   {
+    name: "a backup confirms however much it has not applied",
+    rule: "6",
+    rules: { isFarBehind: () => false },
+    plan: { ...pair, faults: ["kill", "pause"], clients: 4, limits: { maxUnappliedRecords: 16 } },
+  },
+  {
     name: "effects and applied sequence go in two writes",
     rule: "6",
     world: inTwoWrites,

@@ -100,6 +100,8 @@ function limitsOf(rng: Rng, { suspicionMs }: SeedPlan): Partial<Limits> {
     handlerMs: rng.pick([5_000, 300]),
     ...(hasSmallBatches ? { maxBatchBytes: 8 * KiB } : {}),
     registryLostMs: rng.pick([15_000, 15_000, 2_000]),
+    // What a joiner is sent is more than it applies in a turn.
+    ...(rng.stream("unapplied").chance(1 / 3) ? { maxUnappliedRecords: 16 } : {}),
     // Fewer floors than clients: the common one is lifted.
     ...(rng.stream("clients").chance(1 / 3) ? { rememberClients: 2, skewMs: 0 } : {}),
   };
