@@ -1,6 +1,5 @@
 /**
- * What releases wrote, kept as they wrote it: messages between servers, records of the log, a store as a backup holds it. Whatever changes,
- * this release reads them and makes the same of them. A file here is never written anew; a format that changes gets a file beside it.
+ * What releases wrote, kept as they wrote it: messages between servers, records of the log. Whatever changes, this release reads them and makes the same of them. A file here is never written anew; a format that changes gets a file beside it.
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
