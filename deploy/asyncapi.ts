@@ -123,25 +123,37 @@ function message(name: string, names: readonly string[] = []): Fields {
   return { name, payload: { $ref: `#/components/schemas/${name}` }, ...told };
 }
 
-function componentsOf({ request, result, queries }: ApplicationSchemas): Fields {
+function componentsOf({ request, result, queries, answers = {} }: ApplicationSchemas): Fields {
   const bodies = Object.entries(queries).map(([name, schema], at): [string, JsonSchema] => {
-    const component = /^[\w-]+$/.test(name) ? `Query-${name}` : `Query-${at + 1}`;
+    const component = componentFor("Query", name, at);
     return [component, placed(component, withName(schema, name))];
   });
+  const results = Object.keys(queries).flatMap((name, at): [string, JsonSchema][] => {
+    const component = componentFor("Answer", name, at);
+    return answers[name] === undefined ? [] : [[component, placed(component, answers[name])]];
+  });
+  // Of which query an answer is, the question says: where one of them says nothing, it may be anything.
+  const isSaid = results.length > 0 && results.length === bodies.length;
+  const anyAnswer = isSaid ? { anyOf: results.map(([name]) => reference(name)) } : {};
   const anyQuery = bodies.length === 0 ? false : { oneOf: bodies.map(([name]) => reference(name)) };
   return {
     RequestBody: placed("RequestBody", request),
     Result: placed("Result", result),
-    ...Object.fromEntries(bodies),
+    ...Object.fromEntries([...bodies, ...results]),
     Request: withField(own("Request", Envelope, "input"), "body", reference("RequestBody")),
     Query: withField(own("Query", QueryEnvelope, "input"), "body", anyQuery),
     Reply: withField(own("Reply", Reply), "result", reference("Result")),
-    QueryReply: own("QueryReply", Reply),
+    QueryReply: withField(own("QueryReply", Reply), "result", anyAnswer),
     ReplayRequest: own("ReplayRequest", ReplayRequest, "input"),
     ReplayEnd: own("ReplayEnd", ReplayEnd),
     Ready: own("Ready", ReadySignal),
     Announced: own("Announced", AnnouncedSchema),
   };
+}
+
+/** A name that may stand in the document. */
+function componentFor(kind: string, name: string, at: number): string {
+  return /^[\w-]+$/.test(name) ? `${kind}-${name}` : `${kind}-${at + 1}`;
 }
 
 function reference(name: string): Fields {

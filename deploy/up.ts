@@ -25,6 +25,7 @@ import { ServiceFolder, type ServicePlan, UpError } from "./up/folder.ts";
 import { type KeepLimits, KeptChild, keepLimits } from "./up/kept-child.ts";
 import { KeptNats } from "./up/kept-nats.ts";
 import { freePort, refuseTakenPorts, untilLastRunEnded } from "./up/last-run.ts";
+import { ProgramFiles } from "./up/program-files.ts";
 import { Rolling } from "./up/rolling.ts";
 import { screen } from "./up/screen.ts";
 import { LocalUsers, registryBucket } from "./up/users.ts";
@@ -286,7 +287,7 @@ class Up {
     const data = relative(folder, this.#folder.path);
     const rolling = new Rolling({
       module: application,
-      isIgnored: (path) => /(^|\/)(\.|node_modules\/)/.test(path) || path.startsWith(`${data}/`),
+      files: new ProgramFiles(folder, (path) => /(^|\/)(\.|node_modules\/)/.test(path) || path.startsWith(`${data}/`)),
       watch: this.#watch,
       tryProgram: async () => {
         const result = await run([tryApplication, application]);

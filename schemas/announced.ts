@@ -18,6 +18,8 @@ export const ApplicationSchemas = z.object({
   result: JsonSchema,
   /** Of a query's body, by its name, without the field `query`, which is the name. */
   queries: z.record(z.string(), JsonSchema),
+  /** Of `result` in a query's answer, by its name, as far as the application says it; an earlier release says none. */
+  answers: z.record(z.string(), JsonSchema).optional(),
 });
 export type ApplicationSchemas = z.infer<typeof ApplicationSchemas>;
 

@@ -11,11 +11,19 @@ import type { Application } from "./define.ts";
 const target = "draft-7";
 
 export function announcedSchemas({ request, result, queries }: Application): ApplicationSchemas {
+  const answers = Object.entries(queries).flatMap(([name, query]) =>
+    query.result === undefined ? [] : [[name, given(query.result)] as const],
+  );
   return {
     request: sent(request),
-    result: z.toJSONSchema(result, { target }) as JsonSchema,
+    result: given(result),
     queries: Object.fromEntries(Object.entries(queries).map(([name, { body }]) => [name, sent(body)])),
+    ...(answers.length === 0 ? {} : { answers: Object.fromEntries(answers) }),
   };
+}
+
+function given(schema: z.ZodType): JsonSchema {
+  return z.toJSONSchema(schema, { target }) as JsonSchema;
 }
 
 /** Before defaults and transforms. */

@@ -99,6 +99,8 @@ export interface QueryDefinition<
 > {
   /** The query's fields besides `query`, which names it. */
   body: Body;
+  /** What it answers: announced to clients, and an answer that is none is an APPLICATION_ERROR. Left out: any JSON. */
+  result?: z.ZodType;
   /** Synchronous. Read only; the answer is sent when what it saw is committed. `sequence` is the log position that it saw. */
   answer(body: z.infer<Body>, state: Reader<T, Q, V>, sequence: number): unknown;
 }

@@ -1,7 +1,8 @@
 /**
  * Whether what was stored under one schema may be read under another: JSON Schemas as zod writes them. What always holds:
  * words and limits (lengths, ranges, patterns, formats) are no structure, and are left out; which keys a record has, and which
- * places of a tuple are filled, is structure; what is not understood is taken to differ, unless both are the same.
+ * places of a tuple are filled, is structure; what is not understood is taken to differ, unless both are the same. Where several
+ * objects hold at once (`allOf`: one with a record), what one of them does not name another may let through.
  */
 
 export interface JsonSchema {
@@ -93,15 +94,31 @@ class Comparison {
   }
 
   compare(wantedHere: JsonSchema, storedHere: JsonSchema, path: string): string | null {
-    const pair = JSON.stringify([wantedHere, storedHere]);
+    const [wantedText, storedText] = [JSON.stringify(wantedHere), JSON.stringify(storedHere)];
+    if (wantedText === storedText && !wantedText.includes('"$ref"')) return null;
+    const pair = `${wantedText} ${storedText}`;
     if (this.#open.has(pair)) return null;
     const isRecursive = "$ref" in wantedHere || "$ref" in storedHere;
-    const wanted = resolve(wantedHere, this.#wanted);
-    const stored = resolve(storedHere, this.#stored);
+    const wanted = this.#together(resolve(wantedHere, this.#wanted), this.#wanted, true);
+    const stored = this.#together(resolve(storedHere, this.#stored), this.#stored, false);
     if (isRecursive) this.#open.add(pair);
     const why = this.#compareResolved(wanted, stored, path);
     if (isRecursive) this.#open.delete(pair);
     return why;
+  }
+
+  /**
+   * One object of several that hold at once; what is no such thing, as it is. One that is closed beside an open one may be strict or
+   * not, which its schema does not say: of what is wanted it is taken to be strict, of what is stored not.
+   */
+  #together(schema: JsonSchema, root: JsonSchema, isWanted: boolean): JsonSchema {
+    const { allOf, ...rest } = schema;
+    if (!Array.isArray(allOf)) return schema;
+    const parts = [...(isAnything(rest) ? [] : [rest]), ...(allOf as JsonSchema[])].map((part) =>
+      this.#together(resolve(part, root), root, isWanted),
+    );
+    const isOne = parts.every(({ type, patternProperties }) => type === "object" && patternProperties === undefined);
+    return isOne ? { ...togetherOf(parts, isWanted), $defs: schema.$defs } : { allOf: parts };
   }
 
   #compareResolved(wanted: JsonSchema, stored: JsonSchema, path: string): string | null {
@@ -171,8 +188,8 @@ class Comparison {
     const why = firstOf(unnamed, ([name, its]) => this.compare(its, rest, fieldAt(path, name)));
     if (why !== null) return why;
     const [names, namesBefore] = [wanted.propertyNames, stored.propertyNames];
-    if (isSchema(names) && this.compare(names, isSchema(namesBefore) ? namesBefore : anyName, path) !== null)
-      return isOther(path);
+    const namesStored = isSchema(namesBefore) && !isAnything(namesBefore) ? namesBefore : anyName;
+    if (isSchema(names) && this.compare(names, namesStored, path) !== null) return isOther(path);
     return isSchema(others) ? this.compare(others, rest, fieldAt(path, "*")) : null;
   }
 
@@ -190,6 +207,33 @@ class Comparison {
     if (!isSchema(items)) return items === itemsBefore ? null : items === undefined ? null : isOther(path);
     return isSchema(itemsBefore) ? this.compare(items, itemsBefore, fieldAt(path, "*")) : isOther(path);
   }
+}
+
+function togetherOf(parts: readonly JsonSchema[], isWanted: boolean): JsonSchema {
+  const open = parts.filter(({ additionalProperties }) => additionalProperties !== false);
+  const names = new Set(parts.flatMap((part) => [...fieldsOf(part).keys()]));
+  const properties: [string, JsonSchema][] = Array.from(names, (name) => {
+    const its = parts.flatMap((part) => fieldsOf(part).get(name) ?? othersOf(part));
+    return [name, allOf(its)];
+  });
+  const isClosed = isWanted ? open.length < parts.length : open.length === 0;
+  return {
+    type: "object",
+    properties: Object.fromEntries(properties),
+    required: parts.flatMap(({ required }) => (required as readonly string[] | undefined) ?? []),
+    additionalProperties: isClosed ? false : allOf(open.flatMap(othersOf)),
+    propertyNames: allOf(parts.flatMap(({ propertyNames }) => (isSchema(propertyNames) ? [propertyNames] : []))),
+  };
+}
+
+/** Of fields that it does not name; none where it lets none through. */
+function othersOf({ additionalProperties }: JsonSchema): JsonSchema[] {
+  return isSchema(additionalProperties) ? [additionalProperties] : [];
+}
+
+function allOf(schemas: readonly JsonSchema[]): JsonSchema {
+  const some = schemas.filter((schema) => !isAnything(schema));
+  return some.length > 1 ? { allOf: some } : (some[0] ?? {});
 }
 
 function resolve(schema: JsonSchema, root: JsonSchema): JsonSchema {

@@ -73,7 +73,9 @@ export class Migration {
     this.#application = application;
     this.#plan = plan;
     this.#limits = limits;
-    this.#catalogBytes = Buffer.byteLength(JSON.stringify(plan.union));
+    this.#catalogBytes = Math.max(...[plan.union, plan.target].map((one) => Buffer.byteLength(JSON.stringify(one))));
+    // Also where no row changes: the catalog itself is a record.
+    this.#checkRoom("");
     this.#place = plan.union.migration;
     this.#work = new InSlices(this.#make(state));
   }
@@ -208,10 +210,16 @@ export class Migration {
   // --- records ----------------------------------------------------------------------------------------------------
 
   #begin(key: string, isLenient: boolean): void {
+    this.#buffer.begin(this.#checkRoom(key), isLenient);
+  }
+
+  #checkRoom(key: string): number {
     const room = this.#roomFor(key);
-    if (room <= 0)
-      throw new MigrationError("the catalog of tables and queues does not fit in a record: raise maxRecordBytes");
-    this.#buffer.begin(room, isLenient);
+    if (room > 0) return room;
+    const { maxRecordBytes } = this.#limits;
+    throw new MigrationError(
+      `the catalog of tables and queues takes ${this.#catalogBytes} bytes and does not fit in a record of ${maxRecordBytes}: raise maxRecordBytes (or the broker's max_payload) on all servers, or make the schemas smaller; nothing was changed`,
+    );
   }
 
   /** For effects, beside the catalog, in which the key stands. */

@@ -87,7 +87,11 @@ export class HandlerRunner<Token> {
     try {
       const parsed = query.body.safeParse(fields);
       if (!parsed.success) return invalid(describeIssues(parsed.error));
-      const json = JSON.stringify(query.answer(parsed.data, this.#reader, sequence));
+      const answer = query.answer(parsed.data, this.#reader, sequence);
+      const held = query.result?.safeParse(answer);
+      if (held?.success === false)
+        throw new Error(`the answer is not what its schema says: ${describeIssues(held.error)}`);
+      const json = JSON.stringify(held === undefined ? answer : held.data);
       if (typeof json !== "string") throw new Error("the answer is not JSON");
       return { ok: true, json };
     } catch (error) {

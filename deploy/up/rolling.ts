@@ -1,19 +1,20 @@
 /**
  * `up --watch`: the application's new program, brought in by a planned switch as often as its module, or one beside it, changes
  * (deploy/OPERATING.md, another version of the application). What always holds: a program that cannot be loaded is told and brought
- * to nobody; one server at a time is replaced, the backup first, and the other one goes on until that is in sync; changes that come
+ * to nobody, nor is one that is what it was; one server at a time is replaced, the backup first, and the other one goes on until that is in sync; changes that come
  * meanwhile are one more round.
  */
 import { watch } from "node:fs";
 import { dirname, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import type { ProgramFiles } from "./program-files.ts";
 import type { ServiceWatch } from "./watch.ts";
 
 export interface RollingOptions {
-  /** The application's module. What is beside it and below counts too, but for what `isIgnored`. */
+  /** The application's module. */
   readonly module: string;
-  /** A path relative to the module's folder. */
-  readonly isIgnored: (path: string) => boolean;
+  /** What is beside it and below. */
+  readonly files: Pick<ProgramFiles, "counts" | "digest">;
   readonly watch: ServiceWatch;
   /** Null where the program loads; else why not, in one line. */
   readonly tryProgram: () => Promise<string | null>;
@@ -30,13 +31,14 @@ const calmMs = 300;
 const lookEveryMs = 100;
 /** How often a switch that is refused is asked for again before that is told. */
 const maxAsks = 50;
-const sources = /\.([cm]?[jt]s|json)$/;
 
 export class Rolling {
   readonly #options: RollingOptions;
   #isWanted = false;
   #isRolling = false;
   #changedMs = 0;
+  /** Of what was brought in last, or tried; "" where that ended half-way. */
+  #digest = "";
 
   constructor(options: RollingOptions) {
     this.#options = options;
@@ -44,9 +46,10 @@ export class Rolling {
 
   /** Watches from now on, until `stopped`. */
   start(): void {
-    const { module, isIgnored, stopped, tell } = this.#options;
+    const { module, files, stopped, tell } = this.#options;
+    this.#digest = files.digest();
     const watcher = watch(dirname(module), { recursive: true }, (_event, path) => {
-      if (path === null || !sources.test(path) || isIgnored(path)) return;
+      if (path === null || !files.counts(path)) return;
       this.#changedMs = performance.now();
       this.#isWanted = true;
       void this.#rollWhileWanted();
@@ -61,21 +64,24 @@ export class Rolling {
     while (this.#isWanted && !this.#options.stopped.aborted) {
       while (performance.now() - this.#changedMs < calmMs) await delay(calmMs);
       this.#isWanted = false;
-      await this.#roll();
+      const digest = this.#options.files.digest();
+      if (digest === this.#digest) continue;
+      this.#digest = (await this.#roll()) ? digest : "";
     }
     this.#isRolling = false;
   }
 
-  async #roll(): Promise<void> {
+  /** False where it ended half-way: the same program is to be brought in again. */
+  async #roll(): Promise<boolean> {
     const { tryProgram, switchRoles, tell, module } = this.#options;
     const why = await tryProgram();
     if (why !== null) {
       tell(`the program that was changed is not brought in: ${why}`);
-      return;
+      return true;
     }
     tell(`${relative(process.cwd(), module)} has changed: the backup gets the new program, then the other server`);
     const { primary, backup } = await this.#normal();
-    if (primary === "" || !(await this.#replace(backup))) return;
+    if (primary === "" || !(await this.#replace(backup))) return false;
     let refused = await switchRoles();
     for (let asks = 1; refused !== null && asks < maxAsks && !this.#isOver; asks += 1) {
       await delay(lookEveryMs);
@@ -83,11 +89,13 @@ export class Rolling {
     }
     if (refused !== null) {
       tell(`warning: the roles are not switched: ${refused}`);
-      return;
+      return false;
     }
     await this.#until(() => this.#options.watch.statuses.get(backup)?.role === "primary");
     await this.#normal();
-    if (await this.#replace(primary)) tell(`the new program runs on both: ${backup} is the primary`);
+    if (!(await this.#replace(primary))) return false;
+    tell(`the new program runs on both: ${backup} is the primary`);
+    return true;
   }
 
   /** True when it is in sync again; false where a change, or the end, came first. */

@@ -81,6 +81,43 @@ test("which keys a record has, and which places of a tuple may be missing, is pa
   t.is(why(part, whole), null);
 });
 
+test("an object and a record at once: what one does not name the other may let through", (t) => {
+  const owner = z.object({ owner: z.string() });
+  const texts = z.record(z.string(), z.string());
+  const both = owner.and(texts);
+  t.is(why(both, both), null);
+  t.is(why(both, owner), null);
+  t.is(why(owner, both), "what it holds is of another kind", "a field that is not named may be there");
+  t.is(why(texts, both), null);
+  t.is(why(z.record(z.string(), z.int()), both), "field owner is of another kind");
+  t.is(why(z.object({ owner: z.int() }).and(texts), both), "field owner is of another kind");
+  t.is(
+    why(z.object({ owner: z.string(), note: z.string() }).and(texts), both),
+    "field note is required, and what is stored may lack it",
+  );
+  t.is(why(z.looseObject({ owner: z.string(), note: z.int().optional() }), both), "field note is of another kind");
+  t.is(why(z.looseObject({ owner: z.string() }), both), null);
+  t.is(why(both, texts), "field owner is required, and what is stored may lack it");
+  t.is(why(both, owner.extend({ note: z.string() })), "field note is gone", "what is closed may be strict");
+  const either = z.object({ n: z.union([z.string(), z.int()]) });
+  t.is(why(either.and(texts), z.object({ n: z.int() })), "field n is of another kind", "a record holds every field");
+  const deep = (inner: z.ZodType) => z.object({ at: inner, n: z.int().optional() });
+  t.is(why(deep(both), z.object({ at: both })), null);
+  t.is(why(deep(owner), z.object({ at: both })), "field at is of another kind");
+  const wide = z.looseObject({ owner: z.string() }).and(z.record(z.string(), z.union([z.string(), z.int()])));
+  t.is(why(wide, z.looseObject({ owner: z.string() }).and(texts)), null);
+  t.is(why(z.looseObject({ owner: z.string() }).and(texts), wide), "field * is of another kind");
+});
+
+test("two patterns are limits, and neither of them makes a text anything", (t) => {
+  const twice = z.string().regex(/a/).regex(/b/);
+  t.is(why(twice, z.string()), null);
+  t.is(why(z.string(), twice), null);
+  t.is(why(z.object({ a: twice }), z.object({ a: twice })), null);
+  t.is(why(twice, z.int()), "what it holds is of another kind");
+  t.is(why(z.int(), twice), "what it holds is of another kind");
+});
+
 test("schemas that hold themselves are compared to their end", (t) => {
   const tree = (leaf: z.ZodType): z.ZodType => {
     const node: z.ZodType = z.object({ leaf, children: z.array(z.lazy(() => node)) });

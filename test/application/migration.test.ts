@@ -292,6 +292,20 @@ test("a migration that throws, leaves what its schema refuses, or names what is 
   t.regex(why(of({}, { tables: { orders }, ...views })), /failed at its views: a view/);
 });
 
+test("a catalog that fits in no record is refused before anything is made, also where only a table is added", (t) => {
+  const fields = Object.fromEntries(Array.from({ length: 400 }, (_, n) => [`field${n}`, z.string().optional()]));
+  const wide = { orders, zones: z.object({ name: z.string() }), wide: z.object(fields) };
+  const queues = { news: { item: z.object({ text: z.string() }), maxItems: 100, whenFull: "refuse" } } as const;
+  for (const application of [define(1, { tables: wide, queues }), define(2, { tables: wide, queues }, { 2: {} })]) {
+    const state = found(stateOf(0), application);
+    const error = t.throws(() => new Migration(state, application, { maxRecordBytes: 8 * 1024 }), {
+      instanceOf: MigrationError,
+    });
+    t.regex(error?.message ?? "", /takes \d+ bytes and does not fit in a record of 8192: raise maxRecordBytes/);
+    t.notThrows(() => new Migration(state, application, { maxRecordBytes: 64 * 1024 }));
+  }
+});
+
 test("views see nothing before the state is their program's, and then all of it", (t) => {
   const heard: string[] = [];
   const seeing = define(

@@ -109,6 +109,11 @@ test("its messages are those that clients and servers send", (t) => {
     ],
     ["Reply", { ...names, ok: false, error: refusal }, { ...names, ok: false, error: { ...refusal, code: "NO" } }],
     ["Query", { ...names, body: { query: "book", symbol: "B" } }, { ...names, body: { query: "other", symbol: "B" } }],
+    [
+      "QueryReply",
+      { ...names, ok: true, result: { symbol: "B", bids: [[1, 2, 1]], asks: [], sequence: 1 }, sequence: 1, epoch: 1 },
+      { ...names, ok: true, result: { symbol: "B", bids: [[1, 2]], asks: [], sequence: 1 }, sequence: 1, epoch: 1 },
+    ],
     ["ReplayRequest", { from: 1 }, { from: 0 }],
   ] as const) {
     const holds = held(document, component);
@@ -118,6 +123,7 @@ test("its messages are those that clients and servers send", (t) => {
   const tree = held(documentOf(odd), "RequestBody");
   t.true(tree({ value: 1, children: [{ value: 2, children: [] }] }));
   t.false(tree({ value: 1, children: [{ value: 2, children: [3] }] }));
+  t.true(held(documentOf(odd), "QueryReply")({ ...names, ok: true, result: [7], sequence: 1, epoch: 1 }));
   t.true(held(documentOf(odd), "Query-either")({ query: "either", a: 1 }));
 });
 

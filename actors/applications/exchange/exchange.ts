@@ -8,7 +8,7 @@
 import { defineApplication } from "../../application/define.ts";
 import { execute } from "./matching.ts";
 import { OrderBooks } from "./order-books.ts";
-import { BookQuery, Execution, Order, OrderRequest, OrderResult } from "./schemas.ts";
+import { Book, BookQuery, Execution, Order, OrderRequest, OrderResult } from "./schemas.ts";
 
 export const exchange = defineApplication({
   name: "exchange",
@@ -20,9 +20,10 @@ export const exchange = defineApplication({
   views: { books: () => new OrderBooks() },
   handle: (request, { client, transaction }) => transaction("match", (tx) => execute(tx, client, request)),
   queries: {
-    /** `{symbol, bids: [[price, quantity, orders], …], asks, sequence}`, best first; the same for whoever asks. */
+    /** The same for whoever asks. */
     book: {
       body: BookQuery,
+      result: Book,
       answer: ({ symbol, depth = Number.POSITIVE_INFINITY }, { views }, sequence) => ({
         symbol,
         bids: views.books.levels(symbol, "buy", depth),

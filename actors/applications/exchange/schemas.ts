@@ -74,3 +74,7 @@ export const Execution = z.object({
 
 /** Without `depth`: all levels. */
 export const BookQuery = z.strictObject({ symbol: SymbolName, depth: z.int().min(1).optional() });
+
+const Level = z.tuple([z.int().describe("price"), z.int().describe("quantity"), z.int().describe("orders")]);
+/** Best price first. `sequence`: the log position that it is of. */
+export const Book = z.object({ symbol: z.string(), bids: z.array(Level), asks: z.array(Level), sequence: z.int() });

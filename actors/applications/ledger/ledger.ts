@@ -73,6 +73,7 @@ export const ledger = defineApplication({
   queries: {
     balance: {
       body: z.strictObject({ account: AccountName }),
+      result: z.object({ account: z.string(), balance: z.int().nullable(), sequence: z.int() }),
       answer: ({ account }, state, sequence) => ({
         account,
         balance: state.get("accounts", account)?.balance ?? null,
