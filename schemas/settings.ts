@@ -109,6 +109,12 @@ export const Limits = z.strictObject({
     "committed records that a backup has not applied to its state yet; past it it applies them before it confirms more. A takeover applies no more than that (rule 6)",
   ),
   maxUnappliedBytes: bytes(1 * MiB, 4 * KiB, 1024 * MiB, "the same, in bytes"),
+  joinWaitMs: ms(
+    250,
+    0,
+    10_000,
+    "while a primary is written without a pause, its commits wait so long for the confirm of a server that joins and lacks nothing else; if that does not come, not again for ten times as long. 0: never (rule 8)",
+  ),
   stalledBackupMs: ms(1_000, 50, 600_000, "a backup that confirms nothing for so long is removed (rule 10)"),
   maxUnsyncedBytes: bytes(
     8 * MiB,

@@ -743,13 +743,14 @@ export class Replica {
     if (why !== "") this.lastWhy = why;
   }
 
-  private onConfirmed(from: string, { commitment, followers }: Primary): void {
+  private onConfirmed(from: string, { commitment, followers, awaited }: Primary): void {
     const progress = followers.get(from);
     if (progress === undefined) return;
     commitment.advance();
     progress.judge();
     const due = joinerDue(progress, this.core);
     if (due !== null) this.onDue(due);
+    else awaited.consider(progress);
   }
 
   private onHeartbeat(from: string, link: LinkName, message: Heartbeat): void {

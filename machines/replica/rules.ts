@@ -159,6 +159,8 @@ export const shippedRules = {
   mayBeAdded: (confirmed: number, committed: number, inherited: number): boolean =>
     confirmed >= committed && confirmed >= inherited,
 
+  /** Rule 8: commits wait for the last confirm of one that joins, and no longer than this. */
+  mayAwait: (waitedMs: number, limitMs: number): boolean => waitedMs < limitMs,
   /** Rules 3 and 8: an unknown answer is forced by what there is, written again, where the joiner that it would take in is gone. */
   isInVain: (isGone: boolean): boolean => isGone,
   /** Rule 8: a joiner is taken in where it could take over: it reaches NATS, and the registry answers it. */

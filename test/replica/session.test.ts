@@ -17,12 +17,14 @@ const confirm = (sequence: number, probe = 0) => ({
 
 test("the window is full with sixteen messages, or with its bytes, and opens with their confirms", (t) => {
   const session = new Session("s", "beta.1", 0, 0);
-  for (let last = 1; last <= 15; last += 1) session.onSent(1, last, 100);
+  for (let last = 1; last <= 15; last += 1) session.onSent(1, last, 100, 0);
   t.true(session.hasWindow(1_501));
   t.false(session.hasWindow(1_500), "what is on its way is counted in bytes as well");
-  session.onSent(1, 18, 100);
+  session.onSent(1, 18, 100, 0);
   t.false(session.hasWindow(1_000_000));
+  t.is(session.roundTripMs, Number.POSITIVE_INFINITY);
   session.onConfirm(confirm(3, 1), 10);
+  t.is(session.roundTripMs, 10);
   t.true(session.hasWindow(1_301));
   t.false(session.hasWindow(1_300));
   t.deepEqual([session.sent, session.confirmed, session.confirmedEpoch, session.echoed], [18, 3, 2, 1]);
@@ -33,13 +35,13 @@ test("the window is full with sixteen messages, or with its bytes, and opens wit
 test("what is sent again goes from the last confirmed record, by a new link too, and is no progress", (t) => {
   const session = new Session("s", "beta.1", 2, 0);
   session.use("main", 0, shippedRules);
-  session.onSent(0, 6, 100);
+  session.onSent(0, 6, 100, 0);
   session.onConfirm(confirm(4), 10);
   session.use("failsafe", 50, shippedRules);
   t.is(session.sent, 4);
   session.noteLevel(60);
   t.is(session.stalledMs(70), 60, "level, but about to be sent again");
-  session.onSent(0, 6, 100);
+  session.onSent(0, 6, 100, 0);
   t.false(session.isLate(60, 20), "it was just sent again");
   t.true(session.isLate(71, 20));
 });

@@ -5,6 +5,7 @@
  */
 import type { LogBatch } from "../../log/batch.ts";
 import type { Core } from "../core.ts";
+import type { AwaitedJoiner } from "./awaited-joiner.ts";
 import type { Followers } from "./followers.ts";
 import type { Shares } from "./shares.ts";
 
@@ -22,15 +23,17 @@ export class Commitment {
   private readonly core: Core;
   private readonly followers: Followers;
   private readonly shares: Shares;
+  private readonly awaited: AwaitedJoiner;
   private open: OpenBatch[] = [];
   private bytes = 0;
   /** End of the newest batch that was counted; of what was inherited, while there is none. */
   private counted: number;
 
-  constructor(core: Core, followers: Followers, shares: Shares, inherited: number) {
+  constructor(core: Core, followers: Followers, shares: Shares, awaited: AwaitedJoiner, inherited: number) {
     this.core = core;
     this.followers = followers;
     this.shares = shares;
+    this.awaited = awaited;
     this.counted = inherited;
   }
 
@@ -62,8 +65,9 @@ export class Commitment {
 
   advance(): void {
     const { own, membership, rules, applied } = this.core;
+    const limit = this.awaited.limit();
     if (!rules.mayCommit(this.core.fenced) || membership.wasLost || !membership.isEpochSaved) return;
-    const point = this.point();
+    const point = Math.min(this.point(), limit);
     if (point <= own.committed) return;
     own.commitTo(point);
     let forget = 0;

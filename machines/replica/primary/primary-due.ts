@@ -6,8 +6,9 @@ import type { Member, RegistryRecord } from "../../../schemas/registry.ts";
 import type { Core } from "../core.ts";
 import type { Due, SuccessorNeeds } from "../due.ts";
 import { isUnfit, whyWithout } from "../peers/lost.ts";
-import { canTakeOver, type Peer } from "../peers/peers.ts";
+import type { Peer } from "../peers/peers.ts";
 import type { Shutdown } from "../shutdown.ts";
+import { mayJoin } from "./may-join.ts";
 import type { Primary } from "./primary.ts";
 import type { Progress } from "./progress.ts";
 
@@ -124,20 +125,9 @@ function newMember(facts: PrimaryFacts): Due | null {
 
 /** Rule 8: takes a follower in once it holds everything. */
 export function joinerDue(progress: Progress, core: Core): Due | null {
-  const { membership, peers, rules, nowMs } = core;
-  const { record, open, frozen } = membership;
   const { session, peer } = progress;
-  if (session === null || (core.state !== "hot.alone" && core.state !== "hot.normal")) return null;
-  if (record === null || open !== null || frozen !== "" || core.stopping) return null;
-  const { incarnation } = session;
-  if (peer.leaving === incarnation || membership.isInSync(incarnation)) return null;
-  if (!rules.mayTakeIn(record, incarnation)) return null;
-  const { heartbeat } = peer;
-  if (heartbeat?.incarnation !== incarnation || !rules.mayBackUp(canTakeOver(heartbeat))) return null;
-  if (!rules.readsState(heartbeat.program?.reads !== false)) return null;
-  if (!progress.isComplete) return null;
-  const joiner = { server: peer.name, incarnation };
-  if (!peers.mayRejoin(peer, nowMs) || peers.isLost(joiner)) return null;
+  if (session === null || !mayJoin(progress, core) || !progress.isComplete) return null;
+  const joiner = { server: peer.name, incarnation: session.incarnation };
   return { event: "joiner.ready", why: `${peer.name} holds everything`, takingIn: joiner };
 }
 

@@ -8,6 +8,7 @@ import type { RegistryRecord } from "../../../schemas/registry.ts";
 import { type RecordKind, recordKinds } from "../../codec/record.ts";
 import type { LogBatch } from "../../log/batch.ts";
 import type { Core } from "../core.ts";
+import { AwaitedJoiner } from "./awaited-joiner.ts";
 import { Commitment } from "./commitment.ts";
 import { Followers } from "./followers.ts";
 import { Handover } from "./handover.ts";
@@ -29,6 +30,7 @@ export class Primary {
   readonly inherited: number;
   readonly sinceMs: number;
   readonly followers: Followers;
+  readonly awaited: AwaitedJoiner;
   readonly commitment: Commitment;
   readonly intake: Intake;
   readonly handover: Handover;
@@ -48,7 +50,8 @@ export class Primary {
     this.rebasedMs = core.nowMs;
     this.followers = new Followers(core, this.inherited);
     const shares = new Shares();
-    this.commitment = new Commitment(core, this.followers, shares, this.inherited);
+    this.awaited = new AwaitedJoiner(core);
+    this.commitment = new Commitment(core, this.followers, shares, this.awaited, this.inherited);
     const term = { sinceMs: this.sinceMs, inherited: this.inherited };
     this.intake = new Intake(core, this.followers, this.commitment, shares, term);
     this.handover = new Handover(core, this.followers);

@@ -92,6 +92,15 @@ export class Progress {
   get isComplete(): boolean {
     return isMirrorComplete(this.mirror) && this.current !== null && this.holdsEverything(this.current);
   }
+  /** All that it lacks is on its way to it, or leaves with the next message, and what it confirms was sent so long ago at most. */
+  isNear(withinMs: number): boolean {
+    const { current: session, core, peer } = this;
+    if (session === null || session.tooLarge !== null || session.roundTripMs > withinMs) return false;
+    const { log, committed } = core.own;
+    if (session.confirmed < session.start || committed < this.inherited || session.sent < log.base.sequence)
+      return false;
+    return log.bytesAbove(session.sent) <= roomTo(peer, core.peers.linkTo(peer), core);
+  }
   /** Bytes of the record that it cannot be sent, in this session or the one before; 0: there is none. */
   get tooLargeBytes(): number {
     if (this.current === null) return this.fruitless?.bytes ?? 0;
@@ -236,7 +245,7 @@ export class Progress {
       },
       payload: batches.map((batch) => batch.bytes),
     });
-    session.onSent(probe, last?.last ?? 0, bytes);
+    session.onSent(probe, last?.last ?? 0, bytes, this.core.nowMs);
   }
 
   /**

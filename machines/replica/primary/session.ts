@@ -14,10 +14,11 @@ import type { Rules } from "../rules.ts";
  */
 const maxMirrorsInFlight = 16;
 
-/** A message on its way: its last record, and its bytes. */
+/** A message on its way: its last record, its bytes, and when it was sent. */
 interface InFlight {
   readonly last: number;
   readonly bytes: number;
+  readonly sentMs: number;
 }
 
 /** A record that does not fit the link that there is. */
@@ -46,6 +47,7 @@ export class Session {
   private link: LinkName | null = null;
   private isRead = false;
   private oversize: TooLarge | null = null;
+  private roundTrip = Number.POSITIVE_INFINITY;
 
   constructor(id: string, incarnation: string, start: number, nowMs: number) {
     this.id = id;
@@ -55,9 +57,10 @@ export class Session {
     this.progressMs = nowMs;
   }
 
-  /** For the explorer: what tells two states of this apart, beyond its getters. */
+  /** For the explorer: what tells two states of this apart, beyond its getters; when messages were sent decides nothing there. */
   get facts() {
-    const { id, incarnation, start, confirmedTo, epoch, sentTo, flight, flightBytes, echo, probe, link } = this;
+    const { id, incarnation, start, confirmedTo, epoch, sentTo, flightBytes, echo, probe, link } = this;
+    const flight = this.flight.map(({ last, bytes }) => ({ last, bytes }));
     const { progressMs, resentMs, isRead, oversize } = this;
     const counted = { id, incarnation, start, confirmedTo, epoch, sentTo, flight, flightBytes, echo, probe, link };
     return { ...counted, isRead, oversize, progressMs, resentMs };
@@ -96,6 +99,10 @@ export class Session {
   get isOwed(): boolean {
     return this.sentTo > this.confirmedTo || this.oversize !== null;
   }
+  /** From sending the newest message that was confirmed to its confirm. */
+  get roundTripMs(): number {
+    return this.roundTrip;
+  }
   stalledMs(nowMs: number): number {
     return nowMs - this.progressMs;
   }
@@ -116,8 +123,11 @@ export class Session {
     }
     // What was sent again may have been confirmed before: it is not on its way, and not sent a third time.
     this.sentTo = Math.max(this.sentTo, this.confirmedTo);
-    while (this.flight.length > 0 && (this.flight[0]?.last ?? 0) <= this.confirmedTo)
-      this.flightBytes -= this.flight.shift()?.bytes ?? 0;
+    for (let [oldest] = this.flight; oldest !== undefined && oldest.last <= this.confirmedTo; [oldest] = this.flight) {
+      this.flight.shift();
+      this.flightBytes -= oldest.bytes;
+      this.roundTrip = nowMs - oldest.sentMs;
+    }
   }
 
   /** From the last confirmed record: after a gap, a change of links, or when no confirm comes. */
@@ -151,12 +161,12 @@ export class Session {
   }
 
   /** A message left with this probe; with records through `last`, 0: with none. */
-  onSent(probe: number, last: number, bytes: number): void {
+  onSent(probe: number, last: number, bytes: number, nowMs: number): void {
     this.probe = probe;
     this.isQuiet = false;
     if (last === 0) return;
     this.sentTo = last;
-    this.flight.push({ last, bytes });
+    this.flight.push({ last, bytes, sentMs: nowMs });
     this.flightBytes += bytes;
   }
 

@@ -44,8 +44,12 @@ export type Effect =
   | { readonly type: "ended" };
 
 const silenceMs = 501;
-/** A silence is one tick, as late as a tick may be, and too late for whoever was to be heard. */
+/**
+ * A silence is one tick, as late as a tick may be, and too late for whoever was to be heard. No commit waits for a joiner: it comes
+ * later then, as where its sync does.
+ */
 const limits = Limits.parse({
+  joinWaitMs: 0,
   heartbeatMs: 251,
   suspicionMs: 500,
   cautionMs: 0,

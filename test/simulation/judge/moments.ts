@@ -75,6 +75,7 @@ export const momentNames = [
   "registry deleted",
   "registry restored",
   "backup far from applied",
+  "commits wait for a joiner",
   "compare-and-set landed late",
   "compare-and-set answer lost",
   "compare-and-set won",

@@ -79,6 +79,12 @@ export const membershipMutations: readonly Mutation[] = [
     scope: { servers: three.servers, after: inheriting },
   },
   {
+    name: "commits wait for one that joins, however long it takes",
+    rule: "8",
+    rules: { mayAwait: () => true },
+    plan: { ...three, ...brisk, faults: ["kill", "pause", "failsafe"], limits: { joinWaitMs: 1 } },
+  },
+  {
     name: "a confirm of an earlier epoch makes a member",
     rule: "8",
     rules: { isOfThisEpoch: () => true },

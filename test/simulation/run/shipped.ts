@@ -20,7 +20,7 @@ import { Settings } from "../../../schemas/settings.ts";
 import { subjects } from "../../../schemas/subjects.ts";
 import { inside } from "../../helpers/inside.ts";
 import { classOf } from "../faults/plan.ts";
-import { watchUnapplied } from "../judge/unapplied.ts";
+import { watchPace } from "../judge/pace.ts";
 import { type Mutation, mutations } from "../mutations/mutations.ts";
 import type { Run } from "../service/lethal-request.ts";
 import { misbehave } from "../service/misbehaving.ts";
@@ -276,7 +276,7 @@ function makeStart(plan: SeedPlan, workload: Workload, mutation: Mutation | unde
       },
     });
     const { moments, onViolation } = context;
-    watchUnapplied(world, { server, limits: settings.limits, core: of, moments, onViolation });
+    watchPace(world, { server, limits: settings.limits, replica, moments, onViolation });
     /** The deaths that it knew of when it took its role. */
     let toldWhenHot: readonly string[] = [];
     let isHot = false;
