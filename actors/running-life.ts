@@ -157,6 +157,7 @@ export class RunningLife {
           ...replica.machines(),
         },
         application: this.application.process,
+        ...(this.application.timers === undefined ? {} : { timers: this.application.timers }),
         flushed: checkpoint.applied,
         synced: Math.max(checkpoint.synced, replica.synced),
         links: {

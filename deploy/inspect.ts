@@ -16,6 +16,7 @@ import { KeyedHash } from "../machines/checkpoint/keyed-hash.ts";
 import { everything, metaKey, readMeta } from "../machines/checkpoint/layout.ts";
 import { type RecoveryVisitor, Scan } from "../machines/checkpoint/scan.ts";
 import type { CheckpointMeta, LogEnd } from "../schemas/checkpoint.ts";
+import { Timer, timersName } from "../schemas/timers.ts";
 import { applications } from "./applications.ts";
 
 /** Why there is nothing to look at; one line, with what to do. */
@@ -35,6 +36,8 @@ export interface Inspection {
   readonly application: string | undefined;
   /** By number. */
   readonly parts: ReadonlyMap<number, PartCount>;
+  /** When the next timer is due, ms since 1970; null: none is set. */
+  readonly nextTimerMs: number | null;
   /** The last record on disk. */
   readonly end: LogEnd;
   /** Earlier stores that were set aside beside it, the oldest first. */
@@ -143,10 +146,12 @@ async function look(store: LevelStore, clock: Clock, visitor: InspectVisitor): P
     parts.set(number, known);
     return known;
   };
+  let nextTimerMs: number | null = null;
   const scan = new Scan(meta, new KeyedHash(clock.randomId()), {
     onRow: (number, key, value) => {
       const table = part(number);
       table.count += 1;
+      if (table.name === timersName) nextTimerMs = Math.min(nextTimerMs ?? Number.MAX_SAFE_INTEGER, dueOf(value));
       visitor.onRow?.(table.name, key, value);
     },
     onItem: (number, value) => {
@@ -159,7 +164,11 @@ async function look(store: LevelStore, clock: Clock, visitor: InspectVisitor): P
   await feed(scan, store.entries(everything), visitor);
   const recovered = scan.finish();
   if (recovered === null) throw new InspectError("the store is empty: its server has never flushed");
-  return { meta, application, parts, end: recovered.end };
+  return { meta, application, parts, nextTimerMs, end: recovered.end };
+}
+
+function dueOf(row: Buffer): number {
+  return Timer.parse(JSON.parse(row.toString())).atMs;
 }
 
 async function feed(scan: Scan, entries: AsyncIterable<StoreEntry>, visitor: InspectVisitor): Promise<void> {

@@ -75,6 +75,8 @@ export const ServerStatus = z.object({
    * Absent from others, and from older programs.
    */
   time: z.object({ nowMs: z.number(), apartMs: z.number() }).optional(),
+  /** Of an application that has timers: how many are set, and when the next is due, ms since 1970; null: none, or not known here. Absent from older programs. */
+  timers: z.object({ count: z.number(), nextMs: z.number().nullable() }).optional(),
   /** Requests that run or wait to be committed. */
   inFlight: z.number().int().nonnegative(),
   /** As they were looked at last, at most half a minute ago; absent before that, and from older programs. */

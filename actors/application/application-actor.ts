@@ -23,6 +23,7 @@ import { stateName } from "../../machines/step.ts";
 import { duplicateHeaders } from "../../schemas/envelope.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { parseClientSubject, subjects } from "../../schemas/subjects.ts";
+import { timersName } from "../../schemas/timers.ts";
 import type { Actor, Mailbox } from "../actor.ts";
 import { BoundedLines, stackOf } from "../bounded-lines.ts";
 import { UnderWay } from "../operator/durations.ts";
@@ -49,6 +50,7 @@ import { answerNotHot, Replays } from "./replay.ts";
 import { ResultsPublisher } from "./results.ts";
 import { HandlerRunner } from "./runner.ts";
 import type { ApplicationState } from "./state.ts";
+import { Timers } from "./timers.ts";
 
 export interface ApplicationActorOptions {
   readonly application: Application;
@@ -77,7 +79,6 @@ export interface Delivery {
   readonly areResultsHeldBack: boolean;
 }
 
-const noEffects = new Uint8Array(0);
 /** What a message has besides a record: headers, the sender's name, fields of its own. */
 const messageRoomBytes = 16 * 1024;
 /** Of one turn, at most, for what waits at the door or behind an attempt record: others are to be heard meanwhile. */
@@ -114,6 +115,7 @@ export class ApplicationActor implements Actor {
   #waiting: { needs: number; resolve: () => void }[] = [];
   #requests = 0;
   readonly #migrating: Migrating;
+  readonly #timers: Timers;
   /** Why nothing can be made of the state, as the replica was told. */
   #told = "";
   /** Sent, as far as the connection was there; and those of them that went in pieces. */
@@ -152,6 +154,7 @@ export class ApplicationActor implements Actor {
       turnAway: (message) => this.#turnAway(message),
     });
     this.#migrating = new Migrating(options, recordBytesFor);
+    this.#timers = new Timers({ ...options, ...options.world, run: (request) => this.#run(request) });
     this.#state = options.loaded.state;
     this.#applied = options.loaded.applied;
     this.#given = this.#applied;
@@ -196,6 +199,7 @@ export class ApplicationActor implements Actor {
         this.#runner.abandonAll();
         this.#unanswered.clear();
         this.#migrating.drop();
+        this.#timers.drop(this.#state);
         this.#waiting = [];
         this.#results.stop();
         this.#replays.cut();
@@ -207,13 +211,15 @@ export class ApplicationActor implements Actor {
 
   #makeRunner(): HandlerRunner<RunningRequest> {
     const { application, settings, world, mailbox, rules } = this.#options;
-    const { handlerMs, maxRecordBytes } = settings.limits;
+    const { handlerMs, maxRecordBytes, maxRequestBytes } = settings.limits;
     return new HandlerRunner<RunningRequest>({
       application,
       state: this.#state,
       clock: world.clock,
+      takesTimer: rules.takesTimer,
       limits: {
         handlerMs,
+        maxTimerBytes: maxRequestBytes,
         // The broker may take less tomorrow: asked for each transaction, and never of what is stored already.
         maxRecordBytes: () => rules.recordRoom(maxRecordBytes, recordBytesFor(world.bus.maxPayloadBytes())),
       },
@@ -234,6 +240,7 @@ export class ApplicationActor implements Actor {
           mailbox.touch();
           return new Promise((resolve) => this.#waiting.push({ needs, resolve }));
         },
+        nextSequence: () => this.#replica.log.last + 1,
         failed: (request, error) => this.#tellFailure(request, error),
         onWaiting: (count, one) =>
           this.#watchdog.onWaiting(count, one?.client ?? "", one?.id ?? "", (one?.startsAfter ?? 0) > 0),
@@ -412,13 +419,16 @@ export class ApplicationActor implements Actor {
   }
 
   #run(request: RunningRequest): void {
-    // Another version of the program may have begun it.
-    const body = request.resumed ? this.#parser.parse(request.body) : null;
+    // Another version of the program may have begun it, or set the timer.
+    const isOld = request.resumed || request.client === timersName;
+    const body = isOld ? this.#parser.parse(request.body) : null;
     if (body?.ok === false) {
-      const message = `it was begun by an earlier version of the application, and this one does not take its body: ${body.message}`;
-      const outcome = `"ok":false,"error":${JSON.stringify({ code: "APPLICATION_ERROR", message, executed: true })}`;
-      this.#tellFailure(request, new Error(message));
-      this.#replica.onResult(request, { name: "", effects: noEffects, outcome }, this.#options.world.clock.nowMs());
+      const why = request.resumed ? "begun" : "scheduled";
+      this.#runner.refuse(
+        request,
+        request,
+        `it was ${why} by an earlier version of the application, and this one does not take its body: ${body.message}`,
+      );
       return;
     }
     if (body !== null) request.body = body.value;
@@ -499,6 +509,7 @@ export class ApplicationActor implements Actor {
     this.#door.serve();
     const { clock } = this.#options.world;
     const untilMs = clock.nowMs() + this.#serveMs;
+    if (this.process === "hot") this.#timers.fire(this.#state, untilMs);
     for (let next = replica.nextToStart(); next !== null; next = replica.nextToStart()) {
       this.#run(next);
       // The rest with the next turn: what comes meanwhile must be read.
@@ -531,6 +542,7 @@ export class ApplicationActor implements Actor {
     if (this.#results.publish(replica.log, publishable, replica.history, world.clock.nowMs())) mailbox.touch();
     if (this.#waiting.length > 0) this.#resolveCommitted(replica.committed);
     if (replica.hasStartable || this.#door.waiting > 0) mailbox.touch();
+    if (this.process === "hot" && this.#applying.isDone) this.#timers.arm(this.#state);
   }
 
   onLongRun(): void {
@@ -561,6 +573,13 @@ export class ApplicationActor implements Actor {
     mailbox.watch(this.#results.confirm(), (published) => {
       if (published !== null && this.#replica.hot) this.#replica.onPublished(published, world.clock.nowMs());
     });
+  }
+
+  /** Of an application that has timers: how many are set, and when the next one is due. */
+  get timers(): { count: number; nextMs: number | null } | undefined {
+    if (this.#options.application.timers === null) return undefined;
+    const { timerCount, timers } = this.#state;
+    return { count: timerCount, nextMs: timers.next?.timer.atMs ?? null };
   }
 
   /** What waits, and what the state holds. */

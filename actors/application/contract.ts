@@ -55,16 +55,25 @@ export interface Reader<T extends Tables, Q extends Queues, V extends ViewDefini
 }
 
 /** The changes that a transaction may make. Values are checked against the part's schema. */
-export interface Transaction<T extends Tables, Q extends Queues, V extends ViewDefinitions> extends Reader<T, Q, V> {
+export interface Transaction<T extends Tables, Q extends Queues, V extends ViewDefinitions, Body = unknown>
+  extends Reader<T, Q, V> {
   /** When its request was taken: `RequestContext.nowMs`. */
   readonly nowMs: number;
   put<N extends keyof T & string>(table: N, key: string, row: z.infer<T[N]>): void;
   delete(table: keyof T & string, key: string): boolean;
   push<N extends keyof Q & string>(queue: N, item: z.infer<Q[N]["item"]>): void;
   shift<N extends keyof Q & string>(queue: N): ItemOf<Q, N> | undefined;
+  /**
+   * Sets the timer of this name, or sets it anew: at `atMs` (ms since 1970, as `nowMs`), or at once where that is past, `body` comes as
+   * a request of the client `$timers`, once, on whichever server is the primary then. It is gone with the first record of that request.
+   */
+  schedule(id: string, atMs: number, body: Body): void;
+  /** False: there was none. */
+  cancel(id: string): boolean;
+  timer(id: string): { readonly atMs: number; readonly body: unknown } | undefined;
 }
 
-export interface RequestContext<T extends Tables, Q extends Queues, V extends ViewDefinitions> {
+export interface RequestContext<T extends Tables, Q extends Queues, V extends ViewDefinitions, Body = unknown> {
   /** Who asks: a broker with permissions lets nobody else use the name, so that what a client owns can be kept under it. */
   readonly client: string;
   readonly id: string;
@@ -75,6 +84,8 @@ export interface RequestContext<T extends Tables, Q extends Queues, V extends Vi
   readonly nowMs: number;
   /** What the client says: its `issuedAt`, or where it gave none the wall clock of the primary; the same when it is resumed. */
   readonly stampMs: number;
+  /** Name of the timer whose request this is; undefined for a client's. No client can send one. */
+  readonly timer: string | undefined;
   /** True when an earlier server began this request and died: completed transactions return their stored values. */
   readonly resumed: boolean;
   /** Aborted when the handler's time is up or the server stops being hot. */
@@ -83,7 +94,7 @@ export interface RequestContext<T extends Tables, Q extends Queues, V extends Vi
    * Runs `change` at once, synchronously and atomically, never twice. Names are unique in a request and in a fixed
    * order. Throws what `change` throws, and TransactionError; then nothing of it was done.
    */
-  transaction<R>(name: string, change: (tx: Transaction<T, Q, V>) => R): R;
+  transaction<R>(name: string, change: (tx: Transaction<T, Q, V, Body>) => R): R;
   /**
    * Resolves when everything this request did so far can no longer be lost. Await it before touching the outside. The
    * wait does not count as the handler's time; it rejects when the request is over before.
@@ -150,7 +161,9 @@ export interface ApplicationDefinition<
   readonly tables: T;
   readonly queues: Q;
   readonly views: V;
-  handle(request: z.infer<Req>, context: RequestContext<T, Q, V>): z.infer<Res> | Promise<z.infer<Res>>;
+  /** The bound on timers (`Transaction.schedule`); null: there are none. */
+  readonly timers: { readonly maxTimers: number } | null;
+  handle(request: z.infer<Req>, context: RequestContext<T, Q, V, z.input<Req>>): z.infer<Res> | Promise<z.infer<Res>>;
   /** A query's body names it: `{"query": "<name>", …}`. */
   readonly queries: Readonly<Record<string, QueryDefinition<T, Q, V>>>;
 }

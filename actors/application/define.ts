@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { maxParts } from "../../schemas/catalog.ts";
+import { maxTimers, Timer, timersName } from "../../schemas/timers.ts";
 import type {
   ApplicationDefinition,
   Migrations,
@@ -21,7 +22,7 @@ export type Application = ApplicationDefinition;
 
 type Nothing = Readonly<Record<never, never>>;
 
-/** The author's input: version, migrations, tables, queues, views and queries may be left out. */
+/** The author's input: version, migrations, tables, queues, views, timers and queries may be left out. */
 interface Definition<
   Req extends z.ZodType,
   Res extends z.ZodType,
@@ -31,13 +32,14 @@ interface Definition<
   B extends Readonly<Record<string, z.ZodType>>,
 > extends Omit<
     ApplicationDefinition<Req, Res, T, Q, V>,
-    "version" | "migrations" | "tables" | "queues" | "views" | "queries"
+    "version" | "migrations" | "tables" | "queues" | "views" | "timers" | "queries"
   > {
   readonly version?: number;
   readonly migrations?: Migrations;
   readonly tables?: T;
   readonly queues?: Q;
   readonly views?: V;
+  readonly timers?: ApplicationDefinition["timers"];
   readonly queries?: { readonly [N in keyof B]: QueryDefinition<T, Q, V, B[N]> };
 }
 
@@ -50,8 +52,16 @@ export function defineApplication<
   V extends ViewDefinitions = Nothing,
   B extends Readonly<Record<string, z.ZodType>> = Nothing,
 >(definition: Definition<Req, Res, T, Q, V, B>): ApplicationDefinition<Req, Res, T, Q, V> {
-  const { version = 1, migrations = {}, tables = {}, queues = {}, views = {}, queries = {} } = definition;
-  const whole = { ...definition, version, migrations, tables, queues, views, queries };
+  const {
+    version = 1,
+    migrations = {},
+    tables = {},
+    queues = {},
+    views = {},
+    queries = {},
+    timers = null,
+  } = definition;
+  const whole = { ...definition, version, migrations, tables, queues, views, timers, queries };
   const application = Object.freeze(whole) as ApplicationDefinition<Req, Res, T, Q, V>;
   check(application);
   return application;
@@ -68,6 +78,14 @@ function check(application: Application): void {
     if (!/^[0-9]{1,15}$/.test(to) || Number(to) < 2 || Number(to) > version)
       refuse(`migration ${to}: a migration's number is the version that it makes, from 2 to ${version}`);
   }
+  const { timers } = application;
+  if (
+    timers !== null &&
+    !(Number.isSafeInteger(timers.maxTimers) && timers.maxTimers >= 1 && timers.maxTimers <= maxTimers)
+  )
+    refuse(`timers: maxTimers must be a whole number from 1 to ${maxTimers}`);
+  if (Object.hasOwn(application.tables, timersName) || Object.hasOwn(application.queues, timersName))
+    refuse(`${timersName} is the table of timers: give yours another name`);
   const parts = applicationParts(application);
   if (parts.length > maxParts) refuse(`${parts.length} tables and queues; at most ${maxParts} are allowed`);
   for (const part of parts) {
@@ -104,7 +122,7 @@ export type Part =
       readonly whenFull: WhenFull;
     };
 
-/** Tables by name, then queues by name; `part` is the index. */
+/** Tables by name, then queues by name, then the timers' table where there are timers; `part` is the index. */
 export function applicationParts(application: Application): readonly Part[] {
   const byName = <X>(record: Readonly<Record<string, X>>): [string, X][] =>
     Object.entries(record).sort(([left], [right]) => (left < right ? -1 : 1));
@@ -113,6 +131,7 @@ export function applicationParts(application: Application): readonly Part[] {
     parts.push({ kind: "table", part: parts.length, name, schema });
   for (const [name, { item, maxItems, whenFull }] of byName(application.queues))
     parts.push({ kind: "queue", part: parts.length, name, schema: item, maxItems, whenFull });
+  if (application.timers !== null) parts.push({ kind: "table", part: parts.length, name: timersName, schema: Timer });
   return parts;
 }
 

@@ -23,6 +23,8 @@ export type TransactionErrorCode =
   | "json"
   /** The queue is full and refuses (`whenFull: "refuse"`). */
   | "full"
+  /** The timer whose request this is was cancelled, or set anew, before the request's first transaction. */
+  | "cancelled"
   /** More than fits in a record (rule 15). */
   | "tooLarge";
 

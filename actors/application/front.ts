@@ -9,6 +9,7 @@ import { type Arrival, refusal } from "../../machines/replica/primary/intake.ts"
 import { Envelope, keyIsOther, QueryEnvelope } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
 import { maxTokenBytes, parseClientSubject, whyNoSubject } from "../../schemas/subjects.ts";
+import { timersName } from "../../schemas/timers.ts";
 import type { BusMessage, Watchdog } from "../world/ports.ts";
 import type { BodyParser } from "./body.ts";
 import { describeIssues } from "./json.ts";
@@ -25,6 +26,7 @@ export interface Query {
 }
 
 const bodyEndedServer = "a server died of the check of this body: it is not checked again";
+const isTimers = `the name ${timersName} is the service's own, for its timers: use another one`;
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 function refused(client: string, id: string, code: ErrorCode, message: string) {
@@ -83,6 +85,7 @@ export function parseRequest(
   const client = nameIn(json.value, "client");
   const id = nameIn(json.value, "id");
   if (!envelope.success) return refused(client, id, "INVALID_REQUEST", describeIssues(envelope.error));
+  if (client === timersName) return refused(client, id, "INVALID_REQUEST", isTimers);
   const address = parseClientSubject(message.subject);
   if (address === null || address.client !== client)
     return refused(client, id, "INVALID_REQUEST", "the subject's last token must be the envelope's client");
@@ -123,6 +126,7 @@ export function parseQuery(message: BusMessage, maxBytes: number): Parsed<Query>
   const client = nameIn(json.value, "client");
   const id = nameIn(json.value, "id");
   if (!envelope.success) return refused(client, id, "INVALID_REQUEST", describeIssues(envelope.error));
+  if (client === timersName) return refused(client, id, "INVALID_REQUEST", isTimers);
   const address = parseClientSubject(message.subject);
   if (address?.client !== client)
     return refused(client, id, "INVALID_REQUEST", "the subject's last token must be the envelope's client");

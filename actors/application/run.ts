@@ -6,12 +6,15 @@
  * 3. `final` is called once; never after the server stopped being hot. After it the handler can change nothing.
  * 4. A completed transaction of a resumed request is never run again: its stored value is returned.
  */
+import { type TimerName, timerOf } from "../../schemas/timers.ts";
 import type { Clock, Timer } from "../world/ports.ts";
 import type { RequestContext, Transaction } from "./contract.ts";
 import type { Application } from "./define.ts";
 import { messageOf, TransactionError } from "./errors.ts";
 import { describeIssues, freezeJson } from "./json.ts";
-import { type TransactionBuffer, TransactionHandle } from "./transaction.ts";
+import type { Scheduling } from "./scheduling.ts";
+import type { TransactionBuffer } from "./transaction.ts";
+import { TransactionHandle } from "./transaction-handle.ts";
 
 export interface CompletedTransaction {
   readonly name: string;
@@ -45,6 +48,8 @@ export interface RunnerSink<Token> {
   onWaiting(count: number, one: Token | undefined): void;
   /** Resolves when all that was handed over for this token is committed. */
   committed(token: Token): Promise<void>;
+  /** Of the record that is made next. */
+  nextSequence(): number;
   /** A view threw: the state in memory cannot be trusted, nothing went out, and the server must stop. */
   fatal(error: unknown): void;
 }
@@ -53,6 +58,9 @@ export interface RunnerSink<Token> {
 export interface Bench<Token> {
   readonly application: Application;
   readonly buffer: TransactionBuffer;
+  readonly scheduling: Scheduling;
+  /** Whether the record of this transaction, counted from 0, takes the request's timer away. */
+  readonly takesTimer: (ordinal: number) => boolean;
   readonly sink: RunnerSink<Token>;
   readonly clock: Clock;
   readonly handlerMs: number;
@@ -79,6 +87,8 @@ export class Run<Token> implements RequestContext<never, never, never> {
   readonly #bench: Bench<Token>;
   readonly #request: RunRequest;
   readonly #token: Token;
+  /** Which timer's request it is; its first record takes the timer away. */
+  readonly #timerName: TimerName | null;
   readonly #generation: number;
   /** Of the next transaction. */
   #ordinal = 0;
@@ -96,6 +106,7 @@ export class Run<Token> implements RequestContext<never, never, never> {
     this.#bench = bench;
     this.#request = request;
     this.#token = token;
+    this.#timerName = timerOf(request.client, request.id);
     this.#generation = bench.generation;
   }
 
@@ -111,6 +122,9 @@ export class Run<Token> implements RequestContext<never, never, never> {
   }
   get nowMs(): number {
     return this.#request.takenMs;
+  }
+  get timer(): string | undefined {
+    return this.#timerName?.id;
   }
   get resumed(): boolean {
     return this.#request.resumed;
@@ -158,6 +172,11 @@ export class Run<Token> implements RequestContext<never, never, never> {
     );
   }
 
+  /** It is not started: this is its end. */
+  refuse(error: Error): void {
+    this.#fail(error);
+  }
+
   /** The server is not hot any more: the run ends without a word. */
   abandon(): void {
     if (this.#phase !== "over") this.#end(notHot);
@@ -182,7 +201,8 @@ export class Run<Token> implements RequestContext<never, never, never> {
   #build<R>(name: string, change: (tx: Transaction<never, never, never>) => R): R {
     const bench = this.#bench;
     bench.buffer.begin(bench.maxRecordBytes() - this.#overheadBytes(name));
-    const handle = new TransactionHandle(bench.buffer, this.#request.takenMs);
+    this.#takeTimer(this.#ordinal);
+    const handle = new TransactionHandle(bench.buffer, this.#request.takenMs, bench.scheduling);
     bench.isBuilding = true;
     try {
       const value = change(handle as unknown as Transaction<never, never, never>);
@@ -199,6 +219,21 @@ export class Run<Token> implements RequestContext<never, never, never> {
       bench.isBuilding = false;
       handle.close();
     }
+  }
+
+  /** With the first record. Throws TransactionError where it is not there any more. */
+  #takeTimer(ordinal: number): void {
+    const { scheduling, takesTimer } = this.#bench;
+    if (this.#timerName !== null && takesTimer(ordinal)) scheduling.take(this.#timerName);
+  }
+
+  /** For a result that no transaction comes with. True: the buffer has something. */
+  #takesTimerAlone(ordinal: number): boolean {
+    const { buffer, maxRecordBytes } = this.#bench;
+    if (this.#timerName === null) return false;
+    buffer.begin(maxRecordBytes());
+    this.#takeTimer(ordinal);
+    return buffer.count > 0;
   }
 
   #completedValue(name: string, completed: CompletedTransaction): unknown {
@@ -278,15 +313,26 @@ export class Run<Token> implements RequestContext<never, never, never> {
       this.#fail(error);
       return;
     }
-    const bench = this.#bench;
     const held = this.#held;
-    this.#end("the request is finished");
-    if (held === undefined) {
-      bench.sink.final(this.#token, { ordinal: this.#ordinal, name: "", effects: noEffects, outcome });
-    } else if (this.#apply()) {
-      const ordinal = this.#ordinal - 1;
-      bench.sink.final(this.#token, { ordinal, name: held.name, effects: bench.buffer.effects, outcome });
+    if (held !== undefined) {
+      this.#end("the request is finished");
+      this.#final(this.#ordinal - 1, held.name, true, outcome);
+      return;
     }
+    try {
+      const hasEffects = this.#takesTimerAlone(this.#ordinal);
+      this.#end("the request is finished");
+      this.#final(this.#ordinal, "", hasEffects, outcome);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** The record of the result, with what is in the buffer. */
+  #final(ordinal: number, name: string, hasEffects: boolean, outcome: string): void {
+    const { sink, buffer } = this.#bench;
+    if (!hasEffects) sink.final(this.#token, { ordinal, name, effects: noEffects, outcome });
+    else if (this.#apply()) sink.final(this.#token, { ordinal, name, effects: buffer.effects, outcome });
   }
 
   /** Throws what makes the request an APPLICATION_ERROR. */
@@ -312,7 +358,16 @@ export class Run<Token> implements RequestContext<never, never, never> {
     const message = messageOf(this.#failure ?? error);
     this.#end(message);
     const outcome = `"ok":false,"error":${JSON.stringify({ code: "APPLICATION_ERROR", message, executed: true })}`;
-    this.#bench.sink.final(this.#token, { ordinal, name: "", effects: noEffects, outcome });
+    this.#final(ordinal, "", this.#isTimerThere(ordinal), outcome);
+  }
+
+  /** The same where it may be gone: whoever took it away made the request fail. */
+  #isTimerThere(ordinal: number): boolean {
+    try {
+      return this.#takesTimerAlone(ordinal);
+    } catch {
+      return false;
+    }
   }
 
   /** From here on the handler can change nothing. */

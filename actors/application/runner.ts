@@ -8,6 +8,7 @@ import type { Application } from "./define.ts";
 import { messageOf } from "./errors.ts";
 import { describeIssues } from "./json.ts";
 import { type Bench, Run, type RunnerSink, type RunRequest } from "./run.ts";
+import { Scheduling } from "./scheduling.ts";
 import { type ApplicationState, StateReader } from "./state.ts";
 import { TransactionBuffer } from "./transaction.ts";
 
@@ -28,15 +29,20 @@ export class HandlerRunner<Token> {
     state: ApplicationState;
     sink: RunnerSink<Token>;
     clock: Clock;
-    limits: { handlerMs: number; maxRecordBytes: () => number };
+    takesTimer: (ordinal: number) => boolean;
+    limits: { handlerMs: number; maxRecordBytes: () => number; maxTimerBytes: number };
   }) {
-    const { application, state, sink, clock, limits } = options;
+    const { application, state, sink, clock, takesTimer, limits } = options;
+    const buffer = new TransactionBuffer(state);
+    const nextSequence = () => sink.nextSequence();
     this.#reader = new StateReader(state);
     this.#bench = {
       application,
-      buffer: new TransactionBuffer(state),
+      buffer,
+      scheduling: new Scheduling({ application, buffer, maxBodyBytes: limits.maxTimerBytes, nextSequence }),
       sink,
       clock,
+      takesTimer,
       ...limits,
       isBuilding: false,
       isBroken: false,
@@ -60,6 +66,11 @@ export class HandlerRunner<Token> {
     if (!run.isAsynchronous) return;
     this.#running.add(run);
     this.#tellWaiting();
+  }
+
+  /** Its body cannot be run any more: that is its result. */
+  refuse(request: RunRequest, token: Token, message: string): void {
+    new Run(this.#bench, request, token).refuse(new Error(message));
   }
 
   #tellWaiting(): void {

@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { readEffects } from "../../machines/codec/effects.ts";
 import type { Catalog, CatalogPart } from "../../schemas/catalog.ts";
+import { type Timer, timersName } from "../../schemas/timers.ts";
 import { inByteOrder } from "./byte-order.ts";
 import { catalogName, catalogOf, planFor } from "./catalog.ts";
 import type { Reader, View } from "./contract.ts";
@@ -17,6 +18,7 @@ import { StateError, TransactionError } from "./errors.ts";
 import { freezeJson } from "./json.ts";
 import { Queue, type Table } from "./parts.ts";
 import { finish, type Sliced, sliceRows } from "./slices.ts";
+import { TimerIndex } from "./timer-index.ts";
 import { Views } from "./views.ts";
 
 export type RowChange =
@@ -38,6 +40,9 @@ export class ApplicationState {
   #parts: (Table | Queue | undefined)[] = [];
   readonly #tables = new Map<string, Table>();
   readonly #queues = new Map<string, Queue>();
+  #timers = new TimerIndex(new Map());
+  /** Number of the timers' table; -1: there is none. */
+  #timersPart = -1;
   #views: Views;
   #catalog: Catalog;
   #whyUnreadable = "";
@@ -69,7 +74,11 @@ export class ApplicationState {
 
   /** Of what is there now; nothing may be applied meanwhile. Throws what a view throws. */
   makingViews(): Sliced<Views> {
-    const parts = this.#parts.filter((part) => part !== undefined);
+    // Timers are nothing that views hear of.
+    const parts = this.#parts.filter((part) => part !== undefined && part.part !== this.#timersPart) as (
+      | Table
+      | Queue
+    )[];
     return Views.of(this.#application, parts);
   }
 
@@ -86,10 +95,17 @@ export class ApplicationState {
     const plan = planFor(this.#catalog, this.#application);
     this.#whyUnreadable = typeof plan === "string" ? plan : "";
     const before = this.#parts;
+    const timersBefore = this.#tables.get(timersName);
     this.#parts = [];
     this.#tables.clear();
     this.#queues.clear();
-    if (this.#whyUnreadable !== "") return;
+    if (this.#whyUnreadable === "") this.#arrangeParts(before);
+    const timers = this.#tables.get(timersName);
+    if (timers !== timersBefore) this.#timers = new TimerIndex(timers?.rows ?? new Map());
+    this.#timersPart = timers?.part ?? -1;
+  }
+
+  #arrangeParts(before: readonly (Table | Queue | undefined)[]): void {
     for (const stored of this.#catalog.parts) {
       const part = before[stored.part] ?? this.#makePart(stored);
       this.#parts[stored.part] = part;
@@ -135,6 +151,14 @@ export class ApplicationState {
 
   get views(): Readonly<Record<string, View>> {
     return this.#views.all;
+  }
+
+  /** In the order in which they are due. */
+  get timers(): TimerIndex {
+    return this.#timers;
+  }
+  get timerCount(): number {
+    return this.#tables.get(timersName)?.rows.size ?? 0;
   }
 
   /** Throws TransactionError `part`. */
@@ -247,6 +271,7 @@ export class ApplicationState {
       if (part?.kind === "table") part.rows.clear();
       else part?.reset(0);
     }
+    this.#timers = new TimerIndex(this.#tables.get(timersName)?.rows ?? new Map());
     this.#views = this.isCurrent ? Views.empty(this.#application) : Views.deaf(this.#application);
   }
 
@@ -259,6 +284,11 @@ export class ApplicationState {
 
   #put(part: number, key: string, value: unknown): void {
     const { name, rows } = this.tableAt(part);
+    if (part === this.#timersPart) {
+      rows.set(key, value);
+      this.#timers.put(key, value as Timer);
+      return;
+    }
     const listeners = this.#views.listeners.put;
     const before = listeners.length === 0 ? undefined : rows.get(key);
     rows.set(key, value);
@@ -269,6 +299,10 @@ export class ApplicationState {
     const { name, rows } = this.tableAt(part);
     const before = rows.get(key);
     if (!rows.delete(key)) throw new StateError(`table ${name} has no row ${key} to delete`);
+    if (part === this.#timersPart) {
+      this.#timers.delete(key);
+      return;
+    }
     for (const view of this.#views.listeners.delete) view.delete(name, key, before);
   }
 

@@ -47,6 +47,11 @@ export class TransactionBuffer {
     return this.#effects.length === 0 ? noEffects : this.#effects.view();
   }
 
+  /** Changes so far. */
+  get count(): number {
+    return this.#count;
+  }
+
   get effectBytes(): number {
     return this.#effects.length;
   }
@@ -248,59 +253,4 @@ function checked(part: Table | Queue, value: unknown): unknown {
     throw new TransactionError("schema", `${part.kind} ${part.name}: ${describeIssues(parsed.error)}`);
   freezeJson(parsed.data);
   return parsed.data;
-}
-
-/** What the author's change is given: the buffer, for as long as the transaction lasts. */
-export class TransactionHandle {
-  #buffer: TransactionBuffer | null;
-  /** Of its request. */
-  readonly nowMs: number;
-
-  constructor(buffer: TransactionBuffer, nowMs: number) {
-    this.#buffer = buffer;
-    this.nowMs = nowMs;
-  }
-
-  close(): void {
-    this.#buffer = null;
-  }
-
-  #open(): TransactionBuffer {
-    if (this.#buffer === null) throw new TransactionError("over", "this transaction is over");
-    return this.#buffer;
-  }
-
-  get views(): unknown {
-    return this.#open().views;
-  }
-  get(table: string, key: string): unknown {
-    return this.#open().get(table, key);
-  }
-  has(table: string, key: string): boolean {
-    return this.#open().has(table, key);
-  }
-  size(table: string): number {
-    return this.#open().size(table);
-  }
-  rows(table: string): Iterable<readonly [string, unknown]> {
-    return this.#open().rows(table);
-  }
-  put(table: string, key: string, row: unknown): void {
-    this.#open().put(table, key, row);
-  }
-  delete(table: string, key: string): boolean {
-    return this.#open().delete(table, key);
-  }
-  queueLength(queue: string): number {
-    return this.#open().queueLength(queue);
-  }
-  peek(queue: string, count = 1): readonly unknown[] {
-    return this.#open().peek(queue, count);
-  }
-  push(queue: string, item: unknown): void {
-    this.#open().push(queue, item);
-  }
-  shift(queue: string): unknown {
-    return this.#open().shift(queue);
-  }
 }

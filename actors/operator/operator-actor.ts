@@ -35,7 +35,7 @@ export interface OperatorOptions {
   readonly application: Application;
   readonly actors: readonly Actor[];
   /** What the replica does not know of this server. */
-  readonly facts: () => Pick<ServerStatus, "application" | "machines" | "flushed" | "synced" | "links">;
+  readonly facts: () => Pick<ServerStatus, "application" | "machines" | "timers" | "flushed" | "synced" | "links">;
   readonly flush: () => Promise<void>;
   readonly backups: Backups;
   readonly gate: ReplyGate;

@@ -1,7 +1,4 @@
-/**
- * `twinlog/testing`: an application in its author's tests, on a server in memory. What is not here is not in the product yet: virtual
- * time and timers.
- */
+/** `twinlog/testing`: an application in its author's tests, on a server in memory, with a time that may be moved forward. */
 import type { z } from "zod";
 import type { ApplicationDefinition, Queues, Tables, ViewDefinitions } from "../application/contract.ts";
 import { openNodeClock } from "../world/clock-node.ts";

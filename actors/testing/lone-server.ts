@@ -92,6 +92,14 @@ export class LoneServer {
     });
   }
 
+  get nowMs(): number {
+    const { clock } = this.#options;
+    return this.#replica.timeNow(clock.nowMs(), clock.wallMs());
+  }
+  get timers(): { id: string; atMs: number; body: unknown }[] {
+    return this.state.timers.all.map(({ id, timer }) => ({ id, atMs: timer.atMs, body: timer.body }));
+  }
+
   start(): void {
     const { clock } = this.#options;
     this.#mailbox.input(() => {

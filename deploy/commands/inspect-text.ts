@@ -1,7 +1,7 @@
 /** The summary of a store, for people and for programs. */
 import type { Inspection } from "../inspect.ts";
 
-export function summaryOf({ meta, application, parts, end, aside }: Inspection): object {
+export function summaryOf({ meta, application, parts, nextTimerMs, end, aside }: Inspection): object {
   const { service, server, schema, history, epoch, life, incarnation, committed, published } = meta;
   const log = { first: meta.firstRetained, last: end.sequence, epoch: end.epoch, hash: end.hash };
   const counts = [...parts].map(([part, { name, kind, count }]) => [name, { part, kind, count }] as const);
@@ -23,6 +23,7 @@ export function summaryOf({ meta, application, parts, end, aside }: Inspection):
     published,
     results: meta.resultNumber,
     parts: Object.fromEntries(counts),
+    nextTimerMs,
     ancestors: meta.ancestors ?? [],
     aside,
   };
@@ -33,7 +34,7 @@ function restoredLine({ restored }: Inspection["meta"]): [string, string][] {
   return [["restored", `from a backup of ${restored.takenAt}, through record ${restored.sequence}`]];
 }
 
-export function summaryText({ meta, application, parts, end, aside }: Inspection): string {
+export function summaryText({ meta, application, parts, nextTimerMs, end, aside }: Inspection): string {
   const range = end.sequence < meta.firstRetained ? "no records" : `records ${meta.firstRetained} to ${end.sequence}`;
   const lines: [label: string, value: string][] = [
     ["server", `${meta.server} of ${meta.service}, application ${application ?? `unknown (schema ${meta.schema})`}`],
@@ -58,6 +59,7 @@ export function summaryText({ meta, application, parts, end, aside }: Inspection
       `  ${name}`,
       `${count} ${kind === "queue" ? "items" : "rows"}`,
     ]),
+    ...(nextTimerMs === null ? [] : [["next timer", new Date(nextTimerMs).toISOString()] satisfies [string, string]]),
     ...aside.map(({ name, bytes }): [string, string] => ["set aside", `${name} (${bytes} bytes)`]),
     ["sound", "yes: every row, item and record was checked"],
   ];

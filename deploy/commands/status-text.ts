@@ -11,6 +11,7 @@ export function statusText(status: ServiceStatus, columns = Number.POSITIVE_INFI
   const lines = [
     `${status.service}: ${headline(status)}`,
     placeText(status),
+    ...timersText(status),
     ...status.reasons.map(({ server, message }) => `- ${server === "" ? "" : `${server}: `}${message}`),
     ...whatToDo(status),
     "",
@@ -49,6 +50,19 @@ function placeText({ reasons, mode, epoch, history }: ServiceStatus): string {
   const known = `mode ${mode ?? "unknown"}, epoch ${epoch}, history ${history === "" ? "unknown" : history}`;
   const isMissing = reasons.some(({ code }) => code === "primary.missing");
   return isMissing ? `the registry, as it was seen last: ${known}` : known;
+}
+
+/** Of the primary: how many timers are set. */
+function timersText({ servers, epoch }: ServiceStatus): string[] {
+  const { timers, time } = primaryOf(servers, epoch) ?? {};
+  if (timers === undefined || timers.count === 0) return [];
+  const { count, nextMs } = timers;
+  const next = nextMs === null || time === undefined ? "" : `, the next one ${dueText(nextMs - time.nowMs)}`;
+  return [`${count} ${count === 1 ? "timer is" : "timers are"} set${next}`];
+}
+
+function dueText(inMs: number): string {
+  return inMs >= 0 ? `in ${duration(inMs)}` : `due for ${duration(-inMs)}`;
 }
 
 interface Column {

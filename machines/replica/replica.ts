@@ -521,6 +521,21 @@ export class Replica {
     this.primary?.intake.finish(request, part);
   }
 
+  /** Requests of timers may be given to `onRequest` now (rule 20); else they wait. */
+  takesTimers(client: string, nowMs: number): boolean {
+    this.at(nowMs);
+    return this.takesRequests && this.primary?.intake.takesTimer(client) === true;
+  }
+  /** What time it is for whom a request is taken now. */
+  timeNow(nowMs: number, wallMs: number): number {
+    this.at(nowMs);
+    return this.core.timeNow(wallMs);
+  }
+  /** It has its result. */
+  isDone(client: string, id: string): boolean {
+    return this.core.applied.requests.done.sequenceOf(requestKey(client, id)) > 0;
+  }
+
   /** A request of this name is done, or runs: sent again, it is no new one. */
   isKnown(client: string, id: string): boolean {
     return this.primary?.intake.isAgain(requestKey(client, id)) === true;

@@ -357,6 +357,10 @@ export const shippedRules = {
   timeFrom: (loggedMs: number): number => loggedMs,
   /** Rule 20: a wall clock that has gained more than this on the monotonic one is not followed before an operator says so, or another clock. */
   isStepTaken: (stepMs: number, maxStepMs: number): boolean => stepMs <= maxStepMs,
+  /** Rule 20: a timer comes when its time is there by the log's time, and not before. */
+  isTimerDue: (atMs: number, nowMs: number): boolean => atMs <= nowMs,
+  /** Rule 20: the first record of its request that does anything takes the timer away. */
+  takesTimer: (ordinal: number): boolean => ordinal === 0,
 
   /** Planned switch: no new request is taken. */
   isIntakeStopped: (isHeld: boolean): boolean => isHeld,

@@ -242,8 +242,10 @@ test("the exchange is quick: a check against accidents of complexity, not a meas
     application: exchange,
     state: harness.hot,
     clock: harness.clock,
-    limits: { handlerMs: 1_000, maxRecordBytes: () => 64 * 1024 },
+    takesTimer: (ordinal) => ordinal === 0,
+    limits: { handlerMs: 1_000, maxTimerBytes: 1_024, maxRecordBytes: () => 64 * 1024 },
     sink: {
+      nextSequence: () => 1,
       transaction: () => {},
       final: () => {},
       committed: () => Promise.resolve(),

@@ -62,8 +62,14 @@ const runner = new HandlerRunner<Arrival>({
   application,
   state,
   clock,
-  limits: { ...settings.limits, maxRecordBytes: () => settings.limits.maxRecordBytes },
+  takesTimer: (ordinal) => ordinal === 0,
+  limits: {
+    ...settings.limits,
+    maxTimerBytes: settings.limits.maxRequestBytes,
+    maxRecordBytes: () => settings.limits.maxRecordBytes,
+  },
   sink: {
+    nextSequence: () => sequence + 1,
     transaction: () => undefined,
     final: ({ client, id, key, replyTo }, { outcome }) => {
       sequence += 1;

@@ -8,6 +8,7 @@ import { type Application, applicationParts } from "../../actors/application/def
 import { type CompletedTransaction, HandlerRunner } from "../../actors/application/runner.ts";
 import { ApplicationState } from "../../actors/application/state.ts";
 import type { Clock } from "../../actors/world/ports.ts";
+import { shippedRules } from "../../machines/replica/rules.ts";
 
 export interface Sent {
   kind: "transaction" | "final";
@@ -81,12 +82,19 @@ export class Harness {
       application,
       state: this.hot,
       clock: this.clock,
-      limits: { handlerMs: 1_000, ...limits, maxRecordBytes: () => limits.maxRecordBytes ?? 64 * 1024 },
+      takesTimer: shippedRules.takesTimer,
+      limits: {
+        handlerMs: 1_000,
+        maxTimerBytes: 1_024,
+        ...limits,
+        maxRecordBytes: () => limits.maxRecordBytes ?? 64 * 1024,
+      },
       sink: {
         transaction: (token, { value, ...rest }) => keep({ kind: "transaction", token, json: value, ...rest }),
         final: (token, { outcome, ...rest }) => keep({ kind: "final", token, json: `{${outcome}}`, ...rest }),
         committed: () =>
           this.holdsCommits ? new Promise((resolve) => this.commits.push(() => resolve())) : Promise.resolve(),
+        nextSequence: () => this.sent.length + 1,
         failed: (_token, error) => void this.failures.push(error),
         onWaiting: (count, one) => void this.waiting.push([count, one]),
         fatal: (error) => void this.fatal.push(error),

@@ -40,7 +40,10 @@ interface Asked {
   readonly key: string;
   readonly bodyHash: number;
   readonly sinceMs?: number;
+  readonly ending?: Uint8Array;
 }
+
+const noEffects = new Uint8Array(0);
 
 /** What this server was asked and has not finished: from arrival to the record of its result. */
 export class RunningRequest {
@@ -71,11 +74,13 @@ export class RunningRequest {
   done = false;
   /** Transactions of this request in the log so far. */
   ordinal = 0;
+  /** What is done with a result to which no transaction came: a timer is taken away (rule 20). */
+  readonly ending: Uint8Array;
   /** When it came to this server; 0: not known, or to another one. */
   readonly sinceMs: number;
 
   constructor(
-    { client, id, key, bodyHash, sinceMs = 0 }: Asked,
+    { client, id, key, bodyHash, sinceMs = 0, ending = noEffects }: Asked,
     requestKey: string,
     after: string,
     stampMs: number,
@@ -96,6 +101,7 @@ export class RunningRequest {
     this.replyTo = replyTo;
     this.completed = completed;
     this.sinceMs = sinceMs;
+    this.ending = ending;
   }
 }
 

@@ -37,6 +37,8 @@ export interface Arrival {
   readonly replyTo: string;
   /** When it came, for those who measure: nothing is decided by it. */
   readonly sinceMs?: number;
+  /** Of a timer: the effects that take it away, where it comes to its end without being run (rule 20). */
+  readonly ending?: Uint8Array;
 }
 
 /** A transaction that did not wait for the result: its effects, and the value that it gave, as JSON. */
@@ -180,11 +182,31 @@ export class Intake {
     const isSuspect = rules.needsAttempt(arrival.resend || isEarly || begun !== undefined);
     // What was on record once is so again; a body may take more in a record than it took on the wire.
     if (isSuspect && begun === undefined && !this.fitsAttempt(request)) {
+      if (request.ending.length > 0)
+        return this.giveUp(request, "TOO_LARGE", "its body does not fit in a record any more");
       this.refuse(arrival, "TOO_LARGE", "its body, written out, does not fit in a record");
       return null;
     }
     this.stamps.onTaken(arrival, nowWallMs);
     return this.begin(request, begun?.attempts ?? 0, isSuspect);
+  }
+
+  /** A timer may come now: else it waits, and nobody is refused. */
+  takesTimer(client: string): boolean {
+    return this.busy(client) === "";
+  }
+
+  /** It is not run, and there is nobody who could ask again: that is its result. */
+  private giveUp(request: RunningRequest, code: ErrorCode, message: string): null {
+    this.core.tally.refused(code);
+    this.holdingOf(request).inFlight += 1;
+    this.finishUnrun(request, code, message, false);
+    return null;
+  }
+
+  private finishUnrun(request: RunningRequest, code: ErrorCode, message: string, executed: boolean): void {
+    const outcome = `"ok":false,"error":${JSON.stringify({ code, message, executed })}`;
+    this.finish(request, { name: "", effects: request.ordinal === 0 ? request.ending : noBytes, outcome });
   }
 
   /** A record with the body fits what a record may have (rule 15). */
@@ -250,12 +272,8 @@ export class Intake {
   private admit(request: RunningRequest, attempts: number, isSuspect: boolean): RunningRequest | null {
     if (this.core.rules.isPoisoned(attempts)) {
       this.core.tally.refused("POISONED");
-      const error = {
-        code: "POISONED",
-        message: "this request was started twice and a server died each time",
-        executed: request.ordinal > 0,
-      };
-      this.finish(request, { name: "", effects: noBytes, outcome: `"ok":false,"error":${JSON.stringify(error)}` });
+      const message = "this request was started twice and a server died each time";
+      this.finishUnrun(request, "POISONED", message, request.ordinal > 0);
       return null;
     }
     if (isSuspect && attempts > 0 && this.dangerous !== null) {
