@@ -265,7 +265,7 @@ export const lifecycleMachine = setup({
           entry: "proposeBase",
           on: { "cas.won.alone": "alone", ...voids },
         },
-        /** The same configuration, with an operator's word about the intake. */
+        /** The same configuration, with an operator's word about the intake or failover. */
         pausing: {
           tags: ["asking"],
           entry: "proposePause",

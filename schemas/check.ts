@@ -68,6 +68,7 @@ export const checkOf = {
   "stream.answers": "nats",
   "application.rejection": "application",
   "intake.paused": "service",
+  "failover.paused": "backup",
   "clock.apart": "clocks",
   "time.apart": "clocks",
   "settings.differ": "settings",

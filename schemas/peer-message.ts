@@ -54,6 +54,8 @@ export const Heartbeat = z.object({
   stopping: z.boolean(),
   /** It knows that a record may be written again in its epoch (`left`). Older programs do not say so. */
   rereads: z.boolean().optional(),
+  /** It heeds a pause of failover (rule 21). Older programs do not say so. */
+  heedsPause: z.boolean().optional(),
   /** Connected to NATS. */
   bus: z.boolean(),
   /** The registry answered when it was asked last. */

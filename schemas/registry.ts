@@ -30,6 +30,10 @@ export type Position = z.infer<typeof Position>;
 export const Mode = z.enum(["normal", "primary-only", "backup-only"]);
 export type Mode = z.infer<typeof Mode>;
 
+/** Since when (wall clock of the primary then, ms since 1970), and for how long; no `forMs`: until it is resumed. */
+export const Pause = z.object({ sinceMs: WallMs, forMs: z.number().positive().max(maxWallMs).optional() });
+export type Pause = z.infer<typeof Pause>;
+
 const Shape = z.object({
   service: ServerName,
   history: Id,
@@ -54,8 +58,10 @@ const Shape = z.object({
   left: z.array(Id).max(maxLeft).optional(),
   /** An operator put this record back where the registry had lost it: the epoch of the one whose configuration it has. */
   restoredFrom: Epoch.optional(),
-  /** An operator paused the intake: since when (wall clock of the primary then, ms since 1970), and for how long; no `forMs`: until it is resumed. */
-  pause: z.object({ sinceMs: WallMs, forMs: z.number().positive().max(maxWallMs).optional() }).optional(),
+  /** An operator paused the intake. */
+  pause: Pause.optional(),
+  /** An operator paused failover (rule 21): nobody takes over because a server is lost. Programs before know no such pause, and heed none. */
+  failoverPause: Pause.optional(),
 });
 
 /** The record: it does not contradict itself either, for the servers work out from it who is counted on. */

@@ -103,7 +103,16 @@ const lists: Record<Role, (user: RoleUser) => Permissions> = {
   viewer: ({ service }) => ({ publish: [], subscribe: watching(service) }),
   operator: ({ service, name, bucket }) => ({
     publish: [
-      ...commanding(service, ["switch", "flush", "pause", "resume", "accept-time", backupVerb]),
+      ...commanding(service, [
+        "switch",
+        "flush",
+        "pause",
+        "resume",
+        "pause-failover",
+        "resume-failover",
+        "accept-time",
+        backupVerb,
+      ]),
       ...asking(service),
       readingRecord(bucket),
     ],
@@ -158,8 +167,11 @@ function watching(service: string): Grant[] {
 }
 
 function commanding(service: string, verbs: readonly (ControlVerb | typeof backupVerb)[]): Grant[] {
-  return verbs.map((verb) => grant(subjects.control(service, each, verb), `\`twinlog ${verb}\``));
+  return verbs.map((verb) => grant(subjects.control(service, each, verb), `\`twinlog ${commandOf(verb)}\``));
 }
+
+/** `pause-failover` is `pause --failover`. */
+const commandOf = (verb: string): string => verb.replace(/-(?=failover$)/, " --");
 
 /** Never the subject of replication: what comes there is taken for another server's word. */
 function asking(service: string): Grant[] {

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { Id, IdOrNone, maxIdLength, maxWallMs } from "./ranges.ts";
-import { InSyncMember, Member, Mode } from "./registry.ts";
+import { InSyncMember, Member, Mode, Pause } from "./registry.ts";
 import { maxServers } from "./settings.ts";
 import { Surroundings } from "./surroundings.ts";
 import { Trouble } from "./troubles.ts";
@@ -45,7 +45,7 @@ export const ServerStatus = z.object({
   troubles: z.array(Trouble).default([]),
   /** Whom the newest registry record that it knows counts on; null while it knows none. */
   record: z
-    .object({ primary: Member, inSync: z.array(InSyncMember) })
+    .object({ primary: Member, inSync: z.array(InSyncMember), failoverPause: Pause.optional() })
     .nullable()
     .default(null),
   /**
@@ -131,8 +131,17 @@ export type ServerEvent = z.infer<typeof ServerEvent>;
 /** Of the answer to an empty question on `<service>.server.<server>.failover`: the server's last transitions since its process began, the newest last. */
 export const RecentEvents = z.object({ events: z.array(ServerEvent) });
 
-/** recover: go on by force with what this server has (rule 18). switch: hand the primary's role over. flush: write and sync the log now. pause, resume: intake of requests. accept-time: requests and timers go by the primary's wall clock from now on, however far ahead it is (rule 20). */
-export const controlVerbs = ["switch", "flush", "pause", "resume", "accept-time", "recover"] as const;
+/** recover: go on by force with what this server has (rule 18). switch: hand the primary's role over. flush: write and sync the log now. pause, resume: intake of requests. accept-time: requests and timers go by the primary's wall clock from now on, however far ahead it is (rule 20). pause-failover, resume-failover: whether a server takes over by itself (rule 21). */
+export const controlVerbs = [
+  "switch",
+  "flush",
+  "pause",
+  "resume",
+  "pause-failover",
+  "resume-failover",
+  "accept-time",
+  "recover",
+] as const;
 export type ControlVerb = (typeof controlVerbs)[number];
 
 /** Whoever gives a command, as its program names him: for people to read, and no proof (that is NATS's log-in). */
@@ -145,12 +154,12 @@ const maxCopyName = 2 * maxIdLength;
 
 /**
  * What a command says beside its verb. `incarnation`: the one that is meant, as its asker saw it; `recover` names it always, and
- * any command where two servers have one name. `by`: who gives it. `forMs`: how long a `pause` lasts. `despite`: copies, as `recover` names them, that are newer and set aside.
+ * any command where two servers have one name. `by`: who gives it. `forMs`: how long a pause lasts. `despite`: copies, as `recover` names them, that are newer and set aside.
  */
 export const ControlRequest = z.object({
   incarnation: IdOrNone.optional(),
   by: OperatorName.optional(),
-  /** `pause`: it ends by itself after so long. */
+  /** `pause`, `pause-failover`: it ends by itself after so long. */
   forMs: z.number().int().positive().max(maxWallMs).optional(),
   despite: z.array(z.string().max(maxCopyName)).max(maxServers).default([]),
 });

@@ -72,6 +72,7 @@ export const troubleKinds = {
     costs: "nothing",
   },
   "intake.paused": { says: "an operator paused the intake of requests", costs: "service" },
+  "failover.paused": { says: "an operator paused failover: nobody takes over", costs: "failover" },
   "clock.apart": { says: "a server's clock is far from another's", costs: "nothing" },
   "time.apart": {
     says: "the time by which requests and timers go is far from the primary's clock",

@@ -7,6 +7,7 @@
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import { backupVerb } from "../../schemas/backup.ts";
+import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import {
   type ControlReply,
@@ -189,7 +190,7 @@ export class OperatorActor {
       epoch: replica.epochSeen,
       history: replica.history,
       mode: record?.mode ?? null,
-      record: record === null ? null : { primary: record.primary, inSync: record.inSync },
+      record: record === null ? null : toldRecord(record),
       peers: settings.servers
         .filter(({ name }) => name !== settings.server)
         .map(({ name }) => ({ name, silentMs: replica.silentMs(name, nowMs), ...aheadOf(replica, name, world.clock) })),
@@ -322,11 +323,21 @@ export class OperatorActor {
           told(replica.onAcceptTime(nowMs, world.clock.wallMs()), "requests and timers go by this server's clock"),
         );
         return;
+      case "pause-failover":
+        answer(told(replica.onPauseFailover(true, forMs, nowMs), "failover is being paused"));
+        return;
+      case "resume-failover":
+        answer(told(replica.onPauseFailover(false, undefined, nowMs), "failover goes on"));
+        return;
       case "flush":
         mailbox.watch(flush(), () => answer({ ok: true, message: "everything committed is on the disk" }));
         return;
     }
   }
+}
+
+function toldRecord({ primary, inSync, failoverPause }: RegistryRecord): ServerStatus["record"] {
+  return { primary, inSync, ...(failoverPause === undefined ? {} : { failoverPause }) };
 }
 
 function toldProgram({ options, stateVersion }: Replica): Pick<ServerStatus, "program"> {

@@ -18,12 +18,17 @@ interface ControlFlags extends CommonOptions {
   server?: string;
   timeout: number;
   for?: number;
+  failover?: boolean;
 }
 
-const summaries: Readonly<Record<MildVerb, string>> = {
+/** The others are these with `--failover`. */
+type CommandVerb = Exclude<MildVerb, "pause-failover" | "resume-failover">;
+
+const summaries: Readonly<Record<CommandVerb, string>> = {
   switch: "hand the primary's role to the backup, without a degraded moment",
-  pause: "stop taking requests (they are told BUSY); what runs is finished",
-  resume: "take requests again",
+  pause:
+    "stop taking requests (they are told BUSY); what runs is finished. With --failover: let no server take over by itself",
+  resume: "take requests again; with --failover: let servers take over again",
   "accept-time":
     "let requests and timers go by the primary's clock from now on, however far ahead of the last requests it is; there is no way back",
   flush: "write the log to LevelDB and sync it now",
@@ -32,18 +37,23 @@ const summaries: Readonly<Record<MildVerb, string>> = {
 /** How long the servers are listened to, to find the primary. */
 const gatherMs = 800;
 
-export function controlCommand(world: CommandWorld, verb: MildVerb): Command {
-  const examples = [`twinlog ${verb}`, `twinlog ${verb} --server alpha`];
-  if (verb === "pause") examples.push("twinlog pause --for 10m");
-  const command = serviceCommand(world, verb, summaries[verb], examples);
-  if (verb === "pause")
-    command.option("--for <time>", "until then, and not until it is resumed: 90s, 10m, 2h", lasting("--for"));
-  return command
-    .option("--server <name>", verb === "flush" ? "this server only" : "this server, not whichever is primary")
+export function controlCommand(world: CommandWorld, command: CommandVerb): Command {
+  const examples = [`twinlog ${command}`, `twinlog ${command} --server alpha`];
+  if (command === "pause") examples.push("twinlog pause --for 10m", "twinlog pause --failover --for 2h");
+  const built = serviceCommand(world, command, summaries[command], examples);
+  if (command === "pause")
+    built
+      .option("--failover", "nobody takes over, whoever dies; requests are taken as ever", false)
+      .option("--for <time>", "until then, and not until it is resumed: 90s, 10m, 2h", lasting("--for"));
+  if (command === "resume")
+    built.option("--failover", "servers take over again; without a primary each server is told", false);
+  return built
+    .option("--server <name>", command === "flush" ? "this server only" : "this server, not whichever is primary")
     .option("--timeout <ms>", "how long to wait for the answer", wholeNumber("--timeout", 1), usualTimeoutMs)
     .action(async (flags: ControlFlags) => {
       const { clock } = world;
       const { service, server, access, timeout } = flags;
+      const verb = flags.failover === true ? ofFailover(command) : command;
       const bus = await world.connect(access, () => undefined);
       try {
         const servers =
@@ -58,6 +68,8 @@ export function controlCommand(world: CommandWorld, verb: MildVerb): Command {
       }
     });
 }
+
+const ofFailover = (command: CommandVerb): MildVerb => (command === "pause" ? "pause-failover" : "resume-failover");
 
 /** Of two processes of one name the one that serves is meant; where neither does, nobody can say. */
 export function named(name: string, standings: readonly Standing[]): Meant {
@@ -75,8 +87,10 @@ export function named(name: string, standings: readonly Standing[]): Meant {
 function chosen(verb: MildVerb, status: ServiceStatus, { shown }: Access): Meant[] {
   if (status.servers.length === 0)
     throw new CommandError(`no server of ${status.service} speaks at ${shown}: is one running? See \`twinlog status\``);
-  if (verb === "flush") return status.servers.map(({ name, incarnation }) => ({ name, incarnation }));
+  const all = status.servers.map(({ name, incarnation }) => ({ name, incarnation }));
+  if (verb === "flush") return all;
   const primary = status.servers.find(({ role, epoch }) => role === "primary" && epoch === status.epoch);
+  if (primary === undefined && verb === "resume-failover") return all;
   if (primary === undefined)
     throw new CommandError(
       `no primary speaks: see \`twinlog status\` for what the servers wait for, or name one with --server`,

@@ -142,6 +142,8 @@ function changeText(record: RegistryRecord, before: RegistryRecord | null): stri
   if ((record.left?.length ?? 0) > (before.left?.length ?? 0)) said.push("a server let itself go");
   if (record.pause !== undefined && before.pause === undefined) said.push("intake paused");
   if (record.pause === undefined && before.pause !== undefined) said.push("intake resumed");
+  if (record.failoverPause !== undefined && before.failoverPause === undefined) said.push("failover paused");
+  if (record.failoverPause === undefined && before.failoverPause !== undefined) said.push("failover resumed");
   if (said.length === 0 && record.base.sequence !== before.base.sequence) return moved;
   return said.length === 0 ? "the same configuration again" : said.join(", ");
 }

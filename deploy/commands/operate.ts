@@ -11,6 +11,7 @@ import {
   type ControlVerb,
   OperatorName,
   ServerEvent,
+  ServerStatus,
 } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { type Asked, ask, readJson } from "./ask.ts";
@@ -45,15 +46,22 @@ export async function operate(
   { service, verb, servers, body, timeout }: Operation,
   tell: (line: string) => Promise<void> | void,
 ): Promise<void> {
-  for (const { name, ...meant } of servers) {
-    const hot = verb === "switch" ? await whenHot(bus, clock, service, verb, name) : undefined;
-    try {
-      const sending = { service, name, verb, timeout };
-      await tell(`${name}: ${await sendControl(bus, clock, sending, { ...meant, ...body })}`);
-      if (hot !== undefined) await tell(await hot.wait(timeout));
-    } finally {
-      hot?.stop();
+  const isOfFailover = verb === "pause-failover" || verb === "resume-failover";
+  const written = isOfFailover ? whenWritten(bus, service, verb) : undefined;
+  try {
+    for (const { name, ...meant } of servers) {
+      const hot = verb === "switch" ? await whenHot(bus, clock, service, verb, name) : undefined;
+      try {
+        const sending = { service, name, verb, timeout };
+        await tell(`${name}: ${await sendControl(bus, clock, sending, { ...meant, ...body })}`);
+        if (hot !== undefined) await tell(await hot.wait(timeout));
+      } finally {
+        hot?.stop();
+      }
     }
+    if (written !== undefined) await tell(await written.wait(clock, timeout));
+  } finally {
+    written?.stop();
   }
 }
 
@@ -124,6 +132,41 @@ export async function whenHot(bus: Bus, clock: Clock, service: string, verb: "sw
         throw new CommandError(`begun, but no server has gone hot in ${timeoutMs} ms: see \`twinlog status\``);
       const gap = closedMs === null ? "" : `; clients were without answers for ${Math.round(foundMs - closedMs)} ms`;
       return `${found.server} is hot, epoch ${found.epoch}${gap}`;
+    },
+  };
+}
+
+/** A pause of failover counts once the registry has it, and until it has it no more (rule 21): a server says so. */
+function whenWritten(bus: Bus, service: string, verb: "pause-failover" | "resume-failover") {
+  const isPause = verb === "pause-failover";
+  let epoch = 0;
+  let isWritten = false;
+  let onHeard = (): void => undefined;
+  const subscription = bus.subscribe(subjects.statuses(service), (message) => {
+    const status = ServerStatus.safeParse(readJson(message.data)).data;
+    if (status === undefined || status.record === null || status.epoch < epoch) return;
+    epoch = status.epoch;
+    isWritten = (status.record.failoverPause !== undefined) === isPause;
+    onHeard();
+  });
+  return {
+    stop: () => subscription.stop(),
+    async wait(clock: Clock, timeoutMs: number): Promise<string> {
+      // What was heard before the answer is of before the command.
+      isWritten = false;
+      await new Promise<void>((resolve) => {
+        const timer = clock.after(timeoutMs, resolve);
+        onHeard = () => {
+          if (!isWritten) return;
+          timer.cancel();
+          resolve();
+        };
+      });
+      if (!isWritten)
+        throw new CommandError(
+          `begun, but the registry does not have it after ${timeoutMs} ms: see \`twinlog status\``,
+        );
+      return `the registry has it: ${isPause ? "nobody takes over" : "a backup takes over where the primary is lost"}`;
     },
   };
 }

@@ -90,6 +90,7 @@ export class Actions {
 }
 
 function meantBy(verb: MildVerb, { servers, hot }: View): Meant[] {
-  const speaking = servers.filter(({ name, heat }) => (verb === "flush" ? heat !== "silent" : name === hot));
+  const isForAll = verb === "flush" || (verb === "resume-failover" && hot === "");
+  const speaking = servers.filter(({ name, heat }) => (isForAll ? heat !== "silent" : name === hot));
   return speaking.map(({ name, incarnation }) => ({ name, incarnation }));
 }

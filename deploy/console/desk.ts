@@ -50,7 +50,7 @@ export type DeskPath = (typeof deskPaths)[number];
 
 const LogIn = z.strictObject({ name: z.string().max(256), password: z.string().max(maxPasswordLength) });
 const Act = z.strictObject({
-  verb: z.enum(["switch", "pause", "resume", "flush"]),
+  verb: z.enum(["switch", "pause", "resume", "pause-failover", "resume-failover", "flush"]),
   forMs: z.int().positive().max(maxWallMs).optional(),
 });
 

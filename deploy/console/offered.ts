@@ -25,6 +25,7 @@ export function offeredActions({ servers, epoch, service }: ServiceStatus, isKno
   const primary = primaryOf(servers, epoch);
   const [backup] = backupsOf(servers, epoch);
   const isPaused = primary?.troubles.some(({ code }) => code === "intake.paused") ?? false;
+  const isHeld = servers.some(({ troubles }) => troubles.some(({ code }) => code === "failover.paused"));
   const unknown = isKnown ? "" : "what the servers do now is not known";
   const nobody = primary === undefined ? "nobody processes requests" : "";
   const from = primary?.name ?? "nobody";
@@ -53,6 +54,22 @@ export function offeredActions({ servers, epoch, service }: ServiceStatus, isKno
       question: `Let the intake of ${service} go on?`,
       cost: "Requests are taken again.",
       why: first(unknown, nobody, isPaused ? "" : "the intake is not paused"),
+    },
+    {
+      verb: "pause-failover",
+      label: "Pause failover",
+      lasts: true,
+      question: `Pause failover of ${service}?`,
+      cost: "For maintenance: nobody takes over by himself. Where the primary dies nobody serves until failover goes on; where a backup dies the primary goes on alone.",
+      why: first(unknown, nobody, isHeld ? "failover is paused" : ""),
+    },
+    {
+      verb: "resume-failover",
+      label: "Resume failover",
+      lasts: false,
+      question: `Let failover of ${service} go on?`,
+      cost: "Where the primary is lost a backup takes over at once.",
+      why: first(unknown, isHeld ? "" : "failover is not paused"),
     },
     {
       verb: "flush",

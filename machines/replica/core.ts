@@ -13,6 +13,7 @@ import { ServiceClock } from "./peers/clocks.ts";
 import { type Namesake, Namesakes } from "./peers/namesakes.ts";
 import { Peers } from "./peers/peers.ts";
 import { ToldDeaths } from "./peers/told-deaths.ts";
+import { FailoverPause } from "./registry/failover-pause.ts";
 import { Membership } from "./registry/membership.ts";
 import { SeenPause } from "./registry/seen-pause.ts";
 import { type Rules, shippedRules, type Unapplied } from "./rules.ts";
@@ -38,7 +39,8 @@ export class Core {
   readonly applied: Applied;
   readonly membership: Membership;
   readonly peers: Peers;
-  readonly pause = new SeenPause();
+  readonly pause = new SeenPause("pause");
+  readonly failover = new FailoverPause();
   readonly deaths = new ToldDeaths();
   readonly namesakes = new Namesakes();
   readonly clocks = new ServiceClock();
@@ -119,6 +121,11 @@ export class Core {
   /** Another process that says this server's name, and was heard lately: it says so every `statusMs`, and two may be missed. */
   get namesake(): Namesake | null {
     return this.namesakes.present(this.limits.suspicionMs + 2 * this.limits.statusMs, this.nowMs);
+  }
+
+  /** An operator's word stands that nobody takes over, as the registry has it (rule 21). */
+  get isFailoverPaused(): boolean {
+    return this.failover.standing(this.membership.record, this.wallMs, this.nowMs) !== null;
   }
 
   /** The state is made as this server's program has it (rule 19). */

@@ -23,6 +23,24 @@ export function whyNotPrimary({ hot }: Core): string | null {
   return hot ? null : "this server is not the primary: ask the primary";
 }
 
+/** Null: it can be paused. An older program would take over, and would write the record without it. */
+export function whyNoFailoverPause(core: Core): string | null {
+  if (!core.hot) return whyNotPrimary(core);
+  const old = [...core.peers].filter((peer) => core.peers.isPresent(peer.name) && !peer.heartbeat?.heedsPause);
+  if (old.length === 0) return null;
+  return `the program of ${old.map(({ name }) => name).join(", ")} is older and would take over all the same: start the newer one there first`;
+}
+
+/** Asked of a server that is no primary: whoever is writes it in the record. */
+export function whyNoFailoverResume({ membership, peers, rules }: Core): string | null {
+  const { record } = membership;
+  if (record?.failoverPause === undefined) return null;
+  const primary = peers.byIncarnation(record.primary.incarnation);
+  if (primary === undefined || !rules.isServing(peers.isPresent(primary.name), primary.heartbeat?.hot === true))
+    return null;
+  return `${primary.name} is the primary and serves: say it there`;
+}
+
 /** `handover`: of this server's primary role. */
 export function whyNoSwitch(core: Core, handover: Handover | null): string | null {
   const { record } = core.membership;

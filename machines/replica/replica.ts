@@ -38,7 +38,14 @@ import type { Arrival, ResultPart, TransactionPart } from "./primary/intake.ts";
 import type { ReplySink } from "./primary/owed-replies.ts";
 import { type CatalogPart, Primary } from "./primary/primary.ts";
 import { joinerDue, primaryDue } from "./primary/primary-due.ts";
-import { whyNoRecovery, whyNoSwitch, whyNotMeant, whyNotPrimary } from "./refusals.ts";
+import {
+  whyNoFailoverPause,
+  whyNoFailoverResume,
+  whyNoRecovery,
+  whyNoSwitch,
+  whyNotMeant,
+  whyNotPrimary,
+} from "./refusals.ts";
 import { Candidacy } from "./registry/candidacy.ts";
 import { Consultation } from "./registry/consultation.ts";
 import { standingOf } from "./registry/copies.ts";
@@ -874,6 +881,7 @@ export class Replica {
     if (settlement === null || record === null) return;
     this.consultation.onSettled();
     core.pause.onRecord(record, core.nowMs);
+    core.failover.seen.onRecord(record, core.nowMs);
     this.consultation.onRecord(this.heartbeats.beat);
     core.judgeAlone();
     this.primary?.onRecord(record);
@@ -974,6 +982,21 @@ export class Replica {
     this.at(nowMs);
     if (this.primary === null) return whyNotPrimary(this.core);
     this.core.time.accept(nowMs, wallMs);
+    return null;
+  }
+
+  /** Rule 21. Null when it is under way, or done; else why not. */
+  onPauseFailover(paused: boolean, forMs: number | undefined, nowMs: number): string | null {
+    this.at(nowMs);
+    const { core, primary } = this;
+    const { record } = core.membership;
+    const refusal = paused ? whyNoFailoverPause(core) : core.hot ? null : whyNoFailoverResume(core);
+    if (refusal !== null) return refusal;
+    const until = forMs === undefined ? {} : { forMs };
+    if (primary !== null) primary.failoverPausing.want(paused ? { sinceMs: core.wallMs, ...until } : null);
+    else if (record !== null) core.failover.resume(record);
+    this.mustLook = true;
+    this.consult();
     return null;
   }
 

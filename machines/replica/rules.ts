@@ -192,6 +192,9 @@ export const shippedRules = {
   /** Rule 9: a primary that lost NATS, or its registry, for this long hands its role over while the main link lives. */
   mustHandOver: (lostForMs: number, limitMs: number): boolean => lostForMs > limitMs,
 
+  /** Rule 21: while an operator's word stands, nobody takes the role because its holder is lost, and it is given to nobody for that. */
+  mayFailOver: (isPaused: boolean): boolean => !isPaused,
+
   /** Rule 10: a backup that is heard and makes no progress for this long is removed. */
   isStalled: (sinceProgressMs: number, limitMs: number): boolean => sinceProgressMs > limitMs,
   /** Rule 15: a session of one that is no member, and that comes no further for this long, begins anew. */

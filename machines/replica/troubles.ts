@@ -35,6 +35,7 @@ export function troublesOf(core: Core, primary: Primary | null, waitingFor: stri
     ["registry.refuses", whyRegistryRefuses(core)],
     ["registry.frozen", core.membership.frozen || null],
     ["intake.paused", whyPaused(primary, core)],
+    ["failover.paused", whyFailoverIsPaused(primary, core)],
     ["clock.apart", whyClockIsApart(core)],
     ["time.apart", whyTimeIsApart(core)],
     ["settings.differ", whySettingsDiffer(core)],
@@ -164,6 +165,21 @@ function whyNoRegistry({ membership, bus, limits, nowMs }: Core): string | null 
   const { silentSinceMs, silentWhy } = membership;
   if (silentSinceMs === null || !bus.connected || nowMs - silentSinceMs <= limits.registryTimeoutMs) return null;
   return `the registry does not answer: ${silentWhy}`;
+}
+
+/** On every server that knows it: the primary may be gone. */
+function whyFailoverIsPaused(primary: Primary | null, core: Core): string | null {
+  const { membership, wallMs, nowMs, peers } = core;
+  const { record } = membership;
+  const pause = primary === null ? core.failover.standing(record, wallMs, nowMs) : primary.failoverPausing.current;
+  if (pause === null) return null;
+  const { sinceMs, forMs } = pause;
+  const until = forMs === undefined ? "" : ` for ${duration(Math.max(0, sinceMs + forMs - wallMs))} more`;
+  const unwritten =
+    primary === null || primary.failoverPausing.why === null ? "" : "; the registry does not have that yet";
+  const isGone = core.role === "backup" && record !== null && peers.isLost(record.primary);
+  const gone = isGone ? `; ${record.primary.server} is lost, and nobody takes its place` : "";
+  return `an operator paused failover${until}: \`twinlog resume --failover\`${unwritten}${gone}`;
 }
 
 function whyPaused(primary: Primary | null, { wallMs }: Core): string | null {

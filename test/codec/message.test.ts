@@ -88,7 +88,7 @@ test("what older programs do not say may be missing", (t) => {
   const [heartbeat, follow, accept] = fittingMessages(known);
   const without = (message: object | undefined, ...fields: string[]) =>
     frameOf(Object.fromEntries(Object.entries(message ?? {}).filter(([field]) => !fields.includes(field))));
-  const optional = ["disk", "wallMs", "rereads", "rememberClients", "record", "revision", "removals"];
+  const optional = ["disk", "wallMs", "rereads", "heedsPause", "rememberClients", "record", "revision", "removals"];
   for (const frame of [without(heartbeat, ...optional), without(follow, "number"), without(accept, "ancestors")])
     t.notThrows(() => decodeMessage(frame));
 });

@@ -53,11 +53,21 @@ const offered = (status: Partial<ServiceStatus>, isKnown = true) =>
 test("what is offered follows what servers say, and says why not", (t) => {
   const alpha = statusOf({ incarnation: "alpha-1" });
   const beta = statusOf({ name: "beta", incarnation: "beta-1", role: "backup", application: "warm" });
-  const can = { switch: "", pause: "", resume: "the intake is not paused", flush: "" };
+  const can = {
+    switch: "",
+    pause: "",
+    resume: "the intake is not paused",
+    "pause-failover": "",
+    "resume-failover": "failover is not paused",
+    flush: "",
+  };
   t.deepEqual(offered({ servers: [alpha, beta] }), can);
   t.is(offered({ servers: [alpha] }).switch, "no backup is in sync");
   const paused = { ...alpha, troubles: [{ code: "intake.paused", message: "paused", sinceMs: 1 }] };
   t.like(offered({ servers: [paused, beta] }), { pause: "the intake is paused", resume: "" });
+  const held = { ...beta, troubles: [{ code: "failover.paused", message: "paused", sinceMs: 1 }] };
+  t.like(offered({ servers: [held] }), { "pause-failover": "nobody processes requests", "resume-failover": "" });
+  t.like(offered({ servers: [alpha, held] }), { "pause-failover": "failover is paused", "resume-failover": "" });
   t.like(offered({ servers: [beta] }), { switch: "nobody processes requests", flush: "" });
   t.is(offered({}).flush, "no server speaks");
   for (const why of Object.values(offered({ servers: [alpha, beta] }, false)))

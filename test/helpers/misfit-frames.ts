@@ -58,6 +58,7 @@ export function fittingMessages({ from, to, epoch, history, schema, last, servic
       hot: false,
       stopping: false,
       rereads: true,
+      heedsPause: true,
       bus: true,
       registry: true,
       epochSeen: epoch,

@@ -156,6 +156,7 @@ class Liar {
       hot: random.chance(0.5),
       stopping: random.chance(0.2),
       rereads: true,
+      heedsPause: true,
       bus: random.chance(0.8),
       registry: random.chance(0.8),
       epochSeen: this.#epoch,

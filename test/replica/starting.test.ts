@@ -51,6 +51,7 @@ const facts: StartFacts = {
   doubled: [],
   configured: ["alpha", "beta"],
   afterTotalLoss: "longest",
+  isFailoverPaused: false,
   limits,
   rules: shippedRules,
 };

@@ -236,9 +236,11 @@ export class Follower {
   /** The primary is lost: what follows from it. */
   due(record: RegistryRecord): Due | null {
     const { core } = this;
-    const { peers, rules, self } = core;
+    const { peers, rules, self, state } = core;
     const { primary } = record;
     if (!peers.isLost(primary)) return null;
+    // One that joins goes back to the start table all the same; one that stops leaves everything on its disk.
+    if (state === "following.warm" && !core.stopping && !rules.mayFailOver(core.isFailoverPaused)) return null;
     const others = record.inSync.filter(
       (member) => member.incarnation !== self && !rules.isSameMember(member, primary),
     );

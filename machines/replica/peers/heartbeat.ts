@@ -61,6 +61,7 @@ function heartbeat(beat: number, core: Core): Heartbeat {
     hot: core.hot,
     stopping: core.stopping,
     rereads: true,
+    heedsPause: true,
     bus: core.bus.connected,
     registry: membership.isAnswered,
     epochSeen: membership.epochSeen,

@@ -81,6 +81,7 @@ function wantedSwitch(record: RegistryRecord, facts: PrimaryFacts): Due | null {
   if (handover.why !== "") return switchTo(needs, handover.why, record, facts) ?? switchToRegistry(record, facts);
   if (stopping) return switchTo(needs, "this server stops", record, facts);
   if (unreadable !== "") return switchTo(needs, "this server's program cannot serve the state", record, facts);
+  if (!rules.mayFailOver(facts.primary.failoverPausing.current !== null)) return null;
   const reachesNats = ({ peer }: Progress) => rules.mustHandOver(nowMs - peer.reachMs.bus, suspicionMs);
   if (busIsLost && handover.successorsOf(record, "bus").some(reachesNats))
     return switchTo("bus", "this server lost NATS, the backup has not", record, facts);
@@ -134,7 +135,7 @@ export function joinerDue(progress: Progress, core: Core): Due | null {
 function newPause({ core, primary }: PrimaryFacts): Due | null {
   if (core.stopping || (core.state !== "hot.alone" && core.state !== "hot.normal")) return null;
   if (core.state === "hot.alone" && !mayAskAlone(core)) return null;
-  const { why } = primary.pausing;
+  const why = primary.pausing.why ?? primary.failoverPausing.why;
   return why === null ? null : { event: "pause.due", why };
 }
 

@@ -35,6 +35,7 @@ export class Primary {
   readonly intake: Intake;
   readonly handover: Handover;
   readonly pausing: Pausing;
+  readonly failoverPausing: Pausing;
   private readonly core: Core;
   private isReady = false;
   /** When the present epoch was settled, or this server went hot. */
@@ -55,7 +56,8 @@ export class Primary {
     const term = { sinceMs: this.sinceMs, inherited: this.inherited };
     this.intake = new Intake(core, this.followers, this.commitment, shares, term);
     this.handover = new Handover(core, this.followers);
-    this.pausing = new Pausing(core);
+    this.pausing = new Pausing(core, "pause", core.pause);
+    this.failoverPausing = new Pausing(core, "failoverPause", core.failover.seen);
     if (core.applied.isLoaded) this.begin();
   }
 
@@ -191,6 +193,7 @@ export class Primary {
   onRecord(record: RegistryRecord): void {
     this.settledMs = this.core.nowMs;
     this.pausing.onRecord(record);
+    this.failoverPausing.onRecord(record);
     for (const progress of this.followers) progress.noteMembership();
   }
   onRebasing(): void {

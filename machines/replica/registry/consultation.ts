@@ -118,6 +118,7 @@ export class Consultation {
       doubled: [...core.peers].filter((peer) => core.peers.isDoubled(peer)).map(({ name }) => name),
       configured: options.servers,
       afterTotalLoss: options.afterTotalLoss,
+      isFailoverPaused: core.isFailoverPaused,
       limits: core.limits,
       rules: core.rules,
     });

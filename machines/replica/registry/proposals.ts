@@ -30,10 +30,15 @@ export function proposed(proposal: Proposal, proposer: Proposer): Partial<Regist
     case "proposeNewHistory": {
       const disk = { history: own.history, syncedEpoch: membership.syncedEpoch };
       const keeps = record !== null && rules.keepsHistory(record, disk, isForced);
-      return { ...sole(core), mode: "primary-only", history: keeps ? record.history : core.newName("h") };
+      const begun = {
+        ...sole(core),
+        mode: "primary-only" as const,
+        history: keeps ? record.history : core.newName("h"),
+      };
+      return { ...begun, failoverPause: isForced ? undefined : pauseThatStands(core) };
     }
     case "proposeTakeover":
-      return without(candidacy, "backup-only", own.position, core);
+      return { ...without(candidacy, "backup-only", own.position, core), failoverPause: pauseThatStands(core) };
     case "proposeRemoval":
       // What was appended after the fence was confirmed by nobody, and may not be on the disk yet.
       return without(candidacy, "primary-only", candidacy.fence ?? own.position, core);
@@ -45,10 +50,19 @@ export function proposed(proposal: Proposal, proposer: Proposer): Partial<Regist
       return { inSync: counted([...stay, joiner], core), mode: "normal", durability: "memory" };
     }
     case "proposePause":
-      return { pause: primary?.pausing.current ?? undefined };
+      return {
+        pause: primary?.pausing.current ?? undefined,
+        failoverPause: primary?.failoverPausing.current ?? undefined,
+      };
     case "proposeBase":
       return { base: { sequence: own.synced, hash: own.log.hashAt(own.synced) ?? own.position.hash } };
   }
+}
+
+/** Rule 21: who takes over does so because none stands, or to stop, and writes that. */
+function pauseThatStands({ failover, membership, wallMs, nowMs, stopping }: Core): RegistryRecord["failoverPause"] {
+  if (stopping) return undefined;
+  return failover.standing(membership.record, wallMs, nowMs) ?? undefined;
 }
 
 function sole(core: Core): Partial<RegistryRecord> & { base: Position } {

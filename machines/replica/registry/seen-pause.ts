@@ -1,17 +1,24 @@
 /**
- * The registry's pause of the intake, and when this server saw it first: whoever is the primary ends it by that where the
- * wall clock stands wrong. It belongs to the record, and outlives every role.
+ * An operator's pause as the registry has it, of the intake or of failover, and when this server saw it first: whoever ends it goes
+ * by that where the wall clock stands wrong. It belongs to the record, and outlives every role.
  */
-import type { RegistryRecord } from "../../../schemas/registry.ts";
+import type { Pause, RegistryRecord } from "../../../schemas/registry.ts";
 
-export type Pause = NonNullable<RegistryRecord["pause"]>;
+/** Where the record has it. */
+export type PauseField = "pause" | "failoverPause";
 
 export class SeenPause {
+  private readonly field: PauseField;
   private sinceMs = 0;
   private atMs = 0;
 
+  constructor(field: PauseField) {
+    this.field = field;
+  }
+
   /** A settled record. */
-  onRecord({ pause }: RegistryRecord, nowMs: number): void {
+  onRecord(record: RegistryRecord, nowMs: number): void {
+    const pause = record[this.field];
     if (pause === undefined || pause.sinceMs === this.sinceMs) return;
     this.sinceMs = pause.sinceMs;
     this.atMs = nowMs;
@@ -21,5 +28,11 @@ export class SeenPause {
     if (forMs === undefined) return false;
     const seenMs = this.sinceMs === sinceMs ? nowMs - this.atMs : 0;
     return wallMs - sinceMs >= forMs || seenMs >= forMs;
+  }
+
+  /** What the record says, while its time is not over; null: nothing. */
+  standing(record: RegistryRecord | null, wallMs: number, nowMs: number): Pause | null {
+    const pause = record?.[this.field];
+    return pause === undefined || this.isOver(pause, wallMs, nowMs) ? null : pause;
   }
 }

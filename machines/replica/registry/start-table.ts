@@ -65,6 +65,8 @@ export interface StartFacts {
   readonly doubled: readonly string[];
   readonly configured: readonly string[];
   readonly afterTotalLoss: Settings["afterTotalLoss"];
+  /** An operator's word stands that nobody takes over (rule 21). */
+  readonly isFailoverPaused: boolean;
   readonly limits: Limits;
   readonly rules: Rules;
 }
@@ -121,7 +123,10 @@ export function consultTable(facts: StartFacts): Verdict {
     present.some(({ incarnation }) => incarnation === member.incarnation),
   );
   if (rules.mayTakeOver(living.length > 0))
-    return verdict("verdict.wait", `waits for ${living[0]?.server} to take over`);
+    return verdict(
+      "verdict.wait",
+      `waits for ${living[0]?.server} to take over${facts.isFailoverPaused ? ", which it does when failover goes on" : ""}`,
+    );
   const proven = present.filter(
     (peer) => peer.proven && !record.inSync.some((member) => member.incarnation === peer.incarnation),
   );
@@ -149,6 +154,11 @@ export function consultTable(facts: StartFacts): Verdict {
     return verdict(
       "verdict.wait",
       `all in-sync servers died together; an operator decides which server to go on with: ${recovery}`,
+    );
+  if (!rules.mayFailOver(facts.isFailoverPaused))
+    return verdict(
+      "verdict.wait",
+      "all in-sync servers died together, and an operator has paused failover: `twinlog resume --failover --server NAME` on one that waits, and they settle it",
     );
   const own = { server: self.server, lastEpoch: disk.lastEpoch, last: disk.last };
   const better = proven.find((peer) => rules.isBetter(peer, own));

@@ -8,6 +8,7 @@ import { misfitScenes } from "./misfits.ts";
 import { clientScenes } from "./staged-clients.ts";
 import { linkScenes } from "./staged-links.ts";
 import { lossScenes } from "./staged-losses.ts";
+import { maintenanceScenes } from "./staged-maintenance.ts";
 import { recoveryScenes } from "./staged-recovery.ts";
 import { timeScenes } from "./staged-time.ts";
 
@@ -17,5 +18,6 @@ export const stagedFaults: readonly FaultKind[] = [
   ...recoveryScenes,
   ...misfitScenes,
   ...clientScenes,
+  ...maintenanceScenes,
   ...timeScenes,
 ];

@@ -5,9 +5,11 @@
 import type { Recorder } from "../../../deploy/drill/recorder.ts";
 import { headers } from "../../../schemas/envelope.ts";
 import { pieceHeaders } from "../../../schemas/pieces.ts";
+import type { RegistryRecord } from "../../../schemas/registry.ts";
 import { subjectKind } from "../../../schemas/subjects.ts";
 import type { SimWorld, SimWorldWatcher } from "../world/sim-world.ts";
 import type { Announcements } from "./announcements.ts";
+import { whyTakenOver } from "./failover-pause.ts";
 import { type Moments, momentNames } from "./moments.ts";
 import type { Oracle } from "./oracle.ts";
 
@@ -54,6 +56,7 @@ export function watcherOf({ sim, moments, oracle, recorder, announcements, onVio
   let primary = "";
   let history = "";
   let inSync = 0;
+  let before: RegistryRecord | null = null;
   return {
     onProcessError: (process, error) =>
       onViolation(
@@ -84,6 +87,9 @@ export function watcherOf({ sim, moments, oracle, recorder, announcements, onVio
         announcements.onFork(process, base.sequence, sim.nowMs);
         recorder.record({ type: "fork", ...record.primary, history: record.history, epoch, ...base });
       }
+      const takenOver = whyTakenOver(before, record);
+      if (takenOver !== null) onViolation("rule 21", takenOver);
+      before = record;
       primary = record.primary.server;
       history = record.history;
       inSync = record.inSync.length;

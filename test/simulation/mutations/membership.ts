@@ -5,6 +5,12 @@ import { firstWhereNothingIs, takingOneLinkForBoth, takingSilenceForLoss, withou
 
 export const membershipMutations: readonly Mutation[] = [
   {
+    name: "a server takes over though an operator has paused failover",
+    rule: "21",
+    rules: { mayFailOver: () => true },
+    plan: { ...pair, faults: ["losePaused"] },
+  },
+  {
     name: "a restarted server is taken for its old incarnation",
     rule: "1",
     rules: {

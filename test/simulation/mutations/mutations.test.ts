@@ -5,7 +5,7 @@ import { explore } from "../explore/explore.ts";
 import { runShipped } from "../run/shipped.ts";
 import { mutations } from "./mutations.ts";
 
-const numbered = Array.from({ length: 18 }, (_, index) => String(index + 1));
+const numbered = Array.from({ length: 21 }, (_, index) => String(index + 1));
 
 test("every rule of PROTOCOL.md has a mutation", (t) => {
   const rules = new Set(mutations.map(({ rule }) => rule));

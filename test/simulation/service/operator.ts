@@ -29,6 +29,7 @@ export class Operator {
   onObeyed: (server: string, verb: ControlVerb, message: string) => void = () => {};
   #count = 0;
   #hasPaused = false;
+  #hasPausedFailover = false;
 
   constructor(options: { service: string; servers: readonly string[]; bus: Bus; clock: Clock; moments: Moments }) {
     this.#service = options.service;
@@ -49,12 +50,14 @@ export class Operator {
     verb: ControlVerb,
     onAnswer: Asked["onAnswer"] = () => {},
     incarnation = this.seen(server),
+    forMs?: number,
   ): void {
     if (verb === "pause") this.#hasPaused = true;
+    if (verb === "pause-failover") this.#hasPausedFailover = true;
     this.#count += 1;
     const reply = `_INBOX.operator.${this.#count}`;
     this.#asked.set(reply, { server, verb, onAnswer });
-    const body = Buffer.from(JSON.stringify({ incarnation }));
+    const body = Buffer.from(JSON.stringify({ incarnation, ...(forMs === undefined ? {} : { forMs }) }));
     this.#bus.publish(subjects.control(this.#service, server, verb), body, undefined, reply);
   }
 
@@ -70,10 +73,14 @@ export class Operator {
     };
   }
 
-  /** Intake goes on wherever it was paused. A server that is no primary refuses: the next one to be it may be the paused one. */
+  /**
+   * Intake and failover go on wherever they were paused. A server that is no primary refuses: the next one to be it may be the paused
+   * one; where there is none, each lets failover go on.
+   */
   resumeAll(): void {
-    if (!this.#hasPaused) return;
-    for (const server of this.#servers) this.command(server, "resume");
+    if (!this.#hasPaused && !this.#hasPausedFailover) return;
+    if (this.#hasPaused) for (const server of this.#servers) this.command(server, "resume");
+    if (this.#hasPausedFailover) for (const server of this.#servers) this.command(server, "resume-failover");
     this.#clock.after(againMs, () => this.resumeAll());
   }
 
