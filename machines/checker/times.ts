@@ -2,6 +2,8 @@
  * When requests were taken, by the log's time (rule 20): the same in each record of a request, never earlier than before, and no
  * further ahead than clocks allow.
  *
+ * A request that was only tried, and that nobody asked for again, is forgotten with the replies of its days, and then taken anew.
+ *
  * What always holds: what waited between being taken and its first record is allowed to stand behind later ones for a while,
  * for the log does not tell how long that was.
  */
@@ -22,7 +24,7 @@ const maxWaitMs = 60_000;
 export function checkTimes(logs: CommittedLogs, facts: TimeFacts | undefined): Violation[] {
   const violations: Violation[] = [];
   const fail = (atMs: number, text: string) => violations.push({ of: "rule 20", atMs, text });
-  const begun = new Map<string, number>();
+  const begun = new Map<string, { readonly takenMs: number; readonly isTriedOnly: boolean }>();
   const epochs = new Set<number>();
   let latest = 0;
   for (const record of logs.final) {
@@ -33,9 +35,11 @@ export function checkTimes(logs: CommittedLogs, facts: TimeFacts | undefined): V
     const who = `${client}/${id} at ${sequence}`;
     const before = begun.get(storyKey(client, id));
     if (kind === "final") begun.delete(storyKey(client, id));
-    else begun.set(storyKey(client, id), before ?? takenMs);
-    if (before !== undefined) {
-      if (before !== takenMs) fail(atMs, `${who} was taken at ${takenMs}, and an earlier record of it says ${before}`);
+    else begun.set(storyKey(client, id), { takenMs, isTriedOnly: kind === "attempt" && before?.isTriedOnly !== false });
+    const isAnew = before?.isTriedOnly === true && kind === "attempt" && takenMs > before.takenMs;
+    if (before !== undefined && !isAnew) {
+      if (before.takenMs !== takenMs)
+        fail(atMs, `${who} was taken at ${takenMs}, and an earlier record of it says ${before.takenMs}`);
       continue;
     }
     if (takenMs < latest - maxWaitMs) fail(atMs, `${who} was taken at ${takenMs}, and one before it at ${latest}`);

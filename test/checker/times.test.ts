@@ -54,3 +54,18 @@ test("a request that is told two times", (t) => {
   ]);
   t.regex(found[0] ?? "", /an earlier record of it says/);
 });
+
+test("a request that was only tried is taken anew where that was forgotten, and told one time from then on", (t) => {
+  const tried = { id: "1", kind: "attempt" as const };
+  const first = { ...tried, takenMs: start };
+  const anew = { ...tried, takenMs: start + 5_000 };
+  const done = { ...tried, kind: "final" as const, takenMs: start + 5_000 };
+  t.deepEqual(texts([first, anew, done]), []);
+  for (const records of [
+    [first, { ...done }],
+    [first, anew, { ...done, takenMs: start }],
+    [first, { ...first, kind: "transaction" as const }, anew],
+    [anew, first],
+  ])
+    t.regex(texts(records)[0] ?? "", /an earlier record of it says/);
+});
