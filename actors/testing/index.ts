@@ -4,9 +4,20 @@ import type { ApplicationDefinition, Queues, Tables, ViewDefinitions } from "../
 import { openNodeClock } from "../world/clock-node.ts";
 import { runEveryCrash } from "./every-crash.ts";
 import { type Stored, tryMigration } from "./migrations.ts";
+import { runSimulation } from "./simulate.ts";
+import type { SimulationOptions, SimulationReport } from "./simulation/types.ts";
 import { startTest, type TestApplication, type TestOptions } from "./test-application.ts";
 
 export type { Stored } from "./migrations.ts";
+export {
+  type Asked,
+  type Model,
+  type Random,
+  type SimulatedFault,
+  SimulationFailed,
+  type SimulationOptions,
+  type SimulationReport,
+} from "./simulation/types.ts";
 export type { TestApplication, TestOptions, TestQueryOptions, TestRequestOptions } from "./test-application.ts";
 
 /** The application on a server in memory: ready at once, gone with `close()`, or with the test's process. */
@@ -62,4 +73,23 @@ export function testMigration<
   V extends ViewDefinitions,
 >(application: ApplicationDefinition<Req, Res, T, Q, V>, stored: Stored): Required<Omit<Stored, "version">> {
   return tryMigration(application, stored);
+}
+
+/**
+ * Runs a pair of whole servers with the application in a simulated world, seed after seed: they are killed at any moment, lose power, each
+ * other and NATS, while clients ask, ask again and query. What clients were told is held against the log of both servers, and against
+ * `model`. Time is simulated: a handler waits for nothing but `committed()` and what settles by itself. Resolves to how much was tried;
+ * rejects with SimulationFailed, whose message is the story of the first seed that fails, made small.
+ */
+export async function simulate<
+  Req extends z.ZodType,
+  Res extends z.ZodType,
+  T extends Tables,
+  Q extends Queues,
+  V extends ViewDefinitions,
+>(
+  application: ApplicationDefinition<Req, Res, T, Q, V>,
+  options: SimulationOptions<z.input<Req>, z.output<Req>, z.output<Res>>,
+): Promise<SimulationReport> {
+  return await runSimulation(application as unknown as ApplicationDefinition, options);
 }

@@ -6,13 +6,13 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { readResults } from "../../actors/client/results.ts";
+import { Recorder } from "../../actors/testing/recorder.ts";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import { type Cable, type DoneFault, DrillError, doFault, whyNotSignalled } from "./faults.ts";
 import { acksSince, type Gap, gapOf } from "./gaps.ts";
 import { Load } from "./load.ts";
 import { lastResult, readLog } from "./log.ts";
 import { type FaultKind, planFaults, randomFrom } from "./plan.ts";
-import { Recorder } from "./recorder.ts";
 import { type DrillReport, faultText, judge } from "./verdict.ts";
 import { PairWatch } from "./watch.ts";
 import type { Workload } from "./workload.ts";

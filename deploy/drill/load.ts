@@ -4,8 +4,8 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { type Client, createClient } from "../../actors/client/client.ts";
+import { type Recorder, RecordingBus } from "../../actors/testing/recorder.ts";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
-import { type Recorder, RecordingBus } from "./recorder.ts";
 import type { Workload } from "./workload.ts";
 
 export interface LoadOptions {

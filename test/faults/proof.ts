@@ -8,13 +8,13 @@
 import type { ExecutionContext } from "ava";
 import type { Client } from "../../actors/client/client.ts";
 import { readResults } from "../../actors/client/results.ts";
+import { Recorder } from "../../actors/testing/recorder.ts";
 import { NatsBus } from "../../actors/world/bus-nats.ts";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
 import { NatsLine } from "../../actors/world/connection-nats.ts";
 import { longestGap } from "../../deploy/drill/gaps.ts";
 import { Load } from "../../deploy/drill/load.ts";
 import { randomFrom } from "../../deploy/drill/plan.ts";
-import { Recorder } from "../../deploy/drill/recorder.ts";
 import type { Workload } from "../../deploy/drill/workload.ts";
 import { type CheckReport, checkHistory } from "../../machines/checker/check.ts";
 import type { CommitEvent, CommittedRecord, SequentialModel } from "../../machines/checker/history.ts";

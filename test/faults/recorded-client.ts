@@ -4,9 +4,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Client, createClient } from "../../actors/client/client.ts";
 import { FailedError } from "../../actors/client/errors.ts";
+import { type Recorder, RecordingBus } from "../../actors/testing/recorder.ts";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
 import type { Bus } from "../../actors/world/ports.ts";
-import { type Recorder, RecordingBus } from "../../deploy/drill/recorder.ts";
 import type { InvokeEvent } from "../../machines/checker/history.ts";
 
 export interface RecordedClientOptions {

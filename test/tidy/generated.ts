@@ -24,6 +24,7 @@ export const generated: Record<string, Record<string, () => string>> = {
     client: () => example("count.ts"),
     integrator: () => example("follow.ts"),
   },
+  "actors/application/README.md": { simulation: () => example("simulation.test.ts") },
   "machines/CHARTS.md": { charts },
   "schemas/SETTINGS.md": { settings: () => settingsTable(false), limits: () => settingsTable(true) },
   "schemas/ERRORS.md": { errors: errorTable, troubles: troubleTable },

@@ -26,7 +26,8 @@ export const noHiddenInputs: Rule = (file) => {
   if (file.path.startsWith("machines/")) {
     return linesWith(file.path, file.code, [...asksTheWorld, ...actsOnTheWorld], "machines are pure: pass it in");
   }
-  const isActor = file.path.startsWith("actors/") && !file.path.startsWith("actors/world/");
+  const adapters = ["actors/world/", "actors/testing/world/"];
+  const isActor = file.path.startsWith("actors/") && !adapters.some((folder) => file.path.startsWith(folder));
   return isActor
     ? linesWith(file.path, file.code, asksTheWorld, "only adapters in actors/world may: use the Clock port")
     : [];

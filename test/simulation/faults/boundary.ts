@@ -3,9 +3,9 @@
  * are brought about: a start by a kill, a snapshot's by waiting for one, the registry's by a cut.
  */
 
+import { type BoundaryName, boundariesOfStart, boundaryNames } from "../../../actors/testing/world/boundaries.ts";
+import type { CrashPlan } from "../../../actors/testing/world/sim-process.ts";
 import type { Moment } from "../judge/moments.ts";
-import { type BoundaryName, boundariesOfStart, boundaryNames } from "../world/boundaries.ts";
-import type { CrashPlan } from "../world/sim-process.ts";
 import { cut, type FaultContext, later, mayCrash, mayStrike, target } from "./context.ts";
 
 /** A plan that did not come true by then is taken back: later the crash might be one too many. */

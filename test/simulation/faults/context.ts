@@ -4,16 +4,16 @@
  * later is judged when it is planned, and again when it comes true.
  */
 
+import type { AimedCrash } from "../../../actors/testing/world/boundaries.ts";
+import type { Rng } from "../../../actors/testing/world/rng.ts";
+import type { SimProcess } from "../../../actors/testing/world/sim-process.ts";
+import type { SimWorld } from "../../../actors/testing/world/sim-world.ts";
 import type { Moments } from "../judge/moments.ts";
 import type { Cluster } from "../service/cluster.ts";
 import type { Operator } from "../service/operator.ts";
 import type { OnTold } from "../service/polite-client.ts";
 import type { RegistryOperator } from "../service/registry-operator.ts";
 import type { FaultClass } from "../service/seed-plan.ts";
-import type { AimedCrash } from "../world/boundaries.ts";
-import type { Rng } from "../world/rng.ts";
-import type { SimProcess } from "../world/sim-process.ts";
-import type { SimWorld } from "../world/sim-world.ts";
 
 export interface FaultContext {
   readonly sim: SimWorld;

@@ -2,8 +2,9 @@
  * Kinds of faults that stand alone, each with its mending. Within the promise, what may cost a server's memory or disk
  * happens only while every in-sync member lives; beyond it, at any time. Each tells what it does, for the story.
  */
+
+import { brokerHost } from "../../../actors/testing/world/sim-broker.ts";
 import { initialRecord } from "../../../machines/replica/registry/initial-record.ts";
-import { brokerHost } from "../world/sim-broker.ts";
 import { crashAtBoundary } from "./boundary.ts";
 import { combinedFaults } from "./combined.ts";
 import {

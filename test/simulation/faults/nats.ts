@@ -3,7 +3,7 @@
  * (situation 12), take less than before (situations 56 and 58), and forbid (situation 60).
  */
 
-import { brokerHost, usualLimits } from "../world/sim-broker.ts";
+import { brokerHost, usualLimits } from "../../../actors/testing/world/sim-broker.ts";
 import { cut, type FaultContext, type FaultKind, later, outageMs, target } from "./context.ts";
 
 /** Of clients and integrators; servers are spread so that both sides have one. */

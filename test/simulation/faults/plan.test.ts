@@ -1,6 +1,8 @@
 /** Occurrences of faults have numbers and randomness of their own: leaving some out leaves the others as they were. */
 import test from "ava";
-import { Recorder } from "../../../deploy/drill/recorder.ts";
+import { Recorder } from "../../../actors/testing/recorder.ts";
+import type { AimedCrash } from "../../../actors/testing/world/boundaries.ts";
+import { SimWorld } from "../../../actors/testing/world/sim-world.ts";
 import { initialRecord } from "../../../machines/replica/registry/initial-record.ts";
 import { shippedRules } from "../../../machines/replica/rules.ts";
 import { Moments } from "../judge/moments.ts";
@@ -8,8 +10,6 @@ import { Oracle } from "../judge/oracle.ts";
 import { Cluster } from "../service/cluster.ts";
 import { Operator } from "../service/operator.ts";
 import { RegistryOperator } from "../service/registry-operator.ts";
-import type { AimedCrash } from "../world/boundaries.ts";
-import { SimWorld } from "../world/sim-world.ts";
 import { classOf, FaultPlan } from "./plan.ts";
 
 function planFor(options: { only?: readonly number[]; forMs?: number; kinds?: readonly string[]; crash?: AimedCrash }) {

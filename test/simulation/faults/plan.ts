@@ -5,9 +5,10 @@
  * What always holds: occurrences are numbered in the order of their times, from 1; a shorter fault phase leaves out the
  * last numbers; after `healAll` the world is whole: networks free, disks sound, clocks right, everybody running.
  */
+
+import type { Rng } from "../../../actors/testing/world/rng.ts";
+import { brokerHost } from "../../../actors/testing/world/sim-broker.ts";
 import type { FaultClass } from "../service/seed-plan.ts";
-import type { Rng } from "../world/rng.ts";
-import { brokerHost } from "../world/sim-broker.ts";
 import type { FaultContext, FaultKind } from "./context.ts";
 import { faultKinds } from "./kinds.ts";
 

@@ -2,9 +2,10 @@
  * What scenes are made of: faults that come to one dangerous moment on purpose (staged.ts). What always holds: a
  * scene begins where all servers are in sync, and no other one is being played then.
  */
+
+import { brokerHost } from "../../../actors/testing/world/sim-broker.ts";
+import type { SimWorld } from "../../../actors/testing/world/sim-world.ts";
 import type { RegistryRecord } from "../../../schemas/registry.ts";
-import { brokerHost } from "../world/sim-broker.ts";
-import type { SimWorld } from "../world/sim-world.ts";
 import { type FaultContext, type FaultKind, later, mayCrash } from "./context.ts";
 
 export type Way = readonly [string, string];

@@ -3,7 +3,7 @@
  * 10; planned switch).
  */
 
-import { brokerHost } from "../world/sim-broker.ts";
+import { brokerHost } from "../../../actors/testing/world/sim-broker.ts";
 import { cut, type FaultContext, type FaultKind, later, mayCrash } from "./context.ts";
 import {
   allLinks,

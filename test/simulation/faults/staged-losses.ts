@@ -3,9 +3,9 @@
  * 14, 18; the start table).
  */
 
+import { brokerHost } from "../../../actors/testing/world/sim-broker.ts";
 import { headers } from "../../../schemas/envelope.ts";
 import type { RegistryRecord } from "../../../schemas/registry.ts";
-import { brokerHost } from "../world/sim-broker.ts";
 import { cut, type FaultContext, type FaultKind, later, mayCrash, mayHarm } from "./context.ts";
 import {
   allLinks,

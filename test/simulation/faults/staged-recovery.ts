@@ -2,7 +2,7 @@
  * Scenes of force (rule 18): an operator who recovers the wrong server, by mistake. Beyond the promise, for what was acknowledged
  * by a server whose disk is gone may be lost; what is judged is that nobody goes on with less than what is at hand.
  */
-import { brokerHost } from "../world/sim-broker.ts";
+import { brokerHost } from "../../../actors/testing/world/sim-broker.ts";
 import { type FaultContext, type FaultKind, later, mayCrash } from "./context.ts";
 import { allLinks, once, onceWritten, roles, staged, toNats } from "./scenes.ts";
 import { addUnknown } from "./staged-losses.ts";

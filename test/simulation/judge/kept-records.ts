@@ -6,13 +6,13 @@
  * What always holds: records that a crash lost were never let go of; a disk that a fault replaced tells nothing.
  */
 
+import type { SimDirectory, SimDisk } from "../../../actors/testing/world/sim-disk.ts";
 import type { StoreEntry } from "../../../actors/world/ports.ts";
 import type { CommittedLogs } from "../../../machines/checker/committed-log.ts";
 import type { Violation } from "../../../machines/checker/history.ts";
 import { LayoutError, metaKey, readMeta, readSegment, spaces } from "../../../machines/checkpoint/layout.ts";
 import { chainHash, RecordReader } from "../../../machines/codec/record.ts";
 import type { LogEnd } from "../../../schemas/checkpoint.ts";
-import type { SimDirectory, SimDisk } from "../world/sim-disk.ts";
 
 const placeOf = ({ sequence, hash }: { sequence: number; hash: number }) => `${sequence} ${hash}`;
 

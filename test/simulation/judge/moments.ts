@@ -1,5 +1,5 @@
 /** Interesting moments of a run, counted: what no seed ever met was not tested, and CI says so. */
-import { type BoundaryName, boundaryNames } from "../world/boundaries.ts";
+import { type BoundaryName, boundaryNames } from "../../../actors/testing/world/boundaries.ts";
 
 /** At each I/O boundary a server died, before the call had its effect and after it. */
 type CrashMoment = `crash ${"before" | "after"} ${BoundaryName}`;

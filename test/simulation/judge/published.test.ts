@@ -1,9 +1,9 @@
 /** What counts as lost from the stream of results, and what a broker too narrow for it excuses (rule 13, situation 58). */
 import test from "ava";
+import { usualLimits } from "../../../actors/testing/world/sim-broker.ts";
 import { recordKinds } from "../../../machines/codec/record.ts";
 import { headers } from "../../../schemas/envelope.ts";
 import { batchOf, fieldsOf } from "../../helpers/records.ts";
-import { usualLimits } from "../world/sim-broker.ts";
 import { PublishedCheck } from "./published.ts";
 
 const reply = JSON.stringify({ client: "alice", id: "1", ok: true, result: "x".repeat(600), sequence: 1, epoch: 1 });

@@ -6,6 +6,7 @@
  */
 import { standInFor } from "../../../actors/application/pieces.ts";
 import { standInHeaders } from "../../../actors/application/results.ts";
+import { usualLimits } from "../../../actors/testing/world/sim-broker.ts";
 import { headerText } from "../../../actors/world/message-nats.ts";
 import { type BrokerLimits, roomFor } from "../../../actors/world/message-size.ts";
 import type { BusMessage } from "../../../actors/world/ports.ts";
@@ -14,7 +15,6 @@ import type { LogBatch } from "../../../machines/log/batch.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";
 import { headers } from "../../../schemas/envelope.ts";
 import { subjects } from "../../../schemas/subjects.ts";
-import { usualLimits } from "../world/sim-broker.ts";
 
 interface Result {
   readonly sequence: number;

@@ -1,8 +1,8 @@
 /** A shortened story keeps what weighs most, in its order, and says what it leaves out. */
 import test from "ava";
+import { requestStory } from "../../../actors/testing/simulation/request-story.ts";
+import { Story, shortStory } from "../../../actors/testing/world/story.ts";
 import type { HistoryEvent } from "../../../machines/checker/history.ts";
-import { Story, shortStory } from "../world/story.ts";
-import { requestStory } from "./request-story.ts";
 
 test("faults and what went wrong stay, idle talk goes, and the order is that of time", (t) => {
   const story = new Story();

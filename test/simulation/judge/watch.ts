@@ -2,12 +2,12 @@
  * Counts what happens in a simulated world as interesting moments, and records what the registry says of new histories. It
  * changes nothing.
  */
-import type { Recorder } from "../../../deploy/drill/recorder.ts";
+import type { Recorder } from "../../../actors/testing/recorder.ts";
+import type { SimWorld, SimWorldWatcher } from "../../../actors/testing/world/sim-world.ts";
 import { headers } from "../../../schemas/envelope.ts";
 import { pieceHeaders } from "../../../schemas/pieces.ts";
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 import { subjectKind } from "../../../schemas/subjects.ts";
-import type { SimWorld, SimWorldWatcher } from "../world/sim-world.ts";
 import type { Announcements } from "./announcements.ts";
 import { whyTakenOver } from "./failover-pause.ts";
 import { type Moments, momentNames } from "./moments.ts";

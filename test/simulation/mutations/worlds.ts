@@ -2,6 +2,8 @@
  * Worlds that break a rule: a port with another one around it, for decisions that are the adapters' and the writer's. What
  * always holds: everything that is not broken on purpose goes through.
  */
+
+import { SimBus } from "../../../actors/testing/world/sim-bus.ts";
 import {
   type LinkHandlers,
   type Registry,
@@ -15,7 +17,6 @@ import { everything, metaKey } from "../../../machines/checkpoint/layout.ts";
 import { refusal } from "../../../machines/replica/primary/intake.ts";
 import { initialRecord } from "../../../machines/replica/registry/initial-record.ts";
 import { headers } from "../../../schemas/envelope.ts";
-import { SimBus } from "../world/sim-bus.ts";
 
 function withStore(world: World, change: (store: Store) => Partial<Store>): World {
   const { store } = world;

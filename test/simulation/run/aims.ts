@@ -4,9 +4,9 @@
  * What always holds: an aim only fixes parts of the plan, so that the same seed with the same aim gives the same trace.
  */
 
+import type { BoundaryName } from "../../../actors/testing/world/boundaries.ts";
 import { type Moment, momentNames } from "../judge/moments.ts";
 import { type SeedPlan, serverNames } from "../service/seed-plan.ts";
-import type { BoundaryName } from "../world/boundaries.ts";
 
 /** Long enough for most kinds of faults to happen several times. */
 const aimedFaultMs = 8_000;

@@ -3,7 +3,7 @@
  * A failing seed is shrunk first.
  */
 
-import { wholeStory } from "../world/story.ts";
+import { wholeStory } from "../../../actors/testing/world/story.ts";
 import type { SeedReport } from "./seed-run.ts";
 import { runShipped, type SeedTask } from "./shipped.ts";
 import { shrink } from "./shrink.ts";

@@ -5,7 +5,13 @@
  * with a report, never with an exception: an error of a server is a violation.
  */
 
-import { Recorder } from "../../../deploy/drill/recorder.ts";
+import { Recorder } from "../../../actors/testing/recorder.ts";
+import { requestStory } from "../../../actors/testing/simulation/request-story.ts";
+import type { Rng } from "../../../actors/testing/world/rng.ts";
+import { maxDrift, wallOriginMs } from "../../../actors/testing/world/sim-clock.ts";
+import { lanProfile } from "../../../actors/testing/world/sim-network.ts";
+import { SimWorld } from "../../../actors/testing/world/sim-world.ts";
+import { type StoryLine, shortStory } from "../../../actors/testing/world/story.ts";
 import { type CheckReport, checkHistory } from "../../../machines/checker/check.ts";
 import { readCommittedLogs } from "../../../machines/checker/committed-log.ts";
 import type { Violation } from "../../../machines/checker/history.ts";
@@ -20,7 +26,6 @@ import { clientMoments } from "../judge/client-moments.ts";
 import { deletedRecords } from "../judge/kept-records.ts";
 import { Moments } from "../judge/moments.ts";
 import { Oracle } from "../judge/oracle.ts";
-import { requestStory } from "../judge/request-story.ts";
 import { watcherOf } from "../judge/watch.ts";
 import { Cluster } from "../service/cluster.ts";
 import { Participants } from "../service/participants.ts";
@@ -28,11 +33,6 @@ import { RegistryOperator } from "../service/registry-operator.ts";
 import { incarnationOf, type StartServer } from "../service/running-server.ts";
 import { planOf, type SeedPlan } from "../service/seed-plan.ts";
 import { type Workload, workloads } from "../service/workloads.ts";
-import type { Rng } from "../world/rng.ts";
-import { maxDrift, wallOriginMs } from "../world/sim-clock.ts";
-import { lanProfile } from "../world/sim-network.ts";
-import { SimWorld } from "../world/sim-world.ts";
-import { type StoryLine, shortStory } from "../world/story.ts";
 
 /** Starts servers with what the plan says. */
 export type MakeStart = (plan: SeedPlan, workload: Workload) => StartServer;

@@ -1,11 +1,11 @@
 /** The supervisor of simulated servers, where a second process is started on a disk that is in use (situation 29). */
 import test from "ava";
-import { Recorder } from "../../../deploy/drill/recorder.ts";
+import { Recorder } from "../../../actors/testing/recorder.ts";
+import { SimWorld } from "../../../actors/testing/world/sim-world.ts";
 import { initialRecord } from "../../../machines/replica/registry/initial-record.ts";
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 import { Moments } from "../judge/moments.ts";
 import { Oracle } from "../judge/oracle.ts";
-import { SimWorld } from "../world/sim-world.ts";
 import { Cluster } from "./cluster.ts";
 import type { ServerEnd } from "./running-server.ts";
 

@@ -2,18 +2,19 @@
  * The servers of a simulated service: started, killed, paused and restarted as a supervisor would, each life on the disk
  * that the last one left. Knows who is in sync, so that faults within the promise can be told from those beyond it.
  */
+
+import type { Recorder } from "../../../actors/testing/recorder.ts";
+import type { Rng } from "../../../actors/testing/world/rng.ts";
+import { brokerHost } from "../../../actors/testing/world/sim-broker.ts";
+import type { SimNatsClient } from "../../../actors/testing/world/sim-nats-client.ts";
+import type { CrashPlan, KillKind, SimProcess } from "../../../actors/testing/world/sim-process.ts";
+import type { SimWorld } from "../../../actors/testing/world/sim-world.ts";
 import type { BusMessage } from "../../../actors/world/ports.ts";
-import type { Recorder } from "../../../deploy/drill/recorder.ts";
 import type { Member, RegistryRecord } from "../../../schemas/registry.ts";
 import type { Standing } from "../../../schemas/standing.ts";
 import { subjects } from "../../../schemas/subjects.ts";
 import type { Moments } from "../judge/moments.ts";
 import type { Oracle } from "../judge/oracle.ts";
-import type { Rng } from "../world/rng.ts";
-import { brokerHost } from "../world/sim-broker.ts";
-import type { SimNatsClient } from "../world/sim-nats-client.ts";
-import type { CrashPlan, KillKind, SimProcess } from "../world/sim-process.ts";
-import type { SimWorld } from "../world/sim-world.ts";
 import { LethalRequest } from "./lethal-request.ts";
 import {
   incarnationOf,

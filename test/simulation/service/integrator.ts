@@ -1,7 +1,7 @@
 /** A simulated integrator: the shipped results reader, every event of which goes into the history. */
 import { type ResultsReader, readResults } from "../../../actors/client/results.ts";
+import type { Recorder } from "../../../actors/testing/recorder.ts";
 import type { Bus, Clock } from "../../../actors/world/ports.ts";
-import type { Recorder } from "../../../deploy/drill/recorder.ts";
 
 export class Integrator {
   /** By history: the highest result number so far. */

@@ -1,7 +1,7 @@
 /** A simulated client that uses the shipped client library, so that its promises are held to the same checker. */
 import { type Client, createClient } from "../../../actors/client/client.ts";
+import type { Rng } from "../../../actors/testing/world/rng.ts";
 import type { Bus, Clock } from "../../../actors/world/ports.ts";
-import type { Rng } from "../world/rng.ts";
 import type { ClientStyle } from "./raw-client.ts";
 import type { Workload } from "./workloads.ts";
 

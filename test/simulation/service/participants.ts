@@ -2,12 +2,12 @@
  * Who is at a simulated service beside its servers: clients of both kinds, an integrator who reads all results, and an
  * operator. What always holds: each is a process with a bus of its own, and what clients send and are told is recorded.
  */
-import { type Recorder, RecordingBus } from "../../../deploy/drill/recorder.ts";
+import { type Recorder, RecordingBus } from "../../../actors/testing/recorder.ts";
+import type { Rng } from "../../../actors/testing/world/rng.ts";
+import { SimBus } from "../../../actors/testing/world/sim-bus.ts";
+import type { SimProcess } from "../../../actors/testing/world/sim-process.ts";
+import type { SimWorld } from "../../../actors/testing/world/sim-world.ts";
 import type { Moments } from "../judge/moments.ts";
-import type { Rng } from "../world/rng.ts";
-import { SimBus } from "../world/sim-bus.ts";
-import type { SimProcess } from "../world/sim-process.ts";
-import type { SimWorld } from "../world/sim-world.ts";
 import { Integrator } from "./integrator.ts";
 import { LibraryClient } from "./library-client.ts";
 import { Operator } from "./operator.ts";

@@ -1,8 +1,9 @@
 /** A simulated client that has one request in flight at most, sends it once, and says what it was told. */
+
+import type { Rng } from "../../../actors/testing/world/rng.ts";
 import type { Bus, Clock } from "../../../actors/world/ports.ts";
 import { noRespondersStatus } from "../../../actors/world/ports.ts";
 import { subjects } from "../../../schemas/subjects.ts";
-import type { Rng } from "../world/rng.ts";
 import type { Workload } from "./workloads.ts";
 
 export interface PoliteClientOptions {

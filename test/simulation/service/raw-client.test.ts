@@ -1,10 +1,10 @@
 /** How a simulated raw client sends again what waits, against a service that is one function: nothing is left to a seed. */
 import test from "ava";
+import { Rng } from "../../../actors/testing/world/rng.ts";
 import { Envelope } from "../../../schemas/envelope.ts";
 import type { ErrorCode } from "../../../schemas/errors.ts";
 import { subjects } from "../../../schemas/subjects.ts";
 import { bytesOf, TestBus, TestClock } from "../../helpers/hand-world.ts";
-import { Rng } from "../world/rng.ts";
 import { largestBurst } from "./participants.ts";
 import { type ClientStyle, RawClient } from "./raw-client.ts";
 import { workloads } from "./workloads.ts";

@@ -6,13 +6,13 @@
  * again in order; ids are never reused by mistake, only on purpose and after the first use was answered.
  */
 import { PieceCollector } from "../../../actors/client/pieces.ts";
+import type { Rng } from "../../../actors/testing/world/rng.ts";
 import type { Bus, BusMessage, Clock } from "../../../actors/world/ports.ts";
 import { noRespondersStatus } from "../../../actors/world/ports.ts";
 import type { Envelope } from "../../../schemas/envelope.ts";
 import { errorCodes } from "../../../schemas/errors.ts";
 import { pieceHeaders } from "../../../schemas/pieces.ts";
 import { subjects } from "../../../schemas/subjects.ts";
-import type { Rng } from "../world/rng.ts";
 import type { Workload } from "./workloads.ts";
 
 export interface ClientStyle {

@@ -2,10 +2,11 @@
  * Whoever looks after the registry of a simulated service: where its record is gone or an older one is there, it is put back as
  * `twinlog init --restore` does it, by what all servers say. What always holds: it decides nothing that the command does not.
  */
+
+import type { SimWorld } from "../../../actors/testing/world/sim-world.ts";
 import { type Restoration, restoration } from "../../../machines/replica/registry/restoration.ts";
 import type { Rules } from "../../../machines/replica/rules.ts";
 import type { Moments } from "../judge/moments.ts";
-import type { SimWorld } from "../world/sim-world.ts";
 import type { Cluster } from "./cluster.ts";
 
 const againMs = 300;

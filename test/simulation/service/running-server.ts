@@ -2,13 +2,14 @@
  * What the simulator knows of a server that it starts: what it is given, what can be asked of it, how its life ends, and how
  * its incarnations are called.
  */
+
+import type { Recorder } from "../../../actors/testing/recorder.ts";
+import type { SimProcess } from "../../../actors/testing/world/sim-process.ts";
 import type { World } from "../../../actors/world/ports.ts";
-import type { Recorder } from "../../../deploy/drill/recorder.ts";
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 import type { Standing } from "../../../schemas/standing.ts";
 import type { Moments } from "../judge/moments.ts";
 import type { Oracle } from "../judge/oracle.ts";
-import type { SimProcess } from "../world/sim-process.ts";
 import type { LethalRequest } from "./lethal-request.ts";
 
 /** How a server's life ends by itself. fail: it stops with a message; damaged: its disk does not prove right. */

@@ -1,7 +1,8 @@
 /** What a seed decides before anything runs: who is there, their settings and limits, what clients do, how long. */
+
+import type { AimedCrash } from "../../../actors/testing/world/boundaries.ts";
+import { Rng } from "../../../actors/testing/world/rng.ts";
 import type { Limits } from "../../../schemas/settings.ts";
-import type { AimedCrash } from "../world/boundaries.ts";
-import { Rng } from "../world/rng.ts";
 
 /**
  * within: nothing is lost, and it recovers. beyond: it may stop or begin a new history, and never diverges.

@@ -1,8 +1,8 @@
 /** Simulated clients try what is another's, now and then, and the plain models say of it what the applications do. */
 import test from "ava";
+import { Rng } from "../../../actors/testing/world/rng.ts";
 import type { CommittedRecord } from "../../../machines/checker/history.ts";
 import { Harness, settled } from "../../helpers/hot-and-warm.ts";
-import { Rng } from "../world/rng.ts";
 import { type Workload, workloads } from "./workloads.ts";
 
 interface Asked {

@@ -5,10 +5,10 @@
 import type { Application } from "../../../actors/application/define.ts";
 import { exchange } from "../../../actors/applications/exchange/exchange.ts";
 import { ledger } from "../../../actors/applications/ledger/ledger.ts";
+import type { Rng } from "../../../actors/testing/world/rng.ts";
 import type { CommittedRecord, SequentialModel } from "../../../machines/checker/history.ts";
 import { type OrderBody, PlainBook } from "../../models/plain-book.ts";
 import { type LedgerBody, PlainLedger, type PlainLedgerResult } from "../../models/plain-ledger.ts";
-import type { Rng } from "../world/rng.ts";
 
 export interface Workload {
   readonly application: Application;

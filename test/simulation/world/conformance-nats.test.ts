@@ -1,9 +1,10 @@
 /** The simulated bus and registry are held to the contracts of the real ones; the simulated links and store in conformance.test.ts. */
+
+import { brokerHost } from "../../../actors/testing/world/sim-broker.ts";
+import { SimWorld } from "../../../actors/testing/world/sim-world.ts";
 import { busConformance } from "../../conformance/bus.ts";
 import { registryConformance } from "../../conformance/registry.ts";
-import { brokerHost } from "./sim-broker.ts";
 import { simRig } from "./sim-rig.ts";
-import { SimWorld } from "./sim-world.ts";
 
 const servers = ["alpha", "beta"] as const;
 

@@ -1,11 +1,12 @@
 /** The simulated adapters are held to the contracts of the real ones, so that the simulation is not kinder than the world. */
+
+import { brokerHost } from "../../../actors/testing/world/sim-broker.ts";
+import type { SimProcess } from "../../../actors/testing/world/sim-process.ts";
+import { SimWorld } from "../../../actors/testing/world/sim-world.ts";
 import type { Store } from "../../../actors/world/ports.ts";
 import { linkConformance } from "../../conformance/link.ts";
 import { storeConformance } from "../../conformance/store.ts";
-import { brokerHost } from "./sim-broker.ts";
-import type { SimProcess } from "./sim-process.ts";
 import { simRig } from "./sim-rig.ts";
-import { SimWorld } from "./sim-world.ts";
 
 const servers = ["alpha", "beta"] as const;
 const sides = [

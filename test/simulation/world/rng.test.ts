@@ -1,6 +1,6 @@
 /** The seeded numbers: the same for a seed and a name, and one stream's draws never shift another's. */
 import test from "ava";
-import { Rng } from "./rng.ts";
+import { Rng } from "../../../actors/testing/world/rng.ts";
 
 const draw = (rng: Rng, count: number) => Array.from({ length: count }, () => rng.uint32());
 

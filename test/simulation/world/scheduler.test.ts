@@ -1,7 +1,7 @@
 /** The scheduler and process life: order, complete turns, and nothing ever runs for the dead. */
 import test from "ava";
-import { Scheduler } from "./scheduler.ts";
-import { type CrashPlan, SimProcess } from "./sim-process.ts";
+import { Scheduler } from "../../../actors/testing/world/scheduler.ts";
+import { type CrashPlan, SimProcess } from "../../../actors/testing/world/sim-process.ts";
 
 const silent = { onProcessError: () => {}, onPlannedCrash: () => {} };
 

@@ -1,6 +1,7 @@
 /** What the conformance suites wait with, in simulated time. */
+
+import type { SimWorld } from "../../../actors/testing/world/sim-world.ts";
 import type { Rig } from "../../conformance/rig.ts";
-import type { SimWorld } from "./sim-world.ts";
 
 const withinMs = 120_000;
 const turnMs = 1;

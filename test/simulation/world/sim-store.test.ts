@@ -1,11 +1,11 @@
 /** The simulated disk and store: what survives which end of a process, and that faults are as bad as they claim. */
 import test from "ava";
+import { Rng } from "../../../actors/testing/world/rng.ts";
+import { Scheduler } from "../../../actors/testing/world/scheduler.ts";
+import { SimDisk } from "../../../actors/testing/world/sim-disk.ts";
+import { type KillKind, SimProcess } from "../../../actors/testing/world/sim-process.ts";
+import { SimStore } from "../../../actors/testing/world/sim-store.ts";
 import { StoreError, type StoreWrite } from "../../../actors/world/ports.ts";
-import { Rng } from "./rng.ts";
-import { Scheduler } from "./scheduler.ts";
-import { SimDisk } from "./sim-disk.ts";
-import { type KillKind, SimProcess } from "./sim-process.ts";
-import { SimStore } from "./sim-store.ts";
 
 const silent = { onProcessError: () => {}, onPlannedCrash: () => {} };
 const bytes = (text: string) => Buffer.from(text);

@@ -1,9 +1,9 @@
 /** Two toy servers in a simulated world: links, broker and registry do to them what the real ones would. */
 import test from "ava";
+import type { SimProcess } from "../../../actors/testing/world/sim-process.ts";
+import { SimWorld } from "../../../actors/testing/world/sim-world.ts";
 import type { LinkHandlers, World } from "../../../actors/world/ports.ts";
 import type { RegistryRecord, RegistryWrite } from "../../../schemas/registry.ts";
-import type { SimProcess } from "./sim-process.ts";
-import { SimWorld } from "./sim-world.ts";
 
 const record = (epoch: number, writeId: string): RegistryRecord => ({
   service: "toy",

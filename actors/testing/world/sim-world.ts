@@ -2,9 +2,10 @@
  * A whole simulated world: hosts with disks and wall clocks, the network, the broker with its registry, and processes
  * that each see a World of their own through the ports. Everything random in it comes from one seed.
  */
-import type { Log, LogFields, World } from "../../../actors/world/ports.ts";
+
 import type { LastWords } from "../../../schemas/death.ts";
 import { subjects } from "../../../schemas/subjects.ts";
+import type { Log, LogFields, World } from "../../world/ports.ts";
 import { boundaryInWords } from "./boundaries.ts";
 import { Rng } from "./rng.ts";
 import { Scheduler } from "./scheduler.ts";

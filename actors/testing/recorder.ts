@@ -2,12 +2,13 @@
  * Records what clients send and are told, at the edge where it happens: a Bus that writes every copy of a request, every
  * answer and every query into the history, whatever client uses it.
  */
-import { PieceCollector } from "../../actors/client/pieces.ts";
-import type { Bus, BusFault, BusHeaders, BusMessage, Subscription } from "../../actors/world/ports.ts";
-import { noRespondersStatus } from "../../actors/world/ports.ts";
+
 import type { HistoryEvent } from "../../machines/checker/history.ts";
 import { headers } from "../../schemas/envelope.ts";
 import { pieceHeaders } from "../../schemas/pieces.ts";
+import { PieceCollector } from "../client/pieces.ts";
+import type { Bus, BusFault, BusHeaders, BusMessage, Subscription } from "../world/ports.ts";
+import { noRespondersStatus } from "../world/ports.ts";
 
 type WithoutTime<T> = T extends unknown ? Omit<T, "atMs"> : never;
 

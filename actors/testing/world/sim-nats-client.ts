@@ -6,9 +6,9 @@
  * connection ended may or may not arrive.
  */
 
-import { headerText } from "../../../actors/world/message-nats.ts";
-import { misfit, roomFor } from "../../../actors/world/message-size.ts";
-import type { BusFault, BusHeaders, BusMessage } from "../../../actors/world/ports.ts";
+import { headerText } from "../../world/message-nats.ts";
+import { misfit, roomFor } from "../../world/message-size.ts";
+import type { BusFault, BusHeaders, BusMessage } from "../../world/ports.ts";
 import type { Rng } from "./rng.ts";
 import {
   type BrokerConnection,

@@ -2,7 +2,7 @@
  * The simulated Clock. Every process counts its monotonic time from an origin of its own, at a rate a little off, so
  * that nothing can rely on comparing two processes' times; wall clocks belong to the host and may jump by days.
  */
-import type { Clock, Timer } from "../../../actors/world/ports.ts";
+import type { Clock, Timer } from "../../world/ports.ts";
 import type { Rng } from "./rng.ts";
 import type { SimProcess } from "./sim-process.ts";
 

@@ -5,8 +5,9 @@
  * What always holds: batches are whole, in order, and only a suffix of the unsynced ones is lost by a crash (a torn
  * last batch counts as lost), unless a fault damages what was synced.
  */
-import type { StoreEntry, StoreUsage, StoreWrite } from "../../../actors/world/ports.ts";
+
 import { metaKey, readMeta, readSegment, spaces } from "../../../machines/checkpoint/layout.ts";
+import type { StoreEntry, StoreUsage, StoreWrite } from "../../world/ports.ts";
 import type { Rng } from "./rng.ts";
 import type { KillKind, SimProcess } from "./sim-process.ts";
 

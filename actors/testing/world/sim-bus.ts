@@ -1,8 +1,8 @@
 /** The simulated Bus: a thin adapter over the process's connection to the simulated broker, with I/O boundaries. */
 
-import { headerText } from "../../../actors/world/message-nats.ts";
-import type { Bus, BusFault, BusHeaders, BusMessage, Clock, Subscription } from "../../../actors/world/ports.ts";
 import { inboxes } from "../../../schemas/subjects.ts";
+import { headerText } from "../../world/message-nats.ts";
+import type { Bus, BusFault, BusHeaders, BusMessage, Clock, Subscription } from "../../world/ports.ts";
 import type { SimNatsClient } from "./sim-nats-client.ts";
 import type { SimProcess } from "./sim-process.ts";
 

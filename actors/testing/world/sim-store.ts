@@ -5,6 +5,8 @@
  * What always holds: as the port says; and after a failed write or sync the handle is dead, and what the disk holds of
  * the failed batch is unknown (rule 14).
  */
+
+import { spaces } from "../../../machines/checkpoint/layout.ts";
 import {
   type SideStore,
   type Store,
@@ -13,8 +15,7 @@ import {
   type StoreRange,
   type StoreUsage,
   type StoreWrite,
-} from "../../../actors/world/ports.ts";
-import { spaces } from "../../../machines/checkpoint/layout.ts";
+} from "../../world/ports.ts";
 import type { Rng } from "./rng.ts";
 import { type Batch, SimDirectory, type SimDisk } from "./sim-disk.ts";
 import { SimProcess } from "./sim-process.ts";

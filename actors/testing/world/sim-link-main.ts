@@ -5,7 +5,7 @@
  * What always holds: as with the real one, a kernel accepts for a paused process (situation 21), frames of a dead
  * process may still arrive, and a frame arrives whole or not at all.
  */
-import type { Link, LinkDownReason, LinkHandlers } from "../../../actors/world/ports.ts";
+import type { Link, LinkDownReason, LinkHandlers } from "../../world/ports.ts";
 import type { Rng } from "./rng.ts";
 import { Pipe, type SimNetwork } from "./sim-network.ts";
 import type { KillKind, SimProcess } from "./sim-process.ts";

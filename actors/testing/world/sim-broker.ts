@@ -6,9 +6,9 @@
  * different publishers come in any order.
  */
 
-import { headerText } from "../../../actors/world/message-nats.ts";
-import { type BrokerLimits, misfit } from "../../../actors/world/message-size.ts";
-import { type BusMessage, noRespondersStatus } from "../../../actors/world/ports.ts";
+import { headerText } from "../../world/message-nats.ts";
+import { type BrokerLimits, misfit } from "../../world/message-size.ts";
+import { type BusMessage, noRespondersStatus } from "../../world/ports.ts";
 import type { Rng } from "./rng.ts";
 import { Pipe, type SimNetwork } from "./sim-network.ts";
 import type { SimProcess } from "./sim-process.ts";

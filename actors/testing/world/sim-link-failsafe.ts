@@ -4,15 +4,16 @@
  * What always holds: `noResponders` only when the broker knows of nobody listening for the peer; `disconnected` only
  * when this process's own connection is gone; a paused peer is neither. A peer is up once it was heard.
  */
+
+import { readDeathNotice } from "../../../schemas/death.ts";
+import { subjects } from "../../../schemas/subjects.ts";
 import {
   type BusMessage,
   type Link,
   type LinkDownReason,
   type LinkHandlers,
   noRespondersStatus,
-} from "../../../actors/world/ports.ts";
-import { readDeathNotice } from "../../../schemas/death.ts";
-import { subjects } from "../../../schemas/subjects.ts";
+} from "../../world/ports.ts";
 import type { Rng } from "./rng.ts";
 import { join } from "./sim-link-main.ts";
 import type { NatsSubscription, SimNatsClient } from "./sim-nats-client.ts";

@@ -5,9 +5,10 @@
  * What always holds: reads come from the leader and are never stale, unless a fault says so; a revision is never used
  * twice, unless a fault rolls the register back.
  */
-import type { Registry } from "../../../actors/world/ports.ts";
+
 import type { RegistryRead, RegistryRecord, RegistryWrite } from "../../../schemas/registry.ts";
 import type { RegistryWarning } from "../../../schemas/surroundings.ts";
+import type { Registry } from "../../world/ports.ts";
 import type { Rng } from "./rng.ts";
 import { brokerHost, type SimBroker } from "./sim-broker.ts";
 import type { SimNatsClient } from "./sim-nats-client.ts";

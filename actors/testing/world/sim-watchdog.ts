@@ -3,8 +3,9 @@
  * says when it acts (faults/combined.ts). What always holds: last words are on the host's disk before the process is dead, and are
  * read once.
  */
-import type { Watchdog } from "../../../actors/world/ports.ts";
+
 import type { LastWords } from "../../../schemas/death.ts";
+import type { Watchdog } from "../../world/ports.ts";
 
 export class SimWatchdog implements Watchdog {
   readonly lastWords: LastWords | null;
