@@ -7,6 +7,7 @@ import { AnnouncedSchema, type ApplicationSchemas, type JsonSchema } from "../sc
 import { Envelope, headers, QueryEnvelope, ReadySignal, ReplayRequest, Reply } from "../schemas/envelope.ts";
 import { ReplayEnd, replayHeaders } from "../schemas/replay.ts";
 import { subjects } from "../schemas/subjects.ts";
+import { componentFor, placed, withName } from "./schema-parts.ts";
 
 export interface Documented {
   readonly service: string;
@@ -126,19 +127,19 @@ function message(name: string, names: readonly string[] = []): Fields {
 function componentsOf({ request, result, queries, answers = {} }: ApplicationSchemas): Fields {
   const bodies = Object.entries(queries).map(([name, schema], at): [string, JsonSchema] => {
     const component = componentFor("Query", name, at);
-    return [component, placed(component, withName(schema, name))];
+    return [component, placed(placeOf(component), withName(schema, name))];
   });
   const results = Object.keys(queries).flatMap((name, at): [string, JsonSchema][] => {
     const component = componentFor("Answer", name, at);
-    return answers[name] === undefined ? [] : [[component, placed(component, answers[name])]];
+    return answers[name] === undefined ? [] : [[component, placed(placeOf(component), answers[name])]];
   });
   // Of which query an answer is, the question says: where one of them says nothing, it may be anything.
   const isSaid = results.length > 0 && results.length === bodies.length;
   const anyAnswer = isSaid ? { anyOf: results.map(([name]) => reference(name)) } : {};
   const anyQuery = bodies.length === 0 ? false : { oneOf: bodies.map(([name]) => reference(name)) };
   return {
-    RequestBody: placed("RequestBody", request),
-    Result: placed("Result", result),
+    RequestBody: placed(placeOf("RequestBody"), request),
+    Result: placed(placeOf("Result"), result),
     ...Object.fromEntries([...bodies, ...results]),
     Request: withField(own("Request", Envelope, "input"), "body", reference("RequestBody")),
     Query: withField(own("Query", QueryEnvelope, "input"), "body", anyQuery),
@@ -151,17 +152,14 @@ function componentsOf({ request, result, queries, answers = {} }: ApplicationSch
   };
 }
 
-/** A name that may stand in the document. */
-function componentFor(kind: string, name: string, at: number): string {
-  return /^[\w-]+$/.test(name) ? `${kind}-${name}` : `${kind}-${at + 1}`;
-}
+const placeOf = (name: string): string => `#/components/schemas/${name}`;
 
 function reference(name: string): Fields {
-  return { $ref: `#/components/schemas/${name}` };
+  return { $ref: placeOf(name) };
 }
 
 function own(name: string, schema: z.ZodType, io: "input" | "output" = "output"): JsonSchema {
-  return placed(name, z.toJSONSchema(schema, { target: "draft-7", io }) as JsonSchema);
+  return placed(placeOf(name), z.toJSONSchema(schema, { target: "draft-7", io }) as JsonSchema);
 }
 
 /** Where the schema, or a variant of it, has that field. */
@@ -170,42 +168,4 @@ function withField(schema: JsonSchema, field: string, value: unknown): JsonSchem
   const { properties, oneOf: variants } = schema as { properties?: Fields; oneOf?: JsonSchema[] };
   if (variants !== undefined) return { ...schema, oneOf: variants.map((variant) => withField(variant, field, value)) };
   return properties?.[field] === undefined ? schema : { ...schema, properties: { ...properties, [field]: value } };
-}
-
-/** A query's body with the field that names it; where it is no plain object, its other fields are left unsaid. */
-function withName(schema: JsonSchema, name: string): JsonSchema {
-  const query = { const: name };
-  const { type, properties, required, propertyNames } = schema as Fields;
-  if (type !== "object" || propertyNames !== undefined)
-    return { type: "object", properties: { query }, required: ["query"] };
-  return {
-    ...(schema as Fields),
-    properties: { query, ...(properties as Fields | undefined) },
-    required: ["query", ...((required as string[] | undefined) ?? [])],
-  };
-}
-
-/** A schema that has become a part of the document: what it refers to in itself is there now. */
-function placed(name: string, schema: JsonSchema): JsonSchema {
-  if (typeof schema === "boolean") return schema;
-  const { $schema: _, ...rest } = schema;
-  return referring(rest, `#/components/schemas/${name}`) as JsonSchema;
-}
-
-/** Values, which are no schemas, and may have any fields. */
-const values: ReadonlySet<string> = new Set(["const", "enum", "default", "examples"]);
-
-function referring(part: unknown, place: string): unknown {
-  if (Array.isArray(part)) return part.map((one) => referring(one, place));
-  if (typeof part !== "object" || part === null) return part;
-  const moved = Object.entries(part).map(([field, value]): [string, unknown] => {
-    if (field === "$ref" && typeof value === "string" && value.startsWith("#")) return [field, place + value.slice(1)];
-    return [field, values.has(field) && !isMapOfSchemas(part) ? value : referring(value, place)];
-  });
-  return Object.fromEntries(moved);
-}
-
-/** `properties` may have any names, such as `default`. */
-function isMapOfSchemas(part: object): boolean {
-  return Object.values(part).every((value) => typeof value === "object" && value !== null && !Array.isArray(value));
 }

@@ -1,16 +1,17 @@
 /**
- * `twinlog schema`: what the requests, results and queries of a service look like, as it announces them: their JSON Schemas, or the whole
- * service as an AsyncAPI document.
+ * `twinlog schema`: what the requests, results and queries of a service look like, as it announces them: their JSON Schemas, types
+ * of TypeScript, or the whole service as an AsyncAPI document.
  */
 import { type Command, Option } from "commander";
 import { inboxes } from "../../schemas/subjects.ts";
 import { asyncApi } from "../asyncapi.ts";
-import { askSchema, schemaWithinMs } from "./announced.ts";
+import { NoGenerator, schemaTypes } from "../schema-types.ts";
+import { askSchema, type Known, schemaWithinMs } from "./announced.ts";
 import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { CommandError, type CommandWorld, wholeNumber } from "./world.ts";
 
 interface SchemaFlags extends CommonOptions {
-  format: "json" | "asyncapi";
+  format: "json" | "types" | "asyncapi";
   client?: string;
   timeout: number;
 }
@@ -20,11 +21,15 @@ export function schemaCommand(world: CommandWorld): Command {
     world,
     "schema",
     "print what requests, results and queries look like, as the service announces it",
-    ["twinlog schema | jq .schemas.request", "twinlog schema --format asyncapi > exchange.asyncapi.json"],
+    [
+      "twinlog schema | jq .schemas.request",
+      "twinlog schema --format types > exchange.ts",
+      "twinlog schema --format asyncapi > exchange.asyncapi.json",
+    ],
   )
     .addOption(
-      new Option("--format <format>", "JSON Schemas, or an AsyncAPI 3 document")
-        .choices(["json", "asyncapi"])
+      new Option("--format <format>", "JSON Schemas, types of TypeScript, or an AsyncAPI 3 document")
+        .choices(["json", "types", "asyncapi"])
         .default("json"),
     )
     .option("--client <name>", "for whoever may only listen to answers of a client of this name")
@@ -35,13 +40,22 @@ export function schemaCommand(world: CommandWorld): Command {
       try {
         const announced = await askSchema(bus, world.clock, service, timeout);
         if ("unknown" in announced) throw new CommandError(announced.unknown);
-        const { known } = announced;
-        const hosts = access.nats.servers.map(hostOf);
-        await world.out(`${JSON.stringify(format === "json" ? known : asyncApi({ ...known, hosts }), null, 2)}\n`);
+        await world.out(await textOf(announced.known, format, access.nats.servers.map(hostOf)));
       } finally {
         await bus.stop();
       }
     });
+}
+
+async function textOf(known: Known, format: SchemaFlags["format"], hosts: readonly string[]): Promise<string> {
+  if (format !== "types")
+    return `${JSON.stringify(format === "json" ? known : asyncApi({ ...known, hosts }), null, 2)}\n`;
+  try {
+    return await schemaTypes(known);
+  } catch (error) {
+    if (error instanceof NoGenerator) throw new CommandError(error.message);
+    throw error;
+  }
 }
 
 /** Without what is logged in with. */

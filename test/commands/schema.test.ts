@@ -159,6 +159,7 @@ test("the command prints what the service announces, and ends with 1 where it an
   };
   bus.subscribe(subjects.schema(service), ({ reply }) => void bus.publish(reply, bytesOf(told)));
   t.deepEqual(JSON.parse((await run(["schema"])).out), JSON.parse(JSON.stringify(told)));
+  t.regex((await run(["schema", "--format", "types"])).out, /^export type RequestBody =$/m);
   const words = ["schema", "--format", "asyncapi", "--nats", "nats://name:secret@127.0.0.1:4222"];
   const { status, out } = await run(words);
   t.is(status, 0);
