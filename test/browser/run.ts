@@ -1,5 +1,5 @@
 /**
- * `npm run browser`: the tests of the console's page in a real Chromium. Where there is none it says "not run, because …" and ends
+ * `npm run browser`: the tests of pages in a real Chromium. Where there is none it says "not run, because …" and ends
  * with 1. What follows is `npm test` on this room alone, told where the Chromium is.
  */
 import { spawn } from "node:child_process";

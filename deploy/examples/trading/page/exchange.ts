@@ -1,0 +1,59 @@
+/**
+ * What the service exchange takes and answers: exchange, digest b4ad41a9ce70c39a.
+ * Written by `twinlog schema --format types`: a change made here does not last.
+ */
+
+export type RequestBody =
+  | {
+      type: "limit";
+      symbol: string;
+      order: string;
+      side: "buy" | "sell";
+      price: number;
+      quantity: number;
+      timeInForce?: "GTC" | "IOC" | "FOK";
+      postOnly?: boolean;
+    }
+  | {
+      type: "market";
+      symbol: string;
+      order: string;
+      side: "buy" | "sell";
+      quantity: number;
+    }
+  | {
+      type: "cancel";
+      symbol: string;
+      order: string;
+    }
+  | {
+      type: "replace";
+      symbol: string;
+      order: string;
+      price: number;
+      quantity: number;
+    };
+export type QueryBody = QueryBook;
+
+export interface Service {
+  request: RequestBody;
+  result: Result;
+  query: QueryBody;
+}
+export interface Result {
+  status: "resting" | "filled" | "cancelled" | "rejected";
+  order: string;
+  reason?: "order-exists" | "unknown-order" | "would-trade";
+  remaining: number;
+  fills: {
+    maker: string;
+    taker: string;
+    price: number;
+    quantity: number;
+  }[];
+}
+export interface QueryBook {
+  query: "book";
+  symbol: string;
+  depth?: number;
+}
