@@ -40,7 +40,8 @@ async function complaints(t: ExecutionContext, types: string, program: string): 
 
 test("a program that keeps to a foreign service's types is compiled, and one that does not is told", async (t) => {
   const program = `
-import type { QueryBody, RequestBody, Result } from "./service.js";
+import type { AnswerBook, QueryBody, RequestBody, Result } from "./service.js";
+export const best = ({ bids: [first] }: AnswerBook): number => first?.[0] ?? 0;
 export const limit: RequestBody =
   { type: "limit", symbol: "BTCUSD", order: "o1", side: "buy", price: 1, quantity: 2 };
 export const query: QueryBody = { query: "book", symbol: "BTCUSD" };
@@ -88,13 +89,13 @@ export const bad: RequestBody = { value: 1, children: [{ children: [] }] };
     key: () => "k",
     handle: (_body, { transaction }) => transaction("nothing", () => null),
   });
-  const any = `
+  const unsaid = `
 import type { QueryBody, RequestBody, Result } from "./service.js";
 export const bodies: RequestBody[] = [1, "a", null];
 export const result: Result = null;
 export const never = (query: QueryBody): unknown => query;
 `;
-  t.is(await complaints(t, await typesOf(silent), any), "");
+  t.is(await complaints(t, await typesOf(silent), unsaid), "");
 });
 
 test("whatever a service says becomes types and comments, and nothing that it names is read", async (t) => {

@@ -3,17 +3,8 @@
  * side, each request is sent until it is answered, under one id; the book shown is one that the service committed, and says of when it is.
  */
 import { type Connection, FailedError, ForgottenError, RefusedError, UnknownOutcomeError } from "twinlog/browser";
-import type { QueryBook, RequestBody, Result } from "./exchange.ts";
+import type { AnswerBook, QueryBook, RequestBody, Result } from "./exchange.ts";
 import type { Orders, Pending } from "./orders.ts";
-
-type Level = readonly [price: number, quantity: number, orders: number];
-
-export interface Book {
-  readonly symbol: string;
-  readonly bids: readonly Level[];
-  readonly asks: readonly Level[];
-  readonly sequence: number;
-}
 
 export interface Trade {
   readonly at: Date;
@@ -29,7 +20,7 @@ const bookMs = { atMost: 100, atLeast: 2_000 };
 
 export class Desk {
   readonly orders: Orders;
-  book: Book | null = null;
+  book: AnswerBook | null = null;
   bookAt: Date | null = null;
   trades: Trade[] = [];
   /** Of the last answer: which epoch's primary it was, and how long it took. */
@@ -136,7 +127,7 @@ export class Desk {
       const symbol = this.#symbol;
       const query: QueryBook = { query: "book", symbol, depth };
       // An answer that does not come is asked for again: the old book stays, and says how old it is.
-      const answer = await this.#connection.query<Book>(query, { key: symbol }).catch(() => null);
+      const answer = await this.#connection.query<AnswerBook>(query, { key: symbol }).catch(() => null);
       if (answer !== null && symbol === this.#symbol) {
         this.book = answer.result;
         this.bookAt = new Date();

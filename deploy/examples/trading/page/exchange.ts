@@ -39,6 +39,7 @@ export interface Service {
   request: RequestBody;
   result: Result;
   query: QueryBody;
+  answer: AnswerBook;
 }
 export interface Result {
   status: "resting" | "filled" | "cancelled" | "rejected";
@@ -56,4 +57,10 @@ export interface QueryBook {
   query: "book";
   symbol: string;
   depth?: number;
+}
+export interface AnswerBook {
+  symbol: string;
+  bids: [number, number, number][];
+  asks: [number, number, number][];
+  sequence: number;
 }
