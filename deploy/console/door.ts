@@ -116,6 +116,8 @@ export class Door {
   readonly #server: Server;
   readonly #streams = new Map<ServerResponse, Session | null>();
   #charts: Promise<Buffer> | null = null;
+  /** By which it is called, as a URL has it. */
+  readonly #name: string;
   #port = 0;
 
   /** Throws DoorError where it would listen beyond loopback without TLS or log-in, or where the certificate is none. */
@@ -127,7 +129,9 @@ export class Door {
       throw new DoorError(`beyond this machine (${host}) the console needs a certificate and a log-in`);
     const posts = new Set<string>(desk === null ? [] : deskPaths);
     const names = this.#isOpenToOthers ? [] : [shownHost(host), loopback, "localhost"];
-    this.#gate = new Gate({ certificate: certificateOf(tls), names, posts });
+    const certificate = certificateOf(tls);
+    this.#gate = new Gate({ certificate, names, posts });
+    this.#name = this.#isOpenToOthers ? nameIn(certificate) : shownHost(host);
     for (const name of pageFiles) {
       // Served as they are written; in the package they lie beside dist/.
       const bytes = readFileSync(fileURLToPath(new URL(`../../../deploy/console/page/${name}`, import.meta.url)));
@@ -162,8 +166,7 @@ export class Door {
   }
 
   get url(): string {
-    const { host, tls } = this.#options;
-    return `${tls === null ? "http" : "https"}://${shownHost(host)}:${this.#port}/`;
+    return `${this.#options.tls === null ? "http" : "https"}://${this.#name}:${this.#port}/`;
   }
   get streams(): number {
     return this.#streams.size;
@@ -309,6 +312,10 @@ export class Door {
 
 /** As a URL has it. */
 const shownHost = (host: string): string => (host.includes(":") ? `[${host}]` : host);
+
+/** The first that is whole: beyond this machine it answers to these alone. */
+const nameIn = (certificate: X509Certificate | null): string =>
+  /(?:DNS|IP Address):([^*,\s]+)/.exec(certificate?.subjectAltName ?? "")?.[1] ?? "localhost";
 
 /** Null: there is no TLS. Throws DoorError. */
 function certificateOf(tls: DoorOptions["tls"] | null): X509Certificate | null {

@@ -14,6 +14,7 @@ import axe from "axe-core";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { setPassword } from "../../deploy/console/passwords.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { hasOpenssl, makeAuthority, signCertificate } from "../helpers/certificates.ts";
 import { freePort } from "../helpers/free-port.ts";
 import { type Pair, startPair } from "../helpers/pair/pair.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
@@ -63,12 +64,15 @@ interface Served {
 const password = "correct horse battery";
 
 /** A pair in sync, and the program's console of it; `olga` may act there if it is wanted. */
-async function serve(t: ExecutionContext, { acts = false } = {}): Promise<Served> {
+async function serve(
+  t: ExecutionContext,
+  { acts = false, more = [] }: { acts?: boolean; more?: readonly string[] } = {},
+): Promise<Served> {
   // As often as what ships: a test's own would make a loaded machine's servers silent.
   const pair = await startPair(t, { limits: { statusMs: 250 } });
   await pair.normal();
   const port = await freePort();
-  const words = ["console", "--service", pair.service, "--nats", pair.nats.url, "--port", String(port)];
+  const words = ["console", "--service", pair.service, "--nats", pair.nats.url, "--port", String(port), ...more];
   if (acts) {
     const file = join(await temporaryDirectory(t), "passwords.json");
     await setPassword(file, "olga", password);
@@ -315,6 +319,36 @@ inBrowser(
     );
   },
 );
+
+inBrowser("beyond this machine there is the log-in, and nothing of the service before it", async (t) => {
+  if (!hasOpenssl) {
+    t.log("openssl is missing: nothing was tried");
+    t.pass();
+    return;
+  }
+  const folder = await temporaryDirectory(t);
+  makeAuthority(folder, "authority");
+  const { certFile, keyFile } = signCertificate(folder, "authority", "console", "DNS:localhost");
+  const tls = ["--listen", "0.0.0.0", "--https-cert", certFile, "--https-key", keyFile];
+  const { pair, port } = await serve(t, { acts: true, more: tls });
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 375, height: 812 } });
+  t.teardown(() => context.close());
+  const page = await context.newPage();
+  page.setDefaultTimeout(4 * withinMs);
+  await page.goto(`https://localhost:${port}/`);
+  await page.locator("#log-in").waitFor({ state: "visible" });
+  t.true(await page.locator("#log-in-cancel").isHidden(), "there is nothing to go back to");
+  t.false((await page.content()).includes(`>${pair.service}<`));
+  t.deepEqual(await accessFaults(page), []);
+  await logIn(page, password);
+  await isSo(page, "#sentence", /^a failover would work now$/);
+  await page.waitForSelector("#charts svg");
+  await isSo(page, "#who", /^as olga/);
+  const [cookie] = await context.cookies();
+  t.like(cookie, { httpOnly: true, secure: true, sameSite: "Strict", path: "/" });
+  await page.locator("#log-out").click();
+  await page.locator("#log-in").waitFor({ state: "visible" });
+});
 
 inBrowser(
   "a pause with a time is asked for by keyboard alone, shown, and resumed; a reload keeps who is logged in",

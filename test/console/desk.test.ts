@@ -279,6 +279,7 @@ if (hasOpenssl)
     const door = new Door(source, { host: "0.0.0.0", tls: { cert, key }, desk });
     await door.listen(0);
     t.teardown(() => door.close());
+    t.regex(door.url, /^https:\/\/console\.example:\d+\/$/);
     const port = Number(new URL(door.url).port);
     const ask = async (path: string, headers: Record<string, string> = {}, method = "GET", body = "") => {
       const Host = `console.example:${port}`;

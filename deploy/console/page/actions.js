@@ -86,6 +86,8 @@ async function logOut() {
   await post("/log-out", {});
   sessionStorage.removeItem(tokenKey);
   await look();
+  // What only those may see who are logged in does not stay on the screen.
+  if (!session.opens) location.reload();
 }
 
 function paintSession() {
