@@ -117,6 +117,18 @@ test("8. a joiner that falls silent holds commits up for its time, and then not 
   t.true(link.stage.nowMs - endedMs >= 10 * limits.joinWaitMs, `${link.stage.nowMs - endedMs} ms of rest`);
 });
 
+test("8. a wait ends with the session: what another one confirms is its own", (t) => {
+  const link = new SlowLink();
+  const { stage } = link;
+  const { awaited, followers } = primaryOf(stage.replica("alpha"));
+  for (let n = 0; n < 600 && awaited.waitedMs === 0; n += 1) link.go(1);
+  t.not(awaited.limit(), Number.POSITIVE_INFINITY);
+  const asked = stage.lastSent("beta", "follow");
+  stage.forge("beta", "alpha", { ...asked, session: "another", number: (asked.number ?? 0) + 1 });
+  t.is(followers.get("beta")?.session?.id, "another");
+  t.is(awaited.limit(), Number.POSITIVE_INFINITY);
+});
+
 test("8. commits wait for none that may not be taken in, that is far behind, or that is no more", (t) => {
   const link = new SlowLink();
   const alpha = link.stage.replica("alpha");
