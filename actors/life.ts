@@ -20,7 +20,7 @@ import { RunningLife, type RunningLifeOptions } from "./running-life.ts";
  * the next are run. Smaller ones cost more in messages than they gain.
  */
 const maxTurnInputs = 64;
-const maxTurnMs = 2;
+const maxTurnMs = 5;
 
 export class Life {
   readonly ended: Promise<LifeEnd>;

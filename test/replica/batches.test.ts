@@ -80,6 +80,23 @@ test("7. thousands of requests in one turn reach the backup in messages that fit
   t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
 });
 
+test("7. what is on its way to one that confirms nothing is bounded: two small messages, sixteen of some size, four of the largest", (t) => {
+  const mirrors = (perTurn: number, maxBatchBytes: number) => {
+    const stage = Stage.normal({ replica: { limits: { ...narrow, maxBatchBytes } } });
+    stage.cuts.add("beta>alpha");
+    stage.sent.length = 0;
+    for (let turn = 0; turn < 40; turn += 1) {
+      const { last } = stage.replica("alpha").log;
+      for (let n = 1; n <= perTurn; n += 1) stage.ask("alpha", String(last + n));
+      stage.run();
+    }
+    return stage.sent.filter(({ message }) => message.type === "mirror" && message.last >= message.first).length;
+  };
+  t.is(mirrors(1, 512 * KiB), 2);
+  t.is(mirrors(64, 512 * KiB), 16);
+  t.is(mirrors(200, 16 * KiB), 5, "none begins past the bound");
+});
+
 test("7. over NATS alone a turn's batch is cut again to what the broker takes now", (t) => {
   const stage = limited({}, 3 * KiB);
   cutMain(stage);

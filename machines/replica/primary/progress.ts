@@ -24,6 +24,8 @@ import { Session } from "./session.ts";
 
 /** A session of one that is no member, and without progress for this many times the stall limit, begins anew. */
 const patience = 4;
+/** As much as so many of the largest messages is on its way at once: more would only wait in a slow link, and be sent again there. */
+const maxFullMirrors = 4;
 /** So many sessions without progress at the same record, and everything is sent anew. */
 const maxFruitless = 2;
 
@@ -261,7 +263,8 @@ export class Progress {
     session.use(link, nowMs, core.rules);
     session.onRoom(roomTo(peer, link, core));
     session.noteLevel(nowMs);
-    while (session.sent < log.closed.sequence && session.hasWindow(limits.maxUnconfirmedBytes)) {
+    const windowBytes = Math.min(limits.maxUnconfirmedBytes, maxFullMirrors * limits.maxBatchBytes);
+    while (session.sent < log.closed.sequence && session.hasWindow(windowBytes, log.bytesAbove(session.sent))) {
       if (session.sent < log.base.sequence) {
         session.onReading();
         outbox.push({ type: "readLog", peer: this.name, session: session.id, from: session.sent + 1 });

@@ -8,11 +8,14 @@ import type { Confirm } from "../../../schemas/peer-message.ts";
 import type { Rules } from "../rules.ts";
 
 /**
- * Mirrors on their way to one follower, which `maxUnconfirmedBytes` bounds too. Past it records gather into the next one: where the
- * follower is slow, or far, batches grow by themselves, and a record waits at most a part of the round trip that its confirm takes
- * anyway. Enough for the turns that a primary ends within the round trip of a network of one's own.
+ * Mirrors on their way to one follower, which are bounded in bytes too: enough for the turns of a burst within the round trip of a
+ * network of one's own. Past it records gather into the next one: where the follower is slow, or far, batches grow by themselves, and
+ * a record waits at most a part of the round trip that its confirm takes anyway.
  */
 const maxMirrorsInFlight = 16;
+/** Past this many a mirror leaves only if it has so many bytes: a small one costs both sides as much as a large one. */
+const freeMirrors = 2;
+const worthBytes = 8 * 1024;
 
 /** A message on its way: its last record, its bytes, and when it was sent. */
 interface InFlight {
@@ -110,8 +113,11 @@ export class Session {
   isLate(nowMs: number, limitMs: number): boolean {
     return this.sentTo > this.confirmedTo && nowMs - Math.max(this.progressMs, this.resentMs) > limitMs;
   }
-  hasWindow(maxBytes: number): boolean {
-    return this.flightBytes < maxBytes && this.flight.length < maxMirrorsInFlight && this.oversize === null;
+  /** Whether a mirror of so many bytes, or of the first of them, may leave. */
+  hasWindow(maxBytes: number, nextBytes: number): boolean {
+    const { length } = this.flight;
+    if (this.flightBytes >= maxBytes || this.oversize !== null) return false;
+    return length < freeMirrors || (length < maxMirrorsInFlight && nextBytes >= worthBytes);
   }
 
   onConfirm({ epoch, sequence, probe }: Confirm, nowMs: number): void {
