@@ -9,6 +9,7 @@ import { encodeFrame } from "../../actors/world/frames.ts";
 import { greetingOf } from "../../actors/world/greeting.ts";
 import { encodeMessage } from "../../machines/codec/message.ts";
 import { ReplayEnd } from "../../schemas/replay.ts";
+import { controlVerbs } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { failsafeFrame } from "../helpers/misfit-frames.ts";
 import { type Pair, sharedPair } from "../helpers/pair/pair.ts";
@@ -252,7 +253,7 @@ test.serial(
       for (const verb of ["stop", "SWITCH", "__proto__", "constructor", "toString", "switch=", "x".repeat(500)]) {
         const answer = await say(`pair.control.alpha.${verb}`, "\u0000".repeat(50));
         t.false(answer.ok, verb);
-        t.regex(answer.message, /there is no command .*; there are: switch, flush, pause, resume, recover/, verb);
+        t.true(answer.message.includes(`; there are: ${controlVerbs.join(", ")}`), answer.message);
       }
       t.regex((await say(subjects.control("pair", "beta", "switch"))).message, /not the primary/);
       t.regex((await say(subjects.control("pair", "alpha", "recover"))).message, /Name its incarnation/);
