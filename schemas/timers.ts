@@ -9,7 +9,7 @@ import { Count } from "./ranges.ts";
 export const timersName = "$timers";
 
 /** Longest name of a timer, in UTF-16 units: with what makes it a request's id it fits an id. */
-export const maxTimerIdLength = 96;
+export const maxTimerIdLength = 100;
 
 /** How many timers an application may allow itself. */
 export const maxTimers = 10_000_000;

@@ -8,7 +8,7 @@ import { EffectWriter } from "../../machines/codec/effects.ts";
 import type { RunningRequest } from "../../machines/replica/log/requests.ts";
 import type { Replica } from "../../machines/replica/replica.ts";
 import type { Rules } from "../../machines/replica/rules.ts";
-import { timerRequestId, timersName } from "../../schemas/timers.ts";
+import { timersName } from "../../schemas/timers.ts";
 import type { Mailbox } from "../actor.ts";
 import type { Clock, Timer as ClockTimer } from "../world/ports.ts";
 import type { ApplicationState } from "./state.ts";
@@ -49,9 +49,10 @@ export class Timers {
   }
 
   #fire(waiting: WaitingTimer, state: ApplicationState): void {
-    const { clock, replica, run } = this.#options;
+    const { clock, replica, rules, run } = this.#options;
     const { id, timer } = waiting;
-    const requestId = timerRequestId({ id, ...timer });
+    const { sequence, nth } = timer;
+    const requestId = rules.timerRequest({ id, sequence, nth }, replica.epoch);
     if (replica.isKnown(timersName, requestId))
       throw new Error(`timer ${id} was fired as ${requestId}, and is there still`);
     const ending = this.#ending(state.table(timersName).part, id);

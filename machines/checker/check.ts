@@ -4,7 +4,7 @@
  */
 import { type CommittedLogs, readCommittedLogs } from "./committed-log.ts";
 import type { HistoryEvent, SequentialModel, Violation } from "./history.ts";
-import { checkQueries, checkReplay } from "./replay.ts";
+import { checkOverdue, checkQueries, checkReplay } from "./replay.ts";
 import { checkOrder, checkRequests, parseReply, type RequestStory, readRequests, storyKey } from "./requests.ts";
 import { checkResults } from "./results.ts";
 import { type Remembered, tellRunsApart } from "./runs.ts";
@@ -66,7 +66,11 @@ export function checkHistory(told: readonly HistoryEvent[], options: CheckOption
   // A new history may lack what clients were told before it: what that is only the tree of logs says.
   if (!isNewHistory || logs.tree !== null) {
     violations.push(...checkOrder(stories, logs), ...checkQueries(events, stories, logs));
-    if (options.makeModel !== undefined) violations.push(...checkReplay(events, stories, logs, options.makeModel()));
+    if (options.makeModel !== undefined) {
+      const model = options.makeModel();
+      violations.push(...checkReplay(events, stories, logs, model));
+      if (options.mustRecover) violations.push(...checkOverdue(logs, model));
+    }
   }
   if (isNewHistory && !options.mayBeginHistory) {
     violations.push({

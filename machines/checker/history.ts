@@ -179,6 +179,10 @@ export interface Violation {
 export interface SequentialModel {
   /** What the result of a final record must be, as JSON values. `undefined`: the model does not say. */
   run(record: CommittedRecord, body: unknown): unknown;
+  /** A final record that is an error: it had no effects, but that the timer is done whose request it was. */
+  fail?(record: CommittedRecord): void;
+  /** Timers that were due before this time of the log, ms since 1970, and have not come. */
+  overdue?(beforeMs: number): readonly string[];
   /** What a query must answer now. `undefined`: the model does not say. */
   query(body: unknown): unknown;
 }

@@ -72,7 +72,10 @@ export function checkReplay(
     const story = stories.get(storyKey(record.client, record.id));
     const reply: ParsedReply | null = record.kind === "final" ? parseReply(record.reply) : null;
     // A failure that was logged has no effects: the model does not run it.
-    if (reply?.ok === false) continue;
+    if (reply?.ok === false) {
+      model.fail?.(record);
+      continue;
+    }
     const expected = model.run(record, bodyOf(story));
     if (reply !== null && expected !== undefined && !sameJson(reply.result, expected))
       violations.push({
@@ -83,6 +86,19 @@ export function checkReplay(
   }
   answerUpTo(Number.MAX_SAFE_INTEGER);
   return violations;
+}
+
+/** By then they should have come, whoever served. */
+const lateMs = 10_000;
+
+/** After a replay: timers that were due long before the last request was taken, where the system served again (rule 20). */
+export function checkOverdue({ final }: CommittedLogs, model: SequentialModel): Violation[] {
+  const lastMs = final.reduce((latest, { takenMs = 0 }) => Math.max(latest, takenMs), 0);
+  return (model.overdue?.(lastMs - lateMs) ?? []).map((id) => ({
+    of: "rule 20",
+    atMs: 0,
+    text: `timer ${id} was due, and never came`,
+  }));
 }
 
 function checkRead(read: Read, model: SequentialModel, violations: Violation[]): void {

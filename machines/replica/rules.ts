@@ -8,6 +8,7 @@ import type { Confirm, Mirror } from "../../schemas/peer-message.ts";
 import type { InSyncMember, Member, Position, RegistryRecord } from "../../schemas/registry.ts";
 import { sameMember } from "../../schemas/registry.ts";
 import type { Limits, Settings } from "../../schemas/settings.ts";
+import { type TimerName, timerRequestId } from "../../schemas/timers.ts";
 import { isHeldBy } from "../checkpoint/held.ts";
 import { payloadFieldsBytes } from "../codec/message.ts";
 import type { LogBatch } from "../log/batch.ts";
@@ -362,6 +363,8 @@ export const shippedRules = {
   isStepTaken: (stepMs: number, maxStepMs: number): boolean => stepMs <= maxStepMs,
   /** Rule 20: a timer comes when its time is there by the log's time, and not before. */
   isTimerDue: (atMs: number, nowMs: number): boolean => atMs <= nowMs,
+  /** Rule 20: one id for one setting of a timer, on whichever server. */
+  timerRequest: (name: TimerName, _epoch: number): string => timerRequestId(name),
   /** Rule 20: the first record of its request that does anything takes the timer away. */
   takesTimer: (ordinal: number): boolean => ordinal === 0,
 

@@ -218,8 +218,8 @@ test("cancelled while its handler has not done anything yet, it does nothing any
 test("what cannot be a timer is refused, and nothing of the transaction is done", async (t) => {
   const app = testApplication(alarms(undefined, 2));
   const failed = (body: object) => t.throwsAsync(app.request(body as never));
-  t.regex((await failed({ do: "set", id: "", inMs: 0 }))?.message ?? "", /1 to 96 characters/);
-  t.regex((await failed({ do: "set", id: "x".repeat(97), inMs: 0 }))?.message ?? "", /1 to 96 characters/);
+  t.regex((await failed({ do: "set", id: "", inMs: 0 }))?.message ?? "", /1 to 100 characters/);
+  t.regex((await failed({ do: "set", id: "x".repeat(101), inMs: 0 }))?.message ?? "", /1 to 100 characters/);
   t.regex((await failed({ do: "set", id: "a", inMs: -1e15 }))?.message ?? "", /whole number of ms/);
   await app.request({ do: "set", id: "a", inMs: second });
   await app.request({ do: "set", id: "b", inMs: second });

@@ -134,8 +134,8 @@ test("transfers at the same time, cut off by takeovers at any point and resumed,
 /** Loads what the warm copy holds. */
 function copy(from: Harness, into: Harness["hot"]): void {
   const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
-  for (const [part, name] of ["accounts", "totals", "transfers"].entries())
+  for (const [part, name] of ["accounts", "reservations", "totals", "transfers"].entries())
     for (const [key, row] of from.warm.table(name).rows) into.loadRow(part, key, bytes(row));
   const journal = from.warm.queue("journal");
-  for (let at = 0; at < journal.length; at += 1) into.loadQueueItem(3, journal.head + at, bytes(journal.at(at)));
+  for (let at = 0; at < journal.length; at += 1) into.loadQueueItem(4, journal.head + at, bytes(journal.at(at)));
 }

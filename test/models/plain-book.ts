@@ -3,6 +3,8 @@
  * exchange's code: one array of resting orders in the order in which they came, sorted whenever something is looked for.
  * Slow, and meant to be read. What the promise leaves open is decided as the exchange's documentation says.
  */
+import { PlainTimers } from "./plain-timers.ts";
+
 export type OrderBody =
   | {
       type: "limit";
@@ -13,6 +15,7 @@ export type OrderBody =
       quantity: number;
       timeInForce?: "GTC" | "IOC" | "FOK";
       postOnly?: boolean;
+      goodTillMs?: number;
     }
   | { type: "market"; symbol: string; order: string; side: "buy" | "sell"; quantity: number }
   | { type: "cancel"; symbol: string; order: string }
@@ -41,6 +44,7 @@ export interface PlainOrder {
   price: number;
   open: number;
   postOnly: boolean;
+  goodTillMs: number;
 }
 
 export type PlainLevel = [price: number, quantity: number, orders: number];
@@ -48,8 +52,17 @@ export type PlainLevel = [price: number, quantity: number, orders: number];
 export class PlainBook {
   /** Oldest first. */
   resting: PlainOrder[] = [];
+  /** `SYMBOL/ORDER` of each resting order that is good till a date. */
+  readonly timers = new PlainTimers();
 
-  execute(body: OrderBody, client: string): PlainResult {
+  /** The date of an order is there. */
+  expire(body: OrderBody): PlainResult {
+    const order = this.resting.find((one) => one.symbol === body.symbol && one.order === body.order);
+    if (order !== undefined) this.#take(order);
+    return { status: "cancelled", order: body.order, remaining: 0, fills: [] };
+  }
+
+  execute(body: OrderBody, client: string, nowMs = 0): PlainResult {
     const old = this.resting.find((one) => one.symbol === body.symbol && one.order === body.order);
     const reject = (reason: string): PlainResult => ({
       status: "rejected",
@@ -81,11 +94,15 @@ export class PlainBook {
     if (body.type === "market") {
       const worst = body.side === "buy" ? Number.POSITIVE_INFINITY : 0;
       const { symbol, order, side, quantity } = body;
-      return this.#enter({ symbol, order, client, side, price: worst, open: quantity, postOnly: false }, "IOC");
+      return this.#enter(
+        { symbol, order, client, side, price: worst, open: quantity, postOnly: false, goodTillMs: 0 },
+        "IOC",
+      );
     }
 
-    const { symbol, order, side, price, quantity, timeInForce = "GTC", postOnly = false } = body;
-    const entering: PlainOrder = { symbol, order, client, side, price, open: quantity, postOnly };
+    const { symbol, order, side, price, quantity, timeInForce = "GTC", postOnly = false, goodTillMs = 0 } = body;
+    if (goodTillMs > 0 && goodTillMs <= nowMs) return reject("expired");
+    const entering: PlainOrder = { symbol, order, client, side, price, open: quantity, postOnly, goodTillMs };
     if (postOnly && this.#meets(entering).length > 0) return reject("would-trade");
     return this.#enter(entering, timeInForce);
   }
@@ -132,10 +149,13 @@ export class PlainBook {
     if (left === 0) return { status: "filled", order: taker.order, remaining: 0, fills };
     if (timeInForce !== "GTC") return { status: "cancelled", order: taker.order, remaining: 0, fills };
     this.resting.push({ ...taker, open: left });
+    const { symbol, order, goodTillMs } = taker;
+    if (goodTillMs > 0) this.timers.set(`${symbol}/${order}`, goodTillMs, { type: "cancel", symbol, order });
     return { status: "resting", order: taker.order, remaining: left, fills };
   }
 
   #take(order: PlainOrder): void {
     this.resting = this.resting.filter((one) => one !== order);
+    this.timers.cancel(`${order.symbol}/${order.order}`);
   }
 }

@@ -1,12 +1,13 @@
 /**
  * The exchange: symbols with books of limit orders (claim 24). All of a request is one transaction. What always holds:
- * no two resting orders of one symbol could trade with each other; only its client cancels or replaces an order.
+ * no two resting orders of one symbol could trade with each other; only its client, or its date, cancels an order, and only its
+ * client replaces it; a resting order that has a date has a timer, and no other has one.
  *
  * What others may know: the book, which has prices, quantities and numbers of orders, and by its result whoever trades the
  * ids of the orders that it met. Whose an order is, nobody is told.
  */
 import { defineApplication } from "../../application/define.ts";
-import { execute } from "./matching.ts";
+import { execute, expire } from "./matching.ts";
 import { OrderBooks } from "./order-books.ts";
 import { Book, BookQuery, Execution, Order, OrderRequest, OrderResult } from "./schemas.ts";
 
@@ -18,7 +19,9 @@ export const exchange = defineApplication({
   tables: { orders: Order },
   queues: { executions: { item: Execution, maxItems: 10_000, whenFull: "dropOldest" } },
   views: { books: () => new OrderBooks() },
-  handle: (request, { client, transaction }) => transaction("match", (tx) => execute(tx, client, request)),
+  timers: { maxTimers: 1_000_000 },
+  handle: (request, { client, timer, transaction }) =>
+    transaction("match", (tx) => (timer === undefined ? execute(tx, client, request) : expire(tx, request))),
   queries: {
     /** The same for whoever asks. */
     book: {

@@ -12,17 +12,21 @@ const Price = z.int().min(1);
 const Quantity = z.int().min(1);
 
 export const OrderRequest = z.discriminatedUnion("type", [
-  z.strictObject({
-    type: z.literal("limit"),
-    symbol: SymbolName,
-    order: OrderId,
-    side: Side,
-    price: Price,
-    quantity: Quantity,
-    timeInForce: z.enum(["GTC", "IOC", "FOK"]).default("GTC"),
-    /** Rejected if it would trade. */
-    postOnly: z.boolean().default(false),
-  }),
+  z
+    .strictObject({
+      type: z.literal("limit"),
+      symbol: SymbolName,
+      order: OrderId,
+      side: Side,
+      price: Price,
+      quantity: Quantity,
+      timeInForce: z.enum(["GTC", "IOC", "FOK"]).default("GTC"),
+      /** Rejected if it would trade. */
+      postOnly: z.boolean().default(false),
+      /** Good till date, ms since 1970: what rests of it then is cancelled. Rejected where that is past; with GTC only. */
+      goodTillMs: z.int().min(1).optional(),
+    })
+    .refine(({ timeInForce, goodTillMs }) => timeInForce === "GTC" || goodTillMs === undefined, "goodTillMs needs GTC"),
   z.strictObject({ type: z.literal("market"), symbol: SymbolName, order: OrderId, side: Side, quantity: Quantity }),
   z.strictObject({ type: z.literal("cancel"), symbol: SymbolName, order: OrderId }),
   /** `quantity`: what shall be open from now on. */
@@ -39,7 +43,7 @@ export const OrderResult = z.object({
   status: z.enum(["resting", "filled", "cancelled", "rejected"]),
   order: z.string(),
   /** With `rejected` only. */
-  reason: z.enum(["order-exists", "unknown-order", "would-trade"]).optional(),
+  reason: z.enum(["order-exists", "unknown-order", "would-trade", "expired"]).optional(),
   /** What is in the book afterwards: 0 unless resting. */
   remaining: z.int(),
   /** Best price first, oldest order first. */
@@ -59,6 +63,8 @@ export const Order = z.object({
   /** Time priority within the symbol's book: lower is older. It is in the row so that it survives a reload. */
   arrival: z.int(),
   postOnly: z.literal(true).optional(),
+  /** Its timer, of the name of the row's key, cancels it then. */
+  goodTillMs: z.int().optional(),
 });
 export type Order = Readonly<z.infer<typeof Order>>;
 

@@ -1,6 +1,7 @@
 /** What clients did in a run, counted from its history. */
 import type { HistoryEvent, InvokeEvent } from "../../../machines/checker/history.ts";
 import { parseReply } from "../../../machines/checker/requests.ts";
+import { timersName } from "../../../schemas/timers.ts";
 import type { Moment } from "./moments.ts";
 
 /** A copy this long after its request was answered is a late one. */
@@ -27,6 +28,7 @@ export function clientMoments(events: readonly HistoryEvent[]): [Moment, number]
   const sentAtMs = new Map<string, number>();
   const answeredAtMs = new Map<string, number>();
   const refused = new Map<Moment, number>();
+  const timers = new Set<string>();
   const count = { again: 0, reused: 0, late: 0, pending: 0, queries: 0 };
   const onInvoke = (event: InvokeEvent, request: string) => {
     sentAtMs.set(`${request} ${event.copy}`, event.atMs);
@@ -41,6 +43,7 @@ export function clientMoments(events: readonly HistoryEvent[]): [Moment, number]
   };
   for (const event of events) {
     if (event.type === "answer") count.queries += 1;
+    if (event.type === "commit") for (const { id, client } of event.records) if (client === timersName) timers.add(id);
     if (event.type !== "invoke" && event.type !== "reply") continue;
     const request = `${event.client} ${event.id}`;
     if (event.type === "invoke") {
@@ -60,6 +63,7 @@ export function clientMoments(events: readonly HistoryEvent[]): [Moment, number]
     ["client sent late", count.late],
     ["duplicate of a pending request", count.pending],
     ["query answered", count.queries],
+    ["timer came", timers.size],
     ...refused,
   ];
 }

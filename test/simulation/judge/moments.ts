@@ -95,6 +95,7 @@ export const momentNames = [
   "duplicate answered",
   "request refused",
   "query answered",
+  "timer came",
   "clean stop of all",
   "clean stop while one joins",
   "duplicate of a pending request",

@@ -1,5 +1,6 @@
 /** What the log's time is (rule 20). */
-import { brisk, type Mutation, pair } from "./mutation.ts";
+import { timerRequestId } from "../../../schemas/timers.ts";
+import { brisk, type Mutation, pair, within } from "./mutation.ts";
 
 export const timeMutations: readonly Mutation[] = [
   {
@@ -13,5 +14,32 @@ export const timeMutations: readonly Mutation[] = [
     rule: "20",
     rules: { timeFrom: () => 0 },
     plan: { ...pair, ...brisk, faults: ["slowSuccessor"] },
+  },
+  {
+    name: "a timer comes before its time",
+    rule: "20",
+    rules: { isTimerDue: (atMs, nowMs) => atMs <= nowMs + 500 },
+    plan: { ...pair, timers: true },
+  },
+  {
+    name: "a timer never comes",
+    rule: "20",
+    rules: { isTimerDue: () => false },
+    plan: { ...pair, timers: true, faultMs: 10_000 },
+  },
+  {
+    name: "its first record leaves the timer where it is",
+    rule: "20",
+    rules: { takesTimer: () => false },
+    plan: { ...within, timers: true, faults: ["kill"] },
+  },
+  {
+    name: "its first record leaves the timer where it is, and each server calls it otherwise: it comes twice",
+    rule: "20",
+    rules: {
+      takesTimer: () => false,
+      timerRequest: (name, epoch) => timerRequestId({ ...name, nth: epoch }),
+    },
+    plan: { ...within, timers: true, faults: ["kill"] },
   },
 ];

@@ -32,7 +32,7 @@ import { Participants } from "../service/participants.ts";
 import { RegistryOperator } from "../service/registry-operator.ts";
 import { incarnationOf, type StartServer } from "../service/running-server.ts";
 import { planOf, type SeedPlan } from "../service/seed-plan.ts";
-import { type Workload, workloads } from "../service/workloads.ts";
+import { type Workload, workloadOf } from "../service/workloads.ts";
 
 /** Starts servers with what the plan says. */
 export type MakeStart = (plan: SeedPlan, workload: Workload) => StartServer;
@@ -109,7 +109,7 @@ class SeedRun {
     this.#plan = plan;
     this.#rules = options.rules;
     this.#keepsHistory = options.keepsHistory ?? false;
-    this.#workload = workloads[plan.workload];
+    this.#workload = workloadOf(plan);
     const { maxBatchBytes } = Limits.parse(plan.limits);
     this.#sim = new SimWorld({
       seed: plan.seed,

@@ -67,7 +67,7 @@ export class LibraryClient {
 
   ask(): void {
     this.made += 1;
-    const body = this.#workload.body(this.#rng, this.#name, `${this.#name}-${this.made}`);
+    const body = this.#workload.body(this.#rng, this.#name, `${this.#name}-${this.made}`, this.#clock.wallMs());
     this.#client.request(body, { key: this.#workload.key(body) }).then(
       () => {
         this.outcomes.answered += 1;

@@ -49,7 +49,7 @@ export class PoliteClient {
     const { bus, clock, name, rng, service, workload } = this.#options;
     this.#made += 1;
     const id = `${name}-${this.#made}`;
-    const body = workload.body(rng, name, id);
+    const body = workload.body(rng, name, id, clock.wallMs());
     const envelope = Buffer.from(JSON.stringify({ client: name, id, body, issuedAt: clock.wallMs() }));
     const reply = `_INBOX.${name}.${this.#made}`;
     bus.publish(subjects.request(service, workload.key(body), name), envelope, undefined, reply);

@@ -140,7 +140,9 @@ export class RawClient {
     const id = `${name}-${this.#made}`;
     const request: Request = {
       id,
-      body: rng.chance(largeChance) ? workload.largeBody(style.largeBytes) : workload.body(rng, name, id),
+      body: rng.chance(largeChance)
+        ? workload.largeBody(style.largeBytes)
+        : workload.body(rng, name, id, clock.wallMs()),
       after: style.ordered ? this.#previous : undefined,
       issuedAt: isStamped && style.stamps ? clock.wallMs() : undefined,
       copies: 0,

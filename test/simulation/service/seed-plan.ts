@@ -15,6 +15,8 @@ export interface SeedPlan {
   readonly faultClass: FaultClass;
   readonly servers: readonly string[];
   readonly workload: "exchange" | "ledger";
+  /** Some of what clients ask for has a date. */
+  readonly timers: boolean;
   readonly heartbeatMs: number;
   readonly suspicionMs: number;
   readonly flushMs: number;
@@ -54,6 +56,7 @@ export function planOf(seed: number, fixed: Partial<SeedPlan> = {}): SeedPlan {
     faultClass: rng.pick(["within", "within", "within", "within", "within", "within", "within", "beyond", "registry"]),
     servers: serverNames.slice(0, servers),
     workload: rng.chance(0.6) ? "exchange" : "ledger",
+    timers: rng.stream("timers").chance(0.4),
     heartbeatMs,
     suspicionMs: heartbeatMs * rng.pick([4, 5, 8]),
     flushMs: rng.pick([20, 100, 200, 1_000]),

@@ -20,7 +20,7 @@ function ownerOf(harness: Harness, body: Asked): string | undefined {
   return body.type === "transfer" ? rowOf("accounts", body.from)?.client : undefined;
 }
 
-async function run({ application, body, makeModel }: Workload) {
+async function run({ application, body, makeModel }: Pick<Workload, "application" | "body" | "makeModel">) {
   const harness = new Harness(application);
   const model = makeModel();
   const rng = new Rng(7);
@@ -28,7 +28,7 @@ async function run({ application, body, makeModel }: Workload) {
   const unequal: unknown[] = [];
   for (let n = 1; n <= 900; n += 1) {
     const [client, id] = [`client${rng.int(1, 3)}`, String(n)];
-    const asked = body(rng, client, `${client}-${id}`) as Asked;
+    const asked = body(rng, client, `${client}-${id}`, harness.nowMs) as Asked;
     const owner = ownerOf(harness, asked);
     if (owner !== undefined) met[owner === client ? "own" : "others"] += 1;
     harness.client = client;
@@ -44,6 +44,7 @@ async function run({ application, body, makeModel }: Workload) {
         client,
         id,
         name,
+        takenMs: harness.nowMs,
         resultNumber: n,
         reply: json,
       };
@@ -59,6 +60,8 @@ const sorted = (value: unknown) => Object.entries(value ?? {}).sort(([one], [oth
 
 for (const [name, workload] of Object.entries(workloads))
   test(`${name}: clients ask mostly for what is their own, sometimes for another's, and the model is the application's`, async (t) => {
+    const timed = await run({ ...workload, body: workload.timedBody });
+    t.deepEqual(timed.unequal, []);
     const { met, unequal } = await run(workload);
     t.deepEqual(unequal, []);
     t.true(met.others >= 9 && met.own > met.others, JSON.stringify(met));
