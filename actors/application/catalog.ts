@@ -29,7 +29,7 @@ const names = new WeakMap<Catalog, string>();
 /** Of a new state: tables by name, then queues by name. */
 export function catalogOf(application: Application): Catalog {
   const made = known.get(application) ?? {
-    application: application.name,
+    application: application.storedAs,
     version: application.version,
     parts: applicationParts(application).map(({ part, kind, name, schema }) => ({
       part,
@@ -63,8 +63,8 @@ function nameOf({ application, version, parts, migration }: Catalog): string {
 
 /** What the replica is told of a program. */
 export function ownProgram(application: Application): OwnProgram {
-  const { name, version } = application;
-  return { application: name, version, catalog: catalogName(catalogOf(application)) };
+  const { storedAs, version } = application;
+  return { application: storedAs, version, catalog: catalogName(catalogOf(application)) };
 }
 
 /** Throws StateError: what was committed as a catalog is none. */
@@ -78,8 +78,11 @@ export function readCatalog(json: Uint8Array): Catalog {
 
 /** What this program must do to serve the state; or why it cannot, in one sentence for an operator. */
 export function planFor(catalog: Catalog, application: Application): Plan | string {
-  if (catalog.application !== application.name)
-    return `the data is the application ${catalog.application}'s, and this program is ${application.name}`;
+  const { name, storedAs } = application;
+  if (catalog.application !== storedAs) {
+    const asWhat = storedAs === name ? "" : `, which knows its data as ${storedAs}'s`;
+    return `the data is the application ${catalog.application}'s, and this program is ${name}${asWhat}: one that was renamed says storedAs: "${catalog.application}"`;
+  }
   const { version } = application;
   const reached = catalog.migration?.target ?? catalog.version;
   if (version < reached)

@@ -151,6 +151,8 @@ export interface ApplicationDefinition<
   V extends ViewDefinitions = ViewDefinitions,
 > {
   readonly name: string;
+  /** The name under which its data was begun, where that was another: servers and stores go on knowing it by that. `name`, if none is given. */
+  readonly storedAs: string;
   /** Of what is stored: another one where tables or queues change so that rows must be written anew. 1, if none is given. */
   readonly version: number;
   readonly migrations: Migrations;

@@ -32,8 +32,9 @@ interface Definition<
   B extends Readonly<Record<string, z.ZodType>>,
 > extends Omit<
     ApplicationDefinition<Req, Res, T, Q, V>,
-    "version" | "migrations" | "tables" | "queues" | "views" | "timers" | "queries"
+    "storedAs" | "version" | "migrations" | "tables" | "queues" | "views" | "timers" | "queries"
   > {
+  readonly storedAs?: string;
   readonly version?: number;
   readonly migrations?: Migrations;
   readonly tables?: T;
@@ -53,6 +54,7 @@ export function defineApplication<
   B extends Readonly<Record<string, z.ZodType>> = Nothing,
 >(definition: Definition<Req, Res, T, Q, V, B>): ApplicationDefinition<Req, Res, T, Q, V> {
   const {
+    storedAs = definition.name,
     version = 1,
     migrations = {},
     tables = {},
@@ -61,7 +63,7 @@ export function defineApplication<
     queries = {},
     timers = null,
   } = definition;
-  const whole = { ...definition, version, migrations, tables, queues, views, timers, queries };
+  const whole = { ...definition, storedAs, version, migrations, tables, queues, views, timers, queries };
   const application = Object.freeze(whole) as ApplicationDefinition<Req, Res, T, Q, V>;
   check(application);
   return application;
@@ -71,7 +73,8 @@ function check(application: Application): void {
   const refuse = (what: string): never => {
     throw new Error(`application ${application.name}: ${what}`);
   };
-  if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(application.name)) refuse("a name is 1 to 32 of a-z, 0-9 and -");
+  for (const name of [application.name, application.storedAs])
+    if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(name)) refuse("a name is 1 to 32 of a-z, 0-9 and -");
   const { version, migrations } = application;
   if (!Number.isSafeInteger(version) || version < 1) refuse("version must be a whole number from 1");
   for (const to of Object.keys(migrations)) {
@@ -142,7 +145,7 @@ export function applicationParts(application: Application): readonly Part[] {
  */
 export function schemaDigest(application: Application): string {
   const described = {
-    name: application.name,
+    name: application.storedAs,
     ...(application.version > 1 ? { version: application.version } : {}),
     request: z.toJSONSchema(application.request, { io: "input" }),
     // A body is parsed again when its request is resumed: what comes out of the schema must be able to go in.

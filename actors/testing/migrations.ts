@@ -38,13 +38,13 @@ export function tryMigration(application: Application, stored: Stored): Required
 }
 
 /** Nothing is known of what the rows looked like: after the migration each is held to its schema. */
-function catalogFor({ name }: Application, { version = 1, tables = {}, queues = {} }: Stored): Catalog {
+function catalogFor({ storedAs }: Application, { version = 1, tables = {}, queues = {} }: Stored): Catalog {
   const named = [
     ...Object.keys(tables).map((table) => ({ kind: "table" as const, name: table })),
     ...Object.keys(queues).map((queue) => ({ kind: "queue" as const, name: queue })),
   ];
   const parts = named.map((one, part) => ({ ...one, part, schema: {} }));
-  return { application: name, version, parts, nextPart: parts.length };
+  return { application: storedAs, version, parts, nextPart: parts.length };
 }
 
 function stateOf(application: Application, catalog: Catalog, { tables = {}, queues = {} }: Stored): ApplicationState {

@@ -1,7 +1,7 @@
 /** From the state of one version to the next: what is made, in which records, and what a crash between any two of them leaves. */
 import test from "ava";
 import { z } from "zod";
-import { catalogName, catalogOf, planFor } from "../../actors/application/catalog.ts";
+import { catalogName, catalogOf, ownProgram, planFor } from "../../actors/application/catalog.ts";
 import { type Application, defineApplication, schemaDigest } from "../../actors/application/define.ts";
 import { applyRecord, type CatalogRecord, Migration, MigrationError } from "../../actors/application/migration.ts";
 import { ApplicationState } from "../../actors/application/state.ts";
@@ -140,7 +140,25 @@ test("a change that the version does not tell is refused, by table and field", (
     String(older),
     /the data is of version 3, and this program of shop knows no later one than 2: start the newer program/,
   );
-  t.regex(String(planFor({ ...catalogOf(first), application: "bank" }, first)), /the data is the application bank's/);
+  t.regex(
+    String(planFor({ ...catalogOf(first), application: "bank" }, first)),
+    /the data is the application bank's, and this program is shop: one that was renamed says storedAs: "bank"/,
+  );
+});
+
+test("an application that was renamed is the same one, where it says under which name its data was begun", (t) => {
+  const renamed = defineApplication({ ...first, name: "store", storedAs: "shop" } as never);
+  t.is(schemaDigest(renamed), schemaDigest(first));
+  t.is(catalogName(catalogOf(renamed)), catalogName(catalogOf(first)));
+  t.deepEqual(ownProgram(renamed), ownProgram(first));
+  const state = found(stateOf(2), renamed);
+  t.deepEqual([state.whyUnreadable, state.isCurrent], ["", true], "nothing is to be done");
+  const forgot = defineApplication({ ...first, name: "store", storedAs: "store" } as never);
+  t.is(
+    planFor(stateOf(1).catalog, forgot),
+    'the data is the application shop\'s, and this program is store: one that was renamed says storedAs: "shop"',
+  );
+  t.throws(() => defineApplication({ ...first, storedAs: "Shop!" } as never), { message: /a name is 1 to 32 of/ });
 });
 
 test("rows are written anew, tables and queues come and go, and numbers are given once", (t) => {

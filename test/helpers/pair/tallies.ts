@@ -24,6 +24,12 @@ export const one = defineApplication({
     }),
 });
 
+/** The first one under another name. */
+export const renamed = defineApplication({ ...one, name: "scores", storedAs: "tallies" });
+
+/** The same, which does not say what it was called. */
+export const unknown = defineApplication({ ...one, name: "scores", storedAs: "scores" });
+
 const request = z.strictObject({ tally: z.string(), add: z.int(), note: z.string().max(80).default("") });
 
 /** No new version: a table, a field that may be missing, a default and a result's field. */

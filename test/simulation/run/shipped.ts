@@ -214,7 +214,7 @@ function troubled(
   const misbehaving = misbehave(right, plan.misbehaving, (moment) => moments.count(moment));
   return {
     ...right,
-    ...(version === "other" ? { name: "other" } : {}),
+    ...(version === "other" ? { name: "other", storedAs: "other" } : {}),
     ...(version === "newer" ? newerOf(right) : {}),
     handle: (body, request) => {
       const wanted = version === "newer" ? newerVersion : right.version;
