@@ -46,6 +46,47 @@ test("the same seed is the same run", async (t) => {
   t.notDeepEqual(await simulate(counter, { ...counting, seeds: [5] }), once);
 });
 
+/** A counter that takes back, a while later, what it was given for a while. */
+const lender = defineApplication({
+  name: "lender",
+  request: z.strictObject({ loan: z.string(), forMs: z.int(), back: z.boolean().default(false) }),
+  result: z.object({ out: z.int() }),
+  key: () => "k",
+  tables: { loans: z.object({ out: z.int() }) },
+  timers: { maxTimers: 1_000 },
+  handle: ({ loan, forMs }, { nowMs, timer, transaction }) =>
+    transaction("loan", (tx) => {
+      const out = (tx.get("loans", "all")?.out ?? 0) + (timer === undefined ? 1 : -1);
+      tx.put("loans", "all", { out });
+      if (timer === undefined) tx.schedule(loan, nowMs + forMs, { loan, forMs, back: true });
+      return { out };
+    }),
+});
+
+class PlainLender implements Model<{ loan: string; forMs: number }, { out: number }> {
+  static came = 0;
+  readonly due = new Map<string, number>();
+  request({ loan, forMs }: { loan: string; forMs: number }, { nowMs }: Asked) {
+    this.due.set(loan, nowMs + forMs);
+    return { out: this.due.size };
+  }
+  timer(loan: string, { nowMs }: Asked) {
+    PlainLender.came += 1;
+    if ((this.due.get(loan) ?? Number.POSITIVE_INFINITY) > nowMs) return { out: -1 };
+    this.due.delete(loan);
+    return { out: this.due.size };
+  }
+}
+
+test("a model is told of what timers ask, and what time each request was told", async (t) => {
+  const request = (random: { int(from: number, to: number): number }, client: string, count: number) => ({
+    loan: `${client} ${count}`,
+    forMs: random.int(10, 2_000),
+  });
+  await simulate(lender, { request, model: () => new PlainLender(), seeds: 3 });
+  t.true(PlainLender.came > 100, `${PlainLender.came} came`);
+});
+
 test("an application with views, queues and queries of the whole book runs, without a model", async (t) => {
   const report = await simulate(exchange, {
     seeds: 2,

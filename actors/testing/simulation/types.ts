@@ -25,6 +25,8 @@ export type Random = Pick<Rng, "next" | "int" | "between" | "chance" | "pick">;
 export interface Asked {
   readonly client: string;
   readonly id: string;
+  /** What the request was told as its `nowMs`. */
+  readonly nowMs: number;
 }
 
 /**
@@ -36,6 +38,8 @@ export interface Model<Parsed, Result> {
   request(body: Parsed, asked: Asked): Result | undefined;
   /** Of a request of several transactions: each that was committed before its result, in its place between those of others. */
   transaction?(name: string, body: Parsed, asked: Asked): void;
+  /** The request of this timer: the model knows what it set, and when. Undefined: it does not say what the result must be. */
+  timer?(name: string, asked: Asked): Result | undefined;
   /** What a query must answer now; undefined: it does not say. A field `sequence` of the answer may be left out. */
   query?(body: unknown): unknown;
 }
