@@ -23,6 +23,7 @@ export const checkKinds = {
   clocks: "do the clocks agree, with each other and with the time of requests?",
   certificates: "are certificates good for some time?",
   "last-backup": "is the last backup young enough (--backup-within)?",
+  "results-stream": "does the stream over results keep them all (--results-stream: is there one)?",
   versions: "do all servers run the same program?",
   settings: "are settings that must be the same the same?",
   aside: "is no earlier store set aside, and room for one?",

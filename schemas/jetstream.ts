@@ -40,13 +40,21 @@ export const StreamConfig = z.object({
   max_age: z.number().optional(),
   max_msgs_per_subject: z.number().optional(),
   num_replicas: z.number().optional(),
+  subjects: z.array(z.string()).optional(),
+  max_bytes: z.number().optional(),
+  /** In nanoseconds. */
+  duplicate_window: z.number().optional(),
   allow_direct: z.boolean().optional(),
   /** It stores and says nothing to whoever published. */
   no_ack: z.boolean().optional(),
 });
 export type StreamConfig = z.infer<typeof StreamConfig>;
 
-export const StreamAnswer = z.union([Refusal, z.object({ config: StreamConfig })]);
+/** `last_seq`: how many messages it has stored since it was made, those that are dropped included. */
+const StreamState = z.object({ messages: z.number(), bytes: z.number(), last_seq: z.number() });
+
+export const StreamAnswer = z.union([Refusal, z.object({ config: StreamConfig, state: StreamState.optional() })]);
+export type StreamAnswer = z.infer<typeof StreamAnswer>;
 
 /** Names of streams that share subjects with the one that was asked for; none at all is null on some brokers. */
 export const NamesAnswer = z.union([Refusal, z.object({ streams: z.array(z.string()).nullish() })]);

@@ -5,6 +5,7 @@
  */
 
 import { backupVerb } from "./backup.ts";
+import { resultsStreamName } from "./results-stream.ts";
 import { ServerName } from "./settings.ts";
 import { type ControlVerb, controlVerbs } from "./status.ts";
 import { encodeToken, inboxes, maxTokenBytes, subjects } from "./subjects.ts";
@@ -125,6 +126,10 @@ const lists: Record<Role, (user: RoleUser) => Permissions> = {
       ...reading(bucket),
       grant(`$JS.API.STREAM.CREATE.KV_${bucket}`, "makes the registry's bucket: `init`"),
       grant(`$KV.${bucket}.${service}`, "writes the registry's record: `init`"),
+      grant(
+        `$JS.API.STREAM.CREATE.${resultsStreamName(service)}`,
+        "makes the stream over results: `init --results-stream`",
+      ),
     ],
     subscribe: [...watching(service), ...hearing(service, name)],
   }),

@@ -16,6 +16,24 @@ export type RegistryWarning = z.infer<typeof RegistryWarning>;
 export const LastBackup = z.object({ atMs: WallMs, sequence: Sequence });
 export type LastBackup = z.infer<typeof LastBackup>;
 
+/** The JetStream stream over the service's results (`init --results-stream`), as NATS tells it. */
+export const StreamSeen = z.object({
+  name: z.string(),
+  subjects: z.array(z.string()),
+  /** -1: no limit. */
+  maxBytes: z.number(),
+  /** 0: for ever. */
+  maxAgeMs: z.number(),
+  duplicateMs: z.number(),
+  messages: z.number(),
+  bytes: z.number(),
+  /** Since it was made, what was dropped meanwhile included. */
+  stored: z.number(),
+  /** Of the results since this server looks: how many are not in it. */
+  lacks: z.number().optional(),
+});
+export type StreamSeen = z.infer<typeof StreamSeen>;
+
 export const Surroundings = z.object({
   /** Of the volume with the data directory, and how much of it the store takes; null: it could not be looked at. */
   disk: z.object({ freeBytes: z.number(), sizeBytes: z.number(), storeBytes: z.number() }).nullable(),
@@ -25,5 +43,7 @@ export const Surroundings = z.object({
   certificates: z.array(z.object({ file: z.string(), untilMs: z.number().nullable() })),
   /** Of this server, whatever process it was; null: none that it knows of. Absent from older programs. */
   backup: LastBackup.nullable().optional(),
+  /** null: there is none. Absent where NATS does not say, and from older programs. */
+  resultsStream: StreamSeen.nullable().optional(),
 });
 export type Surroundings = z.infer<typeof Surroundings>;

@@ -25,6 +25,7 @@ import type { Application } from "../application/define.ts";
 import type { Backups } from "../checkpoint/backups.ts";
 import type { ReplyGate } from "../reply-gate.ts";
 import type { BusMessage, Clock, Subscription, Timer, World } from "../world/ports.ts";
+import { ResultsWatch } from "./results-watch.ts";
 import { SchemaAnswers } from "./schema-answers.ts";
 import type { Troubles } from "./troubles.ts";
 
@@ -58,6 +59,7 @@ export class OperatorActor {
   #subscriptions: Subscription[] = [];
   #timer: Timer | null = null;
   #surroundings: Surroundings | null = null;
+  readonly #resultsWatch = new ResultsWatch();
 
   constructor(options: OperatorOptions) {
     this.#options = options;
@@ -217,7 +219,11 @@ export class OperatorActor {
     if (world.lookAround === undefined) return;
     mailbox.after(lookAroundMs, () => this.#lookAround());
     mailbox.watch(world.lookAround(), (seen) => {
+      const { resultsStream } = seen;
       this.#surroundings = seen;
+      if (resultsStream === undefined) return;
+      const lacks = this.#resultsWatch.onLook(resultsStream, this.#options.replica.results);
+      if (resultsStream !== null) this.#surroundings = { ...seen, resultsStream: { ...resultsStream, lacks } };
     });
   }
 

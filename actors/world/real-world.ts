@@ -20,6 +20,7 @@ import { type LogLevel, openPinoLog } from "./log-pino.ts";
 import { noticeBytes, openPeerProof, whoIsUnproven } from "./peer-proof.ts";
 import type { Log, Registry, World } from "./ports.ts";
 import { JetStreamRegistry } from "./registry-jetstream.ts";
+import { ResultsStream } from "./results-stream-jetstream.ts";
 import { LevelStore } from "./store-level.ts";
 import { lookAround } from "./surroundings.ts";
 import { plaintextBrokerBeyondLoopback, refusePlaintextBrokers } from "./tcp-security.ts";
@@ -29,7 +30,11 @@ import { triedOut } from "./tried-out.ts";
 export async function openRegistry(
   settings: Settings,
   inboxPrefix = inboxes.server(settings.service, settings.server),
-): Promise<{ registry: Registry; line: Pick<NatsLine, "onFault" | "flush" | "inbox">; close: () => Promise<void> }> {
+): Promise<{
+  registry: Registry;
+  line: Pick<NatsLine, "onFault" | "flush" | "inbox" | "request">;
+  close: () => Promise<void>;
+}> {
   const { service, server, limits, nats, registry } = settings;
   if (!nats.allowPlaintext) refusePlaintextBrokers(nats);
   const clock = openNodeClock();
@@ -92,6 +97,7 @@ export async function openRealWorld(
     timeoutMs: limits.registryTimeoutMs,
     line: control,
   });
+  const resultsStream = new ResultsStream({ service, timeoutMs: limits.registryTimeoutMs, line: control });
   const store = new LevelStore(join(settings.dataDirectory, storeName), clock);
   const main = new TcpLink({
     service,
@@ -129,7 +135,7 @@ export async function openRealWorld(
     unproven: whoIsUnproven(settings) ?? undefined,
     noticeFor: (notice, to) => noticeBytes(notice, { service, to }, proof?.keys ?? null),
     triedOut: triedOut(settings, processId),
-    lookAround: () => lookAround({ settings, line: control, registry: opened, store }),
+    lookAround: () => lookAround({ settings, line: control, registry: opened, store, resultsStream }),
     noteBackup: (backup) => writeLastBackup(settings.dataDirectory, backup),
   };
 }

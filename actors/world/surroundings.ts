@@ -9,23 +9,33 @@ import type { Surroundings } from "../../schemas/surroundings.ts";
 import type { NatsLine } from "./connection-nats.ts";
 import { readLastBackup } from "./last-backup.ts";
 import type { Registry, Store } from "./ports.ts";
+import type { ResultsStream } from "./results-stream-jetstream.ts";
 
 export interface SurroundingsOptions {
   readonly settings: Settings;
   readonly line: Pick<NatsLine, "info">;
   readonly registry: Pick<Registry, "warnings">;
   readonly store: Pick<Store, "usage">;
+  readonly resultsStream: Pick<ResultsStream, "look">;
 }
 
-export async function lookAround({ settings, line, registry, store }: SurroundingsOptions): Promise<Surroundings> {
-  const [disk, warnings, certificates, backup] = await Promise.all([
+export async function lookAround(options: SurroundingsOptions): Promise<Surroundings> {
+  const { settings, line, registry, store, resultsStream } = options;
+  const [disk, warnings, certificates, backup, stream] = await Promise.all([
     lookAtDisk(settings.dataDirectory, store).catch(() => null),
     registry.warnings(),
     lookAtCertificates(settings),
     readLastBackup(settings.dataDirectory),
+    resultsStream.look().catch(() => undefined),
   ]);
   const version = line.info?.version;
-  return { disk, broker: version === undefined ? null : { version, warnings }, certificates, backup };
+  return {
+    disk,
+    broker: version === undefined ? null : { version, warnings },
+    certificates,
+    backup,
+    ...(stream === undefined ? {} : { resultsStream: stream }),
+  };
 }
 
 async function lookAtDisk(directory: string, store: Pick<Store, "usage">): Promise<Surroundings["disk"]> {

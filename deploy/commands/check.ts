@@ -21,6 +21,7 @@ interface CheckFlags extends CommonOptions {
   skip: CheckName[];
   settings: string[];
   backupWithin?: number;
+  resultsStream: boolean;
 }
 
 /** Exit status where it could not be asked. */
@@ -55,6 +56,7 @@ export function checkCommand(world: CommandWorld): Command {
       (file: string, before: string[]) => [...before, file],
       [],
     )
+    .option("--results-stream", "warn where there is no JetStream stream over results", false)
     .option("--backup-within <time>", "warn where the last `twinlog backup` is older: 26h", lasting("--backup-within"))
     .action(async (flags: CheckFlags) => {
       const check = await look(world, flags);
@@ -66,7 +68,7 @@ export function checkCommand(world: CommandWorld): Command {
 
 async function look(
   world: CommandWorld,
-  { service, access, timeout, skip, settings, backupWithin }: CheckFlags,
+  { service, access, timeout, skip, settings, backupWithin, resultsStream }: CheckFlags,
 ): Promise<ServiceCheck> {
   const { clock } = world;
   const skipped = new Set(skip);
@@ -103,7 +105,14 @@ async function look(
   }
   if (status.servers.length === 0)
     return checkNobody(service, "service", `no server of ${service} speaks at ${access.shown}`, skipped);
-  return checkService({ status, nowMs: clock.wallMs(), skipped, certificates, backupWithinMs: backupWithin });
+  return checkService({
+    status,
+    nowMs: clock.wallMs(),
+    skipped,
+    certificates,
+    backupWithinMs: backupWithin,
+    wantsResultsStream: resultsStream,
+  });
 }
 
 async function certificatesOf(files: readonly string[]): Promise<Surroundings["certificates"]> {

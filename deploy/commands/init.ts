@@ -7,25 +7,31 @@
 import { Command } from "commander";
 import { shownUrl } from "../../actors/world/broker-url.ts";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
+import type { NatsLine } from "../../actors/world/connection-nats.ts";
 import type { Bus, Registry } from "../../actors/world/ports.ts";
 import { openRegistry } from "../../actors/world/real-world.ts";
+import { ResultsStream } from "../../actors/world/results-stream-jetstream.ts";
 import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
 import { restoration, whyNotFirst } from "../../machines/replica/registry/restoration.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
 import type { RegistryRead, RegistryRecord } from "../../schemas/registry.ts";
+import { resultsLimits } from "../../schemas/results-stream.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import type { Standing } from "../../schemas/standing.ts";
 import { readSettings } from "../settings-file.ts";
 import { type Access, type AccessFlags, accessOf, addAccessOptions } from "./access.ts";
 import { unlessForbidden } from "./forbidden.ts";
 import { askStandings, silentOf } from "./standings.ts";
-import { CommandError, type CommandWorld, operatorInboxes } from "./world.ts";
+import { CommandError, type CommandWorld, lasting, operatorInboxes, wholeNumber } from "./world.ts";
 
 interface InitFlags extends AccessFlags {
   config: string;
   ifMissing: boolean;
   restore: boolean;
   acceptLoss: boolean;
+  resultsStream: boolean;
+  resultsMaxAge?: number;
+  resultsMaxBytes?: number;
 }
 
 const clock = openNodeClock();
@@ -41,9 +47,16 @@ export function initCommand(world: CommandWorld): Command {
       false,
     )
     .option("--accept-loss", "with --restore: yes, what servers that do not answer may have is lost", false)
+    .option("--results-stream", "make a JetStream stream over the service's results too, unless there is one", false)
+    .option("--results-max-age <time>", "it keeps results for so long (default: 168h)", lasting("--results-max-age"))
+    .option(
+      "--results-max-bytes <bytes>",
+      `and so many bytes of them (default: ${resultsLimits.maxBytes}); past either the oldest are dropped`,
+      wholeNumber("--results-max-bytes", 1),
+    )
     .addHelpText(
       "after",
-      "\nExamples:\n  $ twinlog init --config alpha.json\n  $ twinlog init --config alpha.json --context ada --restore\n",
+      "\nExamples:\n  $ twinlog init --config alpha.json\n  $ twinlog init --config alpha.json --context ada --restore\n  $ twinlog init --config alpha.json --results-stream --results-max-age 720h\n",
     );
   return addAccessOptions(command, { hasConfig: true }).action(async (flags: InitFlags) => {
     const { config, ...logIn } = flags;
@@ -78,7 +91,8 @@ async function initialise(init: Init, { inboxPrefix }: Access, flags: InitFlags)
       const isRestorable = flags.restore && found.revision !== undefined;
       if (found.outcome === "unavailable" && !isRestorable) throw silence(settings, found.reason);
       if (flags.restore) await restore(init, registry, found, flags.acceptLoss);
-      else await create(init, registry, found, flags.ifMissing);
+      else await create(init, registry, found, flags.ifMissing || flags.resultsStream);
+      if (flags.resultsStream) await makeResultsStream(init, line, flags);
       for (const { says } of await registry.warnings()) world.err(`warning: ${says}\n`);
     });
   } finally {
@@ -101,6 +115,36 @@ async function create(init: Init, registry: Registry, found: RegistryRead, ifMis
   }
   if (!ifMissing) throw new CommandError(`the service ${service} has a registry record already: start its servers`);
   await world.out(`service ${service} has its registry record already\n`);
+}
+
+async function makeResultsStream(
+  { world, settings }: Init,
+  line: Pick<NatsLine, "request">,
+  flags: InitFlags,
+): Promise<void> {
+  const { service, limits, registry } = settings;
+  const stream = new ResultsStream({ service, timeoutMs: limits.registryTimeoutMs, line });
+  const { name, subject } = stream;
+  const { resultsMaxAge: maxAgeMs = resultsLimits.maxAgeMs, resultsMaxBytes: maxBytes = resultsLimits.maxBytes } =
+    flags;
+  // NATS takes no window that is longer than a result lives.
+  const duplicateMs = Math.min(resultsLimits.duplicateMs, maxAgeMs);
+  const refused = (error: unknown) => new CommandError(`NATS does not give the stream ${name}: ${(error as Error).message}`);
+  const seen = await stream.look().catch((error: unknown) => Promise.reject(refused(error)));
+  if (seen === null) {
+    await stream.make({ maxAgeMs, maxBytes, duplicateMs }, registry.replicas).catch((error: unknown) => {
+      throw refused(error);
+    });
+    await world.out(`stream ${name} keeps the results of ${service}\n`);
+    return;
+  }
+  if (seen.subjects.length !== 1 || seen.subjects[0] !== subject)
+    throw new CommandError(`the stream ${name} stands over ${seen.subjects.join(", ")}; wanted is ${subject} alone`);
+  await world.out(`stream ${name} is there already\n`);
+  if (seen.maxAgeMs === maxAgeMs && seen.maxBytes === maxBytes) return;
+  world.err(
+    `twinlog: warning: ${name} keeps ${seen.maxAgeMs} ms and ${seen.maxBytes} bytes, not ${maxAgeMs} and ${maxBytes}: \`nats stream edit ${name}\` changes it\n`,
+  );
 }
 
 async function restore(init: Init, registry: Registry, found: RegistryRead, acceptsLoss: boolean): Promise<void> {

@@ -11,7 +11,8 @@
 import type { CheckLevel, CheckLine, CheckName, ServiceCheck } from "../../schemas/check.ts";
 import { checkKinds, checkOf } from "../../schemas/check.ts";
 import type { ServerStatus, ServiceStatus } from "../../schemas/status.ts";
-import type { LastBackup, Surroundings } from "../../schemas/surroundings.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import type { LastBackup, StreamSeen, Surroundings } from "../../schemas/surroundings.ts";
 import { runbookEntry } from "../runbook.ts";
 import { backupsOf, duration, primaryOf } from "./service-status.ts";
 
@@ -46,14 +47,19 @@ export interface CheckFacts {
   readonly certificates: Surroundings["certificates"];
   /** How old the last backup may be; undefined: as old as it likes. */
   readonly backupWithinMs?: number | undefined;
+  /** There has to be a stream over results. */
+  readonly wantsResultsStream?: boolean;
 }
 
-export function checkService({ status, nowMs, skipped, certificates, backupWithinMs }: CheckFacts): ServiceCheck {
+export function checkService(facts: CheckFacts): ServiceCheck {
+  const { status, nowMs, skipped, certificates, backupWithinMs, wantsResultsStream = false } = facts;
   const found = new Map<CheckName, Finding[]>();
   const add = (name: CheckName, finding: Finding) => found.set(name, [...(found.get(name) ?? []), finding]);
   for (const { name, ...finding } of troublesFound(status)) add(name, finding);
   for (const { name, ...finding } of surroundingsFound(status, certificates, nowMs)) add(name, finding);
   const old = oldBackup(status.servers, nowMs, backupWithinMs);
+  for (const says of resultsStreamFaults(status, wantsResultsStream))
+    add("results-stream", { level: "warning", says, code: "check.results-stream" });
   if (old !== null) add("last-backup", { level: "warning", says: old, code: "check.last-backup" });
   const checks = (Object.keys(checkKinds) as CheckName[])
     .filter((name) => !skipped.has(name) && (name !== "others" || found.has(name)))
@@ -185,6 +191,37 @@ function oldBackup(servers: readonly ServerStatus[], nowMs: number, withinMs: nu
   return nowMs - last.atMs <= withinMs ? null : `${takenText(last, nowMs)}, and ${wanted}`;
 }
 
+/** Of a stream's limit, so much is used: it drops results that are younger than its age. */
+const fullShare = 0.95;
+
+/** The primary's word where it has one: it is the one that publishes. undefined: nobody tells. */
+function resultsStreamOf({ servers, epoch }: ServiceStatus): StreamSeen | null | undefined {
+  const told = [primaryOf(servers, epoch), ...servers].map((server) => server?.surroundings?.resultsStream);
+  return told.find((each) => each !== undefined);
+}
+
+function resultsStreamFaults(status: ServiceStatus, isWanted: boolean): string[] {
+  const seen = resultsStreamOf(status);
+  if (seen === undefined) return [];
+  if (seen === null) return isWanted ? ["there is none: `twinlog init --config FILE --results-stream` makes it"] : [];
+  const { name, subjects: held, bytes, maxBytes, lacks = 0 } = seen;
+  const wanted = subjects.results(status.service);
+  return [
+    ...(held.length === 1 && held[0] === wanted
+      ? []
+      : [`${name} stands over ${held.join(", ") || "nothing"}; wanted is ${wanted} alone`]),
+    ...(maxBytes > 0 && bytes >= fullShare * maxBytes
+      ? [`${name} is full (${size(bytes)} of ${size(maxBytes)}): it drops the oldest results before their time`]
+      : []),
+    ...(lacks > 0 ? [`${name} has not stored ${lacks} of the latest results: \`replay\` has them`] : []),
+  ];
+}
+
+function resultsStreamText({ name, messages, bytes, maxBytes }: StreamSeen): string {
+  const room = maxBytes > 0 ? ` of ${size(maxBytes)}` : "";
+  return `${name} keeps ${messages} results, ${size(bytes)}${room}`;
+}
+
 type Disk = NonNullable<Surroundings["disk"]>;
 
 function roomLevel({ freeBytes, sizeBytes, storeBytes }: Disk): CheckLevel {
@@ -206,10 +243,11 @@ function size(bytes: number): string {
 /** What is said where nothing was found; null: nobody has told anything of it. */
 function okText(
   name: CheckName,
-  { servers, epoch }: ServiceStatus,
+  status: ServiceStatus,
   own: Surroundings["certificates"],
   nowMs: number,
 ): string | null {
+  const { servers, epoch } = status;
   const primary = primaryOf(servers, epoch);
   const seen = servers.flatMap(({ name: server, surroundings }) =>
     surroundings === undefined ? [] : [{ server, ...surroundings }],
@@ -252,6 +290,11 @@ function okText(
       const last = lastBackup(servers);
       if (last === undefined) return null;
       return last === null ? "no server knows of one; --backup-within says that one is wanted" : takenText(last, nowMs);
+    }
+    case "results-stream": {
+      const stream = resultsStreamOf(status);
+      if (stream === undefined) return null;
+      return stream === null ? "there is none; --results-stream says that one is wanted" : resultsStreamText(stream);
     }
     case "versions": {
       const [first] = servers;

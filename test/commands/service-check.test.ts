@@ -20,6 +20,7 @@ const around: Surroundings = {
   broker: { version: "2.11.4", warnings: [{ kind: "untold", says: "cannot be asked" }] },
   certificates: [{ file: "/tls/alpha.crt", untilMs: nowMs + 90 * dayMs }],
   backup: null,
+  resultsStream: null,
 };
 const record = {
   primary: { server: "alpha", incarnation: "i1" },
@@ -274,4 +275,39 @@ test("nobody speaks until the time is over: critical; and what cannot be asked i
     t.is(failed.status, 3, words.join(" "));
     t.not(failed.err, "");
   }
+});
+
+test("the stream over results: wanted and missing, over other subjects, full, or not keeping up", (t) => {
+  const kept = {
+    name: "RESULTS_exchange",
+    subjects: ["exchange.result.>"],
+    maxBytes: 100 * GiB,
+    maxAgeMs: 7 * dayMs,
+    duplicateMs: 600_000,
+    messages: 12,
+    bytes: GiB,
+    stored: 12,
+    lacks: 0,
+  };
+  const line = (resultsStream: Surroundings["resultsStream"], wantsResultsStream = true) => {
+    const gathering = new StatusGathering();
+    gathering.onStatus(withAround(resultsStream === undefined ? {} : { resultsStream }), 700);
+    const status = gathering.conclude("exchange", 800);
+    const { checks } = checkService({ status, nowMs, skipped: new Set(), certificates: [], wantsResultsStream });
+    const { level, says } = checks.find(({ name }) => name === "results-stream") ?? {};
+    return `${level}: ${says}`;
+  };
+  t.is(line(kept), "ok: RESULTS_exchange keeps 12 results, 1.0 GiB of 100 GiB");
+  t.regex(line(null), /^warning: there is none: `twinlog init --config FILE --results-stream` makes it$/);
+  t.regex(line(null, false), /^ok: there is none; --results-stream says that one is wanted$/);
+  t.regex(
+    line({ ...kept, subjects: ["exchange.>"] }),
+    /^warning: .*stands over exchange\.>; wanted is exchange\.result\.> alone$/,
+  );
+  t.regex(line({ ...kept, bytes: 96 * GiB }), /^warning: RESULTS_exchange is full \(96 GiB of 100 GiB\)/);
+  t.is(line({ ...kept, bytes: 200 * GiB, maxBytes: -1 }), "ok: RESULTS_exchange keeps 12 results, 200 GiB");
+  t.regex(
+    line({ ...kept, lacks: 3 }),
+    /^warning: RESULTS_exchange has not stored 3 of the latest results: `replay` has them$/,
+  );
 });

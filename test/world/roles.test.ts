@@ -93,6 +93,7 @@ const publishing: readonly (readonly [subject: string, who: string])[] = [
   ["$JS.API.STREAM.MSG.GET.KV_twinlog", "oas"],
   ["$JS.API.STREAM.MSG.GET.orders", ""],
   ["$JS.API.STREAM.CREATE.KV_twinlog", "a"],
+  ["$JS.API.STREAM.CREATE.RESULTS_exchange", "a"],
   ["$JS.API.STREAM.CREATE.orders", ""],
   ["$JS.API.STREAM.UPDATE.KV_twinlog", ""],
   ["$JS.API.STREAM.DELETE.KV_twinlog", ""],

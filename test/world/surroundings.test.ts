@@ -37,6 +37,7 @@ const look = (settings: Settings) =>
     line: { info: undefined },
     registry: { warnings: () => Promise.resolve([]) },
     store: { usage: () => Promise.resolve({ bytes: 7, aside: [] }) },
+    resultsStream: { look: () => Promise.reject(new Error("NATS does not answer")) },
   });
 
 test("of a file with several certificates the first that is over counts, and each file is told once", async (t) => {
