@@ -129,7 +129,8 @@ async function makeResultsStream(
     flags;
   // NATS takes no window that is longer than a result lives.
   const duplicateMs = Math.min(resultsLimits.duplicateMs, maxAgeMs);
-  const refused = (error: unknown) => new CommandError(`NATS does not give the stream ${name}: ${(error as Error).message}`);
+  const refused = (error: unknown) =>
+    new CommandError(`NATS does not give the stream ${name}: ${(error as Error).message}`);
   const seen = await stream.look().catch((error: unknown) => Promise.reject(refused(error)));
   if (seen === null) {
     await stream.make({ maxAgeMs, maxBytes, duplicateMs }, registry.replicas).catch((error: unknown) => {

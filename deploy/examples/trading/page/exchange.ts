@@ -1,5 +1,5 @@
 /**
- * What the service exchange takes and answers: exchange, digest b4ad41a9ce70c39a.
+ * What the service exchange takes and answers: exchange, digest 9c13bce2c9535501.
  * Written by `twinlog schema --format types`: a change made here does not last.
  */
 
@@ -13,6 +13,7 @@ export type RequestBody =
       quantity: number;
       timeInForce?: "GTC" | "IOC" | "FOK";
       postOnly?: boolean;
+      goodTillMs?: number;
     }
   | {
       type: "market";
@@ -44,7 +45,7 @@ export interface Service {
 export interface Result {
   status: "resting" | "filled" | "cancelled" | "rejected";
   order: string;
-  reason?: "order-exists" | "unknown-order" | "would-trade";
+  reason?: "order-exists" | "unknown-order" | "would-trade" | "expired";
   remaining: number;
   fills: {
     maker: string;
