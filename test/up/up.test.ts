@@ -90,7 +90,9 @@ test("the console is a process of its own, at its port or, where that is taken, 
   const [, url, port] = await up.prints(/Watch it in a browser: (http:\/\/127\.0\.0\.1:(\d+)\/)/);
   t.not(Number(port), consolePort, url);
   const { data } = up.options;
-  const told = `told --service exchange --context ${join(data, "access", "viewer.json")} --port ${port}\n`;
+  const access = (file: string) => join(data, "access", file);
+  const logIns = `--context ${access("viewer.json")} --operator-context ${access("operator.json")}`;
+  const told = `told --service exchange --port ${port} ${logIns} --login ${access("console-passwords.json")}\n`;
   await until(() => read(data, "console.log") === told, { withinMs });
   t.is(await up.stop(), 0);
 });
