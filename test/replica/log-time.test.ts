@@ -86,7 +86,8 @@ test("a request that is resumed, or tried again, is told when it was taken first
   const stage = staged({ beta: hourMs / 2 });
   stage.do("alpha", "begun", { isSlow: true });
   stage.transaction("alpha", "begun", "a");
-  stage.do("alpha", "tried", { resend: true, isSlow: true });
+  stage.server("alpha").isStuck = true;
+  stage.do("alpha", "tried", { resend: true });
   const first = takenBy(stage, "alpha");
   stage.tick(3);
   takeOver(stage);
