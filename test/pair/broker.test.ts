@@ -60,7 +60,7 @@ test.serial(
     await hasTrouble(pair, primary, "broker.limits");
     const again = await client.request(sweep, { id: "sweep", resend: true });
     t.true(again.duplicate);
-    t.deepEqual(again.bytes, first.bytes, "byte for byte what was stored");
+    t.is(Buffer.compare(again.bytes, first.bytes), 0, "byte for byte what was stored");
     await hasTrouble(pair, primary, "broker.omitted");
 
     const heard = await listen(pair);
@@ -85,7 +85,11 @@ test.serial(
       read,
       Array.from({ length: 503 }, (_, at) => at + 1),
     );
-    t.deepEqual(bytes, first.bytes, "a result that the broker does not take whole is replayed in pieces");
+    t.is(
+      Buffer.compare(bytes ?? new Uint8Array(0), first.bytes),
+      0,
+      "a result that the broker does not take whole is replayed in pieces",
+    );
   },
 );
 
