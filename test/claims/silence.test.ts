@@ -97,10 +97,8 @@ test.serial(
     pair.server(backup).signal("SIGSTOP");
     await pair.waitFor(primary, ({ links }) => links.main === "down" && links.failsafe === "down");
     await wake(pair, backup);
-    t.deepEqual((await pair.waitFor(primary, ({ links }) => links.main === "up")).links, {
-      main: "up",
-      failsafe: "up",
-    });
+    // Each link is heard by itself, and one of them first.
+    await pair.waitFor(primary, ({ links }) => links.main === "up" && links.failsafe === "up");
   },
 );
 
