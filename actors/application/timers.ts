@@ -16,8 +16,8 @@ import type { WaitingTimer } from "./timer-index.ts";
 
 export interface TimersOptions {
   readonly clock: Clock;
-  readonly mailbox: Mailbox;
-  readonly replica: Replica;
+  readonly mailbox: Pick<Mailbox, "after" | "touch">;
+  readonly replica: Pick<Replica, "epoch" | "isDone" | "isKnown" | "onRequest" | "takesTimers" | "timeNow">;
   readonly rules: Rules;
   readonly run: (request: RunningRequest) => void;
 }

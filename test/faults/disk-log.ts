@@ -4,36 +4,7 @@
 import { openNodeClock } from "../../actors/world/clock-node.ts";
 import { inspect } from "../../deploy/inspect.ts";
 import type { CommitEvent, CommittedRecord } from "../../machines/checker/history.ts";
-import { chainHash, RecordReader, recordKinds } from "../../machines/codec/record.ts";
-import type { LogBatch } from "../../machines/log/batch.ts";
-
-const kindNames = new Map<number, CommittedRecord["kind"]>(
-  Object.entries(recordKinds).map(([name, kind]) => [kind, name as CommittedRecord["kind"]]),
-);
-
-function recordsOf(batch: LogBatch): CommittedRecord[] {
-  const records: CommittedRecord[] = [];
-  let hash = batch.previousHash;
-  const reader = new RecordReader(batch.bytes);
-  do {
-    hash = chainHash(reader.bytes, hash);
-    const { sequence, epoch, client, id, name, resultNumber, takenMs } = reader;
-    const kind = kindNames.get(reader.kind) ?? "final";
-    records.push({
-      sequence,
-      epoch,
-      hash,
-      kind,
-      client,
-      id,
-      name,
-      takenMs,
-      resultNumber,
-      reply: Buffer.from(reader.reply).toString(),
-    });
-  } while (reader.next());
-  return records;
-}
+import { recordsOf } from "../../machines/checker/records-of.ts";
 
 /**
  * Everything committed on the disk in `directory`, one event for each history, oldest first, at time 0: what is on the disk at

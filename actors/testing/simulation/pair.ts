@@ -2,9 +2,7 @@
  * Two servers of a simulated service, whole and as they ship, each started again as a supervisor would. What always holds: a server's
  * next life is on the disk that the last one left; what each does is recorded, for the checker.
  */
-import type { CommittedRecord } from "../../../machines/checker/history.ts";
-import { chainHash, RecordReader, recordKinds } from "../../../machines/codec/record.ts";
-import type { LogBatch } from "../../../machines/log/batch.ts";
+import { recordsOf } from "../../../machines/checker/records-of.ts";
 import { initialRecord } from "../../../machines/replica/registry/initial-record.ts";
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 import { Settings } from "../../../schemas/settings.ts";
@@ -33,10 +31,6 @@ interface Server {
 }
 
 const restartMs = 300;
-const kindNames = new Map<number, CommittedRecord["kind"]>(
-  Object.entries(recordKinds).map(([name, kind]) => [kind, name as CommittedRecord["kind"]]),
-);
-
 export class SimPair {
   readonly #options: SimPairOptions;
   readonly #servers = new Map<string, Server>();
@@ -187,7 +181,7 @@ export class SimPair {
           ...of(),
           history,
           previousHash: batch.previousHash,
-          records: committedRecords(batch),
+          records: recordsOf(batch),
         }),
       onEpoch: (epoch) => recorder.record({ type: "epoch", ...of(), epoch }),
       onDigest: (history, sequence, digest) => recorder.record({ type: "digest", ...of(), history, sequence, digest }),
@@ -198,19 +192,4 @@ export class SimPair {
 /** The life's number makes the incarnation, so that a story can be read. */
 function nameOf(process: SimProcess): string {
   return process.name.replace("#", "-");
-}
-
-/** As the checker reads them. */
-function committedRecords(batch: LogBatch): CommittedRecord[] {
-  const records: CommittedRecord[] = [];
-  let hash = batch.previousHash;
-  const reader = new RecordReader(batch.bytes);
-  do {
-    hash = chainHash(reader.bytes, hash);
-    const { sequence, epoch, client, id, name, resultNumber, takenMs } = reader;
-    const kind = kindNames.get(reader.kind) ?? "final";
-    const reply = Buffer.from(reader.reply).toString();
-    records.push({ sequence, epoch, hash, kind, client, id, name, takenMs, resultNumber, reply });
-  } while (reader.next());
-  return records;
 }

@@ -276,7 +276,7 @@ export class Peers {
 
   /** Its program can make something of the state, as far as it has told (rule 19). */
   readsState(server: string): boolean {
-    return this.byName.get(server)?.heartbeat?.program?.reads !== false;
+    return readsState(this.byName.get(server)?.heartbeat);
   }
 
   /** Main closed and not heard since: worth asking again and again whether NATS still knows it. */
@@ -333,6 +333,9 @@ export class Peers {
     }
   }
 }
+
+/** What its heartbeat tells of its program; one that told nothing takes any state for its own (rule 19). */
+export const readsState = (heartbeat: Heartbeat | null | undefined): boolean => heartbeat?.program?.reads !== false;
 
 /** It says that it has what a takeover needs: NATS, and the registry's answers. */
 export function canTakeOver({ bus, registry }: Heartbeat): boolean {

@@ -6,7 +6,7 @@
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 import type { Core } from "../core.ts";
 import type { Due, SuccessorNeeds } from "../due.ts";
-import type { Peer } from "../peers/peers.ts";
+import { type Peer, readsState } from "../peers/peers.ts";
 import type { Followers } from "./followers.ts";
 import type { Progress } from "./progress.ts";
 
@@ -27,7 +27,7 @@ export function successorsOf(
 }
 
 function has({ heartbeat }: Peer, needs: SuccessorNeeds, { rules }: Core): boolean {
-  if (!rules.readsState(heartbeat?.program?.reads !== false)) return false;
+  if (!rules.readsState(readsState(heartbeat))) return false;
   if (needs !== "session" && !rules.reachesNats(heartbeat?.bus === true)) return false;
   return needs !== "registry" || heartbeat?.registry === true;
 }

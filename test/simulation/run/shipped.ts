@@ -1,16 +1,13 @@
 /** What the simulator runs: the servers that ship, composed with simulated worlds, with one rule broken where asked. */
-
 import { z } from "zod";
 import type { Migration, MigrationTransaction, View } from "../../../actors/application/contract.ts";
 import type { Application } from "../../../actors/application/define.ts";
 import type { Observer } from "../../../actors/observer.ts";
 import { startServer } from "../../../actors/server.ts";
 import { type Link, StoreError, type World } from "../../../actors/world/ports.ts";
-import type { CommittedRecord } from "../../../machines/checker/history.ts";
+import { recordsOf } from "../../../machines/checker/records-of.ts";
 import { RecoveryError } from "../../../machines/checkpoint/scan.ts";
 import { decodeMessage, MessageError } from "../../../machines/codec/message.ts";
-import { chainHash, RecordReader, recordKinds } from "../../../machines/codec/record.ts";
-import type { LogBatch } from "../../../machines/log/batch.ts";
 import type { Core } from "../../../machines/replica/core.ts";
 import { initialRecord } from "../../../machines/replica/registry/initial-record.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";
@@ -36,26 +33,6 @@ const leastMirrorBytes = 200;
 /** Where a message's type begins in its frame, and how no other type begins than `mirror`. */
 const mirrorAt = 8 + '{"type":"'.length;
 const mirrorLetter = "m".charCodeAt(0);
-
-const kindNames = new Map<number, CommittedRecord["kind"]>(
-  Object.entries(recordKinds).map(([name, kind]) => [kind, name as CommittedRecord["kind"]]),
-);
-
-/** `onRecord` is told the size of each. */
-function recordsOf(batch: LogBatch, onRecord: (bytes: number) => void): CommittedRecord[] {
-  const records: CommittedRecord[] = [];
-  let hash = batch.previousHash;
-  const reader = new RecordReader(batch.bytes);
-  do {
-    hash = chainHash(reader.bytes, hash);
-    const { sequence, epoch, client, id, name, resultNumber, takenMs } = reader;
-    onRecord(reader.bytes.length);
-    const kind = kindNames.get(reader.kind) ?? "final";
-    const reply = Buffer.from(reader.reply).toString();
-    records.push({ sequence, epoch, hash, kind, client, id, name, takenMs, resultNumber, reply });
-  } while (reader.next());
-  return records;
-}
 
 const watched = ["uncommitted tail dropped", "inherited tail", "snapshot asked for", "mirror changed links"] as const;
 
