@@ -129,3 +129,19 @@ test("the only program that could serve dies: one of those that can make nothing
     else t.is(stage.record.primary.server, "gamma", "it is left to the one that can serve");
   }
 });
+
+test("a backup whose views are still being made takes no role that is offered (rule 19, situation 143)", (t) => {
+  const stage = Stage.normal();
+  stage.tick(polls);
+  const ask = () => {
+    t.is(stage.replica("alpha").onSwitch(stage.nowMs), null);
+    stage.tick(2);
+    return stage.record.primary.server;
+  };
+  stage.replica("beta").onViews(false, stage.nowMs);
+  t.is(ask(), "alpha");
+  stage.tick(5 * Math.ceil(limits.suspicionMs / limits.heartbeatMs));
+  t.is(stage.replica("alpha").state, "hot.normal", "it serves on");
+  stage.replica("beta").onViews(true, stage.nowMs);
+  t.is(ask(), "beta");
+});
