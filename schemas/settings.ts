@@ -133,7 +133,7 @@ export const Limits = z.strictObject({
     1_000,
     0,
     600_000,
-    "for so long after it goes hot, a server makes an attempt record before it runs a request (rule 17)",
+    "for so long after it says `ready`, a server makes an attempt record before it runs a request (rule 17)",
   ),
   maxFutureMs: ms(600_000, 0, 86_400_000, "a client's `issuedAt` may lie so far in the future"),
   skewMs: ms(

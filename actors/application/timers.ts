@@ -1,7 +1,8 @@
 /**
  * Gives timers that are due to the intake, as requests of the service's own client (rule 20). What always holds: they come in the order in
  * which they are due, through the same door as every request but the one for clients; where there is no room for them they wait; a
- * timer is in the state until the first record of its request, and whoever has the role then fires what is there and due.
+ * timer is in the state until the first record of its request, and whoever has the role then fires what is there and due. What
+ * the primary before may have died of comes as if it were sent again.
  */
 import { hashOfAny } from "../../machines/codec/body-hash.ts";
 import { EffectWriter } from "../../machines/codec/effects.ts";
@@ -17,7 +18,10 @@ import type { WaitingTimer } from "./timer-index.ts";
 export interface TimersOptions {
   readonly clock: Clock;
   readonly mailbox: Pick<Mailbox, "after" | "touch">;
-  readonly replica: Pick<Replica, "epoch" | "isDone" | "isKnown" | "onRequest" | "takesTimers" | "timeNow">;
+  readonly replica: Pick<
+    Replica,
+    "epoch" | "inherited" | "isDone" | "isKnown" | "onRequest" | "takesTimers" | "timeNow"
+  >;
   readonly rules: Rules;
   readonly run: (request: RunningRequest) => void;
 }
@@ -28,6 +32,8 @@ const longestWaitMs = 86_400_000;
 export class Timers {
   readonly #options: TimersOptions;
   readonly #effects = new EffectWriter();
+  /** The log's time when this server looked for the first time since it has the role; null: it has not. */
+  #hotMs: number | null = null;
   #wake: { readonly atMs: number; readonly timer: ClockTimer } | null = null;
 
   constructor(options: TimersOptions) {
@@ -37,6 +43,8 @@ export class Timers {
   /** All that are due, until `untilMs`, monotonic: the rest with the next turn. */
   fire(state: ApplicationState, untilMs: number): void {
     const { clock, mailbox, replica, rules } = this.#options;
+    this.#hotMs ??= replica.timeNow(clock.nowMs(), clock.wallMs());
+    const hotMs = this.#hotMs;
     for (let next = state.timers.next; next !== undefined; next = state.timers.next) {
       const nowMs = replica.timeNow(clock.nowMs(), clock.wallMs());
       if (!rules.isTimerDue(next.timer.atMs, nowMs) || !replica.takesTimers(timersName, clock.nowMs())) return;
@@ -44,14 +52,14 @@ export class Timers {
         mailbox.touch();
         return;
       }
-      this.#fire(next, state);
+      this.#fire(next, state, hotMs);
     }
   }
 
-  #fire(waiting: WaitingTimer, state: ApplicationState): void {
+  #fire(waiting: WaitingTimer, state: ApplicationState, hotMs: number): void {
     const { clock, replica, rules, run } = this.#options;
     const { id, timer } = waiting;
-    const { sequence, nth } = timer;
+    const { sequence, nth, atMs } = timer;
     const requestId = rules.timerRequest({ id, sequence, nth }, replica.epoch);
     if (replica.isKnown(timersName, requestId))
       throw new Error(`timer ${id} was fired as ${requestId}, and is there still`);
@@ -66,7 +74,7 @@ export class Timers {
         bodyHash: hashOfAny(body),
         issuedAtMs: undefined,
         after: undefined,
-        resend: false,
+        resend: rules.mayHaveBeenTried(sequence, replica.inherited, atMs, hotMs),
         body,
         replyTo: "",
         sinceMs: clock.nowMs(),
@@ -108,6 +116,7 @@ export class Timers {
   drop(state: ApplicationState): void {
     this.#wake?.timer.cancel();
     this.#wake = null;
+    this.#hotMs = null;
     state.timers.putAllBack();
   }
 }

@@ -353,6 +353,9 @@ export const shippedRules = {
 
   /** Rule 17: what may have killed a server has an attempt on record before it is run again. */
   needsAttempt: (isSuspect: boolean): boolean => isSuspect,
+  /** Rule 17: a timer that is there and was due when this server took its role may have killed the one before it. */
+  mayHaveBeenTried: (setAt: number, inherited: number, atMs: number, hotMs: number): boolean =>
+    setAt <= inherited && atMs <= hotMs,
   isPoisoned: (attempts: number): boolean => attempts >= 2,
   /** Rule 17: a run that ended its server, as its watchdog told, counts also where it had no attempt on record. */
   toldAttempts: (told: number): number => told,

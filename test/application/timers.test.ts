@@ -241,27 +241,53 @@ test("an application that says nothing of timers has none, and stores nothing fo
   app.close();
 });
 
-test("a timer of which two servers died is given up, and does not come again (rule 17)", async (t) => {
-  let started = 0;
-  const hangs: Rings = () => {
-    started += 1;
-    return new Promise(() => undefined);
-  };
-  const app = testApplication(alarms(hangs), { limits: { cautionMs: 60_000 } });
-  await app.request({ do: "set", id: "a", inMs: second });
-  await app.advance(2 * second);
-  for (const deaths of [1, 2]) {
+for (const cautionMs of [0, 60_000])
+  test(`a timer of which two servers died is given up, and does not come again (rule 17; caution ${cautionMs} ms)`, async (t) => {
+    let started = 0;
+    const hangs: Rings = () => {
+      started += 1;
+      return new Promise(() => undefined);
+    };
+    const app = testApplication(alarms(hangs), { limits: { cautionMs } });
+    await app.request({ do: "set", id: "a", inMs: second });
+    await app.advance(2 * second);
+    t.is(started, 1);
+    // One that was not cautious when it ran it first has no attempt of that on record.
+    const deaths = cautionMs === 0 ? 3 : 2;
+    for (let death = 1; death <= deaths; death += 1) {
+      t.is(started, death);
+      t.is(app.timers.length, 1, "as long as nothing of it is done");
+      app.crash();
+      await app.advance(second);
+    }
     t.is(started, deaths);
-    t.is(app.timers.length, 1, "as long as nothing of it is done");
+    t.deepEqual(app.timers, []);
     app.crash();
     await app.advance(second);
-  }
-  t.is(started, 2);
-  t.deepEqual(app.timers, []);
+    t.deepEqual([started, app.timers], [deaths, []], "its result is on record");
+    t.is((await app.request({ do: "cancel", id: "a" })).result, false);
+    app.close();
+  });
+
+test("only what was there and due when the role changed has an attempt on record: not a timer that was set since", async (t) => {
+  const app = testApplication(alarms(), { limits: { cautionMs: 0 } });
+  /** Where the log ends: with the record of this request. */
+  const end = async () => (await app.request({ do: "cancel", id: "none" })).sequence;
+  const records = async (id: string, inMs: number) => {
+    const before = await end();
+    await app.request({ do: "set", id, inMs });
+    await app.advance(second);
+    return (await end()) - 1 - before;
+  };
+  t.is(await records("a", -5 * second), 2, "the request, and its timer, which was due at once");
+  await app.request({ do: "set", id: "b", inMs: 5 * second });
+  await app.request({ do: "set", id: "c", inMs: 0 });
   app.crash();
-  await app.advance(second);
-  t.deepEqual([started, app.timers], [2, []], "its result is on record");
-  t.is((await app.request({ do: "cancel", id: "a" })).result, false);
+  t.is(await records("d", -5 * second), 2);
+  t.is(await records("e", 4 * second), 1);
+  const before = await end();
+  await app.advance(5 * second);
+  t.is((await end()) - 1 - before, 2, "b and e came in their time");
   app.close();
 });
 

@@ -85,8 +85,12 @@ export class PlainBook {
         return { status: "resting", order: body.order, remaining: body.quantity, fills: [] };
       }
       if (old.postOnly && this.#meets({ ...old, price: body.price }).length > 0) return reject("would-trade");
-      this.#take(old);
-      return this.#enter({ ...old, price: body.price, open: body.quantity }, "GTC");
+      const timer = `${body.symbol}/${body.order}`;
+      // Its date stays, and so does the timer that was set for it.
+      return this.timers.keeping(timer, () => {
+        this.#take(old);
+        return this.#enter({ ...old, price: body.price, open: body.quantity }, "GTC");
+      });
     }
 
     if (old) return reject("order-exists");

@@ -3,6 +3,8 @@ import type { CommittedRecord } from "../../machines/checker/history.ts";
 import { timerOf, timersName } from "../../schemas/timers.ts";
 
 interface PlainTimer {
+  /** The record that set it: a timer that is set anew is another one. */
+  readonly sequence: number;
   readonly atMs: number;
   readonly body: unknown;
 }
@@ -17,23 +19,36 @@ export class NoTimer {
 
 export class PlainTimers {
   readonly #set = new Map<string, PlainTimer>();
+  /** The record that is being run. */
+  #sequence = 0;
 
+  /** By the record that was taken last. */
   set(id: string, atMs: number, body: unknown): void {
-    this.#set.set(id, { atMs, body });
+    this.#set.set(id, { sequence: this.#sequence, atMs, body });
   }
 
   cancel(id: string): void {
     this.#set.delete(id);
   }
 
+  /** A timer that `change` takes away and sets again is the one that it was, not one that was set anew. */
+  keeping<T>(id: string, change: () => T): T {
+    const before = this.#set.get(id);
+    const made = change();
+    if (before !== undefined && this.#set.has(id)) this.#set.set(id, before);
+    return made;
+  }
+
   /** The body of the timer whose record this is, which is gone with it; undefined: the record is no timer's. */
-  take({ client, id, takenMs = 0 }: CommittedRecord): unknown {
+  take({ client, id, sequence, takenMs = 0 }: CommittedRecord): unknown {
+    this.#sequence = sequence;
     if (client !== timersName) return undefined;
-    const name = timerOf(client, id)?.id ?? "";
-    const timer = this.#set.get(name);
-    if (timer === undefined) return new NoTimer("it is not set: it came before, or was cancelled");
+    const name = timerOf(client, id);
+    const timer = this.#set.get(name?.id ?? "");
+    if (timer === undefined || timer.sequence !== name?.sequence)
+      return new NoTimer("it is not set: it came before, was cancelled, or was set anew");
     if (timer.atMs > takenMs) return new NoTimer(`it came ${timer.atMs - takenMs} ms early`);
-    this.#set.delete(name);
+    this.#set.delete(name.id);
     return timer.body;
   }
 

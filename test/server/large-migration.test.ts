@@ -18,6 +18,8 @@ const rows = requests * rowsEach;
 /** What a look at the clock takes: one for each slice. */
 const lookMs = 1;
 const heartbeatMs = 100;
+/** Shorter than the migration takes. */
+const cautionMs = 300;
 const settings = { limits: { cautionMs: 0, flushMs: 100, heartbeatMs } };
 
 const define = (definition: object): Application =>
@@ -145,7 +147,15 @@ test.serial(
         inside -= 1;
       },
     };
-    const server = new OneServer({ application: two, disk, registry, settings, watchdog, incarnation: "alpha-2" });
+    const limits = { ...settings.limits, cautionMs };
+    const server = new OneServer({
+      application: two,
+      disk,
+      registry,
+      settings: { limits },
+      watchdog,
+      incarnation: "alpha-2",
+    });
     let most = 0;
     const look = server.clock.nowMs.bind(server.clock);
     server.clock.nowMs = () => {
@@ -166,9 +176,17 @@ test.serial(
     );
     t.is(inside, 0);
     t.true(most <= 2 * sliceRows, `a view is told of ${most} rows between two looks at the clock`);
-    ask(server, "late", 0);
-    await server.run(100);
-    t.like(JSON.parse(server.published("inbox.late").at(-1) ?? "{}"), { ok: true, result: { rows } });
+    const { log } = server.life.replica;
+    const recordsOf = async (id: string) => {
+      const before = log.last;
+      ask(server, id, 0);
+      await server.run(100);
+      t.like(JSON.parse(server.published(`inbox.${id}`).at(-1) ?? "{}"), { ok: true, result: { rows } });
+      return log.last - before;
+    };
+    t.is(await recordsOf("late"), 2, "it may have killed the one before: an attempt, and its result (rule 17)");
+    await server.run(cautionMs);
+    t.is(await recordsOf("later"), 1);
   },
 );
 

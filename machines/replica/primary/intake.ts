@@ -55,13 +55,6 @@ export interface ResultPart {
   readonly outcome: string;
 }
 
-/** When this time of being the primary began, and with what. */
-export interface Term {
-  readonly sinceMs: number;
-  /** End of what this server inherited when it went hot. */
-  readonly inherited: number;
-}
-
 /** A request whose turn comes after the one that is dangerous, and how often it was tried. */
 class Waiting {
   readonly request: RunningRequest;
@@ -90,7 +83,10 @@ export class Intake {
   private readonly followers: Followers;
   private readonly commitment: Commitment;
   private readonly shares: Shares;
-  private readonly term: Term;
+  /** End of what this server inherited when it went hot. */
+  private readonly inherited: number;
+  /** When clients could know that this server serves; null: not yet. */
+  private readyMs: number | null = null;
   private readonly replies: OwedReplies;
   private readonly stamps: Stamps;
   /** By an operator, as the record or his wish says; refreshed by `Replica`. */
@@ -107,14 +103,19 @@ export class Intake {
   /** Copies that wait for the answer of one that runs. */
   private joined = 0;
 
-  constructor(core: Core, followers: Followers, commitment: Commitment, shares: Shares, term: Term) {
+  constructor(core: Core, followers: Followers, commitment: Commitment, shares: Shares, inherited: number) {
     this.core = core;
     this.followers = followers;
     this.commitment = commitment;
     this.shares = shares;
-    this.term = term;
+    this.inherited = inherited;
     this.replies = new OwedReplies(shares);
     this.stamps = new Stamps(core);
+  }
+
+  /** Requests may be sent again from now on: the time of caution begins, however long the state took until here (rule 17). */
+  onReady(): void {
+    this.readyMs = this.core.nowMs;
   }
 
   /** For the explorer: what tells two states of this apart, beyond its getters. */
@@ -178,7 +179,7 @@ export class Intake {
     const request = new RunningRequest(arrival, key, after, stampMs, takenMs, arrival.body, replyTo, completed);
     request.resumed = begun !== undefined && begun.completed.length > 0;
     request.ordinal = begun?.completed.length ?? 0;
-    const isEarly = nowMs - this.term.sinceMs < limits.cautionMs;
+    const isEarly = nowMs - (this.readyMs ?? nowMs) < limits.cautionMs;
     const isSuspect = rules.needsAttempt(arrival.resend || isEarly || begun !== undefined);
     // What was on record once is so again; a body may take more in a record than it took on the wire.
     if (isSuspect && begun === undefined && !this.fitsAttempt(request)) {
@@ -393,12 +394,12 @@ export class Intake {
   refuse(arrival: Pick<Arrival, "client" | "id" | "replyTo">, code: ErrorCode, message: string): void {
     this.core.tally.refused(code);
     if (!this.hasRoomFor(arrival.client, 0)) return;
-    this.answerProven(arrival, refusal(arrival.client, arrival.id, code, message), this.term.inherited);
+    this.answerProven(arrival, refusal(arrival.client, arrival.id, code, message), this.inherited);
   }
 
   private refuseStamp(arrival: Arrival, { code, message, range }: StampRefusal): void {
     this.core.tally.refused(code);
-    this.answerProven(arrival, refusal(arrival.client, arrival.id, code, message, range), this.term.inherited);
+    this.answerProven(arrival, refusal(arrival.client, arrival.id, code, message, range), this.inherited);
   }
 
   /** What a query saw at `needs`; where what waits leaves no room for it, BUSY in its place, which is small. */
@@ -435,13 +436,7 @@ export class Intake {
     if (replyTo === "" || !this.hasRoomFor(client, bytes.length)) return;
     const probe = this.core.alone ? 0 : this.followers.nextProbe();
     const { rules } = this.core;
-    this.replies.oweProven(
-      replyTo,
-      rules.answerNeeds(needs, this.term.inherited),
-      probe,
-      bytes,
-      this.shares.of(client),
-    );
+    this.replies.oweProven(replyTo, rules.answerNeeds(needs, this.inherited), probe, bytes, this.shares.of(client));
   }
 
   /** A transaction that is not the request's last one (claim 25). */

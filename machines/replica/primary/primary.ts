@@ -53,8 +53,7 @@ export class Primary {
     const shares = new Shares();
     this.awaited = new AwaitedJoiner(core);
     this.commitment = new Commitment(core, this.followers, shares, this.awaited, this.inherited);
-    const term = { sinceMs: this.sinceMs, inherited: this.inherited };
-    this.intake = new Intake(core, this.followers, this.commitment, shares, term);
+    this.intake = new Intake(core, this.followers, this.commitment, shares, this.inherited);
     this.handover = new Handover(core, this.followers);
     this.pausing = new Pausing(core, "pause", core.pause);
     this.failoverPausing = new Pausing(core, "failoverPause", core.failover.seen);
@@ -153,6 +152,7 @@ export class Primary {
     if (this.isReady || !applied.isLoaded || !this.core.isCurrent || !this.core.hasViews) return;
     if (!rules.mayAnnounce(own.committed, this.inherited) || !membership.isEpochSaved) return;
     this.isReady = true;
+    this.intake.onReady();
     outbox.push({
       type: "ready",
       signal: {

@@ -173,4 +173,10 @@ export const requestMutations: readonly Mutation[] = [
     rules: { needsAttempt: () => false },
     plan: { ...within, faults: ["lethalRequest"] },
   },
+  {
+    name: "a timer that may have killed a server comes again without a word",
+    rule: "17",
+    rules: { mayHaveBeenTried: () => false },
+    plan: { ...within, timers: true, faults: ["lethalRequest"], limits: { cautionMs: 0 } },
+  },
 ];
