@@ -27,6 +27,8 @@ export function checkTimes(logs: CommittedLogs, facts: TimeFacts | undefined): V
   const begun = new Map<string, { readonly takenMs: number; readonly isTriedOnly: boolean }>();
   const epochs = new Set<number>();
   let latest = 0;
+  /** What the first one's clock was ahead of the run's time: before it the log says nothing that a clock could be held against. */
+  let firstAhead = Number.NEGATIVE_INFINITY;
   for (const record of logs.final) {
     const { takenMs = 0, client, id, kind, sequence, epoch } = record;
     epochs.add(epoch);
@@ -43,9 +45,11 @@ export function checkTimes(logs: CommittedLogs, facts: TimeFacts | undefined): V
       continue;
     }
     if (takenMs < latest - maxWaitMs) fail(atMs, `${who} was taken at ${takenMs}, and one before it at ${latest}`);
+    if (latest === 0) firstAhead = takenMs - atMs;
     latest = Math.max(latest, takenMs);
     // Each primary may have followed its clock so far.
-    const mostMs = (facts?.latestMs(atMs) ?? takenMs) + epochs.size * (facts?.maxClockStepMs ?? 0);
+    const mostMs =
+      Math.max(facts?.latestMs(atMs) ?? takenMs, firstAhead + atMs) + epochs.size * (facts?.maxClockStepMs ?? 0);
     if (takenMs > mostMs) fail(atMs, `${who} was taken at ${takenMs}, later than any two clocks said: ${mostMs}`);
   }
   return violations;

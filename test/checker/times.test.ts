@@ -34,9 +34,15 @@ test("time that falls, from one request to one that is taken later", (t) => {
 });
 
 test("time that no two clocks said, beyond what each primary may follow its own", (t) => {
-  t.deepEqual(texts([{ takenMs: start + 10_000 }]), []);
-  t.regex(texts([{ takenMs: start + 10_001 }])[0] ?? "", /later than any two clocks said/);
+  t.deepEqual(texts([{ takenMs: start }, { takenMs: start + 10_000 }]), []);
+  const found = texts([{ takenMs: start }, { takenMs: start + 10_001 }]);
+  t.regex(found[0] ?? "", /later than any two clocks said/);
   t.deepEqual(texts([{ takenMs: start }, { takenMs: start + 20_000, epoch: 2 }]), []);
+});
+
+test("the first time of all is the clock's of whoever took it, and goes on from there", (t) => {
+  t.deepEqual(texts([{ takenMs: start + 90_000 }, { takenMs: start + 100_000 }]), []);
+  t.is(texts([{ takenMs: start + 90_000 }, { takenMs: start + 100_001 }]).length, 1);
 });
 
 test("a request that is told two times", (t) => {

@@ -193,10 +193,13 @@ export class RequestTable {
       this.#finish(key, reader.client, reader, bytes);
       return;
     }
-    const before = this.#begun.get(key);
+    const isAttempt = kind === recordKinds.attempt;
+    const found = this.#begun.get(key);
+    // Whoever made it knew of no earlier one, which was forgotten. By the record, for this server may observe it before it has forgotten.
+    const isAnew = isAttempt && reader.ordinal === 0 && found?.completed.length === 0;
+    const before = isAnew ? undefined : found;
     const takenMs = before?.takenMs || reader.takenMs;
     this.#takenMs = Math.max(this.#takenMs, takenMs);
-    const isAttempt = kind === recordKinds.attempt;
     const value = isAttempt ? [] : [{ name: reader.name, value: Buffer.from(reader.reply).toString("utf8") }];
     this.#begun.set(key, {
       client: reader.client,
@@ -207,7 +210,7 @@ export class RequestTable {
       takenMs,
       body: before?.body || Buffer.from(reader.body).toString("utf8"),
       completed: [...(before?.completed ?? []), ...value],
-      attempts: (before?.attempts ?? 0) + (isAttempt ? 1 : 0),
+      attempts: isAttempt ? reader.ordinal + 1 : (before?.attempts ?? 0),
       firstSequence: before?.firstSequence ?? reader.sequence,
       lastSequence: reader.sequence,
     });

@@ -49,6 +49,10 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
   { seed: 998_026_069, once: "a record that only put an older one back was put back again over what was won after it" },
   { seed: 998_021_900, once: "the same, with two servers" },
   {
+    seed: 1_009_101_214,
+    once: "an attempt that was forgotten on the primary, and not yet on its backup, counted when that took over",
+  },
+  {
     seed: 1_004_006_963,
     once: "what was written again to force an answer was put back, and taken for the adding: it asked for ever",
   },
