@@ -1,22 +1,26 @@
 /**
  * A takeover and a first request, done once to nothing when a process starts: code that runs for the first time is slow, and
  * a backup would run most of a primary's for the first time while clients wait for it. What always holds: it works on a
- * replica of its own that knows no world; whatever comes of it is thrown away; no handler runs.
+ * replica of its own that knows no world; whatever comes of it is thrown away; no handler runs but one of its own.
  */
 import { encodeMessage } from "../machines/codec/message.ts";
 import { type LifecycleEvent, lifecycleStep, startingLifecycle } from "../machines/lifecycle.ts";
 import { MemoryLog } from "../machines/log/memory-log.ts";
-import { RequestTable } from "../machines/replica/log/requests.ts";
+import { RequestTable, type RunningRequest } from "../machines/replica/log/requests.ts";
 import type { Outbox } from "../machines/replica/outbox.ts";
 import type { Arrival } from "../machines/replica/primary/intake.ts";
 import { initialRecord } from "../machines/replica/registry/initial-record.ts";
 import { Replica } from "../machines/replica/replica.ts";
+import { shippedRules } from "../machines/replica/rules.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { subjects } from "../schemas/subjects.ts";
 import { BodyParser } from "./application/body.ts";
 import { type Application, schemaDigest } from "./application/define.ts";
 import { parseQuery, parseRequest } from "./application/front.ts";
-import { noWatchdog } from "./world/ports.ts";
+import { HandlerRunner } from "./application/runner.ts";
+import { ApplicationState } from "./application/state.ts";
+import { rehearsed } from "./applications/rehearsed/rehearsed.ts";
+import { type Clock, noWatchdog } from "./world/ports.ts";
 
 /** Steps are worked out once and remembered (machines/step.ts). */
 const ways: readonly (readonly LifecycleEvent["type"][])[] = [
@@ -25,11 +29,10 @@ const ways: readonly (readonly LifecycleEvent["type"][])[] = [
   ["store.recovered", "verdict.member", "handover.offered", "cas.won.normal", "backup.lost.alone", "disk.synced"],
 ];
 const client = "rehearsal";
-const noBytes = new Uint8Array(0);
 const maxTurns = 100;
 
 /** The replies that nobody gets, for those who want to see that it went all the way. */
-export function rehearse(application: Application, settings: Settings): string[] {
+export function rehearse(application: Application, settings: Settings, clock: Clock): string[] {
   for (const way of ways) {
     let snapshot = startingLifecycle;
     for (const type of way) [snapshot] = lifecycleStep(snapshot, { type } as LifecycleEvent);
@@ -39,7 +42,31 @@ export function rehearse(application: Application, settings: Settings): string[]
   replica.onBus(true, 0);
   replica.start(0);
   settle(replica, settings.service);
-  return ["1", "2"].flatMap((id) => serve(replica, settings.service, id));
+  const runner = makeRunner(replica, settings, clock);
+  return ["1", "2"].flatMap((id) => serve(replica, runner, settings.service, id));
+}
+
+function makeRunner(replica: Replica, { limits }: Settings, clock: Clock): HandlerRunner<RunningRequest> {
+  const { handlerMs, maxRecordBytes, maxRequestBytes } = limits;
+  const fail = (error: Error) => {
+    throw error;
+  };
+  return new HandlerRunner<RunningRequest>({
+    application: rehearsed,
+    state: new ApplicationState(rehearsed),
+    clock,
+    takesTimer: shippedRules.takesTimer,
+    limits: { handlerMs, maxTimerBytes: maxRequestBytes, maxRecordBytes: () => maxRecordBytes },
+    sink: {
+      transaction: (request, record) => void replica.onTransaction(request, record, 0),
+      final: (request, record) => void replica.onResult(request, record, 0),
+      committed: () => Promise.resolve(),
+      nextSequence: () => replica.log.last + 1,
+      failed: (_request, error) => fail(error as Error),
+      onWaiting: () => undefined,
+      fatal: fail,
+    },
+  });
 }
 
 /** What the door makes of bytes: the schemas are made ready when they parse for the first time. */
@@ -115,7 +142,7 @@ function answer(entry: Outbox, replica: Replica, service: string): void {
 }
 
 /** From a request, behind its attempt record, to its reply. */
-function serve(replica: Replica, service: string, id: string): string[] {
+function serve(replica: Replica, runner: HandlerRunner<RunningRequest>, service: string, id: string): string[] {
   const arrival: Arrival = {
     client,
     id,
@@ -124,14 +151,14 @@ function serve(replica: Replica, service: string, id: string): string[] {
     issuedAtMs: undefined,
     after: undefined,
     resend: true,
-    body: {},
+    body: { n: 1 },
     replyTo: client,
   };
   replica.onRequest(arrival, 0, 0);
   settle(replica, service);
   const request = replica.nextToStart();
   if (request === null) return [];
-  replica.onResult(request, { name: "", effects: noBytes, outcome: '"ok":true,"result":null' }, 0);
+  runner.run(request, request);
   settle(replica, service);
   const replies: string[] = [];
   replica.release((_, bytes) => replies.push(Buffer.from(bytes).toString()));

@@ -57,6 +57,7 @@ export class OperatorActor {
   readonly #options: OperatorOptions;
   readonly #schema: SchemaAnswers;
   #subscriptions: Subscription[] = [];
+  #isStatusDue = false;
   #timer: Timer | null = null;
   #surroundings: Surroundings | null = null;
   readonly #resultsWatch = new ResultsWatch();
@@ -254,7 +255,17 @@ export class OperatorActor {
     const { event, from, to, epoch, sequence } = told;
     world.log.info({ event, from, to, epoch, sequence }, told.why);
     world.bus.publish(subjects.event(settings.service, settings.server), Buffer.from(JSON.stringify(told)));
-    this.publishStatus();
+    this.#publishStatusSoon();
+  }
+
+  /** Once for all transitions of a moment, and after what follows from them: a takeover does not wait for it. */
+  #publishStatusSoon(): void {
+    if (this.#isStatusDue) return;
+    this.#isStatusDue = true;
+    this.#options.mailbox.after(0, () => {
+      this.#isStatusDue = false;
+      this.publishStatus();
+    });
   }
 
   #onControl(message: BusMessage): void {

@@ -15,8 +15,8 @@ import { PeerKeys } from "./peer-keys.ts";
 import { noticeBytes } from "./peer-proof.ts";
 import type { Log } from "./ports.ts";
 
-/** How often it looks. That costs some two percent of a core. */
-const lookEveryMs = 5;
+/** How often it looks. That costs some two percent of a core, and half of it is what a takeover waits for a look, in the mean. */
+const lookEveryMs = 2;
 /** How long the broker may take to have the notice. */
 const tellWithinMs = 500;
 

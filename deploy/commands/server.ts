@@ -10,6 +10,7 @@ import { type MetricsSource, metrics } from "../../actors/operator/metrics.ts";
 import { rehearse } from "../../actors/rehearsal.ts";
 import type { RunningLife } from "../../actors/running-life.ts";
 import { type ServerHandle, startServer } from "../../actors/server.ts";
+import { openNodeClock } from "../../actors/world/clock-node.ts";
 import { startCrashNotifier } from "../../actors/world/crash-notifier.ts";
 import { HttpDoor } from "../../actors/world/http-node.ts";
 import { openPinoLog } from "../../actors/world/log-pino.ts";
@@ -63,7 +64,7 @@ async function begin({ signals }: CommandWorld, version: string, config: string)
   let server: ServerHandle | null = null;
   const meters = new Meters();
   await openHttp({ settings, version, world: real, meters, life: () => server?.life ?? null });
-  rehearse(application, settings);
+  rehearse(application, settings, openNodeClock());
   if (settings.witness) startCrashNotifier({ settings, processId: real.processId, log });
   const { limits, dataDirectory } = settings;
   const watchdog = startWatchdog({

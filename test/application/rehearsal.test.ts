@@ -4,6 +4,7 @@ import { exchange } from "../../actors/applications/exchange/exchange.ts";
 import { ledger } from "../../actors/applications/ledger/ledger.ts";
 import { rehearse } from "../../actors/rehearsal.ts";
 import { Settings } from "../../schemas/settings.ts";
+import { HandClock } from "../helpers/hot-and-warm.ts";
 
 function settingsOf(confirm: Settings["confirm"], names: readonly string[]): Settings {
   const servers = names.map((name, at) => ({ name, port: 4_001 + at }));
@@ -14,7 +15,7 @@ test("it goes all the way: two requests get replies, in each confirm level and w
   for (const confirm of ["memory", "written", "synced"] as const)
     for (const names of [["alpha"], ["alpha", "beta"], ["alpha", "beta", "gamma"]])
       for (const application of [exchange, ledger]) {
-        const replies = rehearse(application, settingsOf(confirm, names));
+        const replies = rehearse(application, settingsOf(confirm, names), new HandClock());
         t.deepEqual(
           replies.map((reply) => (JSON.parse(reply) as { id: string; ok: boolean }).id),
           ["1", "2"],

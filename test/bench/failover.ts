@@ -5,6 +5,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { connect, type NatsConnection } from "nats";
 import { ReadySignal } from "../../schemas/envelope.ts";
+import { ServerEvent } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { inArena } from "./arena.ts";
 import { TwinlogServers } from "./contestants/twinlog.ts";
@@ -17,10 +18,20 @@ const answerWithinMs = 30_000;
 const service = "gap";
 const names = ["alpha", "beta", "gamma", "delta"];
 
-interface Gap {
-  readonly readyMs: number;
-  readonly answerMs: number;
-}
+/** What happens on the way, by the transition that begins it, and how it is told. */
+const stages: readonly (readonly [RegExp, string])[] = [
+  [/^primary\.lost/, "the backup knows that the primary is gone"],
+  [/^disk\.synced/, "its log is on the disk, and it asks the registry"],
+  [/^cas\.won/, "the registry's answer is there: it has the role"],
+];
+const ready = "it says ready";
+const answered = "its first answer is there";
+
+/** Since the kill, in ms, by stage. */
+type Gap = ReadonlyMap<string, number>;
+
+/** With a fraction: the servers' clock is this machine's. */
+const wallMs = () => performance.timeOrigin + performance.now();
 
 /** Sends on and on; says when the first answer of a later epoch came. */
 class RawClient {
@@ -29,7 +40,7 @@ class RawClient {
   readonly #inbox: string;
   #epoch = 0;
   #sent = 0;
-  #readyAtMs = 0;
+  readonly #at = new Map<string, number>();
   #onLater: ((atMs: number) => void) | null = null;
 
   constructor(connection: NatsConnection, run: number) {
@@ -37,6 +48,7 @@ class RawClient {
     this.#inbox = `_INBOX.gap${run}`;
     connection.subscribe(this.#inbox, { callback: (_, message) => this.#onReply(message.string()) });
     connection.subscribe(subjects.signal(service), { callback: (_, message) => this.#onSignal(message.string()) });
+    connection.subscribe(subjects.events(service), { callback: (_, message) => this.#onEvent(message.string()) });
     this.#timer = setInterval(() => this.#send(`gap${run}`), sendEveryMs);
   }
 
@@ -50,7 +62,7 @@ class RawClient {
   }
 
   #onReply(text: string): void {
-    const atMs = performance.now();
+    const atMs = wallMs();
     // Nobody listens: NATS says so with a message that is empty.
     if (text === "") return;
     const { epoch = 0 } = JSON.parse(text) as { epoch?: number };
@@ -61,15 +73,29 @@ class RawClient {
   }
 
   #onSignal(text: string): void {
-    if (ReadySignal.safeParse(JSON.parse(text)).success) this.#readyAtMs = performance.now();
+    if (ReadySignal.safeParse(JSON.parse(text)).success) this.#note(ready, wallMs());
+  }
+
+  #onEvent(text: string): void {
+    const { data } = ServerEvent.safeParse(JSON.parse(text));
+    if (data?.machine !== "lifecycle") return;
+    for (const [event, stage] of stages) if (event.test(data.event)) this.#note(stage, data.atMs);
+  }
+
+  /** The last time is the one that led to the answer: a candidate may have tried before. */
+  #note(stage: string, atMs: number): void {
+    this.#at.set(stage, atMs);
   }
 
   async untilLater(killedAtMs: number): Promise<Gap> {
-    const answerAtMs = await new Promise<number>((resolve, reject) => {
-      this.#onLater = resolve;
+    await new Promise<void>((resolve, reject) => {
+      this.#onLater = (atMs) => {
+        this.#note(answered, atMs);
+        resolve();
+      };
       setTimeout(() => reject(new Error("nobody took over")), answerWithinMs).unref();
     });
-    return { readyMs: this.#readyAtMs - killedAtMs, answerMs: answerAtMs - killedAtMs };
+    return new Map([...this.#at].map(([stage, atMs]) => [stage, atMs - killedAtMs]));
   }
 
   stop(): void {
@@ -95,7 +121,7 @@ export async function measureFailovers({ times, servers, machine, tell }: Failov
         const client = new RawClient(connection, run);
         try {
           await wait(calmMs);
-          const gap = client.untilLater(performance.now());
+          const gap = client.untilLater(wallMs());
           const dead = all.kill(primary);
           gaps.push(await gap);
           await dead;
@@ -109,20 +135,10 @@ export async function measureFailovers({ times, servers, machine, tell }: Failov
       await all.stop();
     }
   });
-  const line = (what: string, list: readonly number[]) =>
-    `| ${what} | ${median(list).toFixed(0)} | ${Math.max(...list).toFixed(0)} |`;
   tell(`${machine}; ${servers} servers, the primary killed ${times} times, a request every ${sendEveryMs} ms\n`);
   tell("| after the kill | median ms | worst ms |\n|---|---|---|");
-  tell(
-    line(
-      "the new primary says ready",
-      gaps.map(({ readyMs }) => readyMs),
-    ),
-  );
-  tell(
-    line(
-      "its first answer",
-      gaps.map(({ answerMs }) => answerMs),
-    ),
-  );
+  for (const stage of [...stages.map(([, stage]) => stage), ready, answered]) {
+    const list = gaps.flatMap((gap) => gap.get(stage) ?? []);
+    tell(`| ${stage} | ${median(list).toFixed(1)} | ${Math.max(...list).toFixed(1)} |`);
+  }
 }
