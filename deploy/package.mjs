@@ -3,15 +3,15 @@
  * of what may be imported, with theirs. What always holds:
  * 1. `dist/` is made from the present sources alone, and holds no tests.
  * 2. A declaration is in it only where one of the package's entries leads to it.
- * 3. Modules are put together in few files, under their own names and lines: an entry, or what several share; each is there once. A module
- *    finds files of the package as if it stood in a file of its own.
+ * 3. Modules are put together in few files: an entry, or what several share; each is there once. A module finds
+ *    files of the package as if it stood in a file of its own. Functions and classes keep their names, for stack traces.
  * 4. The next `npm start` or `npm test` builds anew, for that a clone's own build has source maps and tests.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { dirname, join, relative, resolve, sep } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { build } from "rolldown";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, "dist");
@@ -44,33 +44,32 @@ async function bundle(programs) {
     return [...told.map(([, specifier]) => resolve(dirname(path), `${specifier}.ts`)), ...itself];
   });
   const asked = programs.map((path) => join(root, relative("dist", path).replace(/\.js$/, ".ts")));
-  const examples = sources.filter((path) => path.includes(`${sep}examples${sep}`) && !path.endsWith(".test.ts"));
+  const shown = filesIn(join(root, "deploy", "examples"), ".ts");
+  const examples = shown.filter((path) => !path.endsWith(".test.ts") && !path.includes(`${sep}trading${sep}`));
+  const entries = [...new Set([...asked, ...started, ...examples])];
+  const keepNames = { function: true, class: true };
   await build({
-    entryPoints: [...new Set([...asked, ...started, ...examples])],
-    outdir: dist,
-    outbase: root,
-    chunkNames: "shared/[hash]",
-    bundle: true,
-    splitting: true,
-    format: "esm",
+    input: Object.fromEntries(entries.map((path) => [relative(root, path).replace(/\.ts$/, ""), path])),
     platform: "node",
-    target: "es2023",
-    packages: "external",
-    legalComments: "none",
-    minify: true,
-    lineLimit: 500,
-    logLevel: "warning",
-    plugins: [{ name: "own place", setup: keepOwnPlace }],
+    external: (id) => !isAbsolute(id) && !id.startsWith("."),
+    plugins: [{ name: "own place", load: inOwnPlace }],
+    output: {
+      dir: dist,
+      format: "esm",
+      entryFileNames: "[name].js",
+      chunkFileNames: "shared/[hash].js",
+      comments: false,
+      minify: { compress: { target: "es2023", keepNames }, mangle: { toplevel: true, keepNames } },
+    },
   });
 }
 
 /** `import.meta.url` is the file that a module is put into; the package's own name leads to its folder from everywhere in it. */
-function keepOwnPlace(build) {
-  build.onLoad({ filter: /\.ts$/ }, ({ path }) => {
-    const place = `dist/${relative(root, path).split(sep).join("/").replace(/\.ts$/, ".js")}`;
-    const url = `new URL(${JSON.stringify(place)}, import.meta.resolve("twinlog/package.json")).href`;
-    return { contents: readFileSync(path, "utf8").replaceAll("import.meta.url", url), loader: "ts" };
-  });
+function inOwnPlace(path) {
+  if (!path.endsWith(".ts")) return null;
+  const place = `dist/${relative(root, path).split(sep).join("/").replace(/\.ts$/, ".js")}`;
+  const url = `new URL(${JSON.stringify(place)}, import.meta.resolve("twinlog/package.json")).href`;
+  return { code: readFileSync(path, "utf8").replaceAll("import.meta.url", url), moduleType: "ts" };
 }
 
 function compile(...options) {
