@@ -133,6 +133,10 @@ export class Core {
     const { program } = this.options;
     return program === undefined || this.rules.isMadeFor(this.applied.requests.catalog, program.catalog);
   }
+  /** The program has seen the state that the log says: not while its application has still to be told of another catalog. */
+  get isStateJudged(): boolean {
+    return !this.outbox.some((entry) => entry.type === "apply" && entry.isOtherState);
+  }
   /** The version of the state, as its catalog's name begins; 0 where nothing is known. */
   get stateVersion(): number {
     return Number.parseInt(this.applied.requests.catalog, 10) || 0;

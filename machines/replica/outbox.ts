@@ -38,7 +38,13 @@ export type Outbox =
   /** Then `onRegistryRead`. */
   | { type: "readRegistry" }
   /** Apply the effects of these, which end at `through`, to the application's state: they are for good on this server. */
-  | { type: "apply"; through: number; batches: readonly LogBatch[] }
+  | {
+      type: "apply";
+      through: number;
+      batches: readonly LogBatch[];
+      /** They give the state another catalog: whether the program can make something of it is known when they are applied. */
+      isOtherState: boolean;
+    }
   /** Drop records above this on disk too (rule 7). */
   | { type: "truncate"; after: number }
   /** The application's state holds what was not committed: build it again from disk and the log, then `onReloaded`. */

@@ -799,10 +799,9 @@ export class Replica {
     const { core, follower } = this;
     if (follower === null || !this.mayTake(offer, follower)) return;
     core.own.commitTo(offer.sequence);
-    const { catalog } = core.applied.requests;
     core.applyCommitted("all");
-    // Whether this program can make something of another one is known when that is applied: of the next offer.
-    if (core.applied.requests.catalog !== catalog) return;
+    // The next offer, of a later turn, finds it judged.
+    if (!core.isStateJudged) return;
     this.dispatch({ event: "handover.offered", why: `${follower.primary.server} hands the role over` });
   }
 

@@ -40,7 +40,9 @@ export class Shutdown {
     return { mayBeNamed: this.mayBeNamed, confirmedEpoch: this.confirmedEpoch, isReleased: this.isReleased };
   }
 
+  /** Told again, it goes on from the first time: else whoever says it again and again would put its end off. */
   onStop(): void {
+    if (this.core.stopping) return;
     this.core.stopping = true;
     this.sinceMs = this.core.nowMs;
   }

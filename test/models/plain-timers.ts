@@ -31,11 +31,12 @@ export class PlainTimers {
     this.#set.delete(id);
   }
 
-  /** A timer that `change` takes away and sets again is the one that it was, not one that was set anew. */
+  /** `change` takes it away, and may set it again: then it is what it was before, not set anew, nor set where it was not. */
   keeping<T>(id: string, change: () => T): T {
     const before = this.#set.get(id);
     const made = change();
-    if (before !== undefined && this.#set.has(id)) this.#set.set(id, before);
+    if (before === undefined) this.#set.delete(id);
+    else if (this.#set.has(id)) this.#set.set(id, before);
     return made;
   }
 

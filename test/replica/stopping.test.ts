@@ -362,3 +362,16 @@ test("a removal that landed unseen and was written again by one that let itself 
   stage.tick(60);
   t.deepEqual(stage.states(), ["hot.normal", "following.warm"]);
 });
+
+test("a primary that is told to stop again and again stops alone in its time all the same (clean stop)", (t) => {
+  const stage = Stage.normal();
+  stage.unanswered.add("beta");
+  stage.tick(polls);
+  const ticks = (limits.stopMs + 4 * limits.suspicionMs) / limits.heartbeatMs + 5;
+  for (let told = 0; told < ticks && stage.server("alpha").replica !== null; told += 1) {
+    stage.stop("alpha");
+    stage.tick();
+  }
+  t.is(stage.server("alpha").replica, null);
+  t.deepEqual([stage.record.durability, stage.record.primary.server], ["disk", "alpha"]);
+});

@@ -145,3 +145,41 @@ test("a backup whose views are still being made takes no role that is offered (r
   stage.replica("beta").onViews(true, stage.nowMs);
   t.is(ask(), "beta");
 });
+
+test("two offers of the role in one turn, the first of which brings the state of a newer program: neither is taken (rule 19)", (t) => {
+  const program = (version: number) => ({ application: "a", version, catalog: `${version}:c` });
+  const stage = Stage.normal({ programs: { alpha: program(2), beta: program(1) } });
+  stage.tick(polls);
+  const alpha = stage.replica("alpha");
+  const effects = new Uint8Array(0);
+  alpha.onCatalog({ name: "2:c", effects, catalog: "{}" }, stage.nowMs, stage.wallMs);
+  stage.server("alpha").hasInput = true;
+  stage.run();
+  const { log, committed } = stage.replica("beta");
+  t.deepEqual(
+    [log.last, alpha.committed, committed],
+    [1, 1, 0],
+    "beta has it, and does not know yet that it is committed",
+  );
+  const sends = stage.server("alpha").held.add("send");
+  t.is(alpha.onSwitch(stage.nowMs), null);
+  stage.server("alpha").hasInput = true;
+  stage.run();
+  const offers = stage
+    .server("alpha")
+    .waiting.flatMap((entry) => (entry.type === "send" && entry.message.type === "handover" ? [entry.message] : []));
+  sends.delete("send");
+  const [offer] = offers;
+  if (offer === undefined) return t.fail("the role is offered");
+  const beta = stage.replica("beta");
+  const judged = stage.server("beta").held.add("apply");
+  for (let times = 0; times < 2; times += 1) beta.onMessage("alpha", "main", offer, new Uint8Array(0), stage.nowMs);
+  t.is(beta.state, "following.warm");
+  stage.server("beta").hasInput = true;
+  stage.run();
+  beta.onStateRead("tables of version 2", stage.nowMs);
+  judged.delete("apply");
+  stage.unhold("beta", "apply");
+  stage.tick(2);
+  t.is(stage.record.primary.server, "alpha");
+});

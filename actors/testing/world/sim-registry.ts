@@ -95,7 +95,10 @@ export class SimRegistryState {
 
   /** A server learns what the register held, by a read or as the writer. */
   onAnswered(version: RegistryVersion | null): void {
-    if (version !== null && version.record.epoch >= epochOf(this.#answered)) this.#answered = version;
+    if (version === null) return;
+    if (version.record.epoch >= epochOf(this.#answered)) this.#answered = version;
+    // It was lost while its writer's answer was on the way.
+    if (version.record.epoch > epochOf(this.#newest)) this.#newest = version;
   }
 
   /** Fault: the store of JetStream is an older copy (situation 7). */

@@ -247,6 +247,8 @@ export class Follower {
     const lost = others.filter((member) => peers.isLost(member));
     const living = others.filter((member) => !lost.includes(member));
     const able = living.filter(({ server }) => peers.readsState(server));
+    // The next tick knows.
+    if (!core.isStateJudged) return null;
     if (!rules.takesRole(core.unreadable === "", living.length, able.length)) return null;
     return {
       event: others.length === lost.length ? "primary.lost.alone" : "primary.lost.others",

@@ -80,8 +80,10 @@ export class Applied {
   }
 
   private apply(batches: readonly LogBatch[], own: OwnLog, rules: Rules, out: Outbox[]): void {
+    const { catalog } = this.requests;
     this.learn(batches, own, rules);
-    out.push({ type: "apply", through: this.requests.through, batches });
+    const { through } = this.requests;
+    out.push({ type: "apply", through, batches, isOtherState: this.requests.catalog !== catalog });
   }
 
   /** The role is gone: what ran ahead of the commit point cannot be taken back. One building again at a time. */

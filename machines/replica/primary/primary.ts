@@ -76,12 +76,14 @@ export class Primary {
   begin(): void {
     const { own, applied, membership, outbox, rules } = this.core;
     const history = membership.record?.history ?? own.told;
+    const { catalog } = applied.requests;
     const batches = applied.observe(own.log.last, own, rules);
+    const isOtherState = applied.requests.catalog !== catalog;
     this.core.time.onLog(applied.requests.takenMs, this.core.nowMs);
     const goesOn = own.told !== history && own.log.last > 0;
     const isNewHistory = goesOn || own.lacksItsStart;
     own.adopt(history, goesOn ? own.ancestorsOfNext(applied.requests, rules) : own.ancestors, outbox);
-    outbox.push({ type: "apply", through: own.log.last, batches });
+    outbox.push({ type: "apply", through: own.log.last, batches, isOtherState });
     own.countResults(isNewHistory ? 0 : applied.requests.resultNumber);
     if (isNewHistory) this.appendHistory();
     // Results of an earlier history are never published, or published again, as this one's.
