@@ -68,9 +68,11 @@ export class Harness {
   /** Resolves `committed()` calls; by hand when `holdsCommits`. */
   readonly commits: (() => void)[] = [];
   holdsCommits = false;
+  readonly #limits: { handlerMs?: number; maxRecordBytes?: number };
 
   constructor(application: Application, limits: { handlerMs?: number; maxRecordBytes?: number } = {}) {
     this.application = application;
+    this.#limits = limits;
     this.hot = new ApplicationState(application);
     this.warm = new ApplicationState(application);
     this.parser = new BodyParser(application);
@@ -145,7 +147,7 @@ export class Harness {
 
   /** A new server whose hot and warm state were both loaded from what this one would have stored. */
   takenOver(): Harness {
-    const next = new Harness(this.application);
+    const next = new Harness(this.application, this.#limits);
     for (const state of [next.hot, next.warm]) this.#load(state, this.hot);
     return next;
   }

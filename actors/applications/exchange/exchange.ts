@@ -1,7 +1,8 @@
 /**
- * The exchange: symbols with books of limit orders (claim 24). All of a request is one transaction. What always holds:
- * no two resting orders of one symbol could trade with each other; only its client, or its date, cancels an order, and only its
- * client replaces it; a resting order that has a date has a timer, and no other has one.
+ * The exchange: symbols with books of limit orders (claim 24). All of a request is one transaction, but for an order that meets more
+ * than fit in a record: it goes on in further ones (sweep.ts). What always holds: no two resting orders of one symbol could trade with
+ * each other; only its client, or its date, cancels an order, and only its client replaces it; a resting order that has a date has a
+ * timer, and no other has one.
  *
  * What others may know: the book, which has prices, quantities and numbers of orders, and by its result whoever trades the
  * ids of the orders that it met. Whose an order is, nobody is told.
@@ -10,6 +11,7 @@ import { defineApplication } from "../../application/define.ts";
 import { execute, expire } from "./matching.ts";
 import { OrderBooks } from "./order-books.ts";
 import { Book, BookQuery, Execution, Order, OrderRequest, OrderResult } from "./schemas.ts";
+import { goOn } from "./sweep.ts";
 
 export const exchange = defineApplication({
   name: "exchange",
@@ -20,8 +22,12 @@ export const exchange = defineApplication({
   queues: { executions: { item: Execution, maxItems: 10_000, whenFull: "dropOldest" } },
   views: { books: () => new OrderBooks() },
   timers: { maxTimers: 1_000_000 },
-  handle: (request, { client, timer, transaction }) =>
-    transaction("match", (tx) => (timer === undefined ? execute(tx, client, request) : expire(tx, request))),
+  handle: (request, { client, timer, transaction }) => {
+    const first = transaction("match", (tx) =>
+      timer === undefined ? execute(tx, client, request) : expire(tx, request),
+    );
+    return first.status === "sweeping" ? goOn(first, transaction) : first;
+  },
   queries: {
     /** The same for whoever asks. */
     book: {

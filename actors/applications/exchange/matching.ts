@@ -1,7 +1,7 @@
 /**
  * Matching: price first, then arrival; fills at the resting order's price. Each function is one transaction's change
  * and makes as few effects as there can be: one put for an order that rests or is partly filled, one delete for one
- * that is filled, one push for an execution.
+ * that is filled, one push for an execution. A change trades with `maxFills` orders at most; what may meet more is a sweep (sweep.ts).
  *
  * Choices where venues differ: a post-only order is looked at for trading before its time in force; a replace
  * keeps its place only for less quantity at the same price; any other replace is a new GTC order with the old id, which
@@ -18,10 +18,26 @@ import type { Execution, Fill, Order, OrderRequest, OrderResult } from "./schema
 type Tables = { orders: typeof Order };
 type Queues = { executions: { item: typeof Execution; maxItems: number; whenFull: "dropOldest" } };
 type Views = { books: () => OrderBooks };
-type Change = Transaction<Tables, Queues, Views, z.input<typeof OrderRequest>>;
+export type Change = Transaction<Tables, Queues, Views, z.input<typeof OrderRequest>>;
+
+/** Of one transaction: whatever their ids are, its record is smaller than `maxRecordBytes`, as that is by default. */
+export const maxFills = 500;
+/** Of all fills of an order, which its result lists: a result is a record too. */
+export const maxFillBytes = 500 * 1024;
+
+/** An order that has met `maxFills` orders and may meet more. */
+export interface Sweep {
+  readonly status: "sweeping";
+  readonly taker: Taker;
+  /** Its own row is in the table, and must go unless it rests again. */
+  readonly isReplacing: boolean;
+  /** What is left of it. */
+  readonly open: number;
+  readonly fills: readonly Fill[];
+}
 
 /** An order that may take: what place() needs to know of it. */
-interface Taker {
+export interface Taker {
   readonly symbol: string;
   readonly order: string;
   readonly client: string;
@@ -36,7 +52,7 @@ interface Taker {
 }
 
 /** `client`: whose request it is. */
-export function execute(tx: Change, client: string, request: OrderRequest): OrderResult {
+export function execute(tx: Change, client: string, request: OrderRequest): OrderResult | Sweep {
   const key = `${request.symbol}/${request.order}`;
   const resting = tx.get("orders", key);
   if (request.type === "cancel" || request.type === "replace") {
@@ -77,7 +93,7 @@ function replace(
   key: string,
   old: Order,
   { price, quantity }: { price: number; quantity: number },
-): OrderResult {
+): OrderResult | Sweep {
   if (price === old.price && quantity < old.remaining) {
     tx.put("orders", key, { ...old, remaining: quantity });
     return { status: "resting", order: old.order, remaining: quantity, fills: [] };
@@ -87,17 +103,33 @@ function replace(
   return place(tx, key, taker, true);
 }
 
-/** `isReplacing`: the taker's own row is in the table, and must go unless it rests again. */
-function place(tx: Change, key: string, taker: Taker, isReplacing: boolean): OrderResult {
-  const { symbol, order, client, side, price, quantity, timeInForce, postOnly, goodTillMs } = taker;
+/** `isReplacing`: see `Sweep`. */
+function place(tx: Change, key: string, taker: Taker, isReplacing: boolean): OrderResult | Sweep {
+  const { symbol, order, side, price, quantity, timeInForce, postOnly } = taker;
   const { books } = tx.views;
   const isMeeting = books.wouldTrade(symbol, side, price);
   if (postOnly && isMeeting) return rejected(order, "would-trade");
-  if (timeInForce === "FOK" && !(isMeeting && books.canFill(symbol, side, price, quantity)))
+  if (timeInForce === "FOK" && !(isMeeting && canFill(books, taker)))
     return { status: "cancelled", order, remaining: 0, fills: [] };
   const fills: Fill[] = [];
-  const remaining = isMeeting ? take(tx, taker, fills) : quantity;
-  if (remaining > 0 && timeInForce === "GTC") {
+  const open = isMeeting ? take(tx, taker, quantity, fills, Number.POSITIVE_INFINITY) : quantity;
+  if (open > 0 && fills.length === maxFills) return { status: "sweeping", taker, isReplacing, open, fills };
+  return settle(tx, key, taker, isReplacing, open, timeInForce === "GTC", fills);
+}
+
+/** What becomes of the rest, once the order has met what it shall. */
+export function settle(
+  tx: Change,
+  key: string,
+  taker: Taker,
+  isReplacing: boolean,
+  remaining: number,
+  mayRest: boolean,
+  fills: Fill[],
+): OrderResult {
+  const { symbol, order, client, side, price, postOnly, goodTillMs } = taker;
+  if (remaining > 0 && mayRest) {
+    const { books } = tx.views;
     const row = { symbol, order, client, side, price, remaining, arrival: books.nextArrival(symbol) };
     const its = postOnly ? { ...row, postOnly } : row;
     tx.put("orders", key, goodTillMs > 0 ? { ...its, goodTillMs } : its);
@@ -111,23 +143,50 @@ function place(tx: Change, key: string, taker: Taker, isReplacing: boolean): Ord
   return { status: remaining === 0 ? "filled" : "cancelled", order, remaining: 0, fills };
 }
 
-/** Trades with what the taker meets; returns what is left of it. */
-function take(tx: Change, taker: Taker, fills: Fill[]): number {
+/** Trades with what the taker meets, while the fills take no more than `bytes` in a result; returns what is left of `quantity`. */
+export function take(tx: Change, taker: Taker, quantity: number, fills: Fill[], bytes: number): number {
   const { symbol, order, side } = taker;
-  let open = taker.quantity;
+  let [open, room] = [quantity, bytes];
   tx.views.books.visitOpposite(symbol, side, taker.price, (maker) => {
     const quantity = Math.min(open, maker.remaining);
+    const fill = { maker: maker.order, taker: order, price: maker.price, quantity };
+    if (room < Number.POSITIVE_INFINITY) {
+      room -= bytesOf(fill);
+      if (room < 0) return false;
+    }
     const makerKey = `${symbol}/${maker.order}`;
     if (quantity === maker.remaining) {
       tx.delete("orders", makerKey);
       if (maker.goodTillMs !== undefined) tx.cancel(makerKey);
     } else tx.put("orders", makerKey, { ...maker, remaining: maker.remaining - quantity });
     tx.push("executions", { symbol, taker: order, maker: maker.order, side, price: maker.price, quantity });
-    fills.push({ maker: maker.order, taker: order, price: maker.price, quantity });
+    fills.push(fill);
     open -= quantity;
-    return open > 0;
+    return open > 0 && fills.length < maxFills;
   });
   return open;
+}
+
+/** True if all of it could be traded at once, and listed. */
+function canFill(books: OrderBooks, { symbol, order, side, price, quantity }: Taker): boolean {
+  let [open, orders, bytes] = [quantity, 0, 0];
+  books.visitOpposite(symbol, side, price, (maker) => {
+    orders += 1;
+    open -= Math.min(open, maker.remaining);
+    return open > 0;
+  });
+  if (open > 0 || orders <= maxFills) return open === 0;
+  books.visitOpposite(symbol, side, price, (maker) => {
+    orders -= 1;
+    bytes += bytesOf({ maker: maker.order, taker: order, price: maker.price, quantity: maker.remaining });
+    return orders > 0;
+  });
+  return bytes <= maxFillBytes;
+}
+
+/** In a list of JSON; all of it is ASCII. */
+export function bytesOf(fill: Fill): number {
+  return JSON.stringify(fill).length + 1;
 }
 
 function rejected(order: string, reason: NonNullable<OrderResult["reason"]>): OrderResult {

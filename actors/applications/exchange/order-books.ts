@@ -69,16 +69,6 @@ export class OrderBooks implements View {
     this.#books.get(symbol)?.[opposite(side)].visit(price, visitor);
   }
 
-  /** True if that much could be traded at once. */
-  canFill(symbol: string, side: "buy" | "sell", price: number, quantity: number): boolean {
-    let open = quantity;
-    this.visitOpposite(symbol, side, price, (maker) => {
-      open -= Math.min(open, maker.remaining);
-      return open > 0;
-    });
-    return open === 0;
-  }
-
   /** Best first. */
   levels(symbol: string, side: "buy" | "sell", depth: number): LevelSummary[] {
     const summaries: LevelSummary[] = [];
