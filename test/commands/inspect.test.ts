@@ -9,7 +9,7 @@ import { RequestSearch } from "../../deploy/commands/inspect-request.ts";
 import type { CheckpointMeta } from "../../schemas/checkpoint.ts";
 import { batchOf, fieldsOf } from "../helpers/records.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
-import { changeRow, makeStore } from "./inspect-store.ts";
+import { changeRow, makeStore, makeStoreWithTimer } from "./inspect-store.ts";
 import { makeRig } from "./rig.ts";
 
 async function digestOf(directory: string): Promise<string> {
@@ -205,4 +205,19 @@ test("--verify proves the store and each that was set aside, and one that is not
     (JSON.parse(one.out) as { checks: { sound: boolean }[] }).checks.map(({ sound }) => sound),
     [false, true],
   );
+});
+
+test("timers are rows: how many there are, when the next is due, and what each asks", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const goodTillMs = 4_000_000_000_000;
+  await makeStoreWithTimer(directory, goodTillMs);
+  const { run } = makeRig();
+  const { out, err } = await run(["inspect", directory, "--json"]);
+  t.is(err, "");
+  t.like(JSON.parse(out), { nextTimerMs: goodTillMs, parts: { $timers: { count: 1 }, orders: { count: 2 } } });
+  const text = await run(["inspect", directory]);
+  t.regex(text.out, /^ {2}\$timers +1 rows$/m);
+  t.regex(text.out, /^next timer +2096-10-02T07:06:40\.000Z$/m);
+  const rows = await run(["inspect", directory, "--table", "$timers"]);
+  t.regex(rows.out, /"X\/dated".*"type":"cancel"/s);
 });

@@ -199,3 +199,14 @@ test("durations are said in one unit", (t) => {
   const said = [80, 1_500, 12_345, 125_000, 7_300_000, 200_000_000].map(duration);
   t.deepEqual(said, ["0.1 s", "1.5 s", "12 s", "2 min", "2 h", "2 d"]);
 });
+
+test("how many timers are set is told, and when the next one is due by the log's time", (t) => {
+  const lineOf = (timers: ServerStatus["timers"], nowMs = 1_000_000) =>
+    statusText(now({ ...alpha, timers, time: { nowMs, apartMs: 0 } }, beta)).split("\n")[2];
+  t.is(lineOf({ count: 2, nextMs: 1_012_000 }), "2 timers are set, the next one in 12 s");
+  t.is(lineOf({ count: 1, nextMs: 940_000 }), "1 timer is set, the next one due for 60 s");
+  t.is(lineOf({ count: 3, nextMs: null }), "3 timers are set", "when is not known here");
+  t.is(lineOf({ count: 0, nextMs: null }), "");
+  const ofBackup = statusText(now(alpha, { ...beta, timers: { count: 2, nextMs: 1 } }));
+  t.notRegex(ofBackup, /timer/, "of the primary alone");
+});
