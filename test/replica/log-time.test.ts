@@ -117,3 +117,26 @@ test("a server that is started again goes on from its disk", (t) => {
   stage.do("alpha", "2");
   t.true((takenBy(stage, "alpha").get("2") ?? 0) >= first);
 });
+
+test("after a primary of release 0.1, whose records tell no times, its successor goes by its clock, for what was begun too", (t) => {
+  const stage = staged();
+  Object.assign(inside(stage.replica("alpha")).core.time, { now: () => 0 });
+  stage.do("alpha", "done");
+  stage.do("alpha", "begun", { isSlow: true });
+  stage.transaction("alpha", "begun", "a");
+  stage.tick(1);
+  t.deepEqual([...takenBy(stage, "beta").values()], [0, 0]);
+  const { last } = stage.replica("beta").log;
+  takeOver(stage);
+  stage.do("beta", "new");
+  const times = new Map<string, number>();
+  for (const batch of stage.replica("beta").log.batches(last + 1, stage.replica("beta").log.last)) {
+    const reader = new RecordReader(batch.bytes);
+    do times.set(reader.id, reader.takenMs);
+    while (reader.next());
+  }
+  const [begun = 0, taken = 0] = [times.get("begun"), times.get("new")];
+  t.true(begun > stage.wallMs - 20 * limits.heartbeatMs && begun <= stage.wallMs, `${begun}`);
+  t.true(taken >= begun && taken <= stage.wallMs, `${taken}`);
+  t.is(new Map(stage.replica("beta").troubles()).get("time.apart"), null);
+});
