@@ -102,8 +102,8 @@ function manifestOf({ name, twinlog }: NewProject) {
       build: "tsc",
       prestart: "npm run build",
       start: "exec twinlog up --application dist/counter.js",
-      pretest: "npm run build",
-      test: "node --test dist/*.test.js",
+      // By itself: yarn runs no pretest.
+      test: "tsc && node --test dist/*.test.js",
     },
     dependencies: dependenciesOf(twinlog),
     devDependencies: developmentOf(own),
@@ -152,6 +152,10 @@ npm test       # builds it, and tests it without NATS and without a disk: the se
 npm start      # builds it, and runs it as a pair on this machine, with all data under .twinlog/; Ctrl-C stops it
 npm start -- --watch     # the same, and goes on with what \`npm run build\`, or \`npx tsc --watch\`, makes of src/ in a second terminal
 \`\`\`
+
+With pnpm too: it asks whether classic-level may run its build script, which it need not (\`allowBuilds: { classic-level: false }\` in pnpm-workspace.yaml).
+With yarn 4 by \`nodeLinker: node-modules\` (its Plug'n'Play has no types for the compiler), and \`yarn build && yarn twinlog up --application dist/counter.js\` in
+place of \`npm start\`.
 
 While it runs, in a second terminal:
 

@@ -30,7 +30,10 @@ test("the project is the counter under the folder's name, with what npm and the 
     name: "my.app",
     dependencies: { twinlog: "^1.2.3" },
     // What npm is told to stop reaches it: no shell is left in between.
-    scripts: { start: "exec twinlog up --application dist/counter.js" },
+    scripts: {
+      start: "exec twinlog up --application dist/counter.js",
+      test: "tsc && node --test dist/*.test.js",
+    },
   });
   // What does not compile is brought to no server by `--watch`.
   t.like(JSON.parse(await read("tsconfig.json")), { compilerOptions: { noEmitOnError: true } });
