@@ -21,15 +21,15 @@ function market() {
 
 test("what rests of an order is cancelled at its date, and what was filled stays filled", async (t) => {
   const { app, limit, book, inMs } = market();
-  await limit("dated", "buy", 10, 5, inMs(10 * second));
+  await limit("dated", "buy", 10, 5, inMs(600 * second));
   await limit("forGood", "buy", 9, 1);
   await limit("s1", "sell", 10, 2);
-  await app.advance(9 * second);
+  await app.advance(500 * second);
   t.deepEqual((await book()).bids, [
     [10, 3, 1],
     [9, 1, 1],
   ]);
-  await app.advance(2 * second);
+  await app.advance(101 * second);
   t.deepEqual((await book()).bids, [[9, 1, 1]]);
   t.is(app.state.queueLength("executions"), 1);
   app.close();
