@@ -276,6 +276,11 @@ export const metrics: readonly Metric<MetricsSource>[] = [
     "When the first of the configured certificates is over, since 1970",
     firstCertificateEnd,
   ),
+  gauge(
+    "last_backup_timestamp_seconds",
+    "When the last backup was read from this server to its end, since 1970",
+    ({ status }) => (status.surroundings?.backup ? status.surroundings.backup.atMs / 1_000 : null),
+  ),
 
   ofProcess(
     "twinlog_event_loop_delay_p99_seconds",

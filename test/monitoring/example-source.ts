@@ -1,6 +1,7 @@
 /** A server of which everything is known, as metrics read it: each of them has something to tell. */
 import { Meters } from "../../actors/operator/meters.ts";
-import type { MetricsSource } from "../../actors/operator/metrics.ts";
+import { type MetricsSource, metrics } from "../../actors/operator/metrics.ts";
+import { PrometheusText } from "../../actors/world/metrics-prometheus.ts";
 import { statusOf } from "../helpers/status-of.ts";
 
 export function exampleSource(): MetricsSource {
@@ -9,6 +10,7 @@ export function exampleSource(): MetricsSource {
   meters.requests.observe(3);
   const status = statusOf({
     results: 7,
+    troubles: [{ code: "backup.lost", message: "beta is silent", sinceMs: 0 }],
     peers: [{ name: "beta", silentMs: 40, aheadMs: 2 }],
     machines: {
       application: "hot",
@@ -24,6 +26,7 @@ export function exampleSource(): MetricsSource {
         { file: "soon.crt", untilMs: 1_800_000_000_000 },
         { file: "unread.crt", untilMs: null },
       ],
+      backup: { atMs: 1_764_000_060_000, sequence: 8 },
     },
   });
   return {
@@ -49,4 +52,9 @@ export function exampleSource(): MetricsSource {
       unpublished: 6,
     },
   };
+}
+
+/** What `/metrics` would answer of it. */
+export function exampleText(): Promise<string> {
+  return new PrometheusText(metrics, { service: "s", server: "alpha" }).text(exampleSource());
 }

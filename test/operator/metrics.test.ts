@@ -112,6 +112,7 @@ test("before there is a life only what is known is told; what is not known of on
   t.deepEqual(told.get("twinlog_ready"), [{ value: 0 }]);
   t.is(value("lag_records"), undefined, "it follows nobody");
   t.is(value("certificate_expiry_timestamp_seconds"), undefined);
+  t.is(value("last_backup_timestamp_seconds"), undefined, "no server knows of one, which is no backup of 1970");
   t.is(value("trouble_open", "backup.lost"), 1);
   t.is(value("trouble_open", "nats.lost"), 0);
   t.is(value("registry_reachable"), 1);
