@@ -145,6 +145,7 @@ export class RunningLife {
       application,
       process,
       troubles,
+      meters,
       recentEvents: life.recentEvents ?? [],
       gate,
       actors: [this.application, this.#replication, this.#flushes, this.#failover],
@@ -322,6 +323,7 @@ export class RunningLife {
           subjects.signal(this.#options.life.settings.service),
           Buffer.from(JSON.stringify(entry.signal)),
         );
+        this.#operator.onReady();
         return;
       case "event":
         this.#meters.onEvent(entry.from, entry.to);

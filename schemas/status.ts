@@ -77,6 +77,11 @@ export const ServerStatus = z.object({
   time: z.object({ nowMs: z.number(), apartMs: z.number() }).optional(),
   /** Of an application that has timers: how many are set, and when the next is due, ms since 1970; null: none, or not known here. Absent from older programs. */
   timers: z.object({ count: z.number(), nextMs: z.number().nullable() }).optional(),
+  /**
+   * Of a primary that took over from one that was lost: from whom, when it was ready, and for how long clients were without answers, at most: from
+   * the last word that it had heard of that one until it was ready. Absent from others, and from older programs.
+   */
+  failover: z.object({ from: z.string(), gapMs: z.number(), readyAtMs: z.number() }).optional(),
   /** Requests that run or wait to be committed. */
   inFlight: z.number().int().nonnegative(),
   /** As they were looked at last, at most half a minute ago; absent before that, and from older programs. */
@@ -115,7 +120,7 @@ export const ServerEvent = z.object({
   service: z.string(),
   server: z.string(),
   incarnation: z.string(),
-  /** Which machine: lifecycle, link, mirror, checkpoint, application; `operator`: it is no transition, but a command that was obeyed. */
+  /** Which machine: lifecycle, link, mirror, checkpoint, application; `operator`, `failover`: it is no transition, but a command that was obeyed, or that this server is ready in the place of one that was lost. */
   machine: z.string(),
   /** The event that caused it, a dotted fact. */
   event: z.string(),
@@ -125,6 +130,8 @@ export const ServerEvent = z.object({
   epoch: z.number().int().nonnegative(),
   sequence: z.number().int().nonnegative(),
   atMs: z.number(),
+  /** Of `failover`: for how long clients were without answers, at most. */
+  gapMs: z.number().optional(),
 });
 export type ServerEvent = z.infer<typeof ServerEvent>;
 

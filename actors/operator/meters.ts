@@ -10,6 +10,7 @@ import { Durations } from "./durations.ts";
 /** Seconds. A commit takes a round trip between two servers, or a sync of the disk. */
 const requestBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const mirrorBounds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
+const failoverBounds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const diskBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** lost: from a primary that was lost. switch: a planned one. start: nobody was the primary. */
@@ -35,6 +36,8 @@ export class Meters {
   readonly flushes = new Durations(diskBounds);
   /** From the wish to have records on the disk to their being there. */
   readonly syncs = new Durations(diskBounds);
+  /** From a lost primary's last word to this server's being ready in its place. */
+  readonly failoverGaps = new Durations(failoverBounds);
   readonly takeovers: Record<TakeoverReason, number> = { lost: 0, switch: 0, start: 0 };
   readonly registry = { found: 0, missing: 0, unavailable: 0, won: 0, lost: 0, unknown: 0 };
   readonly faults: Record<BusFault["kind"], number> = { publish: 0, subscribe: 0, size: 0, cutOff: 0, lost: 0 };
@@ -59,7 +62,7 @@ export class Meters {
   }
 }
 
-function reasonOf(from: string): TakeoverReason {
+export function reasonOf(from: string): TakeoverReason {
   if (from.startsWith("candidate")) return "lost";
   return from === "receiving" || from === "following.unsettled" ? "switch" : "start";
 }

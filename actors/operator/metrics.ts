@@ -91,7 +91,7 @@ function counters<Key extends string>(
 function durations(
   name: string,
   help: string,
-  kind: "requests" | "mirrors" | "flushes" | "syncs",
+  kind: "requests" | "mirrors" | "flushes" | "syncs" | "failoverGaps",
 ): Metric<MetricsSource> {
   return { name: `twinlog_${name}_seconds`, help, type: "histogram", read: ({ meters }) => meters[kind] };
 }
@@ -172,6 +172,11 @@ export const metrics: readonly Metric<MetricsSource>[] = [
     "reason",
     takeoverReasons,
     ({ takeovers }, reason) => takeovers[reason],
+  ),
+  durations(
+    "failover_gap",
+    "For how long nobody was answered: from a lost primary's last word to this server's being ready",
+    "failoverGaps",
   ),
   counter("lives", "Lives (incarnations) of this process", ({ lives }) => lives),
 

@@ -25,6 +25,8 @@ import type { Application } from "../application/define.ts";
 import type { Backups } from "../checkpoint/backups.ts";
 import type { ReplyGate } from "../reply-gate.ts";
 import type { BusMessage, Clock, Subscription, Timer, World } from "../world/ports.ts";
+import { FailoverWatch, failoverText } from "./failover-watch.ts";
+import type { Meters } from "./meters.ts";
 import { ResultsWatch } from "./results-watch.ts";
 import { SchemaAnswers } from "./schema-answers.ts";
 import type { Troubles } from "./troubles.ts";
@@ -42,6 +44,7 @@ export interface OperatorOptions {
   readonly backups: Backups;
   readonly gate: ReplyGate;
   readonly troubles: Troubles;
+  readonly meters: Meters;
   readonly recentEvents: ServerEvent[];
   readonly process: { pid: number; version: string };
 }
@@ -61,6 +64,7 @@ export class OperatorActor {
   #timer: Timer | null = null;
   #surroundings: Surroundings | null = null;
   readonly #resultsWatch = new ResultsWatch();
+  readonly #failovers = new FailoverWatch();
 
   constructor(options: OperatorOptions) {
     this.#options = options;
@@ -207,6 +211,7 @@ export class OperatorActor {
       results: replica.results,
       inFlight: replica.inFlight,
       ...(replica.time === null ? {} : { time: replica.time }),
+      ...(this.#failovers.done === null ? {} : { failover: this.#failovers.done }),
       testService: settings.testService,
       atMs: world.clock.wallMs(),
       ...(this.#surroundings === null ? {} : { surroundings: this.#surroundings }),
@@ -234,11 +239,24 @@ export class OperatorActor {
   }
 
   onEvent({ event, from, to, why }: Extract<Outbox, { type: "event" }>): void {
+    this.#failovers.onEvent(from, to);
     this.#tell({ machine: "lifecycle", event, from, to, why });
   }
 
+  /** It takes requests, and all that was acknowledged is committed here. */
+  onReady(): void {
+    const { replica, world, settings, meters } = this.#options;
+    const done = this.#failovers.onReady(replica.lastWord, world.clock.nowMs(), world.clock.wallMs());
+    if (done === null) return;
+    const { gapMs } = done;
+    meters.failoverGaps.observe(gapMs);
+    const { state } = replica;
+    const why = failoverText(done, settings.server);
+    this.#tell({ machine: "failover", event: "failover.done", from: state, to: state, why, gapMs });
+  }
+
   /** Remembered, logged and published. */
-  #tell(step: Pick<ServerEvent, "machine" | "event" | "from" | "to" | "why">): void {
+  #tell(step: Pick<ServerEvent, "machine" | "event" | "from" | "to" | "why" | "gapMs">): void {
     const { settings, world, recentEvents } = this.#options;
     const replica = this.#options.replica;
     const told: ServerEvent = {

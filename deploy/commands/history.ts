@@ -1,12 +1,14 @@
 /**
  * `twinlog history`: what the registry's record was, revision by revision, as far as its bucket keeps old ones: when, who wrote it,
- * and what it changed. What always holds: what is told is read from the records and from nothing else; why somebody wrote one
- * is in no record, and is not guessed (`twinlog events` has it).
+ * and what it changed. What always holds: what is told is read from the records, but for the gap of a failover, which the server
+ * that took over remembers; why somebody wrote one is in no record, and is not guessed (`twinlog events` has it).
  */
 import type { Command } from "commander";
 import { MessageAnswer } from "../../schemas/jetstream.ts";
 import { type RegistryRecord, readRegistryRecord } from "../../schemas/registry.ts";
-import { ask } from "./ask.ts";
+import { RecentEvents, type ServerEvent } from "../../schemas/status.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import { ask, askAll } from "./ask.ts";
 import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { duration } from "./service-status.ts";
 import { CommandError, type CommandWorld, parseService, wholeNumber } from "./world.ts";
@@ -22,13 +24,18 @@ export interface Revision {
   readonly revision: number;
   readonly at: string;
   readonly record: RegistryRecord | string | null;
+  /** Where a server took over with it: for how long clients were without answers, at most. */
+  readonly gapMs?: number;
 }
 
+/** How long servers are given to answer. */
+const gatherMs = 400;
 const messageNotFound = 10_037;
 const streamNotFound = 10_059;
 const helpText = `
 The bucket keeps the last 64 revisions of a service (a server that is alone writes one every 10 s, so that these reach back
-some ten minutes then). Why a record was written it does not say: see \`twinlog events\` and the servers' logs.
+some ten minutes then). Why a record was written it does not say: see \`twinlog events\` and the servers' logs. For how long
+a failover left clients without answers the server that took over remembers, while its process lives.
 `;
 
 export function historyCommand(world: CommandWorld): Command {
@@ -53,9 +60,8 @@ export function historyCommand(world: CommandWorld): Command {
         }
         if (revisions.length === 0)
           throw new CommandError(`the registry has no record of ${flags.service} in the bucket ${bucket}`);
-        await world.out(
-          flags.json ? revisions.map((each) => `${JSON.stringify(each)}\n`).join("") : historyText(revisions),
-        );
+        const told = withGaps(revisions, await failovers(world, bus, flags.service, revisions));
+        await world.out(flags.json ? told.map((each) => `${JSON.stringify(each)}\n`).join("") : historyText(told));
       } finally {
         await bus.stop();
       }
@@ -88,6 +94,46 @@ async function read(
   return { revision: seq, at: time, record };
 }
 
+/** What servers that were the primary remember of failovers. */
+async function failovers(
+  { clock }: CommandWorld,
+  bus: Parameters<typeof ask>[0],
+  service: string,
+  revisions: readonly Revision[],
+): Promise<ServerEvent[]> {
+  const names = new Set(primaries(revisions).map(({ primary }) => primary.server));
+  const asked = [...names].map((name) => subjects.actor(service, name, "failover"));
+  // Whoever may only read the registry is told what is in it.
+  const answers = asked.length === 0 ? [] : await askAll(bus, clock, asked, gatherMs).catch(noneWhereForbidden);
+  return answers
+    .flatMap((answer) => RecentEvents.safeParse(answer).data?.events ?? [])
+    .filter(({ machine }) => machine === "failover");
+}
+
+function noneWhereForbidden(error: unknown): unknown[] {
+  if (error instanceof CommandError) return [];
+  throw error;
+}
+
+const primaries = (revisions: readonly Revision[]): RegistryRecord[] =>
+  revisions.flatMap(({ record }) => (record === null || typeof record === "string" ? [] : [record]));
+
+/** Each at the revision with which that incarnation became the primary, the last of them before it was ready. */
+export function withGaps(revisions: readonly Revision[], events: readonly ServerEvent[]): Revision[] {
+  const told = [...revisions];
+  for (const { incarnation, epoch, gapMs } of events) {
+    const at = told.findLastIndex(({ record }, n) => {
+      if (record === null || typeof record === "string") return false;
+      const before = primaries(told.slice(0, n)).at(-1);
+      const isFirst = before !== undefined && before.primary.incarnation !== incarnation;
+      return record.primary.incarnation === incarnation && isFirst && record.epoch <= epoch;
+    });
+    const revision = told[at];
+    if (revision !== undefined && gapMs !== undefined) told[at] = { ...revision, gapMs };
+  }
+  return told;
+}
+
 /** A line each; those of a server that is alone, which only say how far it is, in one. */
 export function historyText(revisions: readonly Revision[]): string {
   const lines: { readonly revision: Revision; says: string; more: number; until: string }[] = [];
@@ -98,13 +144,16 @@ export function historyText(revisions: readonly Revision[]): string {
       typeof record === "string" ? `no record: ${record}` : record === null ? "deleted" : changeText(record, before);
     const last = lines.at(-1);
     if (says === moved && last?.says === moved) Object.assign(last, { more: last.more + 1, until: revision.at });
-    else lines.push({ revision, says, more: 0, until: "" });
+    else lines.push({ revision, says: says + gapText(revision), more: 0, until: "" });
     if (record !== null && typeof record !== "string") before = record;
   }
   return lines
     .map(({ revision, says, more, until }) => lineText(revision, says + moreText(more, revision.at, until)))
     .join("");
 }
+
+const gapText = ({ gapMs }: Revision): string =>
+  gapMs === undefined ? "" : `; clients were without answers for some ${gapMs} ms`;
 
 const moved = "its base moved forward";
 

@@ -1,5 +1,5 @@
 /**
- * What happened, in its order: transitions, changes of the registry, what operators did, servers that fell silent or speak again, and each turn of
+ * What happened, in its order: transitions, changes of the registry, what operators did, for how long a failover left clients without answers, servers that fell silent or speak again, and each turn of
  * the verdict; each with the view of its moment. What always holds: at most `maxEntries` are kept, the newest; numbers grow and
  * are never given twice.
  */
@@ -14,7 +14,7 @@ export interface Entry {
   readonly id: number;
   /** Wall clock of who tells it, ms since 1970. */
   readonly atMs: number;
-  readonly kind: "transition" | "registry" | "silence" | "verdict" | "nats" | "action";
+  readonly kind: "transition" | "registry" | "silence" | "verdict" | "nats" | "action" | "failover";
   /** Empty: of the service as a whole. */
   readonly server: string;
   /** What happened, in a line. */

@@ -30,6 +30,8 @@ const listenMs = 800;
 
 /** Events of this machine are commands. */
 const operator = "operator";
+/** This one tells what a takeover cost. */
+const failover = "failover";
 
 export interface ConsoleWatchOptions {
   readonly service: string;
@@ -176,7 +178,7 @@ export class ConsoleWatch {
   #onEvent(data: Uint8Array): void {
     const event = data.length > maxMessageBytes ? undefined : ServerEvent.safeParse(readJson(data)).data;
     if (event === undefined || event.service !== this.#options.service) return;
-    if (event.machine !== operator) remember(this.#steps, `${event.server} ${event.machine} `, event, maxNames * 4);
+    if (isStep(event)) remember(this.#steps, `${event.server} ${event.machine} `, event, maxNames * 4);
     this.#events = [...this.#events.slice(1 - maxEntries), { event, view: null }];
     this.#happened();
   }
@@ -230,15 +232,8 @@ export class ConsoleWatch {
     this.#events = [];
     this.#seen = [];
     for (const { event, view: moment } of events) {
-      const { server, machine, from, to, why, atMs } = event;
-      const kind = machine === operator ? "action" : "transition";
-      const what =
-        machine === operator
-          ? event.event
-          : machine === "lifecycle"
-            ? `${from} → ${to}`
-            : `${machine}: ${from} → ${to}`;
-      this.#add({ kind, server, what, why, atMs }, moment ?? momentOf(view, event));
+      const { server, why, atMs } = event;
+      this.#add({ ...entryOf(event), server, why, atMs }, moment ?? momentOf(view, event));
     }
     for (const told of seen.slice(-maxEntries)) this.#add(told, view);
     if (view.verdict === "unknown") return;
@@ -277,9 +272,19 @@ export class ConsoleWatch {
   }
 }
 
-/** As it was with this: a command is no step. */
+/** A machine's; a command and a failover's end are none. */
+const isStep = ({ machine }: ServerEvent): boolean => machine !== operator && machine !== failover;
+
+function entryOf({ machine, event, from, to, gapMs }: ServerEvent): Pick<Told, "kind" | "what"> {
+  if (machine === operator) return { kind: "action", what: event };
+  if (machine === failover)
+    return { kind: failover, what: `took over: clients without answers for some ${gapMs ?? "?"} ms` };
+  return { kind: "transition", what: `${machine === "lifecycle" ? "" : `${machine}: `}${from} → ${to}` };
+}
+
+/** As it was with this. */
 function momentOf(view: View, event: ServerEvent): View {
-  return event.machine === operator ? view : withStep(view, event.server, event);
+  return isStep(event) ? withStep(view, event.server, event) : view;
 }
 
 /** That somebody is silent is told by itself. */

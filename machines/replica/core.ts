@@ -10,6 +10,7 @@ import { LogTime } from "./log/log-time.ts";
 import { OwnLog } from "./log/own-log.ts";
 import type { Outbox } from "./outbox.ts";
 import { ServiceClock } from "./peers/clocks.ts";
+import { LastWord } from "./peers/last-word.ts";
 import { type Namesake, Namesakes } from "./peers/namesakes.ts";
 import { Peers } from "./peers/peers.ts";
 import { ToldDeaths } from "./peers/told-deaths.ts";
@@ -42,6 +43,7 @@ export class Core {
   readonly pause = new SeenPause("pause");
   readonly failover = new FailoverPause();
   readonly deaths = new ToldDeaths();
+  readonly lastWord = new LastWord();
   readonly namesakes = new Namesakes();
   readonly clocks = new ServiceClock();
   readonly time: LogTime;

@@ -244,6 +244,10 @@ export class Replica {
   silentMs(peer: string, nowMs: number): number | null {
     return this.core.peers.silentMs(peer, nowMs);
   }
+  /** Whom it followed, or follows, and when that was heard last; null: nobody was heard. */
+  get lastWord(): { readonly server: string; readonly heardMs: number } | null {
+    return this.core.lastWord.told;
+  }
   /** How far this server's clock is ahead of its; undefined while that is not known. */
   aheadMs(peer: string, nowMs: number, wallMs: number): number | undefined {
     return this.core.clocks.aheadOf(peer, nowMs, wallMs);
@@ -292,6 +296,7 @@ export class Replica {
     this.primary?.onPaused(pauseMs, nowMs);
     this.shutdown.onPaused(pauseMs, nowMs);
     core.membership.onPaused(nowMs);
+    core.lastWord.onPaused(nowMs + core.limits.heartbeatMs);
     this.follower?.onPaused(nowMs);
     if (!core.bus.connected) core.bus = { ...core.bus, lostMs: nowMs };
   }
@@ -789,6 +794,7 @@ export class Replica {
     };
     const heard = peers.onHeartbeat(from, link, message, told, nowMs);
     if (heard === "late") return;
+    if (message.incarnation === this.follower?.primary.incarnation) core.lastWord.onHeard(core.nowMs);
     if (heard === "another") this.primary?.followers.get(from)?.onIncarnation(message.incarnation);
     if (message.wallMs !== undefined) core.clocks.onOther(from, nowMs, message.wallMs);
     if (message.removals !== undefined) peers.onRemovals(from, server, message.removals, nowMs);

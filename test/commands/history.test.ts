@@ -1,7 +1,8 @@
 /** `twinlog history`: what changed between two revisions of the registry's record, who wrote it, and nothing that no record says. */
 import test from "ava";
-import { historyText, type Revision } from "../../deploy/commands/history.ts";
+import { historyText, type Revision, withGaps } from "../../deploy/commands/history.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
+import type { ServerEvent } from "../../schemas/status.ts";
 import { bytesOf } from "../helpers/hand-world.ts";
 import { makeRig } from "./rig.ts";
 
@@ -91,4 +92,35 @@ test("the bucket is read to its end, and what is wrong with it is said", async (
   t.regex((await run(["history"])).err, /no record of exchange in the bucket twinlog/);
   t.regex((await run(["history"])).err, /the registry refuses: no/);
   t.regex((await run(["history", "--bucket", "none", "--timeout", "50"])).err, /does not answer/);
+});
+
+test("the gap of a failover stands where that incarnation became the primary, the last time before it was ready", (t) => {
+  const record = (epoch: number, primary: typeof alpha): RegistryRecord => ({ ...pair, epoch, primary });
+  const records = [
+    record(3, alpha),
+    record(4, beta),
+    record(5, beta),
+    record(6, alpha),
+    record(8, beta),
+    record(9, beta),
+  ];
+  const revisions = [...records, null].map((each, n) => ({ revision: n + 1, at: at(n), record: each }));
+  const event = (incarnation: string, epoch: number, gapMs?: number): ServerEvent =>
+    ({ machine: "failover", incarnation, epoch, gapMs }) as ServerEvent;
+  const gaps = (...events: ServerEvent[]) =>
+    withGaps(revisions, events).flatMap(({ revision, gapMs }) => (gapMs === undefined ? [] : [[revision, gapMs]]));
+  t.deepEqual(gaps(event("b1", 5, 40), event("b1", 9, 50)), [
+    [2, 40],
+    [5, 50],
+  ]);
+  t.deepEqual(gaps(event("b1", 7, 40)), [[2, 40]]);
+  t.deepEqual(
+    gaps(event("c1", 9, 40), event("a1", 3, 40), event("b1", 9)),
+    [],
+    "the first that is kept tells of nobody before",
+  );
+  t.regex(
+    historyText(withGaps(revisions, [event("b1", 9, 50)])),
+    /beta in the place of alpha; clients were without answers for some 50 ms\n/,
+  );
 });

@@ -301,3 +301,25 @@ test("the timeline keeps the newest, and a moment that is gone is gone", (t) => 
   t.is(timeline.viewAt(5), undefined);
   t.is(timeline.viewAt(6), view);
 });
+
+test("for how long a failover left clients without answers is an entry of its own, and no step of a machine", async (t) => {
+  const { clock, watch, entries, alpha, beta, event, speak } = begin();
+  await speak(
+    1_500,
+    () => alpha(),
+    () => beta(),
+  );
+  event({ from: "candidate.asking", to: "hot.alone", why: "won epoch 4" });
+  const why = "clients were without answers for some 214 ms: from alpha's last word";
+  event({ machine: "failover", event: "failover.done", from: "hot.alone", to: "hot.alone", why, gapMs: 214 });
+  await clock.run(65);
+  const entry = entries.at(-1);
+  t.like(entry, {
+    kind: "failover",
+    server: "beta",
+    what: "took over: clients without answers for some 214 ms",
+    why,
+  });
+  const shown = watch.timeline.viewAt(entry?.id ?? 0)?.servers.find(({ name }) => name === "beta");
+  t.is(shown?.machines.find(({ machine }) => machine === "lifecycle")?.last?.why, "won epoch 4");
+});

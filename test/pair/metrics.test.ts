@@ -45,8 +45,11 @@ test("both servers tell their part; a takeover counts where it happened, with it
   await pair.server(primary).kill();
   await until(async () => (await value(backup, "takeovers_total", takeovers)) === 1, { withinMs });
   await until(async () => (await value(backup, "serving")) === 1, { withinMs });
+  t.is(await value(backup, "failover_gap_seconds_count"), 1);
+  t.true((await value(backup, "failover_gap_seconds_sum")) > 0);
   await pair.normal();
   await until(async () => (await value(primary, "backup_ready")) === 1, { withinMs });
+  t.is(await value(primary, "failover_gap_seconds_count"), 0);
   t.is(await value(primary, "takeovers_total", takeovers), 0, "another process, and it took nothing over");
   for (const server of [primary, backup]) t.notRegex(await read(server), /mallory/);
 });

@@ -6,7 +6,7 @@ import { byId, element, momentOf, setAttribute } from "./elements.js";
 
 /** As the server keeps (deploy/console/timeline.ts). */
 const maxEntries = 300;
-const marks = { transition: "→", registry: "≡", silence: "∅", verdict: "✓", nats: "~", action: "▸" };
+const marks = { transition: "→", registry: "≡", silence: "∅", verdict: "✓", nats: "~", action: "▸", failover: "↷" };
 const kinds = {
   transition: "transition",
   registry: "registry",
@@ -14,6 +14,7 @@ const kinds = {
   verdict: "verdict",
   nats: "NATS",
   action: "operator",
+  failover: "failover",
 };
 
 /** The newest first. */

@@ -43,6 +43,7 @@ export class Follower {
     this.primary = primary;
     this.core = core;
     this.shutdown = shutdown;
+    core.lastWord.onFollow(primary);
     this.current = this.begin();
     this.ask();
   }
@@ -183,6 +184,7 @@ export class Follower {
     };
     if (!rules.mirrorFits(message, facts)) return null;
     current.heardMs = core.nowMs;
+    core.lastWord.onHeard(core.nowMs);
     own.onPublished(Math.min(message.published, own.committed));
     own.letGo(core);
     // A log that is full takes nothing more: what is not confirmed slows the primary, and then this one is left out (rule 10).

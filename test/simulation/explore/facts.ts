@@ -19,7 +19,7 @@
  * - a confirm that is held back: nobody there has so much to apply;
  * - the start table's last verdict, outside of the states that consult: it is made anew before it is read again;
  * - wall clocks, and how long each reply has been remembered: no request has a stamp there, and nothing is forgotten;
- * - what is counted for operators (`tally`), and when a request came, which is told to none there;
+ * - what is counted for operators (`tally`), when the primary was heard last (`lastWord`), which is told to them, and when a request came, which is told to none there;
  * - `why`, `waitingFor` and the number of results, which are for people and actors, and the commit point and epoch that the
  *   replica's own invariants compare with;
  * - of a heartbeat what is for people, and what the start table reads only to choose the longest log (`afterTotalLoss:
