@@ -94,6 +94,11 @@ export type OwnerMeta = z.infer<typeof OwnerMeta>;
 export const CheckpointMeta = OwnerMeta.extend({
   /** Where the tables and queues on disk stand; never above the commit point (rule 6). */
   applied: LogEnd,
+  /**
+   * Where the log on this disk ended when this was written, 0 where it was empty: what is written later makes it longer, and a truncation
+   * says so here. Disks that older programs wrote have none.
+   */
+  logEnd: Sequence.optional(),
   /** The first record of the first segment on disk; `applied.sequence + 1` when there is none up to it. */
   firstRetained: Sequence.min(1),
   digest: RowDigest,

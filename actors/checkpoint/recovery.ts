@@ -5,7 +5,7 @@
  */
 import type { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
 import { everything, readSegment, segmentKey, spaces } from "../../machines/checkpoint/layout.ts";
-import { type Identity, type Recovered, type RecoveryVisitor, Scan } from "../../machines/checkpoint/scan.ts";
+import { type Identity, proveEnd, type Recovered, type RecoveryVisitor, Scan } from "../../machines/checkpoint/scan.ts";
 import { type LogBatch, sliceFrom, verifyBatch } from "../../machines/log/batch.ts";
 import { type Store, type StoreEntry, StoreError } from "../world/ports.ts";
 
@@ -21,14 +21,16 @@ export async function scanEntries(
   return scan.finish();
 }
 
-/** The same of an open store. */
-export function recover(
+/** The same of an open store, and of its log's end: an image of it may end where it was committed. */
+export async function recover(
   store: Store,
   identity: Identity,
   hash: KeyedHash,
   visitor: RecoveryVisitor,
 ): Promise<Recovered | null> {
-  return scanEntries(store.entries(everything), identity, hash, visitor);
+  const found = await scanEntries(store.entries(everything), identity, hash, visitor);
+  if (found !== null) proveEnd(found);
+  return found;
 }
 
 /**

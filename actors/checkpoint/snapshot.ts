@@ -128,7 +128,10 @@ export class SnapshotReceiver {
   /** Puts the server's own meta in, and reads all of it back, to the visitor. Throws RecoveryError, SnapshotError or StoreError. */
   verify(own: OwnMeta, visitor: RecoveryVisitor): Promise<Recovered> {
     const { record: _, ...rest } = own;
-    return this.verifyAs(({ restored: _restored, ...sent }) => ({ ...sent, ...rest, ...newest(sent, own) }), visitor);
+    return this.verifyAs(
+      ({ restored: _restored, logEnd: _logEnd, ...sent }) => ({ ...sent, ...rest, ...newest(sent, own) }),
+      visitor,
+    );
   }
 
   /** The same with any meta that is made from the sender's. */

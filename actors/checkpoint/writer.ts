@@ -206,8 +206,7 @@ export class Writer {
     if (flush !== null) for (const write of flush.rows) batch.push(write);
     if (flush !== null || this.#patch !== null) this.#meta = this.#nextMeta(flush);
     // Meta goes into every batch that has no records too: an empty batch need not sync anything.
-    if (mustSync && (flush !== null || this.#patch !== null || batch.length === 0))
-      batch.push({ type: "put", key: metaKey, value: metaValue(this.#meta) });
+    if (mustSync && (flush !== null || this.#patch !== null || batch.length === 0)) batch.push(this.#putMeta());
     if (flush !== null) this.#flushing = null;
     this.#flush = null;
     this.#patch = null;
@@ -221,6 +220,12 @@ export class Writer {
     }
     this.#report(end, mustSync);
     for (const waiter of waiters) waiter.resolve();
+  }
+
+  /** It says how far the log goes with it. */
+  #putMeta(): StoreWrite {
+    this.#meta = { ...this.#meta, logEnd: this.#index.end };
+    return { type: "put", key: metaKey, value: metaValue(this.#meta) };
   }
 
   #report(end: number, isSynced: boolean): void {
@@ -267,6 +272,7 @@ export class Writer {
       this.#index.add(cut, after);
     }
     const end = this.#index.end;
+    if (batch.length > 0 && (this.#meta.logEnd ?? 0) > end) batch.push(this.#putMeta());
     if (batch.length > 0) await this.#store.write(batch, { sync: true });
     // One further down may have come meanwhile: then the loop does that one as well, and tells both.
     if (this.#truncateAfter !== after) return;

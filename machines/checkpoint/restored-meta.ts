@@ -18,7 +18,7 @@ export interface Restoring {
 }
 
 export function restoredMeta(meta: CheckpointMeta, { server, incarnation, end, takenAt }: Restoring): CheckpointMeta {
-  const { record: _record, disk: _disk, ...kept } = meta;
+  const { record: _record, disk: _disk, logEnd: _logEnd, ...kept } = meta;
   return {
     ...kept,
     server,

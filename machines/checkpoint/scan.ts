@@ -211,6 +211,15 @@ export class Scan {
   }
 }
 
+/**
+ * Throws RecoveryError where a store's log ends before it did: a batch that is gone from the middle of what was synced takes the log's
+ * end with it unnoticed, if nothing but meta was written after it (rule 14).
+ */
+export function proveEnd({ meta, index }: Recovered): void {
+  if (index.end < (meta.logEnd ?? 0))
+    throw damaged(`its log ends at record ${index.end}, and went on to ${meta.logEnd}`);
+}
+
 function isEqual(found: string, flushed: string): boolean {
   return found === flushed;
 }

@@ -206,6 +206,26 @@ test("a synced write lost from the middle, whichever it is, is found", async (t)
   t.true(((await outcomeOf(disk.without(last))) as Reading).recovered.meta.flushes === 4);
 });
 
+test("the end of the log, lost before nothing but meta was written, is found; what was cut is no loss (rules 7 and 14)", async (t) => {
+  const store = new MemoryStore();
+  const log = new TestLog();
+  const { checkpoint, synced } = await freshAgent(store, log);
+  log.append([[put("a", "1")], [put("b", "1")]]);
+  checkpoint.sync(2);
+  await until(() => synced.at(-1) === 2, { withinMs: 10_000, everyMs: 1 });
+  const lost = store.disk.batches.length - 1;
+  await checkpoint.saveMeta({ epoch: 9 });
+  const outcome = await outcomeOf(store.disk.after(99).edit(() => undefined));
+  t.is((outcome as Reading).recovered.end.sequence, 2);
+  const shorter = (await outcomeOf(store.disk.without(lost))) as RecoveryError;
+  t.is(shorter.code, "damaged");
+  t.is(shorter.message, "this server's store is damaged: its log ends at record 0, and went on to 2");
+  log.truncate(1);
+  await checkpoint.truncate(1);
+  await checkpoint.close();
+  t.is(((await outcomeOf(store.disk.after(99))) as Reading).recovered.end.sequence, 1);
+});
+
 test("every changed byte of every value and key, and every missing or foreign entry, is found", async (t) => {
   const { disk, full } = await storeWithHistory();
   const whole = disk.after(99);

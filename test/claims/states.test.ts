@@ -316,7 +316,9 @@ test.serial(
     const ready = await until(() => pair.signals[signals], { withinMs: 20_000, waitedFor: "the signal" });
     t.like(ready, { signal: "ready", server: backup });
     t.true(ready.sequence >= sequence);
-    const takeover = pair.events.slice(events).filter(({ server }) => server === backup);
+    const takeover = pair.events
+      .slice(events)
+      .filter(({ server, machine }) => server === backup && machine === "lifecycle");
     t.deepEqual(
       takeover.map(({ event, to }) => [event, to]),
       [
