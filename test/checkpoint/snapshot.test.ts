@@ -76,7 +76,13 @@ test("a store that holds what the snapshot does not is set aside, with all of it
   await to.checkpoint.beginSnapshot();
   for (const chunk of await chunksOf(from.checkpoint, 1_000)) await to.checkpoint.takeChunk(Buffer.from(chunk));
   t.is(await to.checkpoint.adoptSnapshot(() => ({ own, log: theirs(to.log) })), "other");
-  t.is((await to.checkpoint.open({}))?.meta.history, "h1");
+  const { meta } = (await to.checkpoint.open({})) ?? {};
+  t.deepEqual(
+    [meta?.history, meta?.logEnd],
+    ["h1", undefined],
+    "how far its sender's log went says nothing of this disk",
+  );
+  t.truthy((await readBack(new MemoryStore(from.store.disk.after(99))))?.recovered.meta.logEnd);
   const [copy] = to.store.disk.aside;
   const disk = new MemoryDisk();
   for (const [key, value] of copy?.entries ?? [])

@@ -86,7 +86,8 @@ test("a restored store has the backup's state and history, and nothing of what i
     previousEnd: null,
   });
   t.like(meta, { restored: { sequence: 2, takenAt: meta.restored?.takenAt }, resultNumber: 2 });
-  t.deepEqual([meta.disk, meta.record], [undefined, undefined]);
+  t.truthy(before.logEnd);
+  t.deepEqual([meta.disk, meta.record, meta.logEnd], [undefined, undefined, undefined], "its log ends with the backup");
   t.not(meta.incarnation, before.incarnation);
   const read = await readBack(new LevelStore(join(data, "store"), clock));
   t.deepEqual(read?.state, model);
