@@ -5,10 +5,9 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { LevelStore } from "../../actors/world/store-level.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { clock } from "../helpers/checkpoints.ts";
 import { sourcePath } from "../helpers/kept-text.ts";
+import { copyToLevel } from "../helpers/level-copy.ts";
 import { OneServer, service } from "../helpers/one-server.ts";
 import { contentOf, type KeptContent, type KeptRequest, keptApplication, twinlog } from "./kept-application.ts";
 
@@ -55,14 +54,7 @@ const content: KeptContent = {
 };
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
-const store = new LevelStore(join(folder, "store"), clock);
-await store.open();
-const entries = server.store.disk.entries();
-await store.write(
-  entries.map(([key, value]) => ({ type: "put", key, value })),
-  { sync: true },
-);
-await store.release();
+await copyToLevel(server.store.disk, folder);
 rmSync(`${folder}.backup`, { force: true });
 const backup = await twinlog(["backup", `${folder}.backup`, "--data", folder]);
 if (backup.status !== 0) throw new Error(backup.stderr);
@@ -70,5 +62,5 @@ if (backup.status !== 0) throw new Error(backup.stderr);
 rmSync(join(folder, "store", "locked"), { recursive: true });
 rmSync(join(folder, "store", "store-1", "LOG"));
 writeFileSync(`${folder}.json`, `${JSON.stringify(content, null, 2)}\n`);
-process.stdout.write(`${entries.length} entries, ${requests.length} requests\n`);
+process.stdout.write(`${server.store.disk.entries().length} entries, ${requests.length} requests\n`);
 process.exit(0);

@@ -5,6 +5,7 @@ import { LevelStore } from "../../actors/world/store-level.ts";
 import { spaces } from "../../machines/checkpoint/layout.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { clock, freshAgent, push, put, remove, TestLog } from "../helpers/checkpoints.ts";
+import { copyToLevel } from "../helpers/level-copy.ts";
 import { OneServer, service } from "../helpers/one-server.ts";
 
 /** A data directory with two rows, two items and four records; `close` ends whoever has it open. */
@@ -38,14 +39,7 @@ export async function makeStoreWithTimer(directory: string, goodTillMs: number):
     );
   }
   await server.run(1_000);
-  const store = new LevelStore(join(directory, "store"), clock);
-  await store.open();
-  const entries = server.store.disk.entries();
-  await store.write(
-    entries.map(([key, value]) => ({ type: "put", key, value })),
-    { sync: true },
-  );
-  await store.release();
+  await copyToLevel(server.store.disk, directory);
 }
 
 /** The value of the row "b" changes, and its hash does not. */

@@ -1,5 +1,5 @@
 /** Three servers: the role is offered to one that has what the switch is for, and no other one is left out (rule 9, clean stop). */
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import { limits, Stage } from "./stage.ts";
 
 const polls = Math.ceil(limits.registryPollMs / limits.heartbeatMs) + 1;
@@ -146,7 +146,8 @@ test("a backup whose views are still being made takes no role that is offered (r
   t.is(ask(), "beta");
 });
 
-test("two offers of the role in one turn, the first of which brings the state of a newer program: neither is taken (rule 19)", (t) => {
+/** Beta, of an older program, has the state of a newer one in its log, is about to learn that it is committed, and is offered the role. */
+function offered(t: ExecutionContext) {
   const program = (version: number) => ({ application: "a", version, catalog: `${version}:c` });
   const stage = Stage.normal({ programs: { alpha: program(2), beta: program(1) } });
   stage.tick(polls);
@@ -170,8 +171,12 @@ test("two offers of the role in one turn, the first of which brings the state of
     .waiting.flatMap((entry) => (entry.type === "send" && entry.message.type === "handover" ? [entry.message] : []));
   sends.delete("send");
   const [offer] = offers;
-  if (offer === undefined) return t.fail("the role is offered");
-  const beta = stage.replica("beta");
+  if (offer === undefined) throw new Error("the role is not offered");
+  return { stage, beta: stage.replica("beta"), offer };
+}
+
+test("two offers of the role in one turn, the first of which brings the state of a newer program: neither is taken (rule 19)", (t) => {
+  const { stage, beta, offer } = offered(t);
   const judged = stage.server("beta").held.add("apply");
   for (let times = 0; times < 2; times += 1) beta.onMessage("alpha", "main", offer, new Uint8Array(0), stage.nowMs);
   t.is(beta.state, "following.warm");
@@ -182,4 +187,16 @@ test("two offers of the role in one turn, the first of which brings the state of
   stage.unhold("beta", "apply");
   stage.tick(2);
   t.is(stage.record.primary.server, "alpha");
+});
+
+test("its primary is lost in the turn that brings it the state of a newer program: it asks for the role when it has seen that (rule 19)", (t) => {
+  const { stage, beta, offer } = offered(t);
+  beta.onMessage("alpha", "main", offer, new Uint8Array(0), stage.nowMs);
+  stage.kill("alpha");
+  for (const link of ["main", "failsafe"] as const) beta.onLink("alpha", link, false, stage.nowMs);
+  beta.endTurn(stage.nowMs, stage.wallMs);
+  t.is(beta.state, "following.warm");
+  stage.run();
+  stage.tick(2);
+  t.is(stage.record.primary.server, "beta", "nobody else is left");
 });
