@@ -82,20 +82,44 @@ export function askFor<T>(question: Question<T>): Promise<AskedFor<T>> {
   });
 }
 
-/** Asks with an empty message, and gathers every answer for `waitMs`. Throws CommandError at once where the broker forbids it. */
-export async function askAll(bus: Bus, clock: Clock, subjects: readonly string[], waitMs: number): Promise<unknown[]> {
-  const inbox = bus.inbox();
+export interface Answers {
+  readonly answers: unknown[];
+  /** Subjects on which somebody listens, and nobody answered in time: of a process that is slow, or stands still. */
+  readonly unanswered: string[];
+}
+
+/**
+ * Asks each with an empty message, and gathers every answer for `waitMs`: two processes may listen on one subject. Where somebody
+ * listens and nobody has answered by then it waits on, up to `lateMs` in all: who is slow is not taken for who is not there.
+ * Throws CommandError at once where the broker forbids it.
+ */
+export async function askAll(
+  bus: Bus,
+  clock: Clock,
+  subjects: readonly string[],
+  waitMs: number,
+  lateMs = waitMs,
+): Promise<Answers> {
   const answers: unknown[] = [];
-  const subscription = bus.subscribe(inbox, (message: BusMessage) => {
-    if (message.status === undefined) answers.push(readJson(message.data));
+  const unanswered = new Set(subjects);
+  const complete = new AbortController();
+  const subscriptions = subjects.map((subject) => {
+    const inbox = bus.inbox();
+    const subscription = bus.subscribe(inbox, (message: BusMessage) => {
+      if (message.status === undefined) answers.push(readJson(message.data));
+      unanswered.delete(subject);
+      if (unanswered.size === 0) complete.abort();
+    });
+    bus.publish(subject, new Uint8Array(0), undefined, inbox);
+    return subscription;
   });
-  for (const subject of subjects) bus.publish(subject, new Uint8Array(0), undefined, inbox);
   try {
     await allowed(bus, clock, waitMs);
+    if (unanswered.size > 0 && lateMs > waitMs) await allowed(bus, clock, lateMs - waitMs, complete.signal);
   } finally {
-    subscription.stop();
+    for (const subscription of subscriptions) subscription.stop();
   }
-  return answers;
+  return { answers, unanswered: [...unanswered] };
 }
 
 /** Waits. Throws CommandError as soon as the broker forbids something; resolves at once when `stopped` is aborted. */

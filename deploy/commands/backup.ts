@@ -69,7 +69,7 @@ async function fromService(
     const asked =
       server === undefined
         ? await chosen(bus, world, { service, access })
-        : named(server, await askStandings(bus, clock, service, [server]));
+        : named(server, (await askStandings(bus, clock, service, [server])).standings);
     return await write(chunksFrom({ bus, clock, service, server: asked, beginMs: timeout, stopped }));
   } finally {
     await bus.stop();

@@ -55,7 +55,7 @@ async function tell(world: CommandWorld, { service, access, json, follow, since 
     const { servers, silent } = await gatherStatus(bus, clock, service, gatherMs, stopped);
     const names = [...new Set([...servers, ...silent].map(({ name }) => name))];
     const asked = names.map((name) => subjects.actor(service, name, "failover"));
-    const answers = names.length === 0 ? [] : await askAll(bus, clock, asked, gatherMs);
+    const answers = names.length === 0 ? [] : (await askAll(bus, clock, asked, gatherMs)).answers;
     const past = answers.flatMap((answer) => RecentEvents.safeParse(answer).data?.events ?? []);
     if (answers.length === 0 && !follow)
       throw new CommandError(

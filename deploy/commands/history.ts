@@ -8,7 +8,7 @@ import { MessageAnswer } from "../../schemas/jetstream.ts";
 import { type RegistryRecord, readRegistryRecord } from "../../schemas/registry.ts";
 import { RecentEvents, type ServerEvent } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { ask, askAll } from "./ask.ts";
+import { type Answers, ask, askAll } from "./ask.ts";
 import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { duration } from "./service-status.ts";
 import { CommandError, type CommandWorld, parseService, wholeNumber } from "./world.ts";
@@ -104,14 +104,17 @@ async function failovers(
   const names = new Set(primaries(revisions).map(({ primary }) => primary.server));
   const asked = [...names].map((name) => subjects.actor(service, name, "failover"));
   // Whoever may only read the registry is told what is in it.
-  const answers = asked.length === 0 ? [] : await askAll(bus, clock, asked, gatherMs).catch(noneWhereForbidden);
+  const { answers } =
+    asked.length === 0 ? noAnswers : await askAll(bus, clock, asked, gatherMs).catch(noneWhereForbidden);
   return answers
     .flatMap((answer) => RecentEvents.safeParse(answer).data?.events ?? [])
     .filter(({ machine }) => machine === "failover");
 }
 
-function noneWhereForbidden(error: unknown): unknown[] {
-  if (error instanceof CommandError) return [];
+const noAnswers: Pick<Answers, "answers"> = { answers: [] };
+
+function noneWhereForbidden(error: unknown): typeof noAnswers {
+  if (error instanceof CommandError) return noAnswers;
   throw error;
 }
 

@@ -1,7 +1,7 @@
 /**
  * `twinlog init --config FILE`: creates the bucket and the service's first registry record, and nothing else ever does; with
- * `--restore` it puts back a record that the registry has lost. What always holds: it asks the servers first; where they have seen a
- * record nothing is created, and what is restored is above all that they have seen.
+ * `--restore` it puts back a record that the registry has lost. What always holds: it asks the servers first; where one has seen a
+ * record, or runs and does not answer, nothing is created; what is restored is above all that they have seen.
  */
 
 import { Command } from "commander";
@@ -17,11 +17,10 @@ import { shippedRules } from "../../machines/replica/rules.ts";
 import type { RegistryRead, RegistryRecord } from "../../schemas/registry.ts";
 import { resultsLimits } from "../../schemas/results-stream.ts";
 import type { Settings } from "../../schemas/settings.ts";
-import type { Standing } from "../../schemas/standing.ts";
 import { readSettings } from "../settings-file.ts";
 import { type Access, type AccessFlags, accessOf, addAccessOptions } from "./access.ts";
 import { unlessForbidden } from "./forbidden.ts";
-import { askStandings, silentOf } from "./standings.ts";
+import { askStandings, type Standings, silentOf } from "./standings.ts";
 import { CommandError, type CommandWorld, lasting, operatorInboxes, wholeNumber } from "./world.ts";
 
 interface InitFlags extends AccessFlags {
@@ -104,7 +103,8 @@ async function create(init: Init, registry: Registry, found: RegistryRead, ifMis
   const { world, settings } = init;
   const { service, server } = settings;
   if (found.outcome === "missing") {
-    const refusal = whyNotFirst(await standingsOf(init));
+    const { standings, unanswered } = await heardBy(init);
+    const refusal = whyNotFirst(standings, unanswered);
     if (refusal !== null) throw new CommandError(refusal);
     const answer = await registry.create(initialRecord(service, server, clock.randomId()));
     if (answer.outcome === "unknown") throw silence(settings, answer.reason);
@@ -150,7 +150,7 @@ async function makeResultsStream(
 
 async function restore(init: Init, registry: Registry, found: RegistryRead, acceptsLoss: boolean): Promise<void> {
   const { world, settings } = init;
-  const standings = await standingsOf(init);
+  const { standings } = await heardBy(init);
   const made = restoration({
     service: settings.service,
     standings,
@@ -188,7 +188,7 @@ async function write(
   throw silence(settings, answer.reason);
 }
 
-async function standingsOf({ bus, settings }: Init): Promise<Standing[]> {
+async function heardBy({ bus, settings }: Init): Promise<Standings> {
   return await askStandings(bus, clock, settings.service, namesOf(settings));
 }
 

@@ -50,7 +50,7 @@ export function recoverCommand(world: CommandWorld): Command {
 async function recover(world: CommandWorld, bus: Bus, flags: RecoverFlags): Promise<void> {
   const { clock } = world;
   const { service, server, despite, timeout } = flags;
-  const standings = await askStandings(bus, clock, service, [server]);
+  const { standings } = await askStandings(bus, clock, service, [server]);
   const own = meant(server, standings);
   const serving = servingOf(standings);
   if (serving !== undefined)

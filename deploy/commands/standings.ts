@@ -1,6 +1,7 @@
 /**
  * What the servers of a service say of their logs and of the registry, asked one by one by name (schemas/standing.ts). What
- * always holds: each process answers for itself, so that two of one name give two answers; one that is silent gives none.
+ * always holds: each process answers for itself, so that two of one name give two answers; one that is silent gives none; one that is
+ * slow is waited for longer than one that is not there.
  */
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
@@ -8,27 +9,42 @@ import { Standing } from "../../schemas/standing.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { askAll } from "./ask.ts";
 
-/** How long servers are given to answer. */
+/** How long servers are given to answer, and one that listens and has not. */
 const answerMs = 800;
+const lateMs = 5_000;
 
-/** Of these servers, and of all that they know. Sorted by name. */
+export interface Standings {
+  /** Sorted by name. */
+  readonly standings: Standing[];
+  /** Servers that run, to NATS's knowledge, and did not answer: slow, or standing still. */
+  readonly unanswered: string[];
+}
+
+/** Of these servers, and of all that they know. */
 export async function askStandings(
   bus: Bus,
   clock: Clock,
   service: string,
   names: readonly string[],
-): Promise<Standing[]> {
+): Promise<Standings> {
   const first = await askNames(bus, clock, service, names);
-  const others = new Set(first.flatMap(({ configured }) => configured));
+  const others = new Set(first.standings.flatMap(({ configured }) => configured));
   for (const name of names) others.delete(name);
-  const more = others.size === 0 ? [] : await askNames(bus, clock, service, [...others]);
-  return [...first, ...more].sort((one, other) => (one.server < other.server ? -1 : 1));
+  const more = await askNames(bus, clock, service, [...others]);
+  return {
+    standings: [...first.standings, ...more.standings].sort((one, other) => (one.server < other.server ? -1 : 1)),
+    unanswered: [...first.unanswered, ...more.unanswered],
+  };
 }
 
-async function askNames(bus: Bus, clock: Clock, service: string, names: readonly string[]): Promise<Standing[]> {
-  const asked = names.map((name) => subjects.actor(service, name, "failover"));
-  const answers = await askAll(bus, clock, asked, answerMs);
-  return answers.flatMap((answer) => Standing.safeParse(answer).data ?? []);
+async function askNames(bus: Bus, clock: Clock, service: string, names: readonly string[]): Promise<Standings> {
+  if (names.length === 0) return { standings: [], unanswered: [] };
+  const subjectOf = (name: string) => subjects.actor(service, name, "failover");
+  const asked = await askAll(bus, clock, names.map(subjectOf), answerMs, lateMs);
+  return {
+    standings: asked.answers.flatMap((answer) => Standing.safeParse(answer).data ?? []),
+    unanswered: names.filter((name) => asked.unanswered.includes(subjectOf(name))),
+  };
 }
 
 /** Configured servers that did not answer. */

@@ -4,18 +4,22 @@
 import { execFile, spawn } from "node:child_process";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import test, { type ExecutionContext } from "ava";
+import { connect as connectNats } from "nats";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
 import { connect } from "../../actors/index.ts";
 import { NatsBus } from "../../actors/world/bus-nats.ts";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
 import { NatsLine } from "../../actors/world/connection-nats.ts";
+import { subjects } from "../../schemas/subjects.ts";
 import { FakeServer } from "../helpers/fake-server.ts";
 import { natsServer, sharedNatsServer } from "../helpers/nats.ts";
 import { temporaryDirectory } from "../helpers/temporary-directory.ts";
 import { until } from "../helpers/until.ts";
+import { standingOf } from "./standing-of.ts";
 
 const nats = sharedNatsServer(test);
 const program = fileURLToPath(new URL("../../deploy/twinlog.js", import.meta.url));
@@ -125,6 +129,38 @@ test("no broker, no file, no server: one line each and no success", async (t) =>
   const server = await twinlog(["request", ...common, "--timeout", "100", JSON.stringify(order)]);
   t.is(server.status, 1);
   t.regex(server.err, /^twinlog: NOT_SENT: no server of the service listens.*\n$/);
+});
+
+test("init creates nothing beside a server that runs and is slow to answer, or stands still (situation 54)", async (t) => {
+  const folder = await temporaryDirectory(t);
+  const config = join(folder, "alpha.json");
+  const servers = [{ name: "alpha", port: 4223 }];
+  await writeFile(
+    config,
+    JSON.stringify({
+      service: "slow",
+      server: "alpha",
+      servers,
+      dataDirectory: "data",
+      nats: { servers: [nats.current.url] },
+    }),
+  );
+  const init = () => twinlog(["init", "--config", config, "--if-missing"]);
+  const raw = await connectNats({ servers: nats.current.url });
+  t.teardown(() => raw.close());
+  const standing = standingOf("alpha", { configured: ["alpha"], epochSeen: 7 });
+  const slow = raw.subscribe(subjects.actor("slow", "alpha", "failover"), {
+    callback: (_error, message) => void delay(1_500).then(() => message.respond(JSON.stringify(standing))),
+  });
+  await raw.flush();
+  t.regex((await init()).err, /servers of this service have seen one: alpha \(epoch 7\)/);
+  slow.unsubscribe();
+  const still = raw.subscribe(subjects.actor("slow", "alpha", "failover"), { callback: () => undefined });
+  await raw.flush();
+  t.regex((await init()).err, /alpha runs and does not answer: it may have seen one\. Try again, or stop it/);
+  still.unsubscribe();
+  await raw.flush();
+  t.is((await init()).out, "service slow created; alpha begins as its primary\n");
 });
 
 test("version and help leave with 0", async (t) => {

@@ -4,27 +4,7 @@ import type { Standing } from "../../schemas/standing.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { bytesOf } from "../helpers/hand-world.ts";
 import { makeRig } from "./rig.ts";
-
-const standing = (server: string, changes: Partial<Standing> = {}): Standing => ({
-  server,
-  incarnation: `${server}.1`,
-  disk: `disk of ${server}`,
-  configured: ["alpha", "beta"],
-  state: "waiting",
-  hot: false,
-  epochSeen: 5,
-  memberEpoch: 5,
-  frozen: "",
-  record: null,
-  revision: 0,
-  history: "h1",
-  lastEpoch: 5,
-  last: 10,
-  hash: 1,
-  lastResult: 8,
-  lastStampMs: Date.UTC(2026, 0, 2),
-  ...changes,
-});
+import { standingOf as standing } from "./standing-of.ts";
 
 /** Servers that say how they stand and do what they are told, where it is told to their incarnation. */
 function serve(rig: ReturnType<typeof makeRig>, standings: readonly Standing[]): string[] {

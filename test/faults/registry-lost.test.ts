@@ -47,12 +47,11 @@ test.serial(
     const manager = await pair.raw.jetstreamManager();
     await proof.gap("the registry is lost, and put back", async () => {
       await manager.streams.delete("KV_twinlog");
-      await until(async () => (await statusOf(pair)).reasons.some(({ code }) => code === "registry.frozen"), {
-        withinMs,
-        everyMs: 200,
-        waitedFor: "status to say so",
-      });
-      t.like(await statusOf(pair), { status: 3, failoverReady: false });
+      const isFrozen = async () => {
+        const { status, failoverReady, reasons } = await statusOf(pair);
+        return status === 3 && !failoverReady && reasons.some(({ code }) => code === "registry.frozen");
+      };
+      await until(isFrozen, { withinMs, everyMs: 200, waitedFor: "status to say so" });
       for (const words of [[], ["--if-missing"]]) {
         const refused = await twinlog("init", "--config", config, ...words);
         t.is(refused.status, 1);

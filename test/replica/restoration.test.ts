@@ -49,14 +49,15 @@ function restore(stage: Stage, changes: Partial<RestorationFacts> = {}): Registr
 test("init creates nothing where servers of the service have seen a record: it was lost (situation 54)", (t) => {
   const stage = Stage.normal();
   t.regex(
-    whyNotFirst(standingsOf(stage)) ?? "",
+    whyNotFirst(standingsOf(stage), []) ?? "",
     /alpha \(epoch 3\), beta \(epoch 3\)\. It was lost: put it back with `twinlog init --restore`/,
   );
   const fresh = new Stage();
   fresh.registry = null;
   fresh.start("alpha");
-  t.is(whyNotFirst(standingsOf(fresh)), null);
-  t.is(whyNotFirst([]), null);
+  t.is(whyNotFirst(standingsOf(fresh), []), null);
+  t.is(whyNotFirst([], []), null);
+  t.regex(whyNotFirst(standingsOf(fresh), ["beta"]) ?? "", /beta runs and does not answer: it may have seen one/);
 });
 
 for (const [what, present] of [

@@ -88,7 +88,7 @@ const refusals: readonly (readonly [path: string, within: RegExp])[] = [
   ["deploy/commands/recover.ts", /\bnew CommandError\(/g],
   ["deploy/commands/init.ts", /\bnew CommandError\(/g],
   ["machines/replica/refusals.ts", /\breturn /g],
-  ["machines/replica/registry/restoration.ts", /(\brefused\(|\bwhyNotFirst[\s\S]*?return (?=`))/g],
+  ["machines/replica/registry/restoration.ts", /(\brefused\(|\breturn (?=`the registry has))/g],
   ["deploy/commands/backup.ts", /\bnew CommandError\(/g],
   ["deploy/backups/source.ts", /\bnew CommandError\(/g],
   ["deploy/backups/file.ts", /\bnew Backup(File)?Error\((?=`|error)/g],

@@ -184,10 +184,16 @@ function isNewestSeen(newest: RegistryRecord | null, standings: readonly Standin
   return newest !== null && standings.every(({ epochSeen }) => epochSeen <= newest.epoch);
 }
 
-/** What `init` must not write over: somebody has seen more than a service that was never begun. */
-export function whyNotFirst(standings: readonly Standing[]): string | null {
+/**
+ * What `init` must not write over: somebody has seen more than a service that was never begun. Who runs and does not answer may
+ * have: a server that has stood still for a while goes on with what it knew.
+ */
+export function whyNotFirst(standings: readonly Standing[], unanswered: readonly string[]): string | null {
   const seen = standings.filter(({ epochSeen }) => epochSeen > 0);
-  if (seen.length === 0) return null;
   const names = seen.map(({ server, epochSeen }) => `${server} (epoch ${epochSeen})`);
-  return `the registry has no record, but servers of this service have seen one: ${names.join(", ")}. It was lost: put it back with \`twinlog init --restore\``;
+  if (seen.length > 0)
+    return `the registry has no record, but servers of this service have seen one: ${names.join(", ")}. It was lost: put it back with \`twinlog init --restore\``;
+  if (unanswered.length > 0)
+    return `the registry has no record, and ${unanswered.join(", ")} runs and does not answer: it may have seen one. Try again, or stop it`;
+  return null;
 }
