@@ -92,12 +92,23 @@ test("a report counts what passed and what failed, and ends with the line that s
     "ok 1 - a",
     "not ok 2 - b",
     "  ---",
-    "  message: why",
+    "    message: why",
     "  ...",
+    "    no part of it",
     "1..2",
   );
-  t.is(told, "  ✔ a\n  ✘ b\n  ---\n  message: why\n  ...");
-  t.is(report.ending(1), "\nFailed:\n  ✘ b\n\n1 passed, 1 failed");
+  t.is(told, "  ✔ a\n  ✘ b\n  ---\n    message: why\n  ...\n    no part of it");
+  t.is(report.ending(1), "\nFailed:\n  ✘ b\n    message: why\n\n1 passed, 1 failed");
+});
+
+test("the end says of a failure what was wrong first, and where, however much there is of it", (t) => {
+  const many = Array.from({ length: 100 }, (_, at) => `      ${at} ${"x".repeat(1_000)}`);
+  const { report } = reportOf("not ok 1 - a", "  ---", ...many, "    at: 'a.js:1'", "  ...", "not ok 2 - b");
+  const lines = report.ending(1).split("\n");
+  t.true(lines.length < 30);
+  t.true(lines.every((line) => line.length <= 300));
+  t.regex(lines[3] ?? "", /^ {6}0 x+$/);
+  t.deepEqual(lines.slice(-4), ["    at: 'a.js:1'", "  ✘ b", "", "0 passed, 2 failed"]);
 });
 
 test("what a test logs is shown, what AVA says about a hook or the counts is not", (t) => {

@@ -3,14 +3,21 @@
  *
  * A line is never swallowed unless it is TAP's own bookkeeping. A run that breaks outside a test (a file that cannot be loaded,
  * an uncaught exception) counts as failed even though no test did. A test that says in its log that it was NOT RUN, and why,
- * did not pass: it is named at the end with its reason.
+ * did not pass: it is named at the end with its reason. A failed test is named there with the first lines of what was wrong: whoever has
+ * only the end of a long run's output knows what to look for.
  */
 const bookkeeping = /^(TAP version \d+|1\.\.\d+|# (tests|pass|fail|skip|todo) \d+|# \S.* › .*|\s*)$/;
+
+/** Of one failed test at the end, in lines and characters. */
+const mostWords = 16;
+const longestLine = 300;
 
 export class TapReport {
   passed = 0;
   failed = 0;
-  readonly #failures: string[] = [];
+  readonly #failures: { readonly title: string; readonly words: string[] }[] = [];
+  /** In the block under a failed test, from `---` to `...`. */
+  #isInBlock = false;
   readonly #notRun: string[] = [];
   #lastPassed = "";
 
@@ -21,6 +28,7 @@ export class TapReport {
     if (title !== undefined) {
       return this.#count(title, point?.[1] === undefined);
     }
+    this.#readBlock(line);
     const why = /^# {3}NOT RUN: (.*)$/.exec(line)?.[1];
     if (why !== undefined && this.#lastPassed !== "") {
       this.passed -= 1;
@@ -31,7 +39,17 @@ export class TapReport {
     return bookkeeping.test(line) ? undefined : line.replace(/^# {3}/, "    ");
   }
 
+  /** Keeps what AVA says of a failed test, for the end: its first lines, and where it failed. */
+  #readBlock(line: string): void {
+    const failure = this.#failures.at(-1);
+    if (!this.#isInBlock || failure === undefined) return;
+    if (/^ {2}\.\.\.$/.test(line)) this.#isInBlock = false;
+    else if (/^ {4}at: /.test(line) || (/^ {4}/.test(line) && failure.words.length < mostWords))
+      failure.words.push(line.slice(0, longestLine));
+  }
+
   #count(title: string, isPass: boolean): string {
+    this.#isInBlock = false;
     if (/ # (SKIP|[T]ODO)$/i.test(title)) {
       return `  - ${title}`;
     }
@@ -41,7 +59,8 @@ export class TapReport {
       return `  ✔ ${title}`;
     }
     this.failed += 1;
-    this.#failures.push(title);
+    this.#failures.push({ title, words: [] });
+    this.#isInBlock = true;
     return `  ✘ ${title}`;
   }
 
@@ -49,9 +68,9 @@ export class TapReport {
   ending(status: number): string {
     if (status !== 0 && this.failed === 0) {
       this.failed = 1;
-      this.#failures.push(`the test runner itself ended with status ${status}: see above`);
+      this.#failures.push({ title: `the test runner itself ended with status ${status}: see above`, words: [] });
     }
-    const names = this.#failures.map((title) => `  ✘ ${title}`);
+    const names = this.#failures.flatMap(({ title, words }) => [`  ✘ ${title}`, ...words]);
     const notRun = this.#notRun.length === 0 ? [] : ["", "Not run here:", ...this.#notRun.map((one) => `  - ${one}`)];
     const recap = names.length === 0 ? [] : ["", "Failed:", ...names];
     return [...notRun, ...recap, "", `${this.passed} passed, ${this.failed} failed`].join("\n");
