@@ -364,6 +364,8 @@ export const shippedRules = {
   timeFrom: (loggedMs: number): number => loggedMs,
   /** Rule 20: a wall clock that has gained more than this on the monotonic one is not followed before an operator says so, or another clock. */
   isStepTaken: (stepMs: number, maxStepMs: number): boolean => stepMs <= maxStepMs,
+  /** Rule 20: where an operator takes a server's wall clock for right, time goes on from there. */
+  acceptedTime: (wallMs: number, _ms: number): number => wallMs,
   /** Rule 20: a timer comes when its time is there by the log's time, and not before. */
   isTimerDue: (atMs: number, nowMs: number): boolean => atMs <= nowMs,
   /** Rule 20: one id for one setting of a timer, on whichever server. */

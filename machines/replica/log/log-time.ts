@@ -84,7 +84,7 @@ export class LogTime {
 
   /** An operator takes the wall clock for right. */
   accept(nowMs: number, wallMs: number): void {
-    this.base = { ms: wallMs, atMs: nowMs };
+    this.base = { ms: this.rules.acceptedTime(wallMs, this.ms), atMs: nowMs };
     this.now(nowMs, wallMs);
   }
 

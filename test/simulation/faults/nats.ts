@@ -76,10 +76,19 @@ const lines = [usualLimits.lineBytes, usualLimits.lineBytes, 100, 85];
 
 /** The broker comes back taking less than what is stored needs, and later as much as before (rules 13 and 15). */
 function shrinkBroker(context: FaultContext): void {
+  const { rng } = context;
+  takesLess(context, { payloadBytes: rng.pick(payloads), lineBytes: rng.pick(lines) });
+}
+
+/** Many results do not fit, and what stands in for them does. */
+function narrowResults(context: FaultContext): void {
+  takesLess(context, { payloadBytes: context.rng.pick([300, 310, 320]), lineBytes: usualLimits.lineBytes });
+}
+
+function takesLess(context: FaultContext, limits: typeof usualLimits): void {
   const { sim, rng, moments } = context;
   const { broker } = sim;
   if (!broker.isUp || broker.limits !== usualLimits) return;
-  const limits = { payloadBytes: rng.pick(payloads), lineBytes: rng.pick(lines) };
   const forMs = rng.between(500, 3_000);
   moments.count("broker takes less");
   sim.tell(
@@ -127,6 +136,7 @@ function fillRegistry(context: FaultContext): void {
 }
 
 export const natsFaults: readonly FaultKind[] = [
+  { name: "narrowResults", class: "staged", meanGapMs: 1_500, run: narrowResults },
   { name: "shrinkBroker", class: "within", meanGapMs: 3_000, run: shrinkBroker },
   { name: "forbid", class: "within", meanGapMs: 2_500, run: forbid },
   { name: "splitNats", class: "within", meanGapMs: 2_500, run: splitNats },

@@ -58,6 +58,7 @@ export const momentNames = [
   "operator: intake goes on",
   "operator: flushed",
   "operator: recovered by force",
+  "operator: clock taken for right",
   "status: a failover would work",
   "name used twice",
   "handler threw",

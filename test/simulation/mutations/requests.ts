@@ -106,7 +106,7 @@ export const requestMutations: readonly Mutation[] = [
     name: "what stands in for a result counts as the result",
     rule: "13",
     world: takingStandInsForResults,
-    plan: { ...pair, ...brisk, workload: "exchange", faults: ["shrinkBroker"] },
+    plan: { ...pair, ...brisk, workload: "exchange", faults: ["narrowResults"] },
   },
   {
     name: "a stored reply that the broker does not take is replaced",

@@ -16,6 +16,18 @@ export const timeMutations: readonly Mutation[] = [
     plan: { ...pair, ...brisk, faults: ["slowSuccessor"] },
   },
   {
+    name: "an operator's word that a clock is right moves nothing",
+    rule: "20",
+    rules: { acceptedTime: (_wallMs, ms) => ms },
+    plan: { ...pair, ...brisk, faults: ["acceptTime"] },
+  },
+  {
+    name: "what came due while all were down never comes",
+    rule: "20",
+    rules: { isTimerDue: (atMs, nowMs) => atMs <= nowMs && nowMs - atMs < 200 },
+    plan: { ...pair, ...brisk, timers: true, faults: ["downOverDue"] },
+  },
+  {
     name: "a timer comes before its time",
     rule: "20",
     rules: { isTimerDue: (atMs, nowMs) => atMs <= nowMs + 500 },

@@ -44,6 +44,7 @@ const plans: Partial<Record<Moment, Partial<SeedPlan>>> = {
   "registry full": { ...within, faults: ["fillRegistry"] },
   "JetStream away": { ...within, faults: ["jetStream"] },
   "wall clock jumped": { ...within, faults: ["jumpClock"] },
+  "operator: clock taken for right": { ...within, faults: ["acceptTime"] },
   "client's clock jumped": { ...within, faults: ["jumpClients"] },
   "NATS split in two": { ...within, faults: ["splitNats"], servers: serverNames.slice(0, 3) },
   "handler threw": misbehaving,

@@ -366,11 +366,14 @@ class SeedRun {
     return { wallMs, rememberClients, skewMs, maxFutureMs, serversAreRight, isRightOneKnown };
   }
 
-  /** Of the servers' clocks that were ever ahead the second one: two that say the same are believed. */
+  /** Of the servers' clocks that were ever ahead the second one: two that say the same are believed, and one that an operator takes for right. */
   #timeFacts(): TimeFacts {
     const { skewMs, maxClockStepMs } = Limits.parse(this.#plan.limits);
-    const ahead = this.#plan.servers.map((name) => this.#sim.host(name).wall.highestMs).sort((a, b) => b - a);
-    const latestMs = (atMs: number) => wallOriginMs + atMs * (1 + maxDrift) + (ahead[1] ?? 0) + skewMs;
+    const highestOf = (name: string) => this.#sim.host(name).wall.highestMs;
+    const ahead = this.#plan.servers.map(highestOf).sort((a, b) => b - a);
+    const accepted = [...(this.#others?.operator.acceptedClocks ?? [])].map(highestOf);
+    const believedMs = Math.max(ahead[1] ?? 0, ...accepted);
+    const latestMs = (atMs: number) => wallOriginMs + atMs * (1 + maxDrift) + believedMs + skewMs;
     return { latestMs, maxClockStepMs };
   }
 

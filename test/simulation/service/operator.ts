@@ -1,5 +1,5 @@
 /**
- * A simulated operator: sends commands to servers as `twinlog switch`, `pause`, `resume` and `flush` do. What always holds:
+ * A simulated operator: sends commands to servers as `twinlog switch`, `pause`, `resume`, `flush` and `accept-time` do. What always holds:
  * whoever was told to pause is told to go on when the faults are over, again and again until the primary has heard it.
  */
 import type { Bus, BusMessage, Clock } from "../../../actors/world/ports.ts";
@@ -27,6 +27,8 @@ export class Operator {
   seen: (server: string) => string = () => "";
   /** A server obeyed, and said this. */
   onObeyed: (server: string, verb: ControlVerb, message: string) => void = () => {};
+  /** Servers whose clock it has taken for right, or may have. */
+  readonly acceptedClocks = new Set<string>();
   #count = 0;
   #hasPaused = false;
   #hasPausedFailover = false;
@@ -54,6 +56,7 @@ export class Operator {
   ): void {
     if (verb === "pause") this.#hasPaused = true;
     if (verb === "pause-failover") this.#hasPausedFailover = true;
+    if (verb === "accept-time") this.acceptedClocks.add(server);
     this.#count += 1;
     const reply = `_INBOX.operator.${this.#count}`;
     this.#asked.set(reply, { server, verb, onAnswer });
@@ -104,4 +107,5 @@ const obeyed: Readonly<Partial<Record<ControlVerb, Moment>>> = {
   resume: "operator: intake goes on",
   flush: "operator: flushed",
   recover: "operator: recovered by force",
+  "accept-time": "operator: clock taken for right",
 };
