@@ -28,6 +28,9 @@ const missedBeatsOfOld = 1.2;
 /** So many incarnations are remembered: whoever watches for months, or is told made-up names, holds no more. */
 const maxHeard = 64;
 
+/** Whom another server has heard so lately lives. */
+const isJustHeard = (silentMs: number): boolean => silentMs < 1_000;
+
 /** A server that says this says nothing more. */
 const lastStates: ReadonlySet<string> = new Set(["stopped", "failed"]);
 
@@ -55,6 +58,20 @@ export class StatusGathering {
     if (oldest !== undefined) this.#heard.delete(oldest[0]);
   }
 
+  /**
+   * A server that says nothing here, and that one that does speak has just heard: its status is late (a busy machine, a long
+   * `statusMs`), or it may not publish it.
+   */
+  isAwaiting(nowMs: number): boolean {
+    const heard = [...this.#heard.values()];
+    const names = new Set(heard.map(({ status }) => status.name));
+    return heard.some(({ lastMs, status }) =>
+      status.peers.some(
+        ({ name, silentMs }) => !names.has(name) && silentMs !== null && isJustHeard(silentMs + nowMs - lastMs),
+      ),
+    );
+  }
+
   /** The statement about all that was heard until now. */
   conclude(service: string, nowMs: number): ServiceStatus {
     const all = [...this.#heard.values()].filter((heard) => !this.#isReplaced(heard));
@@ -69,7 +86,9 @@ export class StatusGathering {
     );
     const { epoch = 0, history = "", mode = null } = leading ?? {};
     const silent = silentOf(servers, all.filter(isSilent), nowMs);
-    return { service, mode, epoch, history, ...judge(servers, silent, epoch), servers, silent };
+    const names = new Set([...this.#heard.values()].map(({ status }) => status.name));
+    const unheard = (name: string) => !names.has(name);
+    return { service, mode, epoch, history, ...judge(servers, silent, epoch, unheard), servers, silent };
   }
 
   /** Another incarnation of its name was first heard after its last word. One that goes on speaking beside it is no successor. */
@@ -110,9 +129,10 @@ function judge(
   servers: readonly ServerStatus[],
   silent: ServiceStatus["silent"],
   epoch: number,
+  unheard: (name: string) => boolean,
 ): Pick<ServiceStatus, "serving" | "failoverReady" | "reasons"> {
   const primary = primaryOf(servers, epoch);
-  const found = [...doubled(servers), ...servers.flatMap(troublesOf), ...silent.map(silence)];
+  const found = [...doubled(servers), ...servers.flatMap(troublesOf), ...silent.map((one) => silence(one, unheard))];
   if (primary === undefined && servers.length > 0)
     found.unshift(reason("", "primary.missing", "no primary speaks: requests are not processed"));
   const isOpen = (server: ServerStatus) =>
@@ -155,12 +175,11 @@ function troublesOf({ name, troubles }: ServerStatus): Reason[] {
   return troubles.map(({ code, message }) => ({ server: name, code, message }));
 }
 
-function silence({ name, silentMs }: ServiceStatus["silent"][number]): Reason {
-  return reason(name, "server.silent", silentText(silentMs));
-}
-
-function silentText(silentMs: number | null): string {
-  return silentMs === null ? "does not speak, and none that does has heard of it" : `silent for ${duration(silentMs)}`;
+function silence({ name, silentMs }: ServiceStatus["silent"][number], unheard: (name: string) => boolean): Reason {
+  const says = (text: string) => reason(name, "server.silent", text);
+  if (silentMs === null) return says("does not speak, and none that does has heard of it");
+  if (unheard(name) && isJustHeard(silentMs)) return says("its status does not come, though other servers hear it");
+  return says(`silent for ${duration(silentMs)}`);
 }
 
 function doubled(servers: readonly ServerStatus[]): Reason[] {

@@ -22,6 +22,8 @@ interface StatusFlags extends CommonOptions {
 }
 
 const degradedStatus = 3;
+const lateMs = 5_000;
+const lookMs = 50;
 const helpText = `
 Exit status: 0 when a failover would work now, 3 when it would not, 1 when nobody serves; with --watch 0.
 `;
@@ -35,7 +37,7 @@ export function statusCommand(world: CommandWorld): Command {
     .addHelpText("after", helpText)
     .option("--json", "one JSON document (with --watch: one a line)", false)
     .option("--watch", "again and again, until Ctrl-C", false)
-    .option("--wait <ms>", "how long to gather", wholeNumber("--wait", 10), 800)
+    .option("--wait <ms>", "how long to gather; up to 5 s where a server is late", wholeNumber("--wait", 10), 800)
     .action(async (flags: StatusFlags) => {
       const bus = await world.connect(flags.access, () => undefined);
       try {
@@ -71,7 +73,10 @@ async function watch(world: CommandWorld, bus: Bus, flags: StatusFlags): Promise
   }
 }
 
-/** Listens to the servers' status messages for `waitMs`. Throws CommandError at once where the broker forbids it. */
+/**
+ * Listens to the servers' status messages for `waitMs`, and on, up to 5 s in all, for one that is late: other servers hear it. Throws
+ * CommandError at once where the broker forbids it.
+ */
 export async function gatherStatus(
   bus: Bus,
   clock: Clock,
@@ -85,7 +90,10 @@ export async function gatherStatus(
     if (status !== undefined) gathering.onStatus(status, clock.nowMs());
   });
   try {
+    const endMs = clock.nowMs() + lateMs;
     await allowed(bus, clock, waitMs, stopped);
+    while (!stopped.aborted && clock.nowMs() < endMs && gathering.isAwaiting(clock.nowMs()))
+      await allowed(bus, clock, lookMs, stopped);
   } finally {
     subscription.stop();
   }

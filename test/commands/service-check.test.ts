@@ -108,7 +108,20 @@ test("the last backup is the newest that a server tells of; it is too old only w
 const gamma = { name: "gamma", silentMs: null };
 /** What is said, which line tells it, how grave it is, and what is in its words. */
 const table: readonly (readonly [what: string, ServerStatus[], CheckName, CheckLevel, RegExp])[] = [
-  ["the backup is silent", [alpha], "servers", "critical", /^beta: silent for/],
+  [
+    "the backup is silent",
+    [{ ...alpha, peers: [{ name: "beta", silentMs: 3_000 }] }],
+    "servers",
+    "critical",
+    /^beta: silent for/,
+  ],
+  [
+    "the backup's status does not come",
+    [alpha],
+    "servers",
+    "critical",
+    /^beta: its status does not come, though other/,
+  ],
   ["the backup is silent, and nobody has told more", [alpha], "backup", "critical", /no backup that is in sync/],
   ["the primary is silent", [beta], "service", "critical", /no primary speaks/],
   ["the record does not count on the backup", [{ ...alpha, record: lone }, beta], "backup", "critical", /in sync/],

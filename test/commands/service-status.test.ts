@@ -38,6 +38,25 @@ test("a pair in sync is ready, and nothing speaks against it", (t) => {
   t.deepEqual(now(alpha, beta).reasons, []);
 });
 
+test("a server that says nothing here while others hear it is waited for, and then told as one whose status does not come", (t) => {
+  const gathering = new StatusGathering();
+  gathering.onStatus(beta, 700);
+  t.true(gathering.isAwaiting(800), "beta heard alpha 190 ms before");
+  t.regex(
+    gathering
+      .conclude("exchange", 800)
+      .reasons.map(({ message }) => message)
+      .join(),
+    /its status does not come, though/,
+  );
+  gathering.onStatus({ ...beta, peers: peersOf(950, "alpha") }, 1_700);
+  t.true(gathering.isAwaiting(1_740));
+  t.false(gathering.isAwaiting(1_750), "nobody hears it any more");
+  gathering.onStatus(alpha, 1_760);
+  t.false(gathering.isAwaiting(1_760));
+  t.true(gathering.conclude("exchange", 1_770).failoverReady);
+});
+
 test("the dead primary beside the new one is listed as silent, and its word counts no more", (t) => {
   const taken = {
     ...beta,

@@ -1,8 +1,30 @@
 /** `twinlog status --watch` asks again and again: each round must leave nothing behind. */
 import { getEventListeners } from "node:events";
 import test from "ava";
+import { openNodeClock } from "../../actors/world/clock-node.ts";
 import type { Bus, Clock } from "../../actors/world/ports.ts";
 import { gatherStatus } from "../../deploy/commands/status.ts";
+import type { ServerStatus, ServiceStatus } from "../../schemas/status.ts";
+import { subjects } from "../../schemas/subjects.ts";
+import { bytesOf, TestBus } from "../helpers/hand-world.ts";
+import { statusOf } from "../helpers/status-of.ts";
+
+test("a server whose status comes seldom is waited for where another hears it, and no longer than that", async (t) => {
+  const clock = openNodeClock();
+  const bus = new TestBus(clock);
+  const { signal } = new AbortController();
+  const alpha = statusOf({ statusMs: 2_000, peers: [{ name: "beta", silentMs: 20 }] });
+  const beta = statusOf({ name: "beta", incarnation: "i2", peers: [{ name: "alpha", silentMs: 20 }] });
+  const say = (status: ServerStatus) => bus.publish(subjects.status("exchange", status.name), bytesOf(status));
+  clock.after(5, () => say(alpha));
+  clock.after(300, () => say(beta));
+  const namesOf = ({ servers }: ServiceStatus) => servers.map(({ name }) => name);
+  t.deepEqual(namesOf(await gatherStatus(bus, clock, "exchange", 50, signal)), ["alpha", "beta"]);
+  const since = clock.nowMs();
+  clock.after(5, () => say(alpha));
+  t.deepEqual(namesOf(await gatherStatus(bus, clock, "exchange", 50, signal)), ["alpha"]);
+  t.true(clock.nowMs() - since >= 900, "beta was heard lately for so long");
+});
 
 test("after a round nobody listens on the signal any more, whether time or Ctrl-C ended it", async (t) => {
   const held = () => ({ stop: () => undefined });
