@@ -101,6 +101,7 @@ export async function askAll(
   lateMs = waitMs,
 ): Promise<Answers> {
   const answers: unknown[] = [];
+  if (subjects.length === 0) return { answers, unanswered: [] };
   const unanswered = new Set(subjects);
   const complete = new AbortController();
   const subscriptions = subjects.map((subject) => {

@@ -18,8 +18,9 @@ interface EventsFlags extends CommonOptions {
   since?: number;
 }
 
-/** How long servers are listened to, and then given to answer. */
+/** How long servers are listened to, and then given to answer; one that listens and has not, up to so long. */
 const gatherMs = 800;
+const lateMs = 5_000;
 const helpText = `
 Servers remember their last 100 transitions, since their process began. What is older, and what a process said
 before it died, stands in their logs.
@@ -55,7 +56,10 @@ async function tell(world: CommandWorld, { service, access, json, follow, since 
     const { servers, silent } = await gatherStatus(bus, clock, service, gatherMs, stopped);
     const names = [...new Set([...servers, ...silent].map(({ name }) => name))];
     const asked = names.map((name) => subjects.actor(service, name, "failover"));
-    const answers = names.length === 0 ? [] : (await askAll(bus, clock, asked, gatherMs)).answers;
+    const { answers, unanswered } = await askAll(bus, clock, asked, gatherMs, lateMs);
+    const slow = names.filter((_, at) => unanswered.includes(asked[at] ?? ""));
+    if (slow.length > 0)
+      world.err(`twinlog: warning: ${slow.join(", ")} runs and does not answer: what it remembers is missing here\n`);
     const past = answers.flatMap((answer) => RecentEvents.safeParse(answer).data?.events ?? []);
     if (answers.length === 0 && !follow)
       throw new CommandError(

@@ -38,7 +38,6 @@ export async function askStandings(
 }
 
 async function askNames(bus: Bus, clock: Clock, service: string, names: readonly string[]): Promise<Standings> {
-  if (names.length === 0) return { standings: [], unanswered: [] };
   const subjectOf = (name: string) => subjects.actor(service, name, "failover");
   const asked = await askAll(bus, clock, names.map(subjectOf), answerMs, lateMs);
   return {

@@ -43,6 +43,27 @@ function rigOf(remembered: Readonly<Record<string, readonly ServerEvent[]>>) {
   return { bus, clock, run };
 }
 
+test("a server that is slow to answer is waited for; of one that runs and does not, it is said that its words are missing", async (t) => {
+  const slow = rigOf({ alpha: [eventOf("alpha", 9_000, "hot.alone")], gamma: [] });
+  slow.bus.subscribe(subjects.actor("exchange", "beta", "failover"), ({ reply }) => {
+    slow.clock.after(1_200, () =>
+      slow.bus.publish(reply, bytesOf({ actor: "failover", events: [eventOf("beta", 6_000, "following.warm")] })),
+    );
+  });
+  const say = (bus: typeof slow.bus) => () =>
+    bus.publish(subjects.status("exchange", "beta"), bytesOf(statusOf({ name: "beta", statusMs: 60_000 })));
+  slow.clock.after(5, say(slow.bus));
+  const ran = await slow.run([]);
+  t.is(ran.err, "");
+  t.regex(ran.out, /alpha .*\n.*beta /);
+  const still = rigOf({ alpha: [eventOf("alpha", 9_000, "hot.alone")] });
+  still.bus.subscribe(subjects.actor("exchange", "beta", "failover"), () => undefined);
+  still.clock.after(5, say(still.bus));
+  const told = await still.run([]);
+  t.is(told.status, 0);
+  t.regex(told.err, /^twinlog: warning: beta runs and does not answer: what it remembers is missing here\n$/);
+});
+
 test("what servers remember is told in the order of its time, with the reason", async (t) => {
   const { run } = rigOf({
     alpha: [eventOf("alpha", 9_000, "hot.alone"), eventOf("alpha", 3_000, "hot.normal")],
