@@ -81,11 +81,15 @@ function whyWaiting({ role }: Core, waitingFor: string): string | null {
   return role === "none" && waitingFor !== "" ? waitingFor : null;
 }
 
-/** Nothing was found on it, and yet the registry counts on something: is it the right directory, is its volume there? */
+/**
+ * Nothing was found on it, and yet the registry counts on what an earlier life had: is it the right directory, is its volume there? Of
+ * this life it was given everything, whatever role it has or asks for.
+ */
 function whyDiskIsEmpty({ role, startCount, options, membership, restored }: Core): string | null {
   const { record } = membership;
   if (restored !== null) return null;
   if (role !== "none" || startCount > 1 || record === null || record.epoch === initialEpoch) return null;
+  if (membership.isNamed) return null;
   const { server } = options.self;
   if (!record.inSync.some((member) => member.server === server)) return null;
   return `the data directory was empty at the start, but the registry counts on what ${server} had in it: is it the right one?`;

@@ -91,6 +91,19 @@ test("a server that finds an empty directory where the registry counts on what i
   t.deepEqual(troublesOf(stage, "beta"), {});
 });
 
+test("a member whose directory was empty at its start has what it was given since: it says nothing of that while it takes over", (t) => {
+  const stage = Stage.normal();
+  stage.isFull = true;
+  stage.kill("alpha");
+  stage.tick(polls);
+  t.regex(stage.replica("beta").state, /^candidate/);
+  t.false("disk.empty" in troublesOf(stage, "beta"));
+  stage.isFull = false;
+  stage.tick(3 * polls);
+  t.is(stage.replica("beta").state, "hot.alone");
+  t.false("disk.empty" in troublesOf(stage, "beta"));
+});
+
 test("18. a peer that is lost, or heard over NATS alone, and a registry that is silent, are told, and are over when they are back", (t) => {
   const stage = Stage.normal();
   stage.cuts.add("alpha>beta main").add("beta>alpha main");

@@ -8,6 +8,7 @@ import { headers } from "../../../schemas/envelope.ts";
 import { pieceHeaders } from "../../../schemas/pieces.ts";
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 import { subjectKind } from "../../../schemas/subjects.ts";
+import { isLifeOf } from "../service/running-server.ts";
 import type { Announcements } from "./announcements.ts";
 import { whyTakenOver } from "./failover-pause.ts";
 import { type Moments, momentNames } from "./moments.ts";
@@ -95,7 +96,11 @@ export function watcherOf({ sim, moments, oracle, recorder, announcements, onVio
       inSync = record.inSync.length;
       oracle.onRecord(record);
     },
-    onLog: (process, _, { fault, error }, line) => {
+    onLog: (process, level, { fault, error, trouble }, line) => {
+      const isNamed = () => before?.inSync.some(({ incarnation }) => isLifeOf(process, incarnation)) === true;
+      // Its entry in the runbook says to stop that server at once.
+      if (trouble === "disk.empty" && level === "warn" && isNamed())
+        onViolation("status", `${process.name} is a member with what it was given, and says that its disk is empty`);
       if (line === unfitLine && !sim.hasMisfits)
         onViolation("rule 15", `${process.name} drops what another server says (${String(fault)}): ${String(error)}`);
     },
