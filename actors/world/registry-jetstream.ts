@@ -186,5 +186,6 @@ function reasonOf(error: unknown): string {
   // The library's errors say least in their message: a code is all that some have.
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
   if (code === "503") return "JetStream does not answer (no responders)";
-  return code === "" || error.message.includes(code) ? error.message : `${error.message} (${code})`;
+  const words = error.message.replace(/[:\s]+$/, "");
+  return code === "" || words.includes(code) ? words : `${words} (${code})`;
 }

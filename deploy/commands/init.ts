@@ -38,7 +38,7 @@ const clock = openNodeClock();
 export function initCommand(world: CommandWorld): Command {
   const command = new Command("init")
     .description("create a service's registry record, once, before its servers are started for the first time")
-    .requiredOption("--config <file>", "settings of the server that begins as primary, JSON")
+    .requiredOption("--config <file>", "settings, JSON: of the server that begins as primary; with --restore of any")
     .option("--if-missing", "nothing to do, and no error, where the record is there already", false)
     .option(
       "--restore",
@@ -164,6 +164,7 @@ async function restore(init: Init, registry: Registry, found: RegistryRead, acce
   if (made.outcome === "refused") throw new CommandError(made.says);
   if (made.outcome === "write") await write(settings, registry, found.revision, made.record, made.taken);
   await world.out(`service ${settings.service}: ${made.says}\n`);
+  if (made.outcome === "write") await world.out("servers find it within seconds: see `twinlog status`\n");
 }
 
 /**

@@ -70,6 +70,7 @@ async function recover(world: CommandWorld, bus: Bus, flags: RecoverFlags): Prom
       `${server}: ${await sendControl(bus, clock, { service, name: server, verb: "recover", timeout }, body)}\n`,
     );
     await world.out(`${await hot.wait(timeout)}\n`);
+    await world.out("now start the other servers, one that lost its disk with an empty one: they join it\n");
   } finally {
     hot.stop();
   }

@@ -145,7 +145,9 @@ function judge(
     costOf(code) === "service" && (server === "" || server === primary?.name);
   const outages = found.filter(isOutage);
   const losses = failoverReady ? [] : found.filter((each) => !isOutage(each) && costOf(each.code) !== "nothing");
-  const reasons = [...outages, ...losses];
+  // Where nobody serves because of it, it is what to begin with.
+  const isCause = ({ code }: Reason) => primary === undefined && code === "registry.frozen";
+  const reasons = [...losses.filter(isCause), ...outages, ...losses.filter((each) => !isCause(each))];
   if (primary !== undefined && !failoverReady && losses.length === 0)
     reasons.push(reason(primary.name, "backup.lost", "no backup of its epoch speaks that is warm and in sync"));
   return { serving: primary !== undefined && outages.length === 0, failoverReady, reasons };

@@ -621,7 +621,9 @@ export class Replica {
     if (shutdown.mayExit(this.inFlight))
       return {
         event: "exit.allowed",
-        why: "stops: nothing names this server, or it is alone and everything is on its disk",
+        why: core.hot
+          ? "stops: it was alone, and everything is on its disk, as on no other"
+          : "stops: nothing names this server: what it has others have too",
       };
     if (core.state === "receiving") {
       if (candidacy?.isLate !== true) return null;

@@ -38,6 +38,16 @@ test("a pair in sync is ready, and nothing speaks against it", (t) => {
   t.deepEqual(now(alpha, beta).reasons, []);
 });
 
+test("where nobody serves because the registry lost its record, that is told first", (t) => {
+  const waiting = statusOf({
+    ...beta,
+    role: "none",
+    state: "waiting",
+    troubles: [{ code: "registry.frozen", message: "the record is gone", sinceMs: 1 }],
+  });
+  t.deepEqual(codesOf(now(waiting)).slice(0, 2), ["beta registry.frozen", "primary.missing"]);
+});
+
 test("a server that says nothing here while others hear it is waited for, and then told as one whose status does not come", (t) => {
   const gathering = new StatusGathering();
   gathering.onStatus(beta, 700);

@@ -3,12 +3,12 @@
  * changes nothing.
  */
 import type { Recorder } from "../../../actors/testing/recorder.ts";
+import type { SimProcess } from "../../../actors/testing/world/sim-process.ts";
 import type { SimWorld, SimWorldWatcher } from "../../../actors/testing/world/sim-world.ts";
 import { headers } from "../../../schemas/envelope.ts";
 import { pieceHeaders } from "../../../schemas/pieces.ts";
 import type { RegistryRecord } from "../../../schemas/registry.ts";
 import { subjectKind } from "../../../schemas/subjects.ts";
-import { isLifeOf } from "../service/running-server.ts";
 import type { Announcements } from "./announcements.ts";
 import { whyTakenOver } from "./failover-pause.ts";
 import { type Moments, momentNames } from "./moments.ts";
@@ -24,6 +24,7 @@ export interface Watched {
   readonly recorder: Recorder;
   readonly announcements: Announcements;
   readonly onViolation: (of: string, text: string) => void;
+  readonly isLifeOf: (process: SimProcess, incarnation: string) => boolean;
 }
 
 /** What the broker takes, forbids, and cuts off for (rules 13 and 15). */
@@ -51,7 +52,15 @@ function watchBroker({
   };
 }
 
-export function watcherOf({ sim, moments, oracle, recorder, announcements, onViolation }: Watched): SimWorldWatcher {
+export function watcherOf({
+  sim,
+  moments,
+  oracle,
+  recorder,
+  announcements,
+  onViolation,
+  isLifeOf,
+}: Watched): SimWorldWatcher {
   watchBroker({ sim, moments, oracle, onViolation });
   const sent = new Map<number, string>();
   let primary = "";

@@ -30,7 +30,7 @@ import { watcherOf } from "../judge/watch.ts";
 import { Cluster } from "../service/cluster.ts";
 import { Participants } from "../service/participants.ts";
 import { RegistryOperator } from "../service/registry-operator.ts";
-import { incarnationOf, type StartServer } from "../service/running-server.ts";
+import { incarnationOf, isLifeOf, type StartServer } from "../service/running-server.ts";
 import { planOf, type SeedPlan } from "../service/seed-plan.ts";
 import { type Workload, workloadOf } from "../service/workloads.ts";
 
@@ -136,6 +136,7 @@ class SeedRun {
       oracle: this.#oracle,
       recorder: this.#recorder,
       announcements: this.#announcements,
+      isLifeOf,
       onViolation: (of, text) => this.#fail(of, text),
     });
     options.init(this.#sim, plan, this.#workload);
