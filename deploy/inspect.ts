@@ -46,6 +46,8 @@ export interface Inspection {
 
 /** Told of a part's name as well as of what is in it. */
 export interface InspectVisitor {
+  /** First of all: what the store says of itself, of which nothing is proved yet. */
+  onMeta?(meta: CheckpointMeta): void;
   onRow?(table: string, key: Buffer, value: Buffer): void;
   onItem?(queue: string, value: Buffer): void;
   onBatch?: RecoveryVisitor["onBatch"];
@@ -140,6 +142,7 @@ async function look(store: LevelStore, clock: Clock, visitor: InspectVisitor): P
   const found = await store.get(metaKey);
   if (found === undefined) throw new InspectError("the store is empty: its server has never flushed");
   const meta = readMeta(found);
+  visitor.onMeta?.(meta);
   const { application, parts } = partsOf(meta);
   const part = (number: number): PartCount => {
     const known = parts.get(number) ?? { name: `part ${number}`, kind: "part" as const, count: 0 };

@@ -1,4 +1,5 @@
 /** The summary of a store, for people and for programs. */
+import type { CheckpointMeta } from "../../schemas/checkpoint.ts";
 import type { Inspection } from "../inspect.ts";
 
 export function summaryOf({ meta, application, parts, nextTimerMs, end, aside }: Inspection): object {
@@ -27,6 +28,20 @@ export function summaryOf({ meta, application, parts, nextTimerMs, end, aside }:
     ancestors: meta.ancestors ?? [],
     aside,
   };
+}
+
+/** Of a store of which nothing is proved. */
+export function identityText({
+  disk,
+  server,
+  service,
+  history,
+  epoch,
+  committed,
+  incarnation,
+}: CheckpointMeta): string {
+  const name = disk === undefined ? "a disk without a name" : `disk ${disk}`;
+  return `unproved, in its own words: ${name}, of ${server} of ${service} (incarnation ${incarnation}), history ${history}, epoch ${epoch}, committed through ${committed} at least`;
 }
 
 function restoredLine({ restored }: Inspection["meta"]): [string, string][] {

@@ -3,10 +3,11 @@
  * one request, rows or items instead of the summary. Exit status 0 only if the store is sound.
  */
 import { Command } from "commander";
+import type { CheckpointMeta } from "../../schemas/checkpoint.ts";
 import { type InspectVisitor, inspect } from "../inspect.ts";
 import { eachRecord, Lines, type RowChoice, recordOf, rowVisitor } from "./inspect-lines.ts";
 import { foundText, RequestSearch } from "./inspect-request.ts";
-import { summaryOf, summaryText } from "./inspect-text.ts";
+import { identityText, summaryOf, summaryText } from "./inspect-text.ts";
 import { verifyStores } from "./inspect-verify.ts";
 import { CommandError, type CommandWorld, wholeNumber } from "./world.ts";
 
@@ -60,11 +61,22 @@ export function inspectCommand(world: CommandWorld): Command {
       const limit = flags.limit === 0 ? Number.POSITIVE_INFINITY : flags.limit;
       if (asked === "verify") await verifyStores(world, directory, flags);
       else if (asked === "request") await tellRequest(world, directory, flags, limit);
-      else if (asked === "summary") {
-        const inspection = await inspect(directory, world.clock, {}, flags.copy);
-        await world.out(flags.json ? `${JSON.stringify(summaryOf(inspection))}\n` : summaryText(inspection));
-      } else await tellLines(world, directory, flags, new Lines(world, limit), asked);
+      else if (asked === "summary") await tellSummary(world, directory, flags);
+      else await tellLines(world, directory, flags, new Lines(world, limit), asked);
     });
+}
+
+/** Of a store that is not sound too it is told what it says of itself: whoever has several has to know which it is. */
+async function tellSummary(world: CommandWorld, directory: string, { json, copy }: InspectFlags): Promise<void> {
+  let itself = "";
+  const onMeta = (meta: CheckpointMeta) => {
+    itself = identityText(meta);
+  };
+  const inspection = await inspect(directory, world.clock, { onMeta }, copy).catch((error: unknown) => {
+    if (itself !== "") world.err(`twinlog: ${itself}\n`);
+    throw error;
+  });
+  await world.out(json ? `${JSON.stringify(summaryOf(inspection))}\n` : summaryText(inspection));
 }
 
 type Asked = "summary" | "verify" | "request" | "records" | "rows";

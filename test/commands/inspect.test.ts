@@ -85,7 +85,7 @@ test("a store in use, no store, and an empty folder are one line each", async (t
   t.regex(none.err, /^twinlog: .*holds no server's store\n$/);
 });
 
-test("a store with a changed row is not called sound", async (t) => {
+test("a store with a changed row is not called sound, and says which disk it takes itself for", async (t) => {
   const directory = await temporaryDirectory(t);
   const { close } = await makeStore(directory);
   await close();
@@ -94,7 +94,12 @@ test("a store with a changed row is not called sound", async (t) => {
   const ran = await run(["inspect", directory]);
   t.is(ran.status, 1);
   t.is(ran.out, "");
-  t.regex(ran.err, /^twinlog: .*damaged: the row "b" of part 0 does not match its hash\n$/);
+  const [itself = "", why = ""] = ran.err.split("\n");
+  t.regex(
+    itself,
+    /^twinlog: unproved, in its own words: disk \S+, of alpha of \w+ \(incarnation \S+\), history \S+, epoch \d+, committed/,
+  );
+  t.regex(why, /^twinlog: .*damaged: the row "b" of part 0 does not match its hash$/);
 });
 
 /** A closed store, and what a command prints of it: parsed lines. */
