@@ -455,7 +455,7 @@ export class ApplicationActor implements Actor {
     const sequence = replica.onQuery(sender, bodyHash, world.clock.nowMs());
     if (sequence === null) return;
     this.#watchdog.enter("query", client, id, bodyHash, true);
-    const answer = this.#runner.query(body, sequence);
+    const answer = this.#runner.query(body, sequence, client);
     this.#watchdog.leave();
     if (!answer.ok) {
       meters.tally.refused(answer.code);

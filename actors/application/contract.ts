@@ -112,8 +112,16 @@ export interface QueryDefinition<
   body: Body;
   /** What it answers: announced to clients, and an answer that is none is an APPLICATION_ERROR. Left out: any JSON. */
   result?: z.ZodType;
-  /** Synchronous. Read only; the answer is sent when what it saw is committed. `sequence` is the log position that it saw. */
-  answer(body: z.infer<Body>, state: Reader<T, Q, V>, sequence: number): unknown;
+  /**
+   * Synchronous. Read only; the answer is sent when what it saw is committed. `sequence` is the log position that it saw. `asker.client`:
+   * the name under which it was asked, the last token of the query's subject: a broker may hold each user to his own.
+   */
+  answer(
+    body: z.infer<Body>,
+    state: Reader<T, Q, V>,
+    sequence: number,
+    asker: Pick<RequestContext<T, Q, V>, "client">,
+  ): unknown;
 }
 
 /** What a migration sees of the state, and changes: the tables and queues of all versions, by name. */

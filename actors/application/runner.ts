@@ -85,8 +85,8 @@ export class HandlerRunner<Token> {
     for (const run of this.#running) run.abandon();
   }
 
-  /** The query's name and the fields of its body are one object. `sequence`: the log position that the state is at. */
-  query(body: unknown, sequence: number): QueryAnswer {
+  /** The query's name and the fields of its body are one object. `sequence`: the log position that the state is at; `client`: who asks. */
+  query(body: unknown, sequence: number, client: string): QueryAnswer {
     const invalid = (message: string): QueryAnswer => ({ ok: false, code: "INVALID_REQUEST", message });
     if (typeof body !== "object" || body === null || !("query" in body))
       return invalid("a query's body names the query");
@@ -98,7 +98,7 @@ export class HandlerRunner<Token> {
     try {
       const parsed = query.body.safeParse(fields);
       if (!parsed.success) return invalid(describeIssues(parsed.error));
-      const answer = query.answer(parsed.data, this.#reader, sequence);
+      const answer = query.answer(parsed.data, this.#reader, sequence, { client });
       const held = query.result?.safeParse(answer);
       if (held?.success === false)
         throw new Error(`the answer is not what its schema says: ${describeIssues(held.error)}`);

@@ -260,3 +260,19 @@ test("a partition key and a transaction's name have at most 128 characters", asy
   t.is((await t.throwsAsync(key, { instanceOf: RefusedError })).code, "INVALID_REQUEST");
   app.close();
 });
+
+test("a query is told who asks", async (t) => {
+  const app = testApplication(
+    defineApplication({
+      name: "mirror",
+      request: z.strictObject({}),
+      result: z.unknown(),
+      key: () => "k",
+      handle: () => null,
+      queries: { me: { body: z.strictObject({}), answer: (_body, _state, _sequence, { client }) => ({ client }) } },
+    }),
+  );
+  t.deepEqual((await app.query({ query: "me" }, { client: "alice" })).result, { client: "alice" });
+  t.deepEqual((await app.query({ query: "me" }, { client: "bob" })).result, { client: "bob" });
+  app.close();
+});

@@ -7,7 +7,7 @@ test("the example counts, and answers a query", (t) => {
   const harness = new Harness(counter);
   t.deepEqual(harness.result({ counter: "a", add: 2 }, "1"), { value: 2 });
   t.deepEqual(harness.result({ counter: "a", add: 3 }, "2"), { value: 5 });
-  t.deepEqual(harness.runner.query({ query: "value", counter: "a" }, 2), {
+  t.deepEqual(harness.runner.query({ query: "value", counter: "a" }, 2, "me"), {
     ok: true,
     json: '{"value":5,"sequence":2}',
   });

@@ -382,7 +382,10 @@ test("queries name themselves, are parsed strictly, and say what is wrong", (t) 
       },
     }),
   );
-  t.deepEqual(harness.runner.query({ query: "count", plus: 2 }, 7), { ok: true, json: '{"count":2,"sequence":7}' });
+  t.deepEqual(harness.runner.query({ query: "count", plus: 2 }, 7, "me"), {
+    ok: true,
+    json: '{"count":2,"sequence":7}',
+  });
   for (const body of [
     null,
     1,
@@ -394,6 +397,6 @@ test("queries name themselves, are parsed strictly, and say what is wrong", (t) 
     { query: "count" },
     { query: "count", plus: 1, more: 1 },
   ])
-    t.like(harness.runner.query(body, 7), { ok: false, code: "INVALID_REQUEST" });
-  t.deepEqual(harness.runner.query({ query: "bad" }, 7), { ok: false, code: "APPLICATION_ERROR", message: "no" });
+    t.like(harness.runner.query(body, 7, "me"), { ok: false, code: "INVALID_REQUEST" });
+  t.deepEqual(harness.runner.query({ query: "bad" }, 7, "me"), { ok: false, code: "APPLICATION_ERROR", message: "no" });
 });

@@ -25,7 +25,7 @@ const replace = (order: string, price: number, quantity: number) => ({
   quantity,
 });
 const book = (harness: Harness, symbol = "X", depth?: number) => {
-  const answer = harness.runner.query({ query: "book", symbol, ...(depth === undefined ? {} : { depth }) }, 9);
+  const answer = harness.runner.query({ query: "book", symbol, ...(depth === undefined ? {} : { depth }) }, 9, "me");
   if (!answer.ok) throw new Error(answer.message);
   return JSON.parse(answer.json);
 };

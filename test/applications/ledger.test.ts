@@ -65,11 +65,11 @@ test("a transfer is two records and a result; its money is on its way until the 
     harness.sent.slice(-3).map((one) => `${one.kind} ${one.name}`),
     ["transaction reserve", "transaction settle", "final "],
   );
-  t.deepEqual(harness.runner.query({ query: "balance", account: "b" }, 5), {
+  t.deepEqual(harness.runner.query({ query: "balance", account: "b" }, 5, "me"), {
     ok: true,
     json: '{"account":"b","balance":30,"sequence":5}',
   });
-  t.deepEqual(harness.runner.query({ query: "balance", account: "z" }, 5), {
+  t.deepEqual(harness.runner.query({ query: "balance", account: "z" }, 5, "me"), {
     ok: true,
     json: '{"account":"z","balance":null,"sequence":5}',
   });

@@ -50,7 +50,7 @@ function withSells(count: number, idOf: (n: number) => string, more: Partial<Lim
 }
 
 function book({ runner }: Harness): { asks: unknown[]; bids: unknown[] } {
-  const answer = runner.query({ query: "book", symbol }, 9);
+  const answer = runner.query({ query: "book", symbol }, 9, "me");
   if (!answer.ok) throw new Error(answer.message);
   return JSON.parse(answer.json);
 }

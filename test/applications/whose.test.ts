@@ -2,7 +2,7 @@
 import test, { type ExecutionContext } from "ava";
 import * as fc from "fast-check";
 import { exchange } from "../../actors/applications/exchange/exchange.ts";
-import type { Order, OrderResult } from "../../actors/applications/exchange/schemas.ts";
+import { maxOwnOrders, type Order, type OrderResult } from "../../actors/applications/exchange/schemas.ts";
 import { type LedgerRequest, ledger } from "../../actors/applications/ledger/ledger.ts";
 import { Harness, settled } from "../helpers/hot-and-warm.ts";
 import { runs } from "../helpers/property-runs.ts";
@@ -165,4 +165,37 @@ test("to anyone else's transfer an account is unknown; everybody may pay into it
     a: { client: "alice", balance: 10 },
     b: { client: "ben", balance: 0 },
   });
+});
+
+test("a client is told what is open of his orders, the oldest first, a part at a time, and nothing of others'", (t) => {
+  const harness = new Harness(exchange);
+  const ask = (client: string, more: object = {}) => {
+    const answer = harness.runner.query({ query: "orders", symbol: "X", ...more }, 9, client);
+    if (!answer.ok) throw new Error(answer.message);
+    return JSON.parse(answer.json);
+  };
+  const rest = (client: string, order: string, side: "buy" | "sell", price: number, more: object = {}) => {
+    harness.client = client;
+    harness.result({ type: "limit", symbol: "X", order, side, price, quantity: 5, ...more });
+  };
+  rest("anna", "a1", "sell", 110);
+  rest("ben", "b1", "sell", 109);
+  rest("anna", "a2", "buy", 90, { postOnly: true });
+  rest("ben", "b2", "buy", 110);
+  const a2 = { order: "a2", side: "buy", price: 90, remaining: 5, postOnly: true };
+  t.deepEqual(ask("anna"), {
+    symbol: "X",
+    orders: [{ order: "a1", side: "sell", price: 110, remaining: 5 }, a2],
+    sequence: 9,
+  });
+  t.deepEqual(ask("ben").orders, [], "b2 met b1");
+  t.deepEqual(ask("carla").orders, []);
+  const first = [...ordersOf(harness).values()].find(({ order }) => order === "a1");
+  t.deepEqual(ask("anna", { after: first?.arrival }).orders, [a2]);
+  for (let n = 0; n < maxOwnOrders; n += 1) rest("anna", `n${n}`, "sell", 200 + n);
+  const part = ask("anna");
+  t.is(part.orders.length, maxOwnOrders);
+  const others = ask("anna", { after: part.next });
+  t.deepEqual([others.orders.length, others.next], [2, undefined]);
+  t.is(new Set([...part.orders, ...others.orders].map(({ order }) => order)).size, maxOwnOrders + 2);
 });

@@ -183,6 +183,39 @@ inBrowser(
   },
 );
 
+inBrowser(
+  "a browser that has forgotten everything, or was never here, shows what is open, and counts what follows once",
+  async (t) => {
+    const { pair, url } = await openMarket(t);
+    const first = await enter(t, url, "alice");
+    await send(first.page, "buy", 900, 5);
+    await send(first.page, "buy", 901, 7);
+    await until(async () => (await inState(first.page, "resting")) === 2, { withinMs, waitedFor: "both to rest" });
+    const { page, complaints } = await enter(t, url, "alice");
+    await until(async () => (await inState(page, "resting")) === 2, { withinMs, waitedFor: "what another page sent" });
+    const other = await pair.client({ client: "bob" });
+    await other.request(
+      { type: "market", symbol: "BTCUSD", order: "m1", side: "sell", quantity: 9 },
+      { key: "BTCUSD" },
+    );
+    for (const each of [first.page, page]) {
+      await until(async () => (await inState(each, "filled")) === 1, { withinMs, waitedFor: "the fill" });
+      await isSo(each, "#orders tr[data-state=resting] td:nth-child(4)", /^3 \/ 5$/);
+    }
+    await isSo(page, "#orders tr[data-state=filled] td:nth-child(4)", /^0 \/ 7$/);
+    // What was not seen is not known: it is asked for, and told as over or as open.
+    const place = "exchange alice";
+    await page.evaluate(
+      `{ const kept = JSON.parse(localStorage.getItem(${JSON.stringify(place)})); for (const own of kept.orders) { own.state = "unsure"; delete own.asOf; } localStorage.setItem(${JSON.stringify(place)}, JSON.stringify(kept)); }`,
+    );
+    await page.reload();
+    await until(async () => (await inState(page, "over")) === 1, { withinMs, waitedFor: "what is over" });
+    t.is(await inState(page, "resting"), 1);
+    t.is(await inState(page, "unsure"), 0);
+    t.deepEqual(complaints, []);
+  },
+);
+
 async function accessFaults(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
   const { violations } = (await page.evaluate("axe.run()")) as axe.AxeResults;

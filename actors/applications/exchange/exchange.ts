@@ -5,12 +5,23 @@
  * timer, and no other has one.
  *
  * What others may know: the book, which has prices, quantities and numbers of orders, and by its result whoever trades the
- * ids of the orders that it met. Whose an order is, nobody is told.
+ * ids of the orders that it met. Whose an order is, nobody is told but its client.
  */
 import { defineApplication } from "../../application/define.ts";
 import { execute, expire } from "./matching.ts";
 import { OrderBooks } from "./order-books.ts";
-import { Book, BookQuery, Execution, Order, OrderRequest, OrderResult } from "./schemas.ts";
+import {
+  Book,
+  BookQuery,
+  Execution,
+  maxOwnOrders,
+  Order,
+  OrderRequest,
+  OrderResult,
+  OwnOrders,
+  OwnOrdersQuery,
+  ownOrder,
+} from "./schemas.ts";
 import { goOn } from "./sweep.ts";
 
 export const exchange = defineApplication({
@@ -39,6 +50,17 @@ export const exchange = defineApplication({
         asks: views.books.levels(symbol, "sell", depth),
         sequence,
       }),
+    },
+    /** The asker's own, and nobody else's: for a client that has lost count of them. */
+    orders: {
+      body: OwnOrdersQuery,
+      result: OwnOrders,
+      answer: ({ symbol, after = 0 }, { views }, sequence, { client }) => {
+        const found = views.books.ordersOf(client, symbol, after, maxOwnOrders + 1);
+        const shown = found.slice(0, maxOwnOrders);
+        const isMore = found.length > shown.length;
+        return { symbol, orders: shown.map(ownOrder), ...(isMore && { next: shown.at(-1)?.arrival }), sequence };
+      },
     },
   },
 });

@@ -69,6 +69,19 @@ export class OrderBooks implements View {
     this.#books.get(symbol)?.[opposite(side)].visit(price, visitor);
   }
 
+  /** One client's, the oldest first, of those that arrived after `after`; at most so many. Takes a look at each order of the symbol. */
+  ordersOf(client: string, symbol: string, after: number, most: number): Order[] {
+    const book = this.#books.get(symbol);
+    const found: Order[] = [];
+    for (const side of ["buy", "sell"] as const)
+      for (const level of book?.[side].levels() ?? [])
+        level.visit((order) => {
+          if (order.client === client && order.arrival > after) found.push(order);
+          return true;
+        });
+    return found.sort((one, other) => one.arrival - other.arrival).slice(0, most);
+  }
+
   /** Best first. */
   levels(symbol: string, side: "buy" | "sell", depth: number): LevelSummary[] {
     const summaries: LevelSummary[] = [];

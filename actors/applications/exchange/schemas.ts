@@ -81,6 +81,30 @@ export const Execution = z.object({
 /** Without `depth`: all levels. */
 export const BookQuery = z.strictObject({ symbol: SymbolName, depth: z.int().min(1).optional() });
 
+/** So many orders are in one answer. */
+export const maxOwnOrders = 1_000;
+
+/** `after`: what the answer before called `next`; without it from the oldest on. */
+export const OwnOrdersQuery = z.strictObject({ symbol: SymbolName, after: z.int().min(1).optional() });
+
+const OwnOrder = Order.omit({ symbol: true, client: true, arrival: true });
+/** What rests of the asker's orders, the oldest first. `next`: there are more, after it. `sequence`: the log position that it is of. */
+export const OwnOrders = z.object({
+  symbol: z.string(),
+  orders: z.array(OwnOrder),
+  next: z.int().optional(),
+  sequence: z.int(),
+});
+
+export function ownOrder({
+  symbol: _symbol,
+  client: _client,
+  arrival: _arrival,
+  ...own
+}: Order): z.infer<typeof OwnOrder> {
+  return own;
+}
+
 const Level = z.tuple([z.int().describe("price"), z.int().describe("quantity"), z.int().describe("orders")]);
 /** Best price first. `sequence`: the log position that it is of. */
 export const Book = z.object({ symbol: z.string(), bids: z.array(Level), asks: z.array(Level), sequence: z.int() });

@@ -2,8 +2,15 @@
  * One client at the exchange: sends its orders, follows results, and keeps the book of one symbol. What always holds: whatever dies on the other
  * side, each request is sent until it is answered, under one id; the book shown is one that the service committed, and says of when it is.
  */
-import { type Connection, FailedError, ForgottenError, RefusedError, UnknownOutcomeError } from "twinlog/browser";
-import type { AnswerBook, QueryBook, RequestBody, Result } from "./exchange.ts";
+import {
+  type Connection,
+  FailedError,
+  ForgottenError,
+  RefusedError,
+  type ResultEvent,
+  UnknownOutcomeError,
+} from "twinlog/browser";
+import type { AnswerBook, AnswerOrders, QueryBook, QueryOrders, RequestBody, Result } from "./exchange.ts";
 import type { Orders, Pending } from "./orders.ts";
 
 export interface Trade {
@@ -15,6 +22,7 @@ export interface Trade {
 
 const depth = 10;
 const maxTrades = 15;
+const againMs = 500;
 /** The book is asked for again with each result, no more often than this, and at least as often as that. */
 const bookMs = { atMost: 100, atLeast: 2_000 };
 
@@ -33,6 +41,8 @@ export class Desk {
   #symbol: string;
   #isClosed = false;
   #wake: (() => void) | null = null;
+  /** Symbols of which it is being asked what is open, and the results of each that were heard since. */
+  readonly #asked = new Map<string, ResultEvent[]>();
 
   constructor(
     connection: Connection<RequestBody, Result>,
@@ -56,6 +66,7 @@ export class Desk {
     this.trades = [];
     this.#wake?.();
     this.#onChange();
+    if (this.isReady) void this.#askForOpen([symbol]);
   }
 
   send(body: RequestBody): void {
@@ -98,11 +109,18 @@ export class Desk {
 
   async #followResults(): Promise<void> {
     while (!this.#isClosed) {
+      let isFollowing = false;
       try {
         const { position } = this.orders;
         for await (const event of this.#connection.results(position ?? { from: "next" })) {
+          const isFirst = !isFollowing;
+          isFollowing = true;
           this.isReady = true;
           this.orders.onEvent(event);
+          if (event.type === "result") this.#asked.get(event.key)?.push(event);
+          // What follows upon the answer is heard from now on.
+          if (isFirst || this.orders.unsureSymbols.length > 0)
+            void this.#askForOpen([...this.orders.unsureSymbols, ...(isFirst ? [this.#symbol] : [])]);
           if (event.type === "result" && event.reply.ok) this.#onTrades(event.key, event.reply.result as Result);
           this.#wake?.();
           this.#onChange();
@@ -112,6 +130,35 @@ export class Desk {
         if (!(error instanceof ForgottenError)) throw error;
         this.orders.unsure();
       }
+    }
+  }
+
+  /** What is open there of this client's, also what another page of his has sent. Asked for until it is answered. */
+  async #askForOpen(symbols: readonly string[]): Promise<void> {
+    for (const symbol of symbols) {
+      if (this.#asked.has(symbol)) continue;
+      const heard: ResultEvent[] = [];
+      this.#asked.set(symbol, heard);
+      let after: number | undefined;
+      do {
+        const query: QueryOrders = { query: "orders", symbol, ...(after === undefined ? {} : { after }) };
+        const answer = await this.#connection
+          .query<AnswerOrders>(query, { key: symbol })
+          .catch((error: unknown) => (error instanceof RefusedError ? "refused" : null));
+        if (answer === null) {
+          await new Promise((resolve) => setTimeout(resolve, againMs));
+          continue;
+        }
+        // An exchange of before, which has no such query: what is unsure stays so.
+        if (answer === "refused") return;
+        this.orders.onOpen(answer.result, heard);
+        after = answer.result.next;
+        if (after === undefined) {
+          this.orders.onAllOpen(symbol);
+          this.#asked.delete(symbol);
+          this.#onChange();
+        }
+      } while (!this.#isClosed && this.#asked.has(symbol));
     }
   }
 

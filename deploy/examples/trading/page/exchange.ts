@@ -34,13 +34,13 @@ export type RequestBody =
       price: number;
       quantity: number;
     };
-export type QueryBody = QueryBook;
+export type QueryBody = QueryBook | QueryOrders;
 
 export interface Service {
   request: RequestBody;
   result: Result;
   query: QueryBody;
-  answer: AnswerBook;
+  answer: AnswerBook | AnswerOrders;
 }
 export interface Result {
   status: "resting" | "filled" | "cancelled" | "rejected";
@@ -59,9 +59,27 @@ export interface QueryBook {
   symbol: string;
   depth?: number;
 }
+export interface QueryOrders {
+  query: "orders";
+  symbol: string;
+  after?: number;
+}
 export interface AnswerBook {
   symbol: string;
   bids: [number, number, number][];
   asks: [number, number, number][];
+  sequence: number;
+}
+export interface AnswerOrders {
+  symbol: string;
+  orders: {
+    order: string;
+    side: "buy" | "sell";
+    price: number;
+    remaining: number;
+    postOnly?: true;
+    goodTillMs?: number;
+  }[];
+  next?: number;
   sequence: number;
 }

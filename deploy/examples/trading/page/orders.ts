@@ -3,12 +3,14 @@
  * 1. A request is kept, with its id and its stamp, before its first copy is sent, and until it is answered.
  * 2. Orders and the position behind the last result that counted in them are stored together, so that each result counts once, however
  *    often the page is closed, opened and loaded again in between.
+ * 3. What the exchange says that is open is taken for orders that are not known here, or not surely; each result counts in an order once,
+ *    also one that was heard before the exchange's answer, and is later.
  */
 import { type HistoryEvent, type Position, positionAfter, type ResultEvent } from "twinlog/browser";
-import type { RequestBody, Result } from "./exchange.ts";
+import type { AnswerOrders, RequestBody, Result } from "./exchange.ts";
 
-/** unsure: results about it cannot be had any more. */
-export type OrderState = "sending" | Result["status"] | "unsure";
+/** unsure: results about it cannot be had any more, and the exchange was not asked yet. over: they could not, and nothing rests of it. */
+export type OrderState = "sending" | Result["status"] | "unsure" | "over";
 
 export interface OwnOrder {
   readonly order: string;
@@ -21,6 +23,8 @@ export interface OwnOrder {
   readonly state: OrderState;
   /** Why it was rejected. */
   readonly why?: string;
+  /** The last sequence that counted in it. */
+  readonly asOf?: number;
 }
 
 /** A request that is not answered. */
@@ -82,48 +86,83 @@ export class Orders {
   isAnswered({ id, body }: Pending, why?: string): void {
     this.#kept.pending = this.#kept.pending.filter((each) => each.id !== id);
     if (why !== undefined && (body.type === "limit" || body.type === "market"))
-      this.#change(body.symbol, body.order, (own) => ({ ...own, open: 0, state: "rejected", why }));
+      this.#kept.orders = this.#kept.orders.map((own) =>
+        own.symbol === body.symbol && own.order === body.order && own.state === "sending"
+          ? { ...own, open: 0, state: "rejected", why }
+          : own,
+      );
     this.#save();
   }
 
   onEvent(event: ResultEvent | HistoryEvent): void {
-    if (event.type === "history") {
-      if (event.previous !== undefined) this.unsure();
-    } else if (event.reply.ok) {
-      const result = event.reply.result as Result;
-      if (event.client === this.#client) this.#onOwn(event.key, result);
-      for (const { maker, quantity } of result.fills)
-        this.#change(event.key, maker, (own) => {
-          const open = own.open - quantity;
-          return { ...own, open, state: open > 0 ? own.state : "filled" };
-        });
-    }
+    if (event.type === "result") this.#count(event);
+    else if (event.previous !== undefined) this.unsure();
     this.#kept.position = positionAfter(event);
     this.#save();
   }
 
   /** Results were missed: nobody here knows what became of what was open. */
   unsure(): void {
-    this.#kept.orders = this.#kept.orders.map((own) => (own.state === "resting" ? { ...own, state: "unsure" } : own));
+    this.#kept.orders = this.#kept.orders.map(({ asOf: _asOf, ...own }) =>
+      own.state === "resting" ? { ...own, state: "unsure" } : own,
+    );
     delete this.#kept.position;
     this.#save();
   }
 
-  #onOwn(symbol: string, { order, status, remaining, reason }: Result): void {
+  /** Symbols of which it is not known what is open. */
+  get unsureSymbols(): string[] {
+    return [...new Set(this.#kept.orders.flatMap(({ state, symbol }) => (state === "unsure" ? [symbol] : [])))];
+  }
+
+  /** What the exchange says that is open, or a part of that. `heard`: results since it was asked; some are later than the answer. */
+  onOpen({ symbol, orders, sequence: asOf }: AnswerOrders, heard: readonly ResultEvent[]): void {
+    for (const { order, side, price, remaining: open } of orders) {
+      const own = this.#kept.orders.find((each) => each.order === order && each.symbol === symbol);
+      if (own !== undefined && (own.asOf ?? -1) > asOf) continue;
+      if (own === undefined || !isOpen(own))
+        this.#kept.orders.unshift({ order, symbol, side, price, quantity: open, open, state: "resting", asOf });
+      else if (own.state === "unsure")
+        this.#change(symbol, order, asOf, (before) => ({ ...before, price, open, state: "resting" }));
+    }
+    for (const event of heard) if (event.sequence > asOf) this.#count(event);
+    this.#save();
+  }
+
+  /** The exchange has told all that is open there: what is still unsure is over. */
+  onAllOpen(symbol: string): void {
+    this.#kept.orders = this.#kept.orders.map((own) =>
+      own.symbol === symbol && own.state === "unsure" ? { ...own, open: 0, state: "over" } : own,
+    );
+    this.#save();
+  }
+
+  #count({ client, key: symbol, sequence, reply }: ResultEvent): void {
+    if (!reply.ok) return;
+    const result = reply.result as Result;
+    if (client === this.#client) this.#onOwn(symbol, result, sequence);
+    for (const { maker, quantity } of result.fills)
+      this.#change(symbol, maker, sequence, (own) => {
+        const open = own.open - quantity;
+        return { ...own, open, state: open > 0 ? own.state : "filled" };
+      });
+  }
+
+  #onOwn(symbol: string, { order, status, remaining, reason }: Result, sequence: number): void {
     // Of a cancel that came too late: what became of the order was told before.
     if (reason === "unknown-order") return;
-    this.#change(symbol, order, (own) =>
+    this.#change(symbol, order, sequence, (own) =>
       reason === undefined
         ? { ...own, open: remaining, state: status }
         : { ...own, open: 0, state: "rejected", why: reason },
     );
   }
 
-  /** Ids are one symbol's, and one that is over may come again: the newest is meant. */
-  #change(symbol: string, order: string, change: (own: OwnOrder) => OwnOrder): void {
+  /** Ids are one symbol's, and one that is over may come again: the newest is meant. Each sequence counts once. */
+  #change(symbol: string, order: string, sequence: number, change: (own: OwnOrder) => OwnOrder): void {
     const at = this.#kept.orders.findIndex((own) => own.order === order && own.symbol === symbol);
     const own = this.#kept.orders[at];
-    if (own !== undefined) this.#kept.orders[at] = change(own);
+    if (own !== undefined && sequence > (own.asOf ?? -1)) this.#kept.orders[at] = { ...change(own), asOf: sequence };
   }
 
   #save(): void {
