@@ -11,6 +11,8 @@ export interface Connection<Body, Result> extends Client<Body, Result> {
   results(options?: Omit<ResultsOptions, "service" | "bus" | "clock">): ResultsReader;
   /** Ends what is unanswered and every reader of results, and closes the connection to NATS. */
   disconnect(): Promise<void>;
+  /** The same: a connection that stayed open would keep the program from its end. */
+  close(): Promise<void>;
 }
 
 /** Starts the bus. Rejects, and stops it, where it is not connected then; `whyNot`: in words. */
@@ -25,10 +27,15 @@ export async function openConnection<A extends ApplicationDefinition = Applicati
     client.onBusState(connected);
     for (const reader of readers) reader.onBusState(connected);
   });
-  const disconnect = async () => {
+  let ended: Promise<void> | null = null;
+  const end = async () => {
     client.close();
     for (const reader of readers) reader.close();
     await bus.stop();
+  };
+  const disconnect = () => {
+    ended ??= end();
+    return ended;
   };
   if (!bus.connected()) {
     await disconnect();
@@ -40,5 +47,5 @@ export async function openConnection<A extends ApplicationDefinition = Applicati
     readers.add(reader);
     return reader;
   };
-  return { ...client, results, disconnect };
+  return { ...client, results, disconnect, close: disconnect };
 }
