@@ -86,8 +86,10 @@ export class SimRegistryState {
     this.versions.push(version);
     const before = this.current?.record ?? null;
     this.current = version;
-    // Where the newest one only put back what this one follows upon, this one follows upon both.
-    const isNext = this.#newest === null || (before !== null && isSameConfiguration(before, this.#newest.record));
+    // Where the newest one only put back what this one follows upon, this one follows upon both. One that was asked for on another
+    // record, and lands here late because revisions began anew, follows upon neither.
+    const isAskedHere = before !== null && record.previousWriteId === before.writeId;
+    const isNext = this.#newest === null || (isAskedHere && isSameConfiguration(before, this.#newest.record));
     if (record.epoch >= epochOf(this.#newest) || isNext) this.#newest = version;
     for (const tell of this.onWritten) tell(version.record, before);
     return version;
