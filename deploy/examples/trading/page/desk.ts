@@ -43,6 +43,8 @@ export class Desk {
   #wake: (() => void) | null = null;
   /** Symbols of which it is being asked what is open, and the results of each that were heard since. */
   readonly #asked = new Map<string, ResultEvent[]>();
+  /** An exchange of before has no such query: what is unsure stays so. */
+  #tellsOrders = true;
 
   constructor(
     connection: Connection<RequestBody, Result>,
@@ -118,6 +120,8 @@ export class Desk {
           this.isReady = true;
           this.orders.onEvent(event);
           if (event.type === "result") this.#asked.get(event.key)?.push(event);
+          // Of an earlier history: the answer is of the new one.
+          else for (const heard of this.#asked.values()) heard.length = 0;
           // What follows upon the answer is heard from now on.
           if (isFirst || this.orders.unsureSymbols.length > 0)
             void this.#askForOpen([...this.orders.unsureSymbols, ...(isFirst ? [this.#symbol] : [])]);
@@ -136,7 +140,7 @@ export class Desk {
   /** What is open there of this client's, also what another page of his has sent. Asked for until it is answered. */
   async #askForOpen(symbols: readonly string[]): Promise<void> {
     for (const symbol of symbols) {
-      if (this.#asked.has(symbol)) continue;
+      if (this.#asked.has(symbol) || !this.#tellsOrders) continue;
       const heard: ResultEvent[] = [];
       this.#asked.set(symbol, heard);
       let after: number | undefined;
@@ -144,17 +148,22 @@ export class Desk {
         const query: QueryOrders = { query: "orders", symbol, ...(after === undefined ? {} : { after }) };
         const answer = await this.#connection
           .query<AnswerOrders>(query, { key: symbol })
-          .catch((error: unknown) => (error instanceof RefusedError ? "refused" : null));
+          .catch((error: unknown) =>
+            error instanceof RefusedError && error.code === "INVALID_REQUEST" ? "unknown" : null,
+          );
         if (answer === null) {
           await new Promise((resolve) => setTimeout(resolve, againMs));
           continue;
         }
-        // An exchange of before, which has no such query: what is unsure stays so.
-        if (answer === "refused") return;
+        if (answer === "unknown") {
+          this.#tellsOrders = false;
+          this.#asked.clear();
+          return;
+        }
         this.orders.onOpen(answer.result, heard);
         after = answer.result.next;
         if (after === undefined) {
-          this.orders.onAllOpen(symbol);
+          this.orders.onAllOpen(symbol, answer.result.sequence);
           this.#asked.delete(symbol);
           this.#onChange();
         }

@@ -40,6 +40,10 @@ interface Kept {
   pending: Pending[];
 }
 
+/** The service's own client, whose requests are timers that are due. */
+const timers = "$timers";
+/** What an order may be in whose request was refused. */
+const notYetOpen: ReadonlySet<OrderState> = new Set(["sending", "unsure", "over"]);
 /** Orders that are over and still shown. */
 const maxOver = 50;
 
@@ -87,7 +91,7 @@ export class Orders {
     this.#kept.pending = this.#kept.pending.filter((each) => each.id !== id);
     if (why !== undefined && (body.type === "limit" || body.type === "market"))
       this.#kept.orders = this.#kept.orders.map((own) =>
-        own.symbol === body.symbol && own.order === body.order && own.state === "sending"
+        own.symbol === body.symbol && own.order === body.order && notYetOpen.has(own.state)
           ? { ...own, open: 0, state: "rejected", why }
           : own,
       );
@@ -104,7 +108,7 @@ export class Orders {
   /** Results were missed: nobody here knows what became of what was open. */
   unsure(): void {
     this.#kept.orders = this.#kept.orders.map(({ asOf: _asOf, ...own }) =>
-      own.state === "resting" ? { ...own, state: "unsure" } : own,
+      own.state === "resting" || own.state === "sending" ? { ...own, state: "unsure" } : own,
     );
     delete this.#kept.position;
     this.#save();
@@ -120,19 +124,21 @@ export class Orders {
     for (const { order, side, price, remaining: open } of orders) {
       const own = this.#kept.orders.find((each) => each.order === order && each.symbol === symbol);
       if (own !== undefined && (own.asOf ?? -1) > asOf) continue;
-      if (own === undefined || !isOpen(own))
+      if (own === undefined || !isOpen(own)) {
+        // One of this id that is over makes room.
+        this.#kept.orders = this.#kept.orders.filter((each) => each !== own);
         this.#kept.orders.unshift({ order, symbol, side, price, quantity: open, open, state: "resting", asOf });
-      else if (own.state === "unsure")
+      } else if (own.state === "unsure")
         this.#change(symbol, order, asOf, (before) => ({ ...before, price, open, state: "resting" }));
     }
     for (const event of heard) if (event.sequence > asOf) this.#count(event);
     this.#save();
   }
 
-  /** The exchange has told all that is open there: what is still unsure is over. */
-  onAllOpen(symbol: string): void {
+  /** The exchange has told all that is open there, as of this sequence: what is still unsure is over. */
+  onAllOpen(symbol: string, asOf: number): void {
     this.#kept.orders = this.#kept.orders.map((own) =>
-      own.symbol === symbol && own.state === "unsure" ? { ...own, open: 0, state: "over" } : own,
+      own.symbol === symbol && own.state === "unsure" ? { ...own, open: 0, state: "over", asOf } : own,
     );
     this.#save();
   }
@@ -141,11 +147,17 @@ export class Orders {
     if (!reply.ok) return;
     const result = reply.result as Result;
     if (client === this.#client) this.#onOwn(symbol, result, sequence);
+    // Of an order that has a date, when that is past.
+    else if (client === timers && this.#isOpenHere(symbol, result.order)) this.#onOwn(symbol, result, sequence);
     for (const { maker, quantity } of result.fills)
       this.#change(symbol, maker, sequence, (own) => {
         const open = own.open - quantity;
         return { ...own, open, state: open > 0 ? own.state : "filled" };
       });
+  }
+
+  #isOpenHere(symbol: string, order: string): boolean {
+    return this.#kept.orders.some((own) => own.symbol === symbol && own.order === order && isOpen(own));
   }
 
   #onOwn(symbol: string, { order, status, remaining, reason }: Result, sequence: number): void {

@@ -86,12 +86,13 @@ const orderRows = new Map<string, HTMLTableRowElement>();
 function paintOrders(orders: readonly OwnOrder[], cancel: (own: OwnOrder) => void): void {
   const body = bodyOf("orders");
   const wanted = orders.map((own) => {
-    const made = orderRows.get(own.order) ?? orderRow(own, cancel);
-    orderRows.set(own.order, made);
+    const key = `${own.symbol} ${own.order}`;
+    const made = orderRows.get(key) ?? orderRow(own, cancel);
+    orderRows.set(key, made);
     fillOrder(made, own);
     return made;
   });
-  for (const [order, made] of orderRows) if (!wanted.includes(made)) orderRows.delete(order);
+  for (const [key, made] of orderRows) if (!wanted.includes(made)) orderRows.delete(key);
   const rows = wanted.length > 0 ? wanted : [row([wide("none yet", 6, "empty")])];
   if (rows.length !== body.children.length || rows.some((made, at) => body.children[at] !== made))
     body.replaceChildren(...rows);
