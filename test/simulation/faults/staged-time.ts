@@ -35,7 +35,7 @@ function slowSuccessor(context: FaultContext): void {
   });
 }
 
-/** The same, and an operator says that it is right: time goes on from there, and from then on never falls (situation 145). */
+/** The primary's clock, and no other, is a day ahead, and an operator says that it is right: time goes on from there, and from then on never falls (situation 145). */
 function acceptTime(context: FaultContext): void {
   const { sim, cluster, operator, moments } = context;
   const now = roles(context, 4_000);

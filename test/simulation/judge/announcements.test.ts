@@ -21,6 +21,17 @@ test("what was told is what was done, or nothing was done", (t) => {
   t.deepEqual(overtaken.violations(), []);
 });
 
+test("a history that a server began by itself a while before it was told has nothing to do with that", (t) => {
+  t.deepEqual(
+    violations([
+      ["beta", 3, 140],
+      ["beta", 7, 1_002],
+    ]),
+    [],
+  );
+  t.is(violations([["beta", 3, 990]]).length, 1, "heard of a little later than it was done");
+});
+
 test("a new history that begins elsewhere makes it a lie", (t) => {
   t.deepEqual(violations([["beta", 3, 1_100]]), [
     "rule 18: beta said that it goes on after record 7, and went on after 3",

@@ -1,7 +1,7 @@
 /**
  * What operators are told that a recovery by force may lose, against what it did (rule 18): the new history begins after the
  * record that was named. What always holds: one that was told and then did not happen, because another server came first, is
- * no lie.
+ * no lie; nor is a history that a server began by itself before it was told anything.
  */
 import type { Violation } from "../../../machines/checker/history.ts";
 
@@ -14,6 +14,8 @@ interface Said {
 
 /** A recovery is done, or has been overtaken, so long after it was asked for. */
 const withinMs = 5_000;
+/** The operator may hear of it a little later than it is done. */
+const heardWithinMs = 500;
 
 export class Announcements {
   readonly #told: Said[] = [];
@@ -32,7 +34,9 @@ export class Announcements {
 
   violations(): Violation[] {
     return this.#forks.flatMap(({ server, last, atMs }) => {
-      const near = this.#told.filter((told) => told.server === server && Math.abs(told.atMs - atMs) < withinMs);
+      const isNear = (told: Said) =>
+        told.server === server && told.atMs < atMs + heardWithinMs && told.atMs > atMs - withinMs;
+      const near = this.#told.filter(isNear);
       if (near.length === 0 || near.some((told) => told.last === last)) return [];
       const text = `${server} said that it goes on after record ${near[0]?.last}, and went on after ${last}`;
       return [{ of: "rule 18", text, atMs }];

@@ -49,6 +49,10 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
   { seed: 998_026_069, once: "a record that only put an older one back was put back again over what was won after it" },
   { seed: 998_021_900, once: "the same, with two servers" },
   { seed: 1_010_017_603, once: "the judge took what landed late over a restored record for the newest" },
+  {
+    seed: 1_010_019_610,
+    once: "the judge took what a server was told for a history that it had begun by itself before",
+  },
   { seed: 1_009_308_089, once: "the last batch of a log was gone, and nothing but meta had been written after it" },
   { seed: 1_009_209_304, once: "two offers of the role in one turn, and the second was judged by the state before" },
   { seed: 1_009_213_981, once: "the judge went by a record that its writer learned of after the registry had lost it" },
