@@ -86,6 +86,8 @@ export interface Answers {
   readonly answers: unknown[];
   /** Subjects on which somebody listens, and nobody answered in time: of a process that is slow, or stands still. */
   readonly unanswered: string[];
+  /** Subjects on which nobody listens. */
+  readonly nobody: string[];
 }
 
 /**
@@ -99,15 +101,18 @@ export async function askAll(
   subjects: readonly string[],
   waitMs: number,
   lateMs = waitMs,
+  stopped?: AbortSignal,
 ): Promise<Answers> {
   const answers: unknown[] = [];
-  if (subjects.length === 0) return { answers, unanswered: [] };
+  const nobody: string[] = [];
+  if (subjects.length === 0) return { answers, unanswered: [], nobody };
   const unanswered = new Set(subjects);
   const complete = new AbortController();
   const subscriptions = subjects.map((subject) => {
     const inbox = bus.inbox();
     const subscription = bus.subscribe(inbox, (message: BusMessage) => {
       if (message.status === undefined) answers.push(readJson(message.data));
+      else nobody.push(subject);
       unanswered.delete(subject);
       if (unanswered.size === 0) complete.abort();
     });
@@ -115,12 +120,15 @@ export async function askAll(
     return subscription;
   });
   try {
-    await allowed(bus, clock, waitMs);
-    if (unanswered.size > 0 && lateMs > waitMs) await allowed(bus, clock, lateMs - waitMs, complete.signal);
+    await allowed(bus, clock, waitMs, stopped);
+    if (unanswered.size > 0 && lateMs > waitMs && stopped?.aborted !== true) {
+      const forget = stopped === undefined ? () => undefined : whenAborted(stopped, () => complete.abort());
+      await allowed(bus, clock, lateMs - waitMs, complete.signal).finally(forget);
+    }
   } finally {
     for (const subscription of subscriptions) subscription.stop();
   }
-  return { answers, unanswered: [...unanswered] };
+  return { answers, unanswered: [...unanswered], nobody };
 }
 
 /** Waits. Throws CommandError as soon as the broker forbids something; resolves at once when `stopped` is aborted. */

@@ -90,10 +90,11 @@ async function look(
       return checkNobody(service, "nats", `NATS at ${access.shown} has not answered within ${timeout} ms`, skipped);
     }
     try {
-      const gather = (waitMs: number) => gatherStatus(bus, clock, service, waitMs, world.stopped);
-      status = await gather(Math.min(gatherMs, untilMs - clock.nowMs()));
+      const leftMs = () => Math.max(1, untilMs - clock.nowMs());
+      const gather = (waitMs: number) => gatherStatus(bus, clock, service, waitMs, world.stopped, leftMs());
+      status = await gather(Math.min(gatherMs, leftMs()));
       // Servers may be set to speak more seldom.
-      if (status.servers.length === 0) status = await gather(Math.max(1, untilMs - clock.nowMs()));
+      if (status.servers.length === 0) status = await gather(leftMs());
     } finally {
       await bus.stop();
     }

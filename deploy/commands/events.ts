@@ -56,10 +56,12 @@ async function tell(world: CommandWorld, { service, access, json, follow, since 
     const { servers, silent } = await gatherStatus(bus, clock, service, gatherMs, stopped);
     const names = [...new Set([...servers, ...silent].map(({ name }) => name))];
     const asked = names.map((name) => subjects.actor(service, name, "failover"));
-    const { answers, unanswered } = await askAll(bus, clock, asked, gatherMs, lateMs);
+    const { answers, unanswered } = await askAll(bus, clock, asked, gatherMs, lateMs, stopped);
     const slow = names.filter((_, at) => unanswered.includes(asked[at] ?? ""));
     if (slow.length > 0)
-      world.err(`twinlog: warning: ${slow.join(", ")} runs and does not answer: what it remembers is missing here\n`);
+      world.err(
+        `twinlog: warning: ${slow.join(", ")} does not answer, though NATS knows it: what it remembers is missing here\n`,
+      );
     const past = answers.flatMap((answer) => RecentEvents.safeParse(answer).data?.events ?? []);
     if (answers.length === 0 && !follow)
       throw new CommandError(

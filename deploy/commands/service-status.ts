@@ -58,6 +58,11 @@ export class StatusGathering {
     if (oldest !== undefined) this.#heard.delete(oldest[0]);
   }
 
+  /** Nobody was heard. */
+  get isSilent(): boolean {
+    return this.#heard.size === 0;
+  }
+
   /**
    * A server that says nothing here, and that one that does speak has just heard: its status is late (a busy machine, a long
    * `statusMs`), or it may not publish it.
@@ -85,7 +90,11 @@ export class StatusGathering {
       undefined,
     );
     const { epoch = 0, history = "", mode = null } = leading ?? {};
-    const silent = silentOf(servers, all.filter(isSilent), nowMs);
+    const silent = silentOf(
+      all.filter((heard) => !isSilent(heard)),
+      all.filter(isSilent),
+      nowMs,
+    );
     const names = new Set([...this.#heard.values()].map(({ status }) => status.name));
     const unheard = (name: string) => !names.has(name);
     return { service, mode, epoch, history, ...judge(servers, silent, epoch, unheard), servers, silent };
@@ -110,16 +119,17 @@ export class StatusGathering {
 }
 
 /** Configured, or heard before, and not speaking: for how long, as far as anybody knows. */
-function silentOf(servers: readonly ServerStatus[], gone: readonly Heard[], nowMs: number): ServiceStatus["silent"] {
+function silentOf(speaking: readonly Heard[], gone: readonly Heard[], nowMs: number): ServiceStatus["silent"] {
   const found = new Map<string, number | null>();
-  for (const { peers } of servers)
-    for (const { name, silentMs } of peers) {
+  for (const { status, lastMs } of speaking)
+    for (const { name, silentMs: then } of status.peers) {
       const known = found.get(name) ?? null;
+      const silentMs = then === null ? null : Math.round(then + nowMs - lastMs);
       found.set(name, silentMs === null ? known : Math.min(silentMs, known ?? silentMs));
     }
   for (const { status, lastMs } of gone)
     if (!found.has(status.name)) found.set(status.name, Math.round(nowMs - lastMs));
-  for (const { name } of servers) found.delete(name);
+  for (const { status } of speaking) found.delete(status.name);
   return [...found]
     .map(([name, silentMs]) => ({ name, silentMs }))
     .sort((one, other) => (one.name < other.name ? -1 : 1));

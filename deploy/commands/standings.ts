@@ -40,10 +40,11 @@ export async function askStandings(
 async function askNames(bus: Bus, clock: Clock, service: string, names: readonly string[]): Promise<Standings> {
   const subjectOf = (name: string) => subjects.actor(service, name, "failover");
   const asked = await askAll(bus, clock, names.map(subjectOf), answerMs, lateMs);
-  return {
-    standings: asked.answers.flatMap((answer) => Standing.safeParse(answer).data ?? []),
-    unanswered: names.filter((name) => asked.unanswered.includes(subjectOf(name))),
-  };
+  const standings = asked.answers.flatMap((answer) => Standing.safeParse(answer).data ?? []);
+  // What is no standing is no answer: a program that tells it otherwise may have seen a record.
+  const isThere = (name: string) => standings.some(({ server }) => server === name);
+  const isNobody = (name: string) => asked.nobody.includes(subjectOf(name));
+  return { standings, unanswered: names.filter((name) => !isThere(name) && !isNobody(name)) };
 }
 
 /** Configured servers that did not answer. */

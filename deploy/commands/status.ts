@@ -22,7 +22,9 @@ interface StatusFlags extends CommonOptions {
 }
 
 const degradedStatus = 3;
-const lateMs = 5_000;
+const usualLateMs = 5_000;
+/** Where nobody speaks, each may do so seldom. */
+const nobodyMs = 2_500;
 const lookMs = 50;
 const helpText = `
 Exit status: 0 when a failover would work now, 3 when it would not, 1 when nobody serves; with --watch 0.
@@ -37,7 +39,12 @@ export function statusCommand(world: CommandWorld): Command {
     .addHelpText("after", helpText)
     .option("--json", "one JSON document (with --watch: one a line)", false)
     .option("--watch", "again and again, until Ctrl-C", false)
-    .option("--wait <ms>", "how long to gather; up to 5 s where a server is late", wholeNumber("--wait", 10), 800)
+    .option(
+      "--wait <ms>",
+      "how long to gather; up to 5 s where a server is late, 2.5 s where none speaks",
+      wholeNumber("--wait", 10),
+      800,
+    )
     .action(async (flags: StatusFlags) => {
       const bus = await world.connect(flags.access, () => undefined);
       try {
@@ -74,8 +81,8 @@ async function watch(world: CommandWorld, bus: Bus, flags: StatusFlags): Promise
 }
 
 /**
- * Listens to the servers' status messages for `waitMs`, and on, up to 5 s in all, for one that is late: other servers hear it. Throws
- * CommandError at once where the broker forbids it.
+ * Listens to the servers' status messages for `waitMs`, and on, up to `lateMs` in all, for one that is late: other servers hear it, or
+ * nobody was heard yet. Throws CommandError at once where the broker forbids it.
  */
 export async function gatherStatus(
   bus: Bus,
@@ -83,6 +90,7 @@ export async function gatherStatus(
   service: string,
   waitMs: number,
   stopped: AbortSignal,
+  lateMs = usualLateMs,
 ): Promise<ServiceStatus> {
   const gathering = new StatusGathering();
   const subscription = bus.subscribe(subjects.statuses(service), (message) => {
@@ -90,9 +98,11 @@ export async function gatherStatus(
     if (status !== undefined) gathering.onStatus(status, clock.nowMs());
   });
   try {
-    const endMs = clock.nowMs() + lateMs;
+    const sinceMs = clock.nowMs();
     await allowed(bus, clock, waitMs, stopped);
-    while (!stopped.aborted && clock.nowMs() < endMs && gathering.isAwaiting(clock.nowMs()))
+    const isLate = (nowMs: number) =>
+      gathering.isSilent ? nowMs - sinceMs < nobodyMs : gathering.isAwaiting(nowMs) && nowMs - sinceMs < lateMs;
+    while (!stopped.aborted && clock.nowMs() - sinceMs < lateMs && isLate(clock.nowMs()))
       await allowed(bus, clock, lookMs, stopped);
   } finally {
     subscription.stop();

@@ -623,7 +623,7 @@ export class Replica {
         event: "exit.allowed",
         why: core.hot
           ? "stops: it was alone, and everything is on its disk, as on no other"
-          : "stops: nothing names this server: what it has others have too",
+          : "stops: nothing names this server",
       };
     if (core.state === "receiving") {
       if (candidacy?.isLate !== true) return null;

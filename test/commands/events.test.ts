@@ -61,7 +61,10 @@ test("a server that is slow to answer is waited for; of one that runs and does n
   still.clock.after(5, say(still.bus));
   const told = await still.run([]);
   t.is(told.status, 0);
-  t.regex(told.err, /^twinlog: warning: beta runs and does not answer: what it remembers is missing here\n$/);
+  t.regex(
+    told.err,
+    /^twinlog: warning: beta does not answer, though NATS knows it: what it remembers is missing here\n$/,
+  );
 });
 
 test("what servers remember is told in the order of its time, with the reason", async (t) => {

@@ -62,6 +62,13 @@ test("a server that says nothing here while others hear it is waited for, and th
   gathering.onStatus({ ...beta, peers: peersOf(950, "alpha") }, 1_700);
   t.true(gathering.isAwaiting(1_740));
   t.false(gathering.isAwaiting(1_750), "nobody hears it any more");
+  t.regex(
+    gathering
+      .conclude("exchange", 1_750)
+      .reasons.map(({ message }) => message)
+      .join(),
+    /silent for 1\.0 s/,
+  );
   gathering.onStatus(alpha, 1_760);
   t.false(gathering.isAwaiting(1_760));
   t.true(gathering.conclude("exchange", 1_770).failoverReady);
@@ -87,7 +94,7 @@ test("the dead primary beside the new one is listed as silent, and its word coun
     status.servers.map(({ name, role }) => [name, role]),
     [["beta", "primary"]],
   );
-  t.deepEqual(status.silent, [{ name: "alpha", silentMs: 500 }]);
+  t.deepEqual(status.silent, [{ name: "alpha", silentMs: 520 }]);
   t.deepEqual(codesOf(status), ["alpha server.silent"]);
   t.notRegex(statusText(status), /up\/up.*\n.*up\/up/);
 });
@@ -98,7 +105,7 @@ test("a server that missed its beats is silent, even where nobody else has notic
     [150, alpha],
     [700, alpha],
   ]);
-  t.deepEqual(status.silent, [{ name: "beta", silentMs: 80 }], "what alpha heard of it over the links counts");
+  t.deepEqual(status.silent, [{ name: "beta", silentMs: 180 }], "what alpha heard of it over the links counts");
   t.false(status.failoverReady);
   t.true(status.serving);
 });

@@ -8,6 +8,7 @@ import type { ServerStatus, ServiceStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { bytesOf, TestBus } from "../helpers/hand-world.ts";
 import { statusOf } from "../helpers/status-of.ts";
+import { makeRig } from "./rig.ts";
 
 test("a server whose status comes seldom is waited for where another hears it, and no longer than that", async (t) => {
   const clock = openNodeClock();
@@ -26,6 +27,22 @@ test("a server whose status comes seldom is waited for where another hears it, a
   t.true(clock.nowMs() - since >= 900, "beta was heard lately for so long");
 });
 
+test("check ends within its time, whoever is waited for", async (t) => {
+  const rig = makeRig();
+  const status = statusOf({ peers: [{ name: "beta", silentMs: 20 }] });
+  const say = () => {
+    rig.bus.publish(subjects.status("exchange", status.name), bytesOf(status));
+    timer = rig.clock.after(100, say);
+  };
+  let timer = rig.clock.after(5, say);
+  const since = rig.clock.nowMs();
+  const ran = await rig.run(["check", "--timeout", "1500"]);
+  timer.cancel();
+  t.is(ran.status, 2);
+  t.regex(ran.out, /beta: its status does not come, though other servers hear it/);
+  t.true(rig.clock.nowMs() - since < 4_500, "and not the 5 s that others wait");
+});
+
 test("after a round nobody listens on the signal any more, whether time or Ctrl-C ended it", async (t) => {
   const held = () => ({ stop: () => undefined });
   const bus = { subscribe: held, onFault: held } as unknown as Bus;
@@ -38,12 +55,12 @@ test("after a round nobody listens on the signal any more, whether time or Ctrl-
     },
   } as unknown as Clock;
   const stop = new AbortController();
-  const round = gatherStatus(bus, clock, "s", 10, stop.signal);
+  const round = gatherStatus(bus, clock, "s", 10, stop.signal, 0);
   t.is(getEventListeners(stop.signal, "abort").length, 1);
   ends[0]?.();
   t.deepEqual((await round).servers, []);
   t.is(getEventListeners(stop.signal, "abort").length, 0);
-  const interrupted = gatherStatus(bus, clock, "s", 10, stop.signal);
+  const interrupted = gatherStatus(bus, clock, "s", 10, stop.signal, 0);
   stop.abort();
   await interrupted;
   t.is(getEventListeners(stop.signal, "abort").length, 0);

@@ -57,7 +57,10 @@ test("init creates nothing where servers of the service have seen a record: it w
   fresh.start("alpha");
   t.is(whyNotFirst(standingsOf(fresh), []), null);
   t.is(whyNotFirst([], []), null);
-  t.regex(whyNotFirst(standingsOf(fresh), ["beta"]) ?? "", /beta runs and does not answer: it may have seen one/);
+  t.regex(
+    whyNotFirst(standingsOf(fresh), ["beta"]) ?? "",
+    /beta does not answer, though NATS knows it: it may have seen one/,
+  );
 });
 
 for (const [what, present] of [

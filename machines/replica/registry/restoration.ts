@@ -194,6 +194,6 @@ export function whyNotFirst(standings: readonly Standing[], unanswered: readonly
   if (seen.length > 0)
     return `the registry has no record, but servers of this service have seen one: ${names.join(", ")}. It was lost: put it back with \`twinlog init --restore\``;
   if (unanswered.length > 0)
-    return `the registry has no record, and ${unanswered.join(", ")} runs and does not answer: it may have seen one. Try again, or stop it`;
+    return `the registry has no record, and ${unanswered.join(", ")} does not answer, though NATS knows it: it may have seen one. Try again, or stop it`;
   return null;
 }
