@@ -64,12 +64,13 @@ export class StatusGathering {
   }
 
   /**
-   * A server that says nothing here, and that one that does speak has just heard: its status is late (a busy machine, a long
-   * `statusMs`), or it may not publish it.
+   * A server that says nothing here, or nothing more, and that one that does speak has just heard: its status is late (a busy
+   * machine, a long `statusMs`), or it may not publish it.
    */
   isAwaiting(nowMs: number): boolean {
     const heard = [...this.#heard.values()];
-    const names = new Set(heard.map(({ status }) => status.name));
+    const isTold = (one: Heard) => lastStates.has(one.status.state) || !this.#isSilent(one, nowMs);
+    const names = new Set(heard.filter(isTold).map(({ status }) => status.name));
     return heard.some(({ lastMs, status }) =>
       status.peers.some(
         ({ name, silentMs }) => !names.has(name) && silentMs !== null && isJustHeard(silentMs + nowMs - lastMs),

@@ -74,6 +74,19 @@ test("a server that says nothing here while others hear it is waited for, and th
   t.true(gathering.conclude("exchange", 1_770).failoverReady);
 });
 
+test("a server that has missed its beats while others hear it is waited for: it is late, and its next word counts", (t) => {
+  const gathering = new StatusGathering();
+  gathering.onStatus({ ...alpha, statusMs: 25 }, 700);
+  gathering.onStatus({ ...beta, peers: peersOf(10, "alpha") }, 790);
+  t.false(gathering.conclude("exchange", 800).serving);
+  t.true(gathering.isAwaiting(800));
+  gathering.onStatus({ ...alpha, statusMs: 25 }, 810);
+  t.false(gathering.isAwaiting(815));
+  t.true(gathering.conclude("exchange", 815).failoverReady);
+  gathering.onStatus({ ...alpha, statusMs: 25, state: "stopped" }, 830);
+  t.false(gathering.isAwaiting(900), "it said that it stops");
+});
+
 test("the dead primary beside the new one is listed as silent, and its word counts no more", (t) => {
   const taken = {
     ...beta,
