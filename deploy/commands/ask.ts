@@ -82,6 +82,9 @@ export function askFor<T>(question: Question<T>): Promise<AskedFor<T>> {
   });
 }
 
+/** So long is waited in all for a server that runs, to all appearances, and is slow: with a word of its own, or with an answer. */
+export const lateMs = 5_000;
+
 export interface Answers {
   readonly answers: unknown[];
   /** Subjects on which somebody listens, and nobody answered in time: of a process that is slow, or stands still. */
@@ -100,7 +103,6 @@ export async function askAll(
   clock: Clock,
   subjects: readonly string[],
   waitMs: number,
-  lateMs = waitMs,
   stopped?: AbortSignal,
 ): Promise<Answers> {
   const answers: unknown[] = [];
@@ -121,7 +123,7 @@ export async function askAll(
   });
   try {
     await allowed(bus, clock, waitMs, stopped);
-    if (unanswered.size > 0 && lateMs > waitMs && stopped?.aborted !== true) {
+    if (unanswered.size > 0 && stopped?.aborted !== true) {
       const forget = stopped === undefined ? () => undefined : whenAborted(stopped, () => complete.abort());
       await allowed(bus, clock, lateMs - waitMs, complete.signal).finally(forget);
     }

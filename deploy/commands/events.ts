@@ -18,9 +18,8 @@ interface EventsFlags extends CommonOptions {
   since?: number;
 }
 
-/** How long servers are listened to, and then given to answer; one that listens and has not, up to so long. */
+/** How long servers are listened to, and then given to answer. */
 const gatherMs = 800;
-const lateMs = 5_000;
 const helpText = `
 Servers remember their last 100 transitions, since their process began. What is older, and what a process said
 before it died, stands in their logs.
@@ -56,7 +55,7 @@ async function tell(world: CommandWorld, { service, access, json, follow, since 
     const { servers, silent } = await gatherStatus(bus, clock, service, gatherMs, stopped);
     const names = [...new Set([...servers, ...silent].map(({ name }) => name))];
     const asked = names.map((name) => subjects.actor(service, name, "failover"));
-    const { answers, unanswered } = await askAll(bus, clock, asked, gatherMs, lateMs, stopped);
+    const { answers, unanswered } = await askAll(bus, clock, asked, gatherMs, stopped);
     const slow = names.filter((_, at) => unanswered.includes(asked[at] ?? ""));
     if (slow.length > 0)
       world.err(

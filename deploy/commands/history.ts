@@ -30,7 +30,6 @@ export interface Revision {
 
 /** How long servers are given to answer. */
 const gatherMs = 400;
-const lateMs = 3_000;
 const messageNotFound = 10_037;
 const streamNotFound = 10_059;
 const helpText = `
@@ -105,7 +104,7 @@ async function failovers(
   const names = new Set(primaries(revisions).map(({ primary }) => primary.server));
   const asked = [...names].map((name) => subjects.actor(service, name, "failover"));
   // Whoever may only read the registry is told what is in it.
-  const { answers } = await askAll(bus, clock, asked, gatherMs, lateMs).catch(noneWhereForbidden);
+  const { answers } = await askAll(bus, clock, asked, gatherMs).catch(noneWhereForbidden);
   return answers
     .flatMap((answer) => RecentEvents.safeParse(answer).data?.events ?? [])
     .filter(({ machine }) => machine === "failover");

@@ -59,7 +59,7 @@ export class StatusGathering {
   }
 
   /** Nobody was heard. */
-  get isSilent(): boolean {
+  get isEmpty(): boolean {
     return this.#heard.size === 0;
   }
 

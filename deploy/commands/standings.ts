@@ -9,9 +9,8 @@ import { Standing } from "../../schemas/standing.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { askAll } from "./ask.ts";
 
-/** How long servers are given to answer, and one that listens and has not. */
+/** How long servers are given to answer. */
 const answerMs = 800;
-const lateMs = 5_000;
 
 export interface Standings {
   /** Sorted by name. */
@@ -39,7 +38,7 @@ export async function askStandings(
 
 async function askNames(bus: Bus, clock: Clock, service: string, names: readonly string[]): Promise<Standings> {
   const subjectOf = (name: string) => subjects.actor(service, name, "failover");
-  const asked = await askAll(bus, clock, names.map(subjectOf), answerMs, lateMs);
+  const asked = await askAll(bus, clock, names.map(subjectOf), answerMs);
   const standings = asked.answers.flatMap((answer) => Standing.safeParse(answer).data ?? []);
   // What is no standing is no answer: a program that tells it otherwise may have seen a record.
   const isThere = (name: string) => standings.some(({ server }) => server === name);

@@ -9,7 +9,7 @@ import { ServerStatus, type ServiceStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { clearScreen } from "../plain-text.ts";
 import { runbookEntry } from "../runbook.ts";
-import { allowed, readJson } from "./ask.ts";
+import { allowed, lateMs, readJson } from "./ask.ts";
 import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { StatusGathering } from "./service-status.ts";
 import { statusText } from "./status-text.ts";
@@ -22,7 +22,6 @@ interface StatusFlags extends CommonOptions {
 }
 
 const degradedStatus = 3;
-const usualLateMs = 5_000;
 /** Where nobody speaks, each may do so seldom. */
 const nobodyMs = 2_500;
 const lookMs = 50;
@@ -81,7 +80,7 @@ async function watch(world: CommandWorld, bus: Bus, flags: StatusFlags): Promise
 }
 
 /**
- * Listens to the servers' status messages for `waitMs`, and on, up to `lateMs` in all, for one that is late: other servers hear it, or
+ * Listens to the servers' status messages for `waitMs`, and on, up to `mostMs` in all, for one that is late: other servers hear it, or
  * nobody was heard yet. Throws CommandError at once where the broker forbids it.
  */
 export async function gatherStatus(
@@ -90,7 +89,7 @@ export async function gatherStatus(
   service: string,
   waitMs: number,
   stopped: AbortSignal,
-  lateMs = usualLateMs,
+  mostMs = lateMs,
 ): Promise<ServiceStatus> {
   const gathering = new StatusGathering();
   const subscription = bus.subscribe(subjects.statuses(service), (message) => {
@@ -101,8 +100,8 @@ export async function gatherStatus(
     const sinceMs = clock.nowMs();
     await allowed(bus, clock, waitMs, stopped);
     const isLate = (nowMs: number) =>
-      gathering.isSilent ? nowMs - sinceMs < nobodyMs : gathering.isAwaiting(nowMs) && nowMs - sinceMs < lateMs;
-    while (!stopped.aborted && clock.nowMs() - sinceMs < lateMs && isLate(clock.nowMs()))
+      gathering.isEmpty ? nowMs - sinceMs < nobodyMs : gathering.isAwaiting(nowMs) && nowMs - sinceMs < mostMs;
+    while (!stopped.aborted && clock.nowMs() - sinceMs < mostMs && isLate(clock.nowMs()))
       await allowed(bus, clock, lookMs, stopped);
   } finally {
     subscription.stop();

@@ -315,6 +315,7 @@ test.serial(
     const before = await pair.newStatus("alpha");
     const wire = new Wire(pair);
     // Everybody lives; only the way of the mirror is silent.
+    await pair.onMainLink();
     pair.mainLink.freeze();
     const pending = begin(pair, buy(1, "CLAIM37"), "claim37", "1");
     const saved = await pair.waitFor("alpha", ({ sequence }) => sequence === before.sequence + 1);

@@ -59,7 +59,15 @@ test("a server that is slow to answer is waited for; of one that runs and does n
   const still = rigOf({ alpha: [eventOf("alpha", 9_000, "hot.alone")] });
   still.bus.subscribe(subjects.actor("exchange", "beta", "failover"), () => undefined);
   still.clock.after(5, say(still.bus));
-  const told = await still.run([]);
+  const stop = new AbortController();
+  still.clock.after(1_700, () => stop.abort());
+  const since = still.clock.nowMs();
+  await still.run([], { stopped: stop.signal });
+  t.true(still.clock.nowMs() - since < 4_500, "Ctrl-C ends the wait");
+  const again = rigOf({ alpha: [eventOf("alpha", 9_000, "hot.alone")] });
+  again.bus.subscribe(subjects.actor("exchange", "beta", "failover"), () => undefined);
+  again.clock.after(5, say(again.bus));
+  const told = await again.run([]);
   t.is(told.status, 0);
   t.regex(
     told.err,

@@ -162,6 +162,12 @@ test("init creates nothing beside a server that runs and is slow to answer, or s
     /alpha does not answer, though NATS knows it: it may have seen one\. Try again, or stop it/,
   );
   still.unsubscribe();
+  const other = raw.subscribe(subjects.actor("slow", "alpha", "failover"), {
+    callback: (_error, message) => message.respond(JSON.stringify({ actor: "failover" })),
+  });
+  await raw.flush();
+  t.regex((await init()).err, /alpha does not answer, though NATS knows it/, "what is no standing tells nothing");
+  other.unsubscribe();
   await raw.flush();
   t.is((await init()).out, "service slow created; alpha begins as its primary\n");
 });

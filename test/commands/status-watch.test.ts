@@ -27,6 +27,18 @@ test("a server whose status comes seldom is waited for where another hears it, a
   t.true(clock.nowMs() - since >= 900, "beta was heard lately for so long");
 });
 
+test("where nobody has spoken yet it is listened for a while longer, and no longer than that", async (t) => {
+  const clock = openNodeClock();
+  const bus = new TestBus(clock);
+  const { signal } = new AbortController();
+  const alpha = statusOf({ statusMs: 2_000 });
+  clock.after(600, () => bus.publish(subjects.status("exchange", alpha.name), bytesOf(alpha)));
+  t.is((await gatherStatus(bus, clock, "exchange", 50, signal)).servers.length, 1);
+  const since = clock.nowMs();
+  t.is((await gatherStatus(bus, clock, "exchange", 50, signal)).servers.length, 0);
+  t.true(clock.nowMs() - since < 4_500, "not the 5 s of one that others hear");
+});
+
 test("check ends within its time, whoever is waited for", async (t) => {
   const rig = makeRig();
   const status = statusOf({ peers: [{ name: "beta", silentMs: 20 }] });

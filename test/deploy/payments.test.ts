@@ -64,6 +64,7 @@ test("a card is charged once, whether the primary is killed before, while or aft
 
   // Nothing is confirmed any more: the key is on the primary's log alone, and dies with it before anybody is asked.
   const { primary } = await pair.normal();
+  await pair.onMainLink();
   pair.mainLink.freeze();
   const last = moments.length;
   const body = { order: `o${last}`, card: `card${last}`, cents: 100 + last };

@@ -375,3 +375,16 @@ test("a primary that is told to stop again and again stops alone in its time all
   t.is(stage.server("alpha").replica, null);
   t.deepEqual([stage.record.durability, stage.record.primary.server], ["disk", "alpha"]);
 });
+
+test("a server that has stopped says whether its disk is the only one with everything (clean stop)", (t) => {
+  const stage = Stage.normal();
+  stage.do("alpha", "1");
+  const [alpha, beta] = [stage.replica("alpha"), stage.replica("beta")];
+  stage.stop("beta");
+  stage.tick(2 * polls);
+  t.is(beta.why, "stops: nothing names this server");
+  stage.do("alpha", "2");
+  stage.stop("alpha");
+  stage.tick(2 * polls);
+  t.is(alpha.why, "stops: it was alone, and everything is on its disk, as on no other");
+});

@@ -212,6 +212,7 @@ export class Pair {
     if (started.length > 0) {
       try {
         await this.normal();
+        if (this.#mainLink !== null && started.length > 1) await this.onMainLink();
       } catch (error) {
         throw new Error(`${(error as Error).message}\n${this.story().join("\n")}`, { cause: error });
       }
@@ -326,6 +327,11 @@ export class Pair {
       },
       { withinMs, waitedFor: `${names.join(", ")} in sync` },
     );
+  }
+
+  /** Waits until records go over the main link: servers may be in sync over NATS before it is up, and then to cut it cuts nothing. */
+  async onMainLink(): Promise<void> {
+    for (const name of this.servers.keys()) await this.waitFor(name, ({ links }) => links.main === "up");
   }
 
   async control(server: string, verb: ControlVerb): Promise<ControlReply> {
