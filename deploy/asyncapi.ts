@@ -7,6 +7,7 @@ import { AnnouncedSchema, type ApplicationSchemas, type JsonSchema } from "../sc
 import { Envelope, headers, QueryEnvelope, ReadySignal, ReplayRequest, Reply } from "../schemas/envelope.ts";
 import { ReplayEnd, replayHeaders } from "../schemas/replay.ts";
 import { subjects } from "../schemas/subjects.ts";
+import { traceparentHeader } from "../schemas/traceparent.ts";
 import { componentFor, placed, withName } from "./schema-parts.ts";
 
 export interface Documented {
@@ -102,10 +103,11 @@ function asked(channel: string, answers: string, messages: readonly string[], su
 }
 
 const text: JsonSchema = { type: "string" };
-const resultHeaders = [headers.history, headers.epoch, headers.sequence, headers.result, headers.messageId];
+const { history, epoch, sequence, result, messageId } = headers;
+const resultHeaders = [history, epoch, sequence, result, messageId, traceparentHeader];
 
 const messages: Fields = {
-  request: message("Request"),
+  request: message("Request", [traceparentHeader]),
   reply: message("Reply", [headers.duplicate, headers.omitted]),
   query: message("Query"),
   queryReply: message("QueryReply"),

@@ -84,6 +84,11 @@ export interface RequestContext<T extends Tables, Q extends Queues, V extends Vi
   readonly nowMs: number;
   /** What the client says: its `issuedAt`, or where it gave none the wall clock of the primary; the same when it is resumed. */
   readonly stampMs: number;
+  /**
+   * Its trace context (W3C `traceparent`), as the client's header said it and the request's records carry it: the same when it is
+   * resumed. Undefined: none.
+   */
+  readonly traceparent: string | undefined;
   /** Name of the timer whose request this is; undefined for a client's. No client can send one. */
   readonly timer: string | undefined;
   /** True when an earlier server began this request and died: completed transactions return their stored values. */

@@ -10,6 +10,7 @@ import { Envelope, keyIsOther, QueryEnvelope } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
 import { maxTokenBytes, parseClientSubject, whyNoSubject } from "../../schemas/subjects.ts";
 import { timersName } from "../../schemas/timers.ts";
+import { readTraceparent, traceparentHeader } from "../../schemas/traceparent.ts";
 import type { BusMessage, Watchdog } from "../world/ports.ts";
 import type { BodyParser } from "./body.ts";
 import { describeIssues } from "./json.ts";
@@ -114,6 +115,7 @@ export function parseRequest(
       resend: envelope.data.resend ?? false,
       body: body.ok ? body.value : sent,
       replyTo: message.reply,
+      traceparent: readTraceparent(message.headers?.[traceparentHeader]),
       sinceMs,
     },
   };

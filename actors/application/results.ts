@@ -10,6 +10,7 @@ import type { MemoryLog } from "../../machines/log/memory-log.ts";
 import type { Rules } from "../../machines/replica/rules.ts";
 import { headers } from "../../schemas/envelope.ts";
 import { subjectKind, subjects } from "../../schemas/subjects.ts";
+import { traceparentHeader } from "../../schemas/traceparent.ts";
 import type { Bus, BusFault, BusHeaders } from "../world/ports.ts";
 import { standInFor } from "./pieces.ts";
 
@@ -176,11 +177,13 @@ export function resultHeaders(reader: RecordReader, history: string): BusHeaders
 
 /** Those of a result that do not make a message that result. */
 export function pieceOfHeaders(reader: RecordReader, history: string): BusHeaders {
-  return {
+  const { traceparent } = reader;
+  const given = {
     [headers.history]: history,
     [headers.epoch]: String(reader.epoch),
     [headers.sequence]: String(reader.sequence),
   };
+  return traceparent === "" ? given : { ...given, [traceparentHeader]: traceparent };
 }
 
 /** A stream that takes it for the result would take the result for a repeat. */

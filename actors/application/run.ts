@@ -29,6 +29,8 @@ export interface RunRequest {
   readonly stampMs: number;
   /** When it was taken, by the log's time (rule 20). */
   readonly takenMs: number;
+  /** Its trace context; "" or absent: none. */
+  readonly traceparent?: string;
   /** As `BodyParser.parse` gave it. */
   readonly body: unknown;
   /** Of a resumed request: its transactions on record, in order. */
@@ -80,7 +82,7 @@ const noEffects = new Uint8Array(0);
 const maxTransactionName = 128;
 /** `ordinal` is 16 bits wide in a record. */
 const maxTransactions = 65_535;
-/** A record's header and the reply's fields around the outcome. */
+/** A record's header, the request's trace context, and the reply's fields around the outcome. */
 const recordOverheadBytes = 512;
 
 export class Run<Token> implements RequestContext<never, never, never> {
@@ -122,6 +124,9 @@ export class Run<Token> implements RequestContext<never, never, never> {
   }
   get nowMs(): number {
     return this.#request.takenMs;
+  }
+  get traceparent(): string | undefined {
+    return this.#request.traceparent || undefined;
   }
   get timer(): string | undefined {
     return this.#timerName?.id;

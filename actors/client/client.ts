@@ -7,9 +7,10 @@
  */
 import { ReadySignal, type StampRange } from "../../schemas/envelope.ts";
 import { subjects, whyNoSubject } from "../../schemas/subjects.ts";
+import { readTraceparent, traceparentHeader } from "../../schemas/traceparent.ts";
 import { utf8Length, utf8Text } from "../../schemas/utf8.ts";
 import type { ApplicationDefinition, BodyOf, ResultOf } from "../application/contract.ts";
-import type { Bus, BusMessage, Clock } from "../world/ports.ts";
+import type { Bus, BusHeaders, BusMessage, Clock } from "../world/ports.ts";
 import type { Answer, End, Entry } from "./entry.ts";
 import { FailedError, RefusedError, UnansweredError, UnknownOutcomeError } from "./errors.ts";
 import { Pipeline } from "./pipeline.ts";
@@ -35,6 +36,8 @@ export interface ClientOptions<A extends ApplicationDefinition = ApplicationDefi
   readonly maxWaiting?: number;
   /** Keep the order of the calls (default): each request names the unanswered one before it in `after`. */
   readonly ordered?: boolean;
+  /** Asked at each call for the trace context that the request is part of, where it names none: `activeTraceparent` of `twinlog/opentelemetry`. */
+  readonly traceparent?: () => string | undefined;
 }
 
 export interface RequestOptions {
@@ -50,6 +53,8 @@ export interface RequestOptions {
   readonly issuedAt?: number;
   /** Some earlier call may have sent this id: then the error is never "refused". */
   readonly resend?: boolean;
+  /** Trace context (W3C `traceparent`) that the handler is told and the result carries; what is none is left out. */
+  readonly traceparent?: string;
 }
 
 export type QueryOptions = Pick<RequestOptions, "key" | "signal" | "deadlineMs">;
@@ -138,12 +143,13 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
     key: string,
     subject: string,
     signal: AbortSignal | undefined,
+    headers?: BusHeaders,
   ): { code: "NOT_SENT" | "TOO_LARGE" | "INVALID_REQUEST"; message: string } | undefined {
     if (isClosed) return { code: "NOT_SENT", message: "the client is closed" };
     if (signal?.aborted === true) return { code: "NOT_SENT", message: "it was aborted before it was sent" };
     const tooLong = whyNoSubject(key, client);
     if (tooLong !== "") return { code: "INVALID_REQUEST", message: tooLong };
-    const room = bus.room(subject, undefined, longestInbox);
+    const room = bus.room(subject, headers, longestInbox);
     if (room < 0) return { code: "TOO_LARGE", message: "the broker takes no subject of that length" };
     const maxBytes = room - envelopeRoom;
     if (3 * text.length > maxBytes && utf8Length(text) > maxBytes)
@@ -161,7 +167,9 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
     const text = `${opening}${JSON.stringify(id)},"body":${bodyText}`;
     const key = given.key ?? (application === undefined ? "" : application.key(checked?.data));
     const subject = requestSubject(key);
-    const refusal = obstacle(text, key, subject, given.signal);
+    const traceparent = readTraceparent(given.traceparent ?? options.traceparent?.());
+    const headers = traceparent === "" ? undefined : { [traceparentHeader]: traceparent };
+    const refusal = obstacle(text, key, subject, given.signal, headers);
     if (refusal !== undefined) return Promise.reject(new RefusedError(id, refusal.code, refusal.message));
     return new Promise((resolve, reject) => {
       let issuedAt = given.issuedAt ?? stamper.stamp();
@@ -175,6 +183,7 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
         id,
         subject,
         text,
+        headers,
         issuedAt,
         // What the caller stamped is the caller's.
         restamp: given.issuedAt === undefined ? restamp : undefined,
@@ -202,6 +211,7 @@ export function createClient<A extends ApplicationDefinition = ApplicationDefini
         id,
         subject,
         text,
+        headers: undefined,
         issuedAt: undefined,
         restamp: undefined,
         ordered: false,

@@ -4,6 +4,7 @@
  * that very copy was refused; a refusal that comes twice counts once.
  */
 import type { Reply, StampRange } from "../../schemas/envelope.ts";
+import type { BusHeaders } from "../world/ports.ts";
 import type { RefusalCode } from "./errors.ts";
 import { PieceCollector } from "./pieces.ts";
 
@@ -33,6 +34,8 @@ export interface Sending {
   readonly subject: string;
   /** The envelope's JSON without `issuedAt`, `after`, `resend` and the closing brace. */
   readonly text: string;
+  /** Of each copy. */
+  readonly headers: BusHeaders | undefined;
   readonly issuedAt: number | undefined;
   /** Another stamp for it, none of whose copies was or will be executed; undefined: there is none. */
   readonly restamp: ((range: StampRange) => number | undefined) | undefined;

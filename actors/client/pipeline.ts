@@ -324,8 +324,8 @@ export class Pipeline {
     entry.sentAtMs = this.#clock.nowMs();
     if (copy === 1) entry.firstSentAtMs = entry.sentAtMs;
     const data = utf8Bytes(`${text}}`);
-    if (!this.#bus.publish(sending.subject, data, undefined, inbox)) {
-      if (this.#bus.connected() && data.length > this.#bus.room(sending.subject, undefined, inbox)) {
+    if (!this.#bus.publish(sending.subject, data, sending.headers, inbox)) {
+      if (this.#bus.connected() && data.length > this.#bus.room(sending.subject, sending.headers, inbox)) {
         this.#endTooLarge(entry);
         return;
       }

@@ -15,6 +15,8 @@ export interface ResultEvent {
   readonly subject: string;
   readonly key: string;
   readonly client: string;
+  /** Trace context of its request (W3C `traceparent`); undefined: it had none. */
+  readonly traceparent: string | undefined;
   readonly reply: Reply;
   /** The reply as it was published. */
   readonly bytes: Uint8Array;

@@ -10,6 +10,7 @@ import { headers, ReadySignal, type ReplayRequest, Reply } from "../../schemas/e
 import { pieceHeaders } from "../../schemas/pieces.ts";
 import { ReplayEnd, replayHeaders } from "../../schemas/replay.ts";
 import { parseClientSubject, subjects } from "../../schemas/subjects.ts";
+import { readTraceparent, traceparentHeader } from "../../schemas/traceparent.ts";
 import { utf8Bytes, utf8Text } from "../../schemas/utf8.ts";
 import { type Bus, type BusMessage, type Clock, noRespondersStatus, type Timer } from "../world/ports.ts";
 import { EventQueue } from "./event-queue.ts";
@@ -266,7 +267,9 @@ class Reader {
     const sequence = Number(message.headers?.[headers.sequence]);
     const { key, client } = tokens;
     const { data: bytes } = message;
-    return { type: "result", history: this.#history, result, epoch, sequence, subject, key, client, reply, bytes };
+    const traceparent = readTraceparent(message.headers?.[traceparentHeader]) || undefined;
+    const place = { history: this.#history, result, epoch, sequence };
+    return { type: "result", ...place, subject, key, client, traceparent, reply, bytes };
   }
 
   #onEnd(message: BusMessage): void {

@@ -7,6 +7,14 @@ import { utf8Bytes } from "../../schemas/utf8.ts";
 import { must } from "./must.ts";
 import type { BusHeaders, BusMessage } from "./ports.ts";
 
+/** What we use of the library beyond its types: the bytes of subject, reply subject, headers and data. */
+interface Sized {
+  size(): number;
+}
+
+/** Headers that make more than this, with the message's subjects, are not read: anyone may send them, and reading costs more than sending. */
+const maxHeaderBytes = 8 * 1024;
+
 /** A message of the bus, decoded as far as somebody looks. */
 export class LineMessage implements BusMessage {
   readonly #message: Msg;
@@ -37,10 +45,13 @@ export class LineMessage implements BusMessage {
     return found === undefined ? undefined : Object.fromEntries(found.keys().map((name) => [name, found.get(name)]));
   }
 
-  /** Undefined also when they are malformed: anyone may send anything, and the library throws at some of it. */
+  /** Undefined also when they are too many or malformed: anyone may send anything, and the library throws at some of it. */
   #headers(): MsgHdrs | undefined {
+    const message = this.#message;
+    const bytes = (message as unknown as Sized).size() - message.data.length;
+    if (bytes > maxHeaderBytes) return undefined;
     try {
-      return this.#message.headers;
+      return message.headers;
     } catch {
       return undefined;
     }

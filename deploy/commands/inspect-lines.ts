@@ -83,7 +83,8 @@ export function recordOf(reader: RecordReader): object {
   const fields = { sequence, epoch, kind: kindNames.get(kind) ?? kind, client, id, key, name, ordinal };
   const effects = effectsOf(reader.effects);
   const body = reader.body.length === 0 ? undefined : json(reader.body);
-  return { ...fields, resultNumber, stampMs, effects, reply: json(reader.reply), body };
+  const traceparent = reader.traceparent || undefined;
+  return { ...fields, resultNumber, stampMs, traceparent, effects, reply: json(reader.reply), body };
 }
 
 /** Parts by their numbers: `inspect --json` names them. */

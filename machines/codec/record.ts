@@ -9,14 +9,15 @@
  *   72 client, id, key, name, effects, reply, body
  *
  * When a request was taken (`takenMs`, f64) stands where programs of release 0.1 look for nothing: of a final record in place of
- * its body, of a transaction or an attempt in place of its result number. Such records have the same version, and either
- * program reads the other's.
+ * its body, of a transaction or an attempt in place of its result number. Its trace context (traceparent.ts) stands behind that, or
+ * behind the body. Such records have the same version, and either program reads the other's.
  *
  * What always holds: the log's hash at sequence n is the CRC-32 of all record bytes up to and including n's, so one
  * call checks a whole batch and every prefix has one hash. It finds accidents, not forgeries; (epoch, sequence) names
  * a record, because one incarnation makes the records of an epoch (invariant 1).
  */
 import { crc32 } from "node:zlib";
+import { readTrace, traceAsSpace, traceBehind, traceBytes, traceSpaceBytes, writeTrace } from "./traceparent.ts";
 
 export const recordVersion = 1;
 
@@ -46,6 +47,8 @@ export interface RecordFields {
   stampMs: number;
   /** When the request was taken, by the log's time (rule 20), ms since 1970; 0 or absent: not told, as in records of release 0.1. */
   takenMs?: number;
+  /** Its trace context, as `readTraceparent` gives it; "" or absent: none. Only where `takenMs` is told. */
+  traceparent?: string;
   /** Replies of records with a sequence up to this are forgotten once this record is committed (rule 12). */
   forgottenThrough: number;
   bodyHash: number;
@@ -74,7 +77,9 @@ function write(target: Buffer, at: number, part: Uint8Array | string): number {
 export function recordBound(fields: RecordFields): number {
   const texts = fields.client.length + fields.id.length + fields.key.length + fields.name.length;
   const factor = (part: Uint8Array | string) => (typeof part === "string" ? 3 * part.length : part.length);
-  return recordHeaderBytes + timeBytes + 3 * texts + fields.effects.length + factor(fields.reply) + factor(fields.body);
+  const trace = fields.traceparent ? traceSpaceBytes : 0;
+  const parts = fields.effects.length + factor(fields.reply) + factor(fields.body);
+  return recordHeaderBytes + timeBytes + trace + 3 * texts + parts;
 }
 
 /** Writes the record at `at` and returns its end. The target must have `recordBound` bytes left. */
@@ -92,12 +97,15 @@ export function encodeRecord(target: Buffer, at: number, fields: RecordFields): 
   end += effects;
   const reply = write(target, end, fields.reply);
   end += reply;
-  const { kind, takenMs = 0 } = fields;
+  const { kind, takenMs = 0, traceparent = "" } = fields;
   let body = 0;
-  if (kind !== recordKinds.final) body = write(target, end, fields.body);
-  else if (takenMs > 0) {
+  if (kind !== recordKinds.final) {
+    body = write(target, end, fields.body);
+    if (traceparent !== "" && body > 0) body += write(target, end + body, traceAsSpace(traceparent));
+  } else if (takenMs > 0) {
     target.writeDoubleLE(takenMs, end);
     body = timeBytes;
+    if (traceparent !== "") body += writeTrace(target, end + body, traceparent);
   }
   end += body;
   target.writeUInt32LE(end - at - 4, at);
@@ -208,8 +216,16 @@ export class RecordReader {
   get takenMs(): number {
     const kind = this.#bytes[this.#start + 5];
     if (isBegun(kind)) return this.#bytes.readDoubleLE(this.#start + 28);
-    const isTold = kind === recordKinds.final && this.#end - this.#bodyAt === timeBytes;
+    const isTold = kind === recordKinds.final && this.#end - this.#bodyAt >= timeBytes;
     return isTold ? this.#bytes.readDoubleLE(this.#bodyAt) : 0;
+  }
+  /** Its request's trace context; "": none. Not in a request's later transactions. */
+  get traceparent(): string {
+    const kind = this.#bytes[this.#start + 5];
+    if (isBegun(kind)) return traceBehind(this.#bytes, this.#bodyAt, this.#end);
+    const traceAt = this.#bodyAt + timeBytes;
+    const isTold = kind === recordKinds.final && this.#end - traceAt === traceBytes;
+    return isTold ? readTrace(this.#bytes, traceAt) : "";
   }
   get stampMs(): number {
     return this.#bytes.readDoubleLE(this.#start + 36);

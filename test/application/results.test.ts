@@ -8,7 +8,7 @@ import type { BusHeaders } from "../../actors/world/ports.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
 import { headers, Reply } from "../../schemas/envelope.ts";
 import { TestBus, TestClock } from "../helpers/hand-world.ts";
-import { logOfReplies, replyOf } from "../helpers/log-of.ts";
+import { type LoggedResult, logOfReplies, replyOf } from "../helpers/log-of.ts";
 
 const rules = shippedRules;
 
@@ -37,7 +37,7 @@ class StrictBus extends TestBus {
   }
 }
 
-function setup(results: readonly { reply: string; client?: string; key?: string }[]) {
+function setup(results: readonly LoggedResult[]) {
   const bus = new StrictBus(new TestClock());
   const publisher = new ResultsPublisher(bus, "s", rules);
   const log = logOfReplies(results);
@@ -120,6 +120,21 @@ test("a forbidden status or reply holds no result back (situation 60)", async (t
   publisher.onFault({ kind: "publish", subject: "service.result.k.c", reason: "forbidden" }, 0);
   t.false(publisher.isHeldBack);
   t.is(await tick(1), 5);
+});
+
+test("a result carries the trace context of its request, a stand-in too; one without has no such header", async (t) => {
+  const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  const { bus, tick } = setup([
+    { reply: replyOf("1"), traceparent },
+    { reply: replyOf("2") },
+    { reply: replyOf("3", 5_000), traceparent },
+  ]);
+  bus.limits = { payloadBytes: 1_000, lineBytes: 4_096 };
+  t.is(await tick(1), 3);
+  t.deepEqual(
+    bus.taken.map((message) => message.headers.traceparent),
+    [traceparent, undefined, traceparent],
+  );
 });
 
 test("a result larger than the broker takes is stood in for, and the stream goes on (situation 58)", async (t) => {

@@ -144,6 +144,7 @@ test("the types of each entry are found, by nodenext and by bundlers", async (t)
     "./client",
     "./browser",
     "./testing",
+    "./opentelemetry",
     "./schemas",
     "./package.json",
   ]);

@@ -6,13 +6,14 @@ export interface LoggedResult {
   readonly reply: string;
   readonly client?: string;
   readonly key?: string;
+  readonly traceparent?: string;
 }
 
 export function logOfReplies(results: readonly LoggedResult[]): MemoryLog {
   const log = new MemoryLog();
-  for (const [index, { reply, client = "c", key = "k" }] of results.entries()) {
+  for (const [index, { reply, client = "c", key = "k", traceparent = "" }] of results.entries()) {
     const number = index + 1;
-    log.append(fieldsOf({ sequence: number, client, key, name: "", reply }));
+    log.append(fieldsOf({ sequence: number, client, key, name: "", reply, takenMs: 1, traceparent }));
     if (number % 3 === 0) log.close();
   }
   log.close();

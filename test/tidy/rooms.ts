@@ -130,6 +130,13 @@ const rooms: Room[] = [
     builtins: {},
   },
   {
+    name: "its door for traces",
+    holds: isIn("actors/opentelemetry.ts"),
+    mayImportFile: isIn("actors", "schemas"),
+    mayImportLibrary: isOneOf("zod", "@opentelemetry/api"),
+    builtins: {},
+  },
+  {
     name: "actors",
     holds: isIn("actors"),
     mayImportFile: (target) =>

@@ -86,6 +86,30 @@ for (const isProven of [false, true])
     };
   });
 
+test("more headers than a program of ours sends are not read, and the message is", async (t) => {
+  const { proxy, rig, makeLine } = await proxied();
+  t.teardown(() => proxy.close());
+  const [a, b] = [new NatsBus(makeLine()), new NatsBus(makeLine())];
+  await Promise.all([a, b].map((bus) => bus.start(() => undefined)));
+  t.teardown(() => Promise.all([a.stop(), b.stop()]));
+  const subject = freshName();
+  const heard: [string, number | undefined][] = [];
+  b.subscribe(subject, ({ data, headers }) => {
+    heard.push([Buffer.from(data).toString(), headers?.Name?.length]);
+  });
+  t.true(await b.flush());
+  for (const [text, length] of [
+    ["little", 7_000],
+    ["much", 9_000],
+  ] as const)
+    a.publish(subject, Buffer.from(text), { Name: "x".repeat(length) });
+  await rig.until(() => heard.length === 2, "both messages");
+  t.deepEqual(heard, [
+    ["little", 7_000],
+    ["much", undefined],
+  ]);
+});
+
 registryConformance("registry-jetstream", async () => {
   const { rig, proxy, makeLine } = await proxied();
   const [service, bucket] = [freshName(), freshName()];

@@ -25,6 +25,8 @@ export interface BegunRequest {
   readonly stampMs: number;
   /** As its first record says; 0: it does not. */
   readonly takenMs: number;
+  /** "": none. */
+  readonly traceparent: string;
   /** JSON. */
   readonly body: string;
   readonly completed: readonly CompletedTransaction[];
@@ -39,6 +41,7 @@ interface Asked {
   readonly id: string;
   readonly key: string;
   readonly bodyHash: number;
+  readonly traceparent?: string;
   readonly sinceMs?: number;
   readonly ending?: Uint8Array;
 }
@@ -57,6 +60,8 @@ export class RunningRequest {
   readonly stampMs: number;
   /** When it was taken, by the log's time (rule 20): handlers know it as `nowMs`. */
   readonly takenMs: number;
+  /** Its trace context; "": none. */
+  readonly traceparent: string;
   /** The body as the schema of the application gave it that runs it; before a resumed one runs, as it is on record. */
   body: unknown;
   /** Reply subjects: the first one's and those of duplicates that joined. */
@@ -80,7 +85,7 @@ export class RunningRequest {
   readonly sinceMs: number;
 
   constructor(
-    { client, id, key, bodyHash, sinceMs = 0, ending = noEffects }: Asked,
+    { client, id, key, bodyHash, traceparent = "", sinceMs = 0, ending = noEffects }: Asked,
     requestKey: string,
     after: string,
     stampMs: number,
@@ -97,6 +102,7 @@ export class RunningRequest {
     this.bodyHash = bodyHash;
     this.stampMs = stampMs;
     this.takenMs = takenMs;
+    this.traceparent = traceparent;
     this.body = body;
     this.replyTo = replyTo;
     this.completed = completed;
@@ -208,6 +214,7 @@ export class RequestTable {
       bodyHash: reader.bodyHash,
       stampMs: reader.stampMs,
       takenMs,
+      traceparent: before?.traceparent || reader.traceparent,
       body: before?.body || Buffer.from(reader.body).toString("utf8"),
       completed: [...(before?.completed ?? []), ...value],
       attempts: isAttempt ? reader.ordinal + 1 : (before?.attempts ?? 0),

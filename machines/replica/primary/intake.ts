@@ -35,6 +35,8 @@ export interface Arrival {
   readonly body: unknown;
   /** Empty: nobody waits for the reply. */
   readonly replyTo: string;
+  /** As `readTraceparent` gives it. */
+  readonly traceparent?: string;
   /** When it came, for those who measure: nothing is decided by it. */
   readonly sinceMs?: number;
   /** Of a timer: the effects that take it away, where it comes to its end without being run (rule 20). */
@@ -176,7 +178,9 @@ export class Intake {
     // The first record's stays (rule 20): whoever runs it again is told the same time.
     const takenMs = begun?.takenMs || this.core.timeNow(nowWallMs);
     const completed = begun === undefined ? [] : rules.completed(begun.completed);
-    const request = new RunningRequest(arrival, key, after, stampMs, takenMs, arrival.body, replyTo, completed);
+    const { traceparent = "" } = begun ?? {};
+    const asked = traceparent === "" ? arrival : { ...arrival, traceparent };
+    const request = new RunningRequest(asked, key, after, stampMs, takenMs, arrival.body, replyTo, completed);
     request.resumed = begun !== undefined && begun.completed.length > 0;
     request.ordinal = begun?.completed.length ?? 0;
     const isEarly = nowMs - (this.readyMs ?? nowMs) < limits.cautionMs;

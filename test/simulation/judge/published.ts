@@ -15,6 +15,8 @@ import type { LogBatch } from "../../../machines/log/batch.ts";
 import type { Replica } from "../../../machines/replica/replica.ts";
 import { headers } from "../../../schemas/envelope.ts";
 import { subjects } from "../../../schemas/subjects.ts";
+import { traceparentHeader } from "../../../schemas/traceparent.ts";
+import { wrongTraceInRecord, wrongTraceOnResult } from "./traces.ts";
 
 interface Result {
   readonly sequence: number;
@@ -87,6 +89,13 @@ export class PublishedCheck {
     for (const published of this.#histories.values()) published.excuse(limits, service);
   }
 
+  /** The first is told. */
+  #judge(of: string, wrong: string | null): void {
+    if (wrong === null || this.#hasFailed) return;
+    this.#hasFailed = true;
+    this.#fail(of, wrong);
+  }
+
   #of(history: string): Published {
     const known = this.#histories.get(history) ?? new Published();
     this.#histories.set(history, known);
@@ -94,7 +103,8 @@ export class PublishedCheck {
   }
 
   /** The broker has this message on a subject of results. */
-  onTaken({ headers: given }: BusMessage): void {
+  onTaken({ headers: given, data }: BusMessage): void {
+    this.#judge("traces", wrongTraceOnResult(data, given?.[traceparentHeader]));
     const history = given?.[headers.history];
     if (history !== undefined) this.#of(history).taken.add(Number(given?.[headers.sequence]));
   }
@@ -102,8 +112,10 @@ export class PublishedCheck {
   onCommitted(history: string, batch: LogBatch): void {
     const published = this.#of(history);
     this.#reader.over(Buffer.from(batch.bytes.buffer, batch.bytes.byteOffset, batch.bytes.byteLength), 0);
-    do published.note(this.#reader, history);
-    while (this.#reader.next());
+    do {
+      published.note(this.#reader, history);
+      this.#judge("traces", wrongTraceInRecord(this.#reader));
+    } while (this.#reader.next());
     published.told = Math.max(published.told, batch.last);
     if (this.#narrow !== null) published.excuse(this.#narrow.limits, this.#narrow.service);
   }
@@ -111,8 +123,7 @@ export class PublishedCheck {
   check({ self, history, published }: Pick<Replica, "self" | "history" | "published">): void {
     const missing = this.#hasFailed ? 0 : this.#of(history).missing(published);
     if (missing === 0) return;
-    this.#hasFailed = true;
-    this.#fail(
+    this.#judge(
       "rule 13",
       `${self} takes results up to ${published} for published, and NATS never took that of ${missing}`,
     );

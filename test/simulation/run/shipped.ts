@@ -18,6 +18,7 @@ import { subjects } from "../../../schemas/subjects.ts";
 import { inside } from "../../helpers/inside.ts";
 import { classOf } from "../faults/plan.ts";
 import { watchPace } from "../judge/pace.ts";
+import { wrongTrace } from "../judge/traces.ts";
 import { type Mutation, mutations } from "../mutations/mutations.ts";
 import type { Run } from "../service/lethal-request.ts";
 import { misbehave } from "../service/misbehaving.ts";
@@ -198,6 +199,8 @@ function troubled(
       if (version === "newer") moments.count("state migrated");
       if (stateVersion() !== wanted)
         onViolation("rule 19", `${server} runs a request of version ${wanted} on a state of version ${stateVersion()}`);
+      const wrong = wrongTrace(request.client, request.id, request.traceparent, `at the handler of ${server}`);
+      if (wrong !== null) onViolation("traces", wrong);
       const name = `${request.client} ${request.id}`;
       const run = { request: name, life: process.name, ...place() };
       if (lethal.known(run, toldWhenHot()) >= 2 && !hasForgotten())

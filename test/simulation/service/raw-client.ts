@@ -13,6 +13,8 @@ import type { Envelope } from "../../../schemas/envelope.ts";
 import { errorCodes } from "../../../schemas/errors.ts";
 import { pieceHeaders } from "../../../schemas/pieces.ts";
 import { subjects } from "../../../schemas/subjects.ts";
+import { traceparentHeader } from "../../../schemas/traceparent.ts";
+import { traceOf } from "../judge/traces.ts";
 import type { Workload } from "./workloads.ts";
 
 export interface ClientStyle {
@@ -170,10 +172,11 @@ export class RawClient {
       ...(request.copies > 1 ? { resend: true } : {}),
     };
     request.sentAtMs = clock.nowMs();
+    const trace = traceOf(name, request.id);
     bus.publish(
       subjects.request(service, workload.key(body), name),
       Buffer.from(JSON.stringify(envelope)),
-      undefined,
+      trace === "" ? undefined : { [traceparentHeader]: trace },
       reply,
     );
   }
