@@ -92,7 +92,7 @@ function lineOf(event: ResultEvent | HistoryEvent): string {
     const { history, next, previous } = event;
     return `${JSON.stringify({ history, next, previous })}\n`;
   }
-  const { history, result, epoch, sequence, subject } = event;
-  const head = JSON.stringify({ history, result, epoch, sequence, subject });
+  const { history, result, epoch, sequence, subject, traceparent } = event;
+  const head = JSON.stringify({ history, result, epoch, sequence, subject, traceparent });
   return `${head.slice(0, -1)},"reply":${Buffer.from(event.bytes).toString()}}\n`;
 }

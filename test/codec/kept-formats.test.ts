@@ -31,8 +31,8 @@ interface KeptRecord {
   readonly bytes: string;
 }
 
-/** The second has when requests were taken, in records of the same version. */
-const releases = { frames: ["0.1"], records: ["0.1", "0.2"] } as const;
+/** The second has when requests were taken, the third their trace contexts, in records of the same version. */
+const releases = { frames: ["0.1"], records: ["0.1", "0.2", "0.3"] } as const;
 
 for (const release of releases.frames) {
   test(`messages of release ${release} are read, all that there were`, (t) => {
@@ -55,6 +55,7 @@ for (const release of releases.records) {
       const { client, id, key, name, sequence, epoch, ordinal, resultNumber, stampMs, forgottenThrough, bodyHash } =
         reader;
       t.is(reader.takenMs, rest.takenMs ?? 0);
+      t.is(reader.traceparent, rest.traceparent ?? "");
       t.is(reader.kind, recordKinds[kind]);
       t.like(rest, {
         client,
@@ -69,7 +70,9 @@ for (const release of releases.records) {
         forgottenThrough,
         bodyHash,
       });
-      const texts = [reader.effects, reader.reply, reader.body].map((part) => Buffer.from(part).toString("base64"));
+      // Behind a body stands the trace context, as white space.
+      const body = Buffer.from(reader.body).toString().trimEnd();
+      const texts = [reader.effects, reader.reply, body].map((part) => Buffer.from(part).toString("base64"));
       t.deepEqual(texts, [effects, base64(rest.reply), base64(rest.body)]);
       const again = { ...rest, kind: recordKinds[kind], effects: Buffer.from(effects, "base64") };
       const target = Buffer.alloc(recordBound(again));

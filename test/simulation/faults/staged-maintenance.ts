@@ -54,5 +54,5 @@ function pauseFailover(context: FaultContext): void {
 
 export const maintenanceScenes: readonly FaultKind[] = [
   { name: "losePaused", class: "staged", meanGapMs: 2_500, run: losePaused },
-  { name: "pauseFailover", class: "staged", meanGapMs: 1_500, run: pauseFailover },
+  { name: "pauseFailover", class: "within", meanGapMs: 5_000, run: pauseFailover },
 ];
