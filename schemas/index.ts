@@ -29,4 +29,5 @@ export {
   type ServiceStatus,
 } from "./status.ts";
 export { decodeToken, encodeToken, maxTokenBytes, parseClientSubject, subjects } from "./subjects.ts";
+export { readTraceparent, traceparentHeader } from "./traceparent.ts";
 export { costOf, Trouble, type TroubleCode, type TroubleCost, troubleKinds } from "./troubles.ts";

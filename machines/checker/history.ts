@@ -126,6 +126,8 @@ export interface EpochEvent extends OfServer {
 export interface DiskEvent extends At {
   readonly type: "disk";
   readonly server: string;
+  /** What was there is kept beside it. */
+  readonly wasKept: boolean;
 }
 
 /** Digest of the tables and queues at an applied sequence, in memory or on disk. */

@@ -490,6 +490,6 @@ test("where an integrator told the log, a gap is no violation, and what is lost 
 
 test("a server whose disk was replaced has seen no epoch", (t) => {
   const older = { type: "epoch", atMs: 20, server: "alpha", incarnation: "alpha2", epoch: 0 } as const;
-  const replaced = { type: "disk", atMs: 19, server: "alpha" } as const;
+  const replaced = { type: "disk", atMs: 19, server: "alpha", wasKept: false } as const;
   t.deepEqual(checkHistory([...honest, replaced, older], strict).violations, []);
 });

@@ -179,8 +179,8 @@ export class SimDisk {
   /** Earlier contents that were set aside, the oldest first, and those that were dropped when others took their place. */
   readonly aside: { readonly name: string; readonly directory: SimDirectory }[] = [];
   readonly dropped: SimDirectory[] = [];
-  /** Another disk is in its place, an older copy of it, or less than was on it: told whoever keeps account of it. */
-  onOther: () => void = () => {};
+  /** Another disk is in its place, an older copy of it, or less than was on it: told whoever keeps account of it. `wasKept`: beside that. */
+  onOther: (wasKept: boolean) => void = () => {};
   lockedBy: SimProcess | null = null;
   /** Asked when one of the next three would be met: where it may not be any more, the call succeeds. */
   mayFail: () => boolean = () => true;
@@ -248,7 +248,13 @@ export class SimDisk {
   put(directory: SimDirectory): void {
     this.main = directory;
     this.side = null;
-    this.onOther();
+    this.onOther(false);
+  }
+
+  /** An operator puts another directory in place, as `twinlog restore` does: what was there is set aside. */
+  replace(directory: SimDirectory, asideAs: string): void {
+    this.adopt(directory, asideAs);
+    this.onOther(true);
   }
 
   /** Fault: the disk is lost and replaced by an empty one. */
@@ -275,7 +281,7 @@ export class SimDisk {
 
   #harmed(isDone: boolean): boolean {
     this.main.isHarmed ||= isDone;
-    if (isDone) this.onOther();
+    if (isDone) this.onOther(false);
     return isDone;
   }
 }

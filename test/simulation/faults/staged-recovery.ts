@@ -4,7 +4,8 @@
  */
 import { brokerHost } from "../../../actors/testing/world/sim-broker.ts";
 import { type FaultContext, type FaultKind, later, mayCrash } from "./context.ts";
-import { allLinks, once, onceWritten, roles, staged, toNats } from "./scenes.ts";
+import { backupOf, restoredFrom } from "./restored-image.ts";
+import { allLinks, once, onceWritten, others, roles, staged, toNats } from "./scenes.ts";
 import { addUnknown } from "./staged-losses.ts";
 
 /** By then a server has heard of all that are there. */
@@ -45,6 +46,47 @@ function recoverWrongOne(context: FaultContext): void {
         });
       }),
   );
+}
+
+/**
+ * A backup is taken from one that follows. Later all are stopped, and the primary's store becomes what was in it (situation 141): alone it
+ * waits for an operator's word, and goes on by that; beside the newer copy that another server has it must not. The others
+ * set theirs aside.
+ */
+function restoreBackup(context: FaultContext): void {
+  const { cluster, operator, sim, moments, rng, suspicionMs } = context;
+  const now = roles(context, 20_000);
+  const backup = now === null ? null : backupOf(sim.host(now.backup).disk.main);
+  if (now === null || backup === null) return;
+  const { primary, backup: follower } = now;
+  const through = backup.end.sequence;
+  later(context, rng.between(500, 3_000), () => {
+    const newer = cluster.committed(follower) > through;
+    for (const name of cluster.names) cluster.takeAway(name, "process");
+    const { disk } = sim.host(primary);
+    sim.tell(primary, `a backup of ${follower}, through record ${through}, is restored here`);
+    disk.replace(restoredFrom(backup, primary, `restored-${context.number}`), backup.meta.history);
+    moments.count("backup restored");
+    cluster.start(primary);
+    if (newer && rng.chance(0.4)) {
+      cluster.start(follower);
+      later(context, heardAfterMs(suspicionMs), () => {
+        recoverWrongly(context, primary, `from a backup, while ${follower} has newer records`);
+        later(context, 500, () => operator.command(follower, "recover"));
+      });
+    } else later(context, heardAfterMs(suspicionMs), () => recoverRestored(context, primary));
+  });
+}
+
+function recoverRestored(context: FaultContext, name: string): void {
+  const { cluster, operator } = context;
+  const isAlone = others(name, cluster.names).every((other) => !cluster.isRunning(other));
+  if (isAlone && cluster.state(name).startsWith("hot"))
+    cluster.onViolation("rule 18", `${name} goes on by itself with what was restored from a backup`);
+  operator.command(name, "recover");
+  later(context, 2_000, () => {
+    for (const other of others(name, cluster.names)) cluster.start(other);
+  });
 }
 
 /** A server that refuses, because it is of another version, is told to go on while the primary serves. */
@@ -315,6 +357,7 @@ function loseUpgraded(context: FaultContext): void {
 
 export const recoveryScenes: readonly FaultKind[] = [
   staged("recoverWrongOne", 1_000, recoverWrongOne),
+  { name: "restoreBackup", class: "beyond", meanGapMs: 3_000, run: restoreBackup },
   staged("recoverBesidePrimary", 1_000, recoverBesidePrimary),
   staged("takeName", 1_000, takeName),
   staged("countStranger", 1_000, countStranger),

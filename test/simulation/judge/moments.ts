@@ -87,6 +87,7 @@ export const momentNames = [
   "joined",
   "new history",
   "store set aside",
+  "backup restored",
   "three failures in a chain",
   "both links cut",
   "server stopped on purpose",

@@ -63,6 +63,7 @@ const plans: Partial<Record<Moment, Partial<SeedPlan>>> = {
     faults: ["forceOlderCopy"],
     flushMs: 20,
   },
+  "backup restored": { faultClass: "beyond", faultMs: 2 * aimedFaultMs, faults: ["restoreBackup"] },
   "operator: recovered by force": { faultClass: "beyond", faultMs: aimedFaultMs, faults: ["recoverByForce"] },
   "clean stop of all": { stopsAtEnd: true },
   "clean stop while one joins": { ...within, faults: ["flap"], stopsAtEnd: true },

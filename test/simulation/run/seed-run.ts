@@ -303,7 +303,7 @@ class SeedRun {
   /** A disk that a fault put in another's place holds what it holds. */
   #deletions(): Violation[] {
     const { events } = this.#recorder;
-    if (events.some(({ type }) => type === "disk")) return [];
+    if (events.some((event) => event.type === "disk" && !event.wasKept)) return [];
     const disks = new Map(this.#cluster.names.map((name) => [name, this.#sim.host(name).disk]));
     for (const { aside } of disks.values()) this.#moments.count("store set aside", aside.length);
     return deletedRecords(disks, readCommittedLogs(events));

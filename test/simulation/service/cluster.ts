@@ -88,7 +88,7 @@ export class Cluster {
     for (const name of sim.options.servers) {
       // What a server had accepted goes with its disk, whoever put another one in place.
       for (const host of [name, strangerOf(name)])
-        sim.host(host).disk.onOther = () => recorder.record({ type: "disk", server: host });
+        sim.host(host).disk.onOther = (wasKept) => recorder.record({ type: "disk", server: host, wasKept });
       this.#servers.set(name, {
         name,
         process: null,
