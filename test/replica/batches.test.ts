@@ -6,6 +6,8 @@
 import { crc32 } from "node:zlib";
 import test from "ava";
 import { payloadFieldsBytes } from "../../machines/codec/message.ts";
+import { recordHeaderBytes } from "../../machines/codec/record.ts";
+import { traceSpaceBytes } from "../../machines/codec/traceparent.ts";
 import { sliceFrom } from "../../machines/log/batch.ts";
 import { mainFrameBytes } from "../../schemas/settings.ts";
 import { inside } from "../helpers/inside.ts";
@@ -310,6 +312,19 @@ test("7. a body that is larger in a record than on the wire costs its sender an 
   t.deepEqual(stage.replies(), ["n: ok at 1"], "whose handler needs no attempt on record");
   stage.do("alpha", "n", { body, resend: true });
   t.deepEqual(stage.replies(), ["n: ok at 1 again"]);
+});
+
+test("7. a trace context has its place in a record that has to fit", (t) => {
+  const maxRecordBytes = 2 * KiB;
+  const stage = limited({ replica: { limits: { ...narrow, maxRecordBytes } } });
+  const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  // Of client, id and key a byte each, and quotes: with the last byte it fits.
+  const body = "x".repeat(maxRecordBytes - recordHeaderBytes - 5);
+  stage.do("alpha", "1", { body, resend: true });
+  stage.do("alpha", "2", { body, resend: true, traceparent });
+  stage.do("alpha", "3", { body: body.slice(traceSpaceBytes), resend: true, traceparent });
+  stage.tick();
+  t.deepEqual(stage.replies(), ["1: ok at 2", "2: TOO_LARGE", "3: ok at 4"]);
 });
 
 test("a question to follow fits the link too: older epochs are left out of it, and the newest are told", (t) => {

@@ -55,6 +55,7 @@ export interface Ask {
   readonly body?: unknown;
   /** Default: a subject named for client and id. */
   readonly replyTo?: string;
+  readonly traceparent?: string;
   /** The handler has not come to its end when the turn is over: `Server.finish` ends it. */
   readonly isSlow?: boolean;
 }
@@ -477,6 +478,7 @@ export class Stage {
       isSlow = false,
       body = { id },
       replyTo = `${client}/${id}`,
+      traceparent = "",
     } = ask;
     const arrival = {
       client,
@@ -488,6 +490,7 @@ export class Stage {
       resend,
       body,
       replyTo,
+      traceparent,
     };
     const request = replica.onRequest(arrival, this.nowMs, this.wallOf(name));
     if (request !== null) this.#runHandler(server, request, isSlow || server.isStuck);

@@ -4,7 +4,7 @@
  * first record of a request carries its body, so that another server can resume it.
  */
 import { recordHeaderBytes, recordKinds, requestKey } from "../../codec/record.ts";
-import { traceAsSpace } from "../../codec/traceparent.ts";
+import { traceSpaceBytes } from "../../codec/traceparent.ts";
 import type { Core } from "../core.ts";
 import { type BegunRequest, type CompletedTransaction, RunningRequest } from "../log/requests.ts";
 
@@ -49,7 +49,8 @@ export function appendRecord(
 /** What a record of its attempt takes: its body as another server will read it. */
 export function attemptBytes({ client, id, key, body, traceparent }: RunningRequest): number {
   const names = Buffer.byteLength(`${client}${id}${key}`);
-  return recordHeaderBytes + names + Buffer.byteLength(JSON.stringify(body)) + traceAsSpace(traceparent).length;
+  const trace = traceparent === "" ? 0 : traceSpaceBytes;
+  return recordHeaderBytes + names + Buffer.byteLength(JSON.stringify(body)) + trace;
 }
 
 /** A request that an earlier server began (rule 16). `takenMs`: as its first record says; the present time where that does not. */
