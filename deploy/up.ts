@@ -21,10 +21,11 @@ import { subjects } from "../schemas/subjects.ts";
 import { isInstalledIn } from "./installed.ts";
 import { complaint, reasonIn, runCommand } from "./nats/command.ts";
 import { bringNatsServer } from "./nats-server.ts";
+import { freePort } from "./ports.ts";
 import { ServiceFolder, type ServicePlan, UpError } from "./up/folder.ts";
 import { type KeepLimits, KeptChild, keepLimits } from "./up/kept-child.ts";
 import { KeptNats } from "./up/kept-nats.ts";
-import { freePort, refuseTakenPorts, untilLastRunEnded } from "./up/last-run.ts";
+import { refuseTakenPorts, untilLastRunEnded } from "./up/last-run.ts";
 import { ProgramFiles } from "./up/program-files.ts";
 import { Rolling } from "./up/rolling.ts";
 import { screen } from "./up/screen.ts";
@@ -226,7 +227,7 @@ class Up {
     for (const { name, httpPort } of this.#options.servers) {
       if (httpPort === undefined) continue;
       let port = await freePort(given.has(httpPort) ? 0 : httpPort);
-      while (given.has(port)) port = await freePort(0);
+      while (given.has(port)) port = await freePort();
       given.add(port);
       found.set(name, port);
     }

@@ -5,7 +5,6 @@
  */
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,6 +14,7 @@ import { normalDataFolder } from "../../schemas/service-file.ts";
 import type { Settings } from "../../schemas/settings.ts";
 import { complaint, runCommand } from "../nats/command.ts";
 import { bringNatsServer } from "../nats-server.ts";
+import { freePort } from "../ports.ts";
 import { KeptChild, keepLimits } from "../up/kept-child.ts";
 import { KeptNats } from "../up/kept-nats.ts";
 import { LocalUsers, registryBucket } from "../up/users.ts";
@@ -125,16 +125,4 @@ export class DrillPair {
     await this.#nats.stop();
     if (!keep) await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -11,8 +11,7 @@ import { probeNats } from "./probe.ts";
 export type NatsConfig = {
   /** The folder for its data, configuration and log; made if it is not there. */
   storeDir: string;
-  /** 0, the default, lets it choose a free port. */
-  port?: number;
+  port: number;
   maxPayloadBytes?: number;
   /** Where it listens for WebSockets, on loopback and in plain text; it does not where none is given. */
   websocketPort?: number;
@@ -46,7 +45,7 @@ export function natsConfig(options: NatsConfig, serverName: string, version: str
   return [
     "# Written by twinlog each time it starts nats-server: a change made here does not last.",
     `server_name: ${JSON.stringify(serverName)}`,
-    `listen: "127.0.0.1:${options.port === undefined || options.port === 0 ? -1 : options.port}"`,
+    `listen: "127.0.0.1:${options.port}"`,
     `ports_file_dir: ${JSON.stringify(options.storeDir)}`,
     `max_payload: ${options.maxPayloadBytes ?? defaultMaxPayloadBytes}`,
     `write_deadline: "${writeDeadline}"`,
@@ -62,8 +61,8 @@ function websocketConfig(port: number): string {
   return `websocket: { host: "127.0.0.1", port: ${port}, no_tls: true, same_origin: false }`;
 }
 
-/** The port that a nats-server chose; it writes a file named for its process. */
-export function portFromFile(storeDir: string, pid: number | undefined): number | undefined {
+/** It writes the port that it has to a file named for its process. */
+function portFromFile(storeDir: string, pid: number | undefined): number | undefined {
   try {
     const { nats } = JSON.parse(readFileSync(join(storeDir, `nats-server_${pid}.ports`), "utf8"));
     return Number(new URL(nats[0]).port);

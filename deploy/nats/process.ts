@@ -11,14 +11,16 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { closeSync, existsSync, openSync, readFileSync, renameSync } from "node:fs";
-import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { freePort, isTaken } from "../ports.ts";
 import { inspectBinary } from "./binary.ts";
-import { type NatsConfig, portFromFile, portOfServerIn, writeConfig } from "./folder.ts";
+import { type NatsConfig, portOfServerIn, writeConfig } from "./folder.ts";
 import { probeNats } from "./probe.ts";
 
-export type NatsServerOptions = NatsConfig & {
+export type NatsServerOptions = Omit<NatsConfig, "port"> & {
+  /** 0, the default, lets it be found: one that stays free for this server, also when it is started again. */
+  port?: number;
   /** The path of a nats-server that `bringNatsServer` found. */
   binary: string;
   readyWithinMs?: number;
@@ -64,7 +66,8 @@ export class NatsStartFailed extends Error {
   readonly code = "NATS_START_FAILED";
 }
 
-export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
+export async function startNatsServer(given: NatsServerOptions): Promise<NatsServer> {
+  const options = { ...given, port: given.port || (await freePort()) };
   const binary = await inspectBinary(options.binary);
   if (typeof binary === "string") {
     throw new NatsStartFailed(binary);
@@ -107,8 +110,8 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
  * Looks before the server is started, since a server recovers, and thereby writes, the data in its folder before it finds its port
  * taken: a second one must not come so far.
  */
-async function refuseWhatIsTaken(storeDir: string, port = 0): Promise<void> {
-  if (port !== 0 && (await isTaken(port))) {
+async function refuseWhatIsTaken(storeDir: string, port: number): Promise<void> {
+  if (await isTaken(port)) {
     throw new NatsPortTaken(port);
   }
   const livingPort = await portOfServerIn(storeDir);
@@ -117,21 +120,13 @@ async function refuseWhatIsTaken(storeDir: string, port = 0): Promise<void> {
   }
 }
 
-function isTaken(port: number): Promise<boolean> {
-  return new Promise((settle, fail) => {
-    const listener = createServer();
-    listener.on("error", (error: NodeJS.ErrnoException) => (error.code === "EADDRINUSE" ? settle(true) : fail(error)));
-    listener.listen(port, "127.0.0.1", () => listener.close(() => settle(false)));
-  });
-}
-
 type Starting = {
   child: ChildProcess;
   exited: Promise<NatsExit>;
   serverName: string;
   storeDir: string;
   logFile: string;
-  options: NatsServerOptions;
+  options: NatsServerOptions & NatsConfig;
 };
 
 async function untilReady(starting: Starting): Promise<number> {
@@ -145,9 +140,8 @@ async function untilReady(starting: Starting): Promise<number> {
     if (hasExited) {
       throw startError(starting);
     }
-    const port = starting.options.port || portFromFile(starting.storeDir, starting.child.pid);
-    const probe = port === undefined ? undefined : await probeNats(port, starting.serverName, probeTimeoutMs);
-    if (probe?.state === "ready") {
+    const probe = await probeNats(starting.options.port, starting.serverName, probeTimeoutMs);
+    if (probe.state === "ready") {
       return probe.port;
     }
     await Promise.race([delay(probeEveryMs), starting.exited]);
@@ -157,7 +151,7 @@ async function untilReady(starting: Starting): Promise<number> {
 
 function startError({ logFile, options }: Starting): Error {
   const lastWords = readFileSync(logFile, "utf8").trim().split("\n");
-  if (options.port !== undefined && lastWords.some((line) => line.includes("address already in use"))) {
+  if (lastWords.some((line) => line.includes("address already in use"))) {
     return new NatsPortTaken(options.port);
   }
   return new NatsStartFailed(`nats-server ended while starting: ${lastWords.at(-1)} (${logFile})`);

@@ -3,9 +3,9 @@
  * Nothing is killed here: a process id may belong to another program by now.
  */
 import { readFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { natsOutlivesMs } from "../nats/process.ts";
+import { isTaken } from "../ports.ts";
 import { type RunningFile, UpError } from "./folder.ts";
 
 const everyMs = 50;
@@ -58,25 +58,4 @@ export async function refuseTakenPorts(
       throw new UpError(
         `port ${port} is taken, and ${whose} needs it: stop the program that listens there, or choose another with ${option}`,
       );
-}
-
-/** This one; any that is free where it is taken, or 0. */
-export async function freePort(wanted: number): Promise<number> {
-  if (wanted !== 0 && !(await isTaken(wanted))) return wanted;
-  return new Promise((settle, fail) => {
-    const listener = createServer();
-    listener.on("error", fail);
-    listener.listen(0, "127.0.0.1", () => {
-      const address = listener.address();
-      listener.close(() => settle(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
-}
-
-function isTaken(port: number): Promise<boolean> {
-  return new Promise((settle, fail) => {
-    const listener = createServer();
-    listener.on("error", (error: NodeJS.ErrnoException) => (error.code === "EADDRINUSE" ? settle(true) : fail(error)));
-    listener.listen(port, "127.0.0.1", () => listener.close(() => settle(false)));
-  });
 }

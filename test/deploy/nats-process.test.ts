@@ -153,9 +153,9 @@ for (const [signal, isPaused] of [
 }
 
 test("every write is synced where the version can do that", (t) => {
-  t.regex(natsConfig({ storeDir: "data" }, "name", "2.10.27"), /sync_interval: always/);
-  t.regex(natsConfig({ storeDir: "data" }, "name", "3.0.0"), /sync_interval: always/);
-  t.notRegex(natsConfig({ storeDir: "data" }, "name", "2.9.10"), /sync_interval/);
+  t.regex(natsConfig({ storeDir: "data", port: 4222 }, "name", "2.10.27"), /sync_interval: always/);
+  t.regex(natsConfig({ storeDir: "data", port: 4222 }, "name", "3.0.0"), /sync_interval: always/);
+  t.notRegex(natsConfig({ storeDir: "data", port: 4222 }, "name", "2.9.10"), /sync_interval/);
 });
 
 /** A process that has ended and whose parent has not asked for its status yet is not alive. */

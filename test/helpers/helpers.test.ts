@@ -3,12 +3,10 @@
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createServer } from "node:net";
 import process from "node:process";
 import { promisify } from "node:util";
 import test from "ava";
 import { connect } from "nats";
-import { freePort } from "./free-port.ts";
 import { sharedNatsServer } from "./nats.ts";
 import { TapReport } from "./tap-report.ts";
 import { makeTemporaryDirectory } from "./temporary-directory.ts";
@@ -36,14 +34,6 @@ test("until waits over errors and, in the end, names what it waited for and the 
   const error = await t.throwsAsync(until(fail, { withinMs: 30, waitedFor: "the sun" }));
   t.is(error.message, "waited 30 ms in vain for: the sun (not yet)");
   t.is((error.cause as Error).message, "not yet");
-});
-
-test("a free port can be listened on", async (t) => {
-  const port = await freePort();
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
-  server.close();
-  t.true(port > 0);
 });
 
 test("a temporary directory is there, and gone when it is removed", async (t) => {
