@@ -59,7 +59,7 @@ export function checkHistory(told: readonly HistoryEvent[], options: CheckOption
     ...fromReplies,
     ...(hasLog ? checkRequests(stories, logs, isNewHistory && options.mayBeginHistory) : []),
     ...(hasLog && options.stamps !== undefined ? checkStamps(events, stories, logs, options.stamps) : []),
-    ...checkTimes(logs, options.times),
+    ...checkTimes(logs, options.times, events),
     ...checkServers(events),
     ...checkResults(events, logs, { complete: options.resultsAreComplete }),
   ];

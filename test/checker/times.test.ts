@@ -7,7 +7,11 @@ import { checkTimes } from "../../machines/checker/times.ts";
 const start = 1_000_000;
 const facts = { latestMs: (atMs: number) => start + atMs, maxClockStepMs: 10_000 };
 
-function texts(records: readonly (Partial<CommittedRecord> & { takenMs: number })[]): string[] {
+/** `makers`: whose records those of each epoch are, where that was told. */
+function texts(
+  records: readonly (Partial<CommittedRecord> & { takenMs: number })[],
+  makers: Readonly<Record<number, string>> = {},
+): string[] {
   const whole = records.map((record, at) => ({
     sequence: at + 1,
     epoch: 1,
@@ -22,7 +26,11 @@ function texts(records: readonly (Partial<CommittedRecord> & { takenMs: number }
   }));
   const of = { server: "alpha", incarnation: "a", history: "h" } as const;
   const events = whole.map((record) => ({ type: "commit" as const, atMs: 0, ...of, records: [record] }));
-  return checkTimes(readCommittedLogs(events), facts).map(({ text }) => text);
+  const made = Object.entries(makers).map(([epoch, server]) => {
+    const by = { server, incarnation: `${server}-1` };
+    return { type: "made" as const, atMs: 0, ...by, epoch: Number(epoch), sequence: 1 };
+  });
+  return checkTimes(readCommittedLogs(events), facts, made).map(({ text }) => text);
 }
 
 test("time that goes on, and a request that waited for its turn, are well", (t) => {
@@ -30,7 +38,20 @@ test("time that goes on, and a request that waited for its turn, are well", (t) 
 });
 
 test("time that falls, from one request to one that is taken later", (t) => {
-  t.regex(texts([{ takenMs: start }, { takenMs: start - 70_000 }])[0] ?? "", /and one before it at/);
+  t.regex(
+    texts([{ takenMs: start }, { takenMs: start - 70_000 }])[0] ?? "",
+    /and records before it say that it was 940000 by then$/,
+  );
+});
+
+test("what waited stands behind later ones of its own primary, however far time went on meanwhile, and behind no other's", (t) => {
+  const makers = { 1: "alpha", 2: "alpha", 3: "beta" };
+  const jumped = [{ takenMs: start }, { takenMs: start + 9_000 }];
+  t.deepEqual(texts([...jumped, { takenMs: start - 900_000, epoch: 2 }], makers), []);
+  t.deepEqual(texts([...jumped, { takenMs: start + 9_000, epoch: 3 }], makers), []);
+  const fallen = texts([...jumped, { takenMs: start + 8_999, epoch: 3 }], makers);
+  t.regex(fallen[0] ?? "", /was taken at 1008999, and records before it say that it was 1009000 by then$/);
+  t.is(fallen.length, 1);
 });
 
 test("time that no two clocks said, beyond what each primary may follow its own", (t) => {

@@ -194,7 +194,7 @@ export class SimDisk {
   losesSideRow = false;
   /** Fault: before a side directory is read back, so much time passes, in ms; the store goes on beside. */
   sideReadMs = 0;
-  /** The process that met one of these errors: it will end of it. */
+  /** The process that met one of these errors: it will end of it, or its present life is over. */
   failedProcess = "";
   /** Fault: everything takes so many times longer (situation 41). */
   slowness = 1;

@@ -70,6 +70,8 @@ export class SimStore implements Store {
         this.#disk.side = null;
         this.#hasSide = false;
         this.#state = "open";
+        // A life of it that was over anyway had met the error, and its next one is not ended by that.
+        if (this.#disk.failedProcess === this.#process.name) this.#disk.failedProcess = "";
         this.#process.boundary("store.open", "after");
       });
     });

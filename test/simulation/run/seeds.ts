@@ -65,6 +65,14 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
     seed: 1_004_006_963,
     once: "what was written again to force an answer was put back, and taken for the adding: it asked for ever",
   },
+  {
+    seed: 1_011_016_240,
+    once: "the checker took a request that had waited while a clock leapt for one that was taken later",
+  },
+  {
+    seed: 1_011_028_567,
+    once: "the simulated operator waited for a process to end of an error that a life of it had met which was over",
+  },
   { seed: 910_000_105, once: "the checker held a request without a stamp to be remembered for good" },
 ];
 
