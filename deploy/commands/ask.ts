@@ -1,7 +1,7 @@
 /**
  * One question to the service and its answers, for commands that are not the client library's business.
  */
-import type { Bus, BusMessage, Clock } from "../../actors/world/ports.ts";
+import type { Bus, BusMessage, Clock, Timer } from "../../actors/world/ports.ts";
 import { noRespondersStatus } from "../../actors/world/ports.ts";
 import { Refusals } from "./forbidden.ts";
 import { whenAborted } from "./world.ts";
@@ -61,7 +61,8 @@ export function askFor<T>(question: Question<T>): Promise<AskedFor<T>> {
       stop();
       reject(error);
     });
-    let timer = clock.after(timeoutMs, () => end(other));
+    const endsAfter = (ms: number) => heardFirst(clock, ms, () => end(other));
+    let timer = endsAfter(timeoutMs);
     const subscription = bus.subscribe(inbox, (message: BusMessage) => {
       if (message.status === noRespondersStatus) {
         end({ outcome: "nobody" });
@@ -75,7 +76,7 @@ export function askFor<T>(question: Question<T>): Promise<AskedFor<T>> {
       if (other.outcome === "answered") return;
       other = answered;
       timer.cancel();
-      timer = clock.after(Math.min(othersMs, timeoutMs), () => end(other));
+      timer = endsAfter(Math.min(othersMs, timeoutMs));
     });
     bus.publish(subject, Buffer.from(JSON.stringify(data)), undefined, inbox);
     if (stopped !== undefined) unlisten = whenAborted(stopped, () => end({ outcome: "silence" }));
@@ -142,12 +143,17 @@ export async function allowed(bus: Bus, clock: Clock, waitMs: number, stopped?: 
       unlisten();
       settle();
     };
-    const timer = clock.after(waitMs, () => end(resolve));
+    const timer = heardFirst(clock, waitMs, () => end(resolve));
     const refusal = new Refusals(bus, (error) => end(() => reject(error)));
     // Waited for again and again with --watch: nothing stays behind on the signal.
     let unlisten = (): void => undefined;
     if (stopped !== undefined) unlisten = whenAborted(stopped, () => end(resolve));
   });
+}
+
+/** After so long, and after what is there by then: where this process was held up, what came meanwhile is heard before anything is judged. */
+function heardFirst(clock: Clock, ms: number, run: () => void): Timer {
+  return clock.after(ms, () => clock.soon(run));
 }
 
 export function readJson(data: Uint8Array): unknown {

@@ -98,15 +98,19 @@ export async function gatherStatus(
   });
   try {
     const sinceMs = clock.nowMs();
-    await allowed(bus, clock, waitMs, stopped);
     const isLate = (nowMs: number) =>
-      gathering.isEmpty ? nowMs - sinceMs < nobodyMs : gathering.isAwaiting(nowMs) && nowMs - sinceMs < mostMs;
-    while (!stopped.aborted && clock.nowMs() - sinceMs < mostMs && isLate(clock.nowMs()))
+      nowMs - sinceMs < mostMs && (gathering.isEmpty ? nowMs - sinceMs < nobodyMs : gathering.isAwaiting(nowMs));
+    await allowed(bus, clock, waitMs, stopped);
+    let nowMs = clock.nowMs();
+    while (!stopped.aborted && isLate(nowMs)) {
       await allowed(bus, clock, lookMs, stopped);
+      nowMs = clock.nowMs();
+    }
+    // Of the moment at which nobody was late: whoever speaks often may be late a moment after it.
+    return gathering.conclude(service, nowMs);
   } finally {
     subscription.stop();
   }
-  return gathering.conclude(service, clock.nowMs());
 }
 
 function nobody({ service, access }: CommonOptions): string {

@@ -2,11 +2,12 @@
 import { getEventListeners } from "node:events";
 import test from "ava";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
-import type { Bus, Clock } from "../../actors/world/ports.ts";
+import type { Bus, BusMessage, Clock } from "../../actors/world/ports.ts";
+import { ask } from "../../deploy/commands/ask.ts";
 import { gatherStatus } from "../../deploy/commands/status.ts";
 import type { ServerStatus, ServiceStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { bytesOf, TestBus } from "../helpers/hand-world.ts";
+import { bytesOf, TestBus, TestClock } from "../helpers/hand-world.ts";
 import { statusOf } from "../helpers/status-of.ts";
 import { makeRig } from "./rig.ts";
 
@@ -25,6 +26,73 @@ test("a server whose status comes seldom is waited for where another hears it, a
   clock.after(5, () => say(alpha));
   t.deepEqual(namesOf(await gatherStatus(bus, clock, "exchange", 50, signal)), ["alpha"]);
   t.true(clock.nowMs() - since >= 900, "beta was heard lately for so long");
+});
+
+/** Timers that are due by then run before what has come is read. */
+function heldUp(forMs: number): void {
+  const since = performance.now();
+  while (performance.now() - since < forMs);
+}
+
+test("what came while this process was held up is heard before it is judged: statuses, and answers", async (t) => {
+  const clock = openNodeClock();
+  const { signal } = new AbortController();
+  const listeners: ((message: BusMessage) => void)[] = [];
+  const bus = {
+    subscribe: (_: string, onMessage: (message: BusMessage) => void) => {
+      listeners.push(onMessage);
+      return { stop: () => undefined };
+    },
+    onFault: () => ({ stop: () => undefined }),
+    inbox: () => "_INBOX.x",
+    publish: () => true,
+  } as unknown as Bus;
+  const said = { subject: "exchange.status.alpha", reply: "", data: bytesOf(statusOf({ statusMs: 25 })) };
+  const say = () => listeners.splice(0).forEach((listener) => void listener(said));
+  const holdUp = () =>
+    setImmediate(() => {
+      heldUp(200);
+      setImmediate(say);
+    });
+  clock.after(20, holdUp);
+  const asked = await ask(bus, clock, "anything", {}, 60);
+  t.is(asked.outcome, "answered");
+  clock.after(20, holdUp);
+  const { servers } = await gatherStatus(bus, clock, "exchange", 60, signal);
+  t.deepEqual(
+    servers.map(({ name }) => name),
+    ["alpha"],
+  );
+});
+
+/** It is later at a second look in the same turn, as on a machine that does something else in between. */
+class SlowClock extends TestClock {
+  #lastMs = -1;
+  #spentMs = 0;
+  override nowMs(): number {
+    const nowMs = super.nowMs();
+    this.#spentMs = nowMs === this.#lastMs ? this.#spentMs + 70 : 0;
+    this.#lastMs = nowMs;
+    return nowMs + this.#spentMs;
+  }
+}
+
+test("who speaks often is not silent because the verdict took its time", async (t) => {
+  const clock = new SlowClock();
+  const bus = new TestBus(clock);
+  const peers = (name: string) => [{ name, silentMs: 5 }];
+  const both = [
+    statusOf({ statusMs: 25, peers: peers("beta") }),
+    statusOf({ name: "beta", incarnation: "i2", statusMs: 25, peers: peers("alpha") }),
+  ];
+  const say = () => {
+    for (const status of both) bus.publish(subjects.status("exchange", status.name), bytesOf(status));
+    clock.after(25, say);
+  };
+  say();
+  const gathering = gatherStatus(bus, clock, "exchange", 55, new AbortController().signal);
+  await clock.run(200);
+  t.is((await gathering).servers.length, 2);
 });
 
 test("where nobody has spoken yet it is listened for a while longer, and no longer than that", async (t) => {
@@ -65,6 +133,7 @@ test("after a round nobody listens on the signal any more, whether time or Ctrl-
       ends.push(run);
       return { cancel: () => undefined };
     },
+    soon: (run: () => void) => run(),
   } as unknown as Clock;
   const stop = new AbortController();
   const round = gatherStatus(bus, clock, "s", 10, stop.signal, 0);
