@@ -6,6 +6,7 @@ import type { ServerEvent } from "../schemas/status.ts";
 import type { Application } from "./application/define.ts";
 import type { Observer } from "./observer.ts";
 import type { Meters } from "./operator/meters.ts";
+import type { OwnProcess } from "./operator/operator-actor.ts";
 import type { Troubles } from "./operator/troubles.ts";
 import type { World } from "./world/ports.ts";
 
@@ -13,7 +14,7 @@ export interface LifeOptions {
   readonly settings: Settings;
   readonly application: Application;
   readonly world: World;
-  readonly process: { pid: number; version: string };
+  readonly process: OwnProcess;
   /** The server's, from one life to the next. */
   readonly troubles: Troubles;
   /** The last transitions of the server, from one life to the next, the newest last; without it each life remembers its own. */

@@ -15,7 +15,7 @@ export const roles = {
   integrator: "reads every result, as they come and again",
   viewer: "sees status and events, and says nothing: dashboards, the console, monitoring",
   operator:
-    "sees what a viewer sees, switches, pauses, resumes, flushes, accepts the time and takes backups, and asks the servers what they hold",
+    "sees what a viewer sees, and in its own name switches, pauses, resumes, flushes, accepts the time and takes backups, and asks the servers what they hold",
   administrator: "does what an operator does, creates and restores the registry's record, and recovers by force",
   server: "is one server of the service",
 } as const;
@@ -104,7 +104,7 @@ const lists: Record<Role, (user: RoleUser) => Permissions> = {
   viewer: ({ service }) => ({ publish: [], subscribe: watching(service) }),
   operator: ({ service, name, bucket }) => ({
     publish: [
-      ...commanding(service, [
+      ...commanding(service, name, [
         "switch",
         "flush",
         "pause",
@@ -112,7 +112,6 @@ const lists: Record<Role, (user: RoleUser) => Permissions> = {
         "pause-failover",
         "resume-failover",
         "accept-time",
-        backupVerb,
       ]),
       ...asking(service),
       readingRecord(bucket),
@@ -121,7 +120,7 @@ const lists: Record<Role, (user: RoleUser) => Permissions> = {
   }),
   administrator: ({ service, name, bucket }) => ({
     publish: [
-      ...commanding(service, [...controlVerbs, backupVerb]),
+      ...commanding(service, name, controlVerbs),
       ...asking(service),
       ...reading(bucket),
       grant(`$JS.API.STREAM.CREATE.KV_${bucket}`, "makes the registry's bucket: `init`"),
@@ -171,8 +170,12 @@ function watching(service: string): Grant[] {
   return [grant(subjects.statuses(service), "status"), grant(subjects.events(service), "transitions")];
 }
 
-function commanding(service: string, verbs: readonly (ControlVerb | typeof backupVerb)[]): Grant[] {
-  return verbs.map((verb) => grant(subjects.control(service, each, verb), `\`twinlog ${commandOf(verb)}\``));
+/** In its own name, and taking backups. */
+function commanding(service: string, name: string, verbs: readonly ControlVerb[]): Grant[] {
+  return [
+    ...verbs.map((verb) => grant(subjects.control(service, each, verb, name), `\`twinlog ${commandOf(verb)}\``)),
+    grant(subjects.control(service, each, backupVerb), "`twinlog backup`"),
+  ];
 }
 
 /** `pause-failover` is `pause --failover`. */

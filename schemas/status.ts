@@ -14,6 +14,12 @@ import { Trouble } from "./troubles.ts";
 export const Role = z.enum(["primary", "backup", "none"]);
 export type Role = z.infer<typeof Role>;
 
+/** Seconds: upper bounds of the buckets into which `load.answered` counts; the last one is beyond them. A commit takes a round trip between two servers, or a sync of the disk. */
+export const answerBounds = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+] as const;
+const maxBuckets = 64;
+
 /** One server's state, as it sees itself. */
 export const ServerStatus = z.object({
   service: z.string(),
@@ -82,6 +88,16 @@ export const ServerStatus = z.object({
    * the last word that it had heard of that one until it was ready. Absent from others, and from older programs.
    */
   failover: z.object({ from: z.string(), gapMs: z.number(), readyAtMs: z.number() }).optional(),
+  /**
+   * What its process takes of memory (resident, bytes), and its requests by the time from their arrival to their answer: how many
+   * since it began, in each bucket of `answerBounds`. Absent from older programs.
+   */
+  load: z
+    .object({
+      residentBytes: z.number().nonnegative(),
+      answered: z.array(z.number().int().nonnegative()).max(maxBuckets),
+    })
+    .optional(),
   /** Requests that run or wait to be committed. */
   inFlight: z.number().int().nonnegative(),
   /** As they were looked at last, at most half a minute ago; absent before that, and from older programs. */
@@ -151,7 +167,7 @@ export const controlVerbs = [
 ] as const;
 export type ControlVerb = (typeof controlVerbs)[number];
 
-/** Whoever gives a command, as its program names him: for people to read, and no proof (that is NATS's log-in). */
+/** Whoever gives a command: the last token of its subject, which a broker's permissions hold him to; without that, what he says himself. */
 export const OperatorName = z
   .string()
   .regex(/^[\p{L}\p{N}][\p{L}\p{N} ._@+-]{0,63}$/u, "give a name of up to 64 letters, digits and ._@+-");

@@ -77,8 +77,10 @@ export const subjects = {
   statuses: (service: string) => `${service}.status.*`,
   event: (service: string, server: string) => `${service}.event.${server}`,
   events: (service: string) => `${service}.event.*`,
-  control: (service: string, server: string, verb: string) => `${service}.control.${server}.${verb}`,
-  controls: (service: string, server: string) => `${service}.control.${server}.*`,
+  /** `operator`: who commands, a name that the broker's permissions hold him to; without one, nobody vouches for who it is. */
+  control: (service: string, server: string, verb: string, operator?: string) =>
+    `${service}.control.${server}.${verb}${operator === undefined ? "" : `.${encodeToken(operator)}`}`,
+  controls: (service: string, server: string) => `${service}.control.${server}.>`,
   /** Where a server hears from a crash notifier that another one is dead. */
   deaths: (service: string, server: string) => `${service}.server.${server}.deaths`,
   actor: (service: string, server: string, actor: ActorName) => `${service}.server.${server}.${actor}`,
@@ -96,6 +98,13 @@ export const inboxes = {
   server: (service: string, server: string) => `_INBOX.server.${service}.${server}`,
 } as const;
 
+/** Whose inboxes begin so; undefined: no operator's. */
+export function operatorOf(prefix: string): string | undefined {
+  const [first, second, token, ...more] = prefix.split(".");
+  const isOperators = `${first}.${second}` === "_INBOX.operator" && token !== undefined && more.length === 0;
+  return isOperators ? (decodeToken(token) ?? undefined) : undefined;
+}
+
 /** The second token of a subject of this service: request, result, control …; "" for a subject of somebody else. */
 export function subjectKind(service: string, subject: string): string {
   return subject.startsWith(`${service}.`) ? (subject.split(".", 2)[1] ?? "") : "";
@@ -108,6 +117,14 @@ export function parseClientSubject(subject: string): { key: string; client: stri
   const key = decodeToken(tokens[2] ?? "");
   const client = decodeToken(tokens[3] ?? "");
   return key === null || client === null ? null : { key, client };
+}
+
+/** What a subject of `control` says; null if it is not of that form. `operator`: null where it names none. */
+export function parseControlSubject(subject: string): { verb: string; operator: string | null } | null {
+  const [, , , verb = "", token, ...more] = subject.split(".");
+  const operator = token === undefined ? null : decodeToken(token);
+  const isOfForm = verb !== "" && more.length === 0 && (token === undefined || operator !== null);
+  return isOfForm ? { verb, operator } : null;
 }
 
 /** Longest subject, in bytes, that an answer goes to: the longest client's name has room in it, and what follows in its inboxes. */

@@ -4,11 +4,11 @@
  */
 import { Tally } from "../../machines/replica/tally.ts";
 import type { RegistryRead, RegistryWrite } from "../../schemas/registry.ts";
+import { answerBounds } from "../../schemas/status.ts";
 import type { BusFault } from "../world/ports.ts";
 import { Durations } from "./durations.ts";
 
-/** Seconds. A commit takes a round trip between two servers, or a sync of the disk. */
-const requestBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+/** Seconds. */
 const mirrorBounds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1];
 const failoverBounds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const diskBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -29,7 +29,7 @@ export const faultKinds = [
 export class Meters {
   readonly tally = new Tally();
   /** From the arrival of a request at this server to its answer. */
-  readonly requests = new Durations(requestBounds);
+  readonly requests = new Durations(answerBounds);
   /** From a batch's way to a backup to its confirm. */
   readonly mirrors = new Durations(mirrorBounds);
   /** Of tables and queues, with the log, to the disk. */

@@ -18,7 +18,7 @@ import {
   type ServerEvent,
   type ServerStatus,
 } from "../../schemas/status.ts";
-import { subjects } from "../../schemas/subjects.ts";
+import { parseControlSubject, subjects } from "../../schemas/subjects.ts";
 import type { Surroundings } from "../../schemas/surroundings.ts";
 import type { Actor, Mailbox } from "../actor.ts";
 import type { Application } from "../application/define.ts";
@@ -30,6 +30,14 @@ import type { Meters } from "./meters.ts";
 import { ResultsWatch } from "./results-watch.ts";
 import { SchemaAnswers } from "./schema-answers.ts";
 import type { Troubles } from "./troubles.ts";
+
+/** The process that the server is, or is in. */
+export interface OwnProcess {
+  readonly pid: number;
+  readonly version: string;
+  /** Of memory, now; not there where nobody could make anything of it. */
+  readonly residentBytes?: () => number;
+}
 
 export interface OperatorOptions {
   readonly settings: Settings;
@@ -46,7 +54,7 @@ export interface OperatorOptions {
   readonly troubles: Troubles;
   readonly meters: Meters;
   readonly recentEvents: ServerEvent[];
-  readonly process: { pid: number; version: string };
+  readonly process: OwnProcess;
 }
 
 /** So many beats an answer is waited for before this server makes itself the primary. */
@@ -181,8 +189,10 @@ export class OperatorActor {
   }
 
   status(): ServerStatus {
-    const { settings, world, facts, process, troubles } = this.#options;
+    const { settings, world, facts, process, troubles, meters } = this.#options;
     const replica = this.#options.replica;
+    const { pid, version, residentBytes } = process;
+    const load = residentBytes && { residentBytes: residentBytes(), answered: [...meters.requests.counts] };
     // Raised they are each tick only: what comes and goes between two ticks troubles nobody.
     for (const [code, message] of replica.troubles()) troubles.follow(code, message);
     const { record } = replica;
@@ -190,7 +200,8 @@ export class OperatorActor {
     return {
       service: settings.service,
       name: settings.server,
-      ...process,
+      pid,
+      version,
       role: replica.role,
       state: replica.state,
       incarnation: replica.self,
@@ -211,6 +222,7 @@ export class OperatorActor {
       results: replica.results,
       inFlight: replica.inFlight,
       ...(replica.time === null ? {} : { time: replica.time }),
+      ...(load === undefined ? {} : { load }),
       ...(this.#failovers.done === null ? {} : { failover: this.#failovers.done }),
       testService: settings.testService,
       atMs: world.clock.wallMs(),
@@ -287,7 +299,7 @@ export class OperatorActor {
   }
 
   #onControl(message: BusMessage): void {
-    const verb = message.subject.split(".").at(-1) ?? "";
+    const { verb = "", operator = null } = parseControlSubject(message.subject) ?? {};
     if (verb === backupVerb) {
       this.#options.backups.onRequest(message);
       return;
@@ -302,14 +314,14 @@ export class OperatorActor {
     }
     const { self: incarnation } = this.#options.replica;
     const answer = (reply: ControlReply) => this.#answer(message, { ...reply, incarnation });
-    const request = readRequest(message.data);
+    const request = readRequest(message.data, operator);
     if (typeof request === "string") {
       answer({ ok: false, message: request });
       return;
     }
     const notMeant = this.#options.replica.whyNotMeant(request.incarnation, known === "recover");
     const told = (reply: ControlReply) => {
-      this.#tellCommand(known, request, reply);
+      this.#tellCommand(known, request, operator !== null, reply);
       answer(reply);
     };
     if (notMeant === null) this.#obey(known, request, told);
@@ -317,9 +329,15 @@ export class OperatorActor {
   }
 
   /** Who did it is seen by everybody; what was refused stands in this server's log. */
-  #tellCommand(verb: ControlVerb, { by, forMs }: ControlRequest, { ok, message }: ControlReply): void {
+  #tellCommand(
+    verb: ControlVerb,
+    { by, forMs }: ControlRequest,
+    isNamed: boolean,
+    { ok, message }: ControlReply,
+  ): void {
     const { world, replica } = this.#options;
-    const asked = `${verb} by ${by ?? "an operator who gave no name"}`;
+    const claimed = by === undefined ? "an operator who gave no name" : `somebody who says to be ${by}`;
+    const asked = `${verb} by ${isNamed ? by : claimed}`;
     if (!ok) {
       world.log.info({ verb, by, forMs }, `${asked}, refused: ${message}`);
       return;
@@ -386,14 +404,21 @@ function aheadOf(replica: Replica, name: string, clock: Clock): { aheadMs?: numb
   return aheadMs === undefined ? {} : { aheadMs: Math.round(aheadMs) };
 }
 
-/** An empty body says nothing beside the verb. Why it is none: it may have said for how long, or whom it meant. */
-function readRequest(data: Uint8Array): ControlRequest | string {
-  const parsed = ControlRequest.safeParse(data.length === 0 ? {} : readJson(data));
+/**
+ * An empty body says nothing beside the verb. Why it is none: it may have said for how long, or whom it meant. `operator`: whom the
+ * subject names; what the body says of that counts for nothing then.
+ */
+function readRequest(data: Uint8Array, operator: string | null): ControlRequest | string {
+  const said = data.length === 0 ? {} : readJson(data);
+  const named = operator === null || !isFields(said) ? said : { ...said, by: operator };
+  const parsed = ControlRequest.safeParse(named);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const at = issue === undefined || issue.path.length === 0 ? "" : `${issue.path.join(".")}: `;
   return `what the command says does not fit (${at}${issue?.message}): nothing was done`;
 }
+
+const isFields = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
 
 function readJson(data: Uint8Array): unknown {
   try {

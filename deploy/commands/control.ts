@@ -60,7 +60,7 @@ export function controlCommand(world: CommandWorld, command: CommandVerb): Comma
           server === undefined
             ? chosen(verb, await gatherStatus(bus, clock, service, gatherMs, world.stopped), access)
             : [named(server, (await askStandings(bus, clock, service, [server])).standings)];
-        const body = { ...givenBy(world.environment), ...(flags.for === undefined ? {} : { forMs: flags.for }) };
+        const body = { ...givenBy(world, access), ...(flags.for === undefined ? {} : { forMs: flags.for }) };
         const operation = { service, verb, servers, body, timeout };
         await operate(bus, clock, operation, (line) => world.out(`${line}\n`));
       } finally {

@@ -14,6 +14,7 @@ import { type DrillReport, reportText } from "../drill/verdict.ts";
 import { type Workload, workloadFrom, workloadOf } from "../drill/workload.ts";
 import { accessBy } from "./access.ts";
 import { Refusals } from "./forbidden.ts";
+import { givenBy } from "./operate.ts";
 import { type CommonOptions, serviceCommand } from "./service-command.ts";
 import { CommandError, type CommandWorld, wholeNumber } from "./world.ts";
 
@@ -91,7 +92,13 @@ async function drillRunning(world: CommandWorld, flags: DrillFlags): Promise<Dri
     return bus;
   };
   const stopped = AbortSignal.any([world.stopped, lacking.signal]);
-  const drilling = drill(options, { ...common(world, flags), stopped, connect, cable: null });
+  const drilling = drill(options, {
+    ...common(world, flags),
+    stopped,
+    operator: givenBy(world, access).by,
+    connect,
+    cable: null,
+  });
   await drilling.catch(() => undefined);
   // What it came to without a permission is no verdict.
   lacking.signal.throwIfAborted();
@@ -117,9 +124,11 @@ async function drillOwnPair(world: CommandWorld, flags: DrillFlags): Promise<Dri
   });
   let isGood = false;
   try {
+    const access = await accessBy(pair.context);
     const report = await drill(options, {
       ...common(world, flags),
-      connect: async (onState) => world.connect(await accessBy(pair.context), onState),
+      operator: givenBy(world, access).by,
+      connect: (onState) => world.connect(access, onState),
       cable: hasCable ? pair : null,
     });
     isGood = report.passed;

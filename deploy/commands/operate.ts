@@ -13,7 +13,8 @@ import {
   ServerEvent,
   ServerStatus,
 } from "../../schemas/status.ts";
-import { subjects } from "../../schemas/subjects.ts";
+import { operatorOf, subjects } from "../../schemas/subjects.ts";
+import type { Access } from "./access.ts";
 import { type Asked, ask, readJson } from "./ask.ts";
 import { settled } from "./forbidden.ts";
 import { CommandError, type CommandWorld, usualName } from "./world.ts";
@@ -65,8 +66,15 @@ export async function operate(
   }
 }
 
-/** Who gives a command, for the servers' logs: where the environment's name is none of an operator's, nobody is named. */
-export function givenBy({ TWINLOG_NAME: name = usualName }: CommandWorld["environment"]): { by?: string } {
+/**
+ * Who gives a command: as the environment says, or as whose the answers come to that the access names. Where that is no name of an
+ * operator, nobody is named.
+ */
+export function givenBy(
+  { environment }: Pick<CommandWorld, "environment">,
+  { inboxPrefix = "" }: Access,
+): { by?: string } {
+  const name = environment.TWINLOG_NAME ?? operatorOf(inboxPrefix) ?? usualName;
   return OperatorName.safeParse(name).success ? { by: name } : {};
 }
 
@@ -88,7 +96,11 @@ export async function sendControl(
     const from = ControlReply.safeParse(data).data?.incarnation;
     return from === undefined || body.incarnation === undefined || from === body.incarnation;
   };
-  return readAnswer(await ask(bus, clock, subjects.control(service, name, verb), body, timeout, isMeant), verb, name);
+  const askAt = (subject: string) => ask(bus, clock, subject, body, timeout, isMeant);
+  const named = await askAt(subjects.control(service, name, verb, body.by));
+  // An earlier program listens where nobody is named.
+  const isEarlier = named.outcome === "nobody" && body.by !== undefined;
+  return readAnswer(isEarlier ? await askAt(subjects.control(service, name, verb)) : named, verb, name);
 }
 
 /**

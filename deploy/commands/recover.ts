@@ -65,7 +65,7 @@ async function recover(world: CommandWorld, bus: Bus, flags: RecoverFlags): Prom
   await beSure(world, flags);
   const hot = await whenHot(bus, clock, service, "recover", server);
   try {
-    const body = { incarnation: own.incarnation, despite, ...givenBy(world.environment) };
+    const body = { incarnation: own.incarnation, despite, ...givenBy(world, flags.access) };
     await world.out(
       `${server}: ${await sendControl(bus, clock, { service, name: server, verb: "recover", timeout }, body)}\n`,
     );

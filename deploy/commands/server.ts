@@ -76,7 +76,8 @@ async function begin({ signals }: CommandWorld, version: string, config: string)
     fields: { service, server: name },
   });
   const watched = { ...real, watchdog };
-  server = startServer({ settings, application, world: watched, meters, process: { pid: process.pid, version } });
+  const ownProcess = { pid: process.pid, version, residentBytes: () => process.memoryUsage.rss() };
+  server = startServer({ settings, application, world: watched, meters, process: ownProcess });
   watchLastErrors(log, server.onFloatingRejection);
   endWithParent(() => server.stop());
   void real.registry.warnings().then(

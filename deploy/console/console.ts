@@ -49,11 +49,14 @@ export class Console {
       clock,
       onView: (view) => door.onView(view),
       onEntry: (entry) => door.onEntry(entry),
+      onSample: (sample) => door.onSample(sample),
+      onMark: (mark) => door.onMark(mark),
     });
     const source = {
       view: () => watch.view,
       viewAt: (entry: number) => watch.timeline.viewAt(entry),
       entries: () => watch.timeline.entries,
+      series: () => watch.series.told,
       charts: layoutInThread,
     };
     const actions = operators === null ? null : begin(operators);

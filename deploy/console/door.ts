@@ -19,6 +19,7 @@ import { readJson } from "../commands/ask.ts";
 import type { ActionView } from "./actions.ts";
 import { type Desk, type DeskPath, deskPaths, type Told } from "./desk.ts";
 import { Gate } from "./gate.ts";
+import type { Mark, Sample, SeriesTold } from "./series.ts";
 import type { Session } from "./sessions.ts";
 import type { Entry } from "./timeline.ts";
 import type { View } from "./view.ts";
@@ -48,6 +49,7 @@ export interface DoorSource {
   view(): View;
   viewAt(entry: number): View | undefined;
   entries(): readonly Entry[];
+  series(): SeriesTold;
   charts(): Promise<unknown>;
 }
 
@@ -96,14 +98,22 @@ export const pageFiles = [
   "index.html",
   "page.css",
   "actions.css",
+  "plots.css",
   "page.js",
   "picture.js",
   "figures.js",
+  "plots.js",
   "timeline.js",
   "actions.js",
   "elements.js",
   "icon.svg",
 ] as const;
+
+/** What the page takes from a library, by the names under which it is served. */
+export const libraryFiles = {
+  "uPlot.js": "uplot/dist/uPlot.esm.js",
+  "uPlot.css": "uplot/dist/uPlot.min.css",
+} as const;
 
 /** What anybody may see before he logs in, beyond the page's own files. */
 const openPaths = new Set<string>(["/session", ...deskPaths]);
@@ -132,12 +142,9 @@ export class Door {
     const certificate = certificateOf(tls);
     this.#gate = new Gate({ certificate, names, posts });
     this.#name = this.#isOpenToOthers ? nameIn(certificate) : shownHost(host);
-    for (const name of pageFiles) {
-      // Served as they are written; in the package they lie beside dist/.
-      const bytes = readFileSync(fileURLToPath(new URL(`../../../deploy/console/page/${name}`, import.meta.url)));
-      const type = types[name.split(".").at(-1) as keyof typeof types];
-      this.#files.set(name === "index.html" ? "/" : `/${name}`, { type: `${type}; charset=utf-8`, bytes });
-    }
+    // Served as they are written; in the package they lie beside dist/.
+    for (const name of pageFiles) this.#hold(name, new URL(`../../../deploy/console/page/${name}`, import.meta.url));
+    for (const [name, module] of Object.entries(libraryFiles)) this.#hold(name, new URL(import.meta.resolve(module)));
     const { requestMs, maxHeaderBytes } = limits;
     const timeouts = { headersTimeout: requestMs, requestTimeout: requestMs, keepAliveTimeout: requestMs };
     const bounds = { ...timeouts, connectionsCheckingInterval: 1_000, maxHeaderSize: maxHeaderBytes };
@@ -151,6 +158,12 @@ export class Door {
       throw new DoorError(`the console's certificate and key cannot be used: ${(error as Error).message}`);
     }
     this.#server.maxConnections = limits.maxConnections;
+  }
+
+  #hold(name: string, file: URL): void {
+    const type = types[name.split(".").at(-1) as keyof typeof types];
+    const held = { type: `${type}; charset=utf-8`, bytes: readFileSync(fileURLToPath(file)) };
+    this.#files.set(name === "index.html" ? "/" : `/${name}`, held);
   }
 
   /** Port 0: any that is free. Throws DoorError. */
@@ -190,6 +203,12 @@ export class Door {
   }
   onAction(action: ActionView): void {
     this.#send("action", action);
+  }
+  onSample(sample: Sample): void {
+    this.#send("sample", sample);
+  }
+  onMark(mark: Mark): void {
+    this.#send("mark", mark);
   }
 
   #send(event: string, data: unknown): void {
@@ -288,6 +307,7 @@ export class Door {
     response.on("close", () => this.#streams.delete(response));
     response.write("retry: 1000\n\n");
     response.write(framed("timeline", this.#source.entries()));
+    response.write(framed("series", this.#source.series()));
     response.write(framed("view", this.#source.view()));
     const action = this.#options.action();
     if (action !== null) response.write(framed("action", action));

@@ -7,6 +7,7 @@ import type { Mode } from "../../schemas/registry.ts";
 import type { ServerStatus, ServiceStatus } from "../../schemas/status.ts";
 import { primaryOf } from "../commands/service-status.ts";
 import { headline } from "../commands/status-text.ts";
+import type { Latency } from "./latency.ts";
 import { type OfferedAction, offeredActions } from "./offered.ts";
 
 export interface View {
@@ -29,6 +30,8 @@ export interface View {
   readonly primary: string;
   readonly inSync: readonly string[];
   readonly requestsPerSecond: number | null;
+  /** Of requests that the primary answered in the last seconds; null: not known, or there were none. */
+  readonly latency: Latency | null;
   readonly servers: readonly ServerView[];
   readonly lines: readonly LineView[];
   readonly moves: readonly MoveView[];
@@ -53,6 +56,8 @@ export interface ServerView {
   readonly committed: number;
   readonly flushed: number;
   readonly inFlight: number;
+  /** Of its process; null: not told. */
+  readonly residentBytes: number | null;
   /** How many records it has not confirmed to the primary; null: it is the primary, or nobody knows. */
   readonly lag: number | null;
   readonly links: ServerStatus["links"];
@@ -109,6 +114,7 @@ export interface Known {
   /** It has not listened for long enough to judge. */
   readonly isListening: boolean;
   readonly requestsPerSecond: number | null;
+  readonly latency: Latency | null;
   /** The last that was heard of servers that are silent now. */
   readonly lastWords: ReadonlyMap<string, ServerStatus>;
   lastStep(server: string, machine: string, peer: string): LastStep | null;
@@ -137,6 +143,7 @@ export function viewOf(status: ServiceStatus, known: Known): View {
     primary: record?.primary.server ?? "",
     inSync: record?.inSync.map(({ server }) => server) ?? [],
     requestsPerSecond: known.requestsPerSecond,
+    latency: known.latency,
     servers,
     lines: linesOf(status.servers, primary, known.requestsPerSecond),
     moves: movesOf(servers, status),
@@ -186,6 +193,7 @@ function speaking(
     committed,
     flushed,
     inFlight,
+    residentBytes: server.load?.residentBytes ?? null,
     lag: lagOf(server, primary),
     links,
     troubles: server.troubles.map(({ message }) => message),
@@ -218,6 +226,7 @@ function silentOne(
     committed: last?.committed ?? 0,
     flushed: last?.flushed ?? 0,
     inFlight: 0,
+    residentBytes: null,
     lag: null,
     links: { main: "down", failsafe: "down" },
     troubles: [],
@@ -269,6 +278,7 @@ export function lostView(last: View, atMs: number, sinceMs: number): View {
     sentence: "NATS is lost: nothing is known of the servers now",
     reasons: [],
     requestsPerSecond: null,
+    latency: null,
     lines: last.lines.map((line) => ({ ...line, isFlowing: false })),
     actions: last.actions.map((action) => ({ ...action, why: "NATS is lost" })),
   };

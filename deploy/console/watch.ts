@@ -11,7 +11,9 @@ import { subjects } from "../../schemas/subjects.ts";
 import { readJson } from "../commands/ask.ts";
 import { StatusGathering } from "../commands/service-status.ts";
 import type { ActionView } from "./actions.ts";
+import { LatencyWatch } from "./latency.ts";
 import { Rate } from "./rate.ts";
+import { type Mark, type Sample, Series, sampleMs } from "./series.ts";
 import { type Entry, maxEntries, Timeline } from "./timeline.ts";
 import { type Known, type LastStep, lostView, type View, viewOf, withStep } from "./view.ts";
 
@@ -38,6 +40,8 @@ export interface ConsoleWatchOptions {
   readonly clock: Clock;
   onView(view: View): void;
   onEntry(entry: Entry): void;
+  onSample(sample: Sample): void;
+  onMark(mark: Mark): void;
 }
 
 type Told = Omit<Entry, "id" | "atMs"> & { readonly atMs?: number };
@@ -46,7 +50,10 @@ export class ConsoleWatch {
   readonly timeline = new Timeline();
   readonly #options: ConsoleWatchOptions;
   #gathering = new StatusGathering();
+  readonly series = new Series();
   readonly #rate = new Rate();
+  readonly #latency = new LatencyWatch();
+  #sampledMs = Number.NEGATIVE_INFINITY;
   /** By name; the newest last. */
   readonly #lastWords = new Map<string, ServerStatus>();
   /** By server, machine and peer. */
@@ -134,18 +141,20 @@ export class ConsoleWatch {
     this.#heardWallMs = clock.wallMs();
     this.#gathering.onStatus(status, clock.nowMs());
     remember(this.#lastWords, status.name, status);
-    if (
-      status.role === "primary" &&
-      status.application === "hot" &&
-      status.epoch >= (this.#known?.epoch ?? 0) &&
-      status.results !== undefined
-    )
-      this.#rate.note(`${status.history} ${status.incarnation}`, status.results, clock.nowMs());
+    if (status.role === "primary" && status.application === "hot" && status.epoch >= (this.#known?.epoch ?? 0))
+      this.#noteWork(status);
     this.#noteMachines(status);
     // A server says its status right after an event: that is its moment.
     for (const told of this.#events)
       if (told.view === null && told.event.server === status.name && told.event.incarnation === status.incarnation)
         told.view = momentOf(this.#look(), told.event);
+  }
+
+  /** Of the primary. */
+  #noteWork({ history, incarnation, pid, results, load }: ServerStatus): void {
+    const nowMs = this.#options.clock.nowMs();
+    if (results !== undefined) this.#rate.note(`${history} ${incarnation}`, results, nowMs);
+    if (load !== undefined) this.#latency.note(`${pid} ${incarnation}`, load.answered, nowMs);
   }
 
   /** Machines of which no event tells: what they are in now, set against what they were in before. */
@@ -202,6 +211,18 @@ export class ConsoleWatch {
     this.#viewMs = this.#options.clock.nowMs();
     this.#tell(view);
     onView(view);
+    this.#measure(view);
+  }
+
+  #measure(view: View): void {
+    const { onMark, onSample, clock } = this.#options;
+    const mark = this.series.onView(view);
+    if (mark !== null) onMark(mark);
+    const nowMs = clock.nowMs();
+    if (nowMs - this.#sampledMs < sampleMs) return;
+    // On the second, as long as nothing is late.
+    this.#sampledMs = nowMs - this.#sampledMs < 2 * sampleMs ? this.#sampledMs + sampleMs : nowMs;
+    onSample(this.series.sample(view));
   }
 
   #look(): View {
@@ -219,6 +240,7 @@ export class ConsoleWatch {
       staleSinceMs: isAnybody ? null : this.#heardWallMs,
       isListening: nowMs - this.#listensSinceMs < listenMs,
       requestsPerSecond: this.#rate.perSecond(nowMs),
+      latency: this.#latency.now(nowMs),
       lastWords: this.#lastWords,
       lastStep: (server, machine, peer) => this.#steps.get(`${server} ${machine} ${peer}`) ?? null,
     };

@@ -38,6 +38,8 @@ export interface DrillWorld {
   readonly clock: Clock;
   connect(onState: (connected: boolean) => void): Promise<Bus>;
   readonly cable: Cable | null;
+  /** In whose name commands are given. */
+  readonly operator: string | undefined;
   readonly stopped: AbortSignal;
   tell(text: string): Promise<void>;
 }
@@ -163,9 +165,10 @@ class Drill {
   /** What keeps the drill from going on; empty when nothing does. */
   async #doFaults(faults: readonly FaultKind[], startMs: number): Promise<string> {
     const { seed, seconds, service, patience } = this.#options;
-    const { stopped, clock, cable, tell } = this.#world;
+    const { stopped, clock, cable, operator, tell } = this.#world;
     const world = {
       service,
+      operator,
       bus: this.#bus,
       clock,
       watch: this.#watch,

@@ -23,6 +23,7 @@ export interface Cable {
 
 export interface FaultWorld {
   readonly service: string;
+  readonly operator: string | undefined;
   readonly bus: Bus;
   readonly clock: Clock;
   readonly watch: PairWatch;
@@ -112,8 +113,9 @@ const faults: Readonly<Record<FaultKind, Fault>> = {
     return { what: `the main link for ${forMs} ms`, isOver: () => true };
   },
 
-  switch: async (primary, _, { bus, clock, service, watch }) => {
-    const asked = await ask(bus, clock, subjects.control(service, primary.name, "switch"), {}, switchAnswerMs);
+  switch: async (primary, _, { bus, clock, service, operator, watch }) => {
+    const subject = subjects.control(service, primary.name, "switch", operator);
+    const asked = await ask(bus, clock, subject, {}, switchAnswerMs);
     const reply = asked.outcome === "answered" ? ControlReply.safeParse(asked.data).data : undefined;
     if (reply?.ok !== true)
       throw new DrillError(`${primary.name} did not switch: ${reply?.message ?? "it has not answered"}`);

@@ -220,6 +220,38 @@ inBrowser(
   },
 );
 
+inBrowser(
+  "the last minutes are drawn, told in words, and marked where the role moved and where a moment was chosen",
+  async (t) => {
+    const { pair, url } = await serve(t);
+    const { page, complaints } = await open(t, url);
+    const told = (title: string) =>
+      page.locator(`#plots .plot[aria-label^="${title}"]`).first().getAttribute("aria-label");
+    await until(async () => (await page.locator("#plots canvas").count()) === 3, {
+      withinMs,
+      waitedFor: "three plots",
+    });
+    t.regex((await told("Memory, MiB")) ?? "", /: alpha \d+ now, from \d+ to \d+; beta \d+ now/);
+    t.regex((await told("Latency, ms")) ?? "", /: median not known; p99 not known$/);
+    await isSo(page, ".server.hot .figures", /memory\d+ MiB/);
+    const cancel = { type: "cancel", symbol: "AAA", order: "none" };
+    const client = await pair.client({ client: "alice" });
+    const ask = () => Promise.all(Array.from({ length: 20 }, () => client.request(cancel, { key: "AAA" })));
+    const isMeasured = async () => {
+      await ask().catch(() => undefined);
+      return /median \d/.test((await told("Latency, ms")) ?? "");
+    };
+    await until(isMeasured, { withinMs, everyMs: 100, waitedFor: "a latency" });
+    const { primary, backup } = await pair.normal();
+    pair.server(primary).signal("SIGKILL");
+    await isSo(page, "#marks", new RegExp(`${backup} took ${primary}'s place, epoch \\d+`));
+    await page.locator(".entry").first().click();
+    await isSo(page, "#then", /As it was/);
+    t.is(await page.locator("#plots canvas").count(), 3);
+    t.deepEqual(complaints, [], "nothing that the policy forbids");
+  },
+);
+
 inBrowser("what a server says is text, whatever it says", async (t) => {
   const { pair, url } = await serve(t);
   const { page, complaints } = await open(t, url);

@@ -1,11 +1,12 @@
 /**
  * The command line's client side: what it prints, and that its exit status is 0 only on success.
  */
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import type { ServerStatus } from "../../schemas/status.ts";
-import { subjects } from "../../schemas/subjects.ts";
+import { parseControlSubject, subjects } from "../../schemas/subjects.ts";
 import { bytesOf } from "../helpers/hand-world.ts";
 import { statusOf } from "../helpers/status-of.ts";
+import { until } from "../helpers/until.ts";
 import { makeRig, type Ran } from "./rig.ts";
 
 const order = { type: "limit", symbol: "BTCUSD", order: "o1", side: "buy", price: 100, quantity: 5 };
@@ -127,21 +128,31 @@ test("help has examples, and a wrong option is no success", async (t) => {
 });
 
 test("results prints the history and then each result, with the reply's own bytes", async (t) => {
-  const { server, run } = makeRig();
+  const { server, run, bus } = makeRig();
   server.start();
-  for (const id of ["a", "b", "c"]) await run(["request", "--client", "alice", "--id", id, JSON.stringify(order)]);
+  for (const id of ["a", "b"]) await run(["request", "--client", "alice", "--id", id, JSON.stringify(order)]);
+  const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  const subject = subjects.request("exchange", "BTCUSD", "alice");
+  bus.publish(subject, bytesOf({ client: "alice", id: "c", body: order }), { traceparent }, "_INBOX.x");
+  await until(() => server.committed === 3, { withinMs: 30_000 });
   const ran = await run(["results", "--from", "2"]);
   t.is(ran.status, 0);
   const lines = ran.out.trim().split("\n");
   t.deepEqual(JSON.parse(lines[0] ?? ""), { history: "history-1", next: 2 });
   t.deepEqual(
     lines.slice(1).map((line) => {
-      const { result, sequence, subject, reply } = JSON.parse(line) as Record<string, { id: string }>;
-      return [result, sequence, subject, reply?.id];
+      const {
+        result,
+        sequence,
+        subject,
+        reply,
+        traceparent: trace,
+      } = JSON.parse(line) as Record<string, { id: string }>;
+      return [result, sequence, subject, reply?.id, trace];
     }),
     [
-      [2, 2, "exchange.result.BTCUSD.alice", "b"],
-      [3, 3, "exchange.result.BTCUSD.alice", "c"],
+      [2, 2, "exchange.result.BTCUSD.alice", "b", undefined],
+      [3, 3, "exchange.result.BTCUSD.alice", "c", traceparent],
     ] as never,
   );
 });
@@ -187,22 +198,25 @@ function switchingOf(server: string) {
 }
 
 /** Servers that say what they are, again and again, until told to stop. */
-function speak(rig: ReturnType<typeof makeRig>, statuses: ServerStatus[]): () => void {
+/** Until it is told to stop, or the test is over. */
+function speak(t: ExecutionContext, rig: ReturnType<typeof makeRig>, statuses: ServerStatus[]): () => void {
   let isOver = false;
   const say = () => {
     for (const status of statuses) rig.bus.publish(subjects.status("exchange", status.name), bytesOf(status));
     if (!isOver) rig.clock.after(5, say);
   };
   say();
-  return () => {
+  const stop = () => {
     isOver = true;
   };
+  t.teardown(stop);
+  return stop;
 }
 
 test("status gathers the servers and says whether a failover would work", async (t) => {
   const rig = makeRig();
   const backup = statusOf({ name: "beta", role: "backup", application: "warm" });
-  const stop = speak(rig, [backup, statusOf({})]);
+  const stop = speak(t, rig, [backup, statusOf({})]);
   const json = await rig.run(["status", "--json", "--wait", "50"]);
   const text = await rig.run(["status", "--wait", "50"]);
   stop();
@@ -220,13 +234,13 @@ test("status gathers the servers and says whether a failover would work", async 
 
 test("status says so when the primary is alone (3), when nobody is primary and when nobody speaks (1)", async (t) => {
   const rig = makeRig();
-  const stop = speak(rig, [statusOf({ mode: "primary-only" })]);
+  const stop = speak(t, rig, [statusOf({ mode: "primary-only" })]);
   const alone = await rig.run(["status", "--wait", "50"]);
   t.regex(alone.out, /would not work now: alpha is alone/);
   t.is(alone.status, 3);
   stop();
   const other = makeRig();
-  const stopOther = speak(other, [statusOf({ role: "none", waitingFor: "beta" })]);
+  const stopOther = speak(t, other, [statusOf({ role: "none", waitingFor: "beta" })]);
   const waiting = await other.run(["status", "--wait", "50"]);
   t.regex(waiting.out, /no primary speaks/);
   t.is(waiting.status, 1);
@@ -242,7 +256,7 @@ test("status --watch says once that nobody speaks, and writes no control sequenc
   const watch = async (servers: ServerStatus[], isEnough: (out: string) => boolean, columns?: number) => {
     const rig = makeRig();
     const stopping = new AbortController();
-    const stop = speak(rig, servers);
+    const stop = speak(t, rig, servers);
     let out = "";
     const onOut = (text: string) => {
       out += text;
@@ -266,12 +280,14 @@ test("switch asks the primary, flush every server; no is an error", async (t) =>
   const rig = makeRig();
   const asked: string[] = [];
   const told: unknown[] = [];
+  const by: unknown[] = [];
   let isSwitching = true;
   const answers: Record<string, object> = { switch: { ok: true, message: "the roles are being switched" } };
   for (const name of ["alpha", "beta"])
     rig.bus.subscribe(subjects.controls("exchange", name), (message) => {
-      const verb = message.subject.split(".").at(-1) ?? "";
+      const { verb = "", operator } = parseControlSubject(message.subject) ?? {};
       asked.push(`${name} ${verb}`);
+      by.push(operator);
       told.push(JSON.parse(Buffer.from(message.data).toString()));
       if (verb === "switch" && isSwitching) {
         rig.bus.publish(subjects.event("exchange", name), bytesOf(switchingOf(name)));
@@ -279,7 +295,7 @@ test("switch asks the primary, flush every server; no is an error", async (t) =>
       }
       rig.bus.publish(message.reply, bytesOf(answers[verb] ?? { ok: false, message: "not now: try again later" }));
     });
-  const stop = speak(rig, [statusOf({}), statusOf({ name: "beta", role: "backup", application: "warm" })]);
+  const stop = speak(t, rig, [statusOf({}), statusOf({ name: "beta", role: "backup", application: "warm" })]);
   const switched = await rig.run(["switch"]);
   isSwitching = false;
   const stuck = await rig.run(["switch", "--timeout", "50"]);
@@ -295,6 +311,12 @@ test("switch asks the primary, flush every server; no is an error", async (t) =>
   );
   t.like(told[0], { by: "cli" });
   t.like(told[2], { by: "olga" });
+  t.deepEqual([by[0], by[2]], ["cli", "olga"]);
+  const earlier = makeRig();
+  earlier.bus.subscribe("exchange.control.alpha.*", ({ reply }) =>
+    earlier.bus.publish(reply, bytesOf({ ok: true, message: "by an earlier program" })),
+  );
+  t.is((await earlier.run(["pause", "--server", "alpha"])).out, "alpha: by an earlier program\n");
   t.is(stuck.status, 1);
   t.true(isOneLine(stuck), stuck.err);
   t.is(paused.status, 1);

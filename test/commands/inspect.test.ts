@@ -172,10 +172,11 @@ test("a request is found by client and id: its records, its result and whether a
 });
 
 test("a request that has no result yet is in progress, and one whose reply is forgotten is no duplicate's", (t) => {
+  const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
   const records = [
     fieldsOf({ sequence: 1, kind: 3, id: "a" }),
     fieldsOf({ sequence: 2, kind: 1, id: "a" }),
-    fieldsOf({ sequence: 3, id: "b" }),
+    fieldsOf({ sequence: 3, id: "b", takenMs: 1, traceparent }),
     fieldsOf({ sequence: 4, id: "a", client: "bob" }),
   ];
   const search = (id: string, limit = 10) => {
@@ -188,6 +189,8 @@ test("a request that has no result yet is in progress, and one whose reply is fo
   t.is(search("a").found(meta(0)).records.length, 2);
   t.like(search("a", 1).found(meta(0)), { omitted: 1 });
   t.like(search("b").found(meta(2)), { state: "done", sequence: 3, isRemembered: true });
+  t.like(search("b").found(meta(2)).records, [{ sequence: 3, traceparent }]);
+  t.like(search("a").found(meta(0)).records, [{ sequence: 1, traceparent: undefined }]);
   t.like(search("b").found(meta(3)), { state: "done", sequence: 3, isRemembered: false });
 });
 

@@ -1,7 +1,7 @@
 /** `twinlog recover` and the incarnation that commands name: what is asked of whom before anything is begun (rules 1, 18). */
 import test from "ava";
 import type { Standing } from "../../schemas/standing.ts";
-import { subjects } from "../../schemas/subjects.ts";
+import { parseControlSubject, subjects } from "../../schemas/subjects.ts";
 import { bytesOf } from "../helpers/hand-world.ts";
 import { makeRig } from "./rig.ts";
 import { standingOf as standing } from "./standing-of.ts";
@@ -19,10 +19,11 @@ function serve(rig: ReturnType<typeof makeRig>, standings: readonly Standing[]):
       const isMeant = body.incarnation === undefined || body.incarnation === incarnation;
       rig.bus.publish(reply, bytesOf({ ok: isMeant, message: isMeant ? "done" : "another was meant", incarnation }));
       if (!isMeant) return;
-      obeyed.push(`${incarnation} ${subject.split(".").at(-1)} ${(body.despite ?? []).join(" ")}`.trim());
+      const verb = parseControlSubject(subject)?.verb ?? "";
+      obeyed.push(`${incarnation} ${verb} ${(body.despite ?? []).join(" ")}`.trim());
       const place = { epoch: 6, history: "h2", sequence: 10 };
       const signal = { signal: "ready", service: "exchange", server, incarnation, ...place };
-      if (subject.endsWith("recover")) rig.bus.publish(subjects.signal("exchange"), bytesOf(signal));
+      if (verb === "recover") rig.bus.publish(subjects.signal("exchange"), bytesOf(signal));
     });
   }
   return obeyed;

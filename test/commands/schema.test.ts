@@ -166,6 +166,8 @@ test("the command prints what the service announces, and ends with 1 where it an
   t.false(out.includes("secret"));
   const document = JSON.parse(out) as object;
   t.true(isAsyncApi(document));
+  const traced = { headers: { properties: { traceparent: { type: "string" } } } };
+  t.like(document, { components: { messages: { request: traced, result: traced } } });
   t.like(document, { servers: { nats: { host: "127.0.0.1:4222", protocol: "nats" } } });
   t.is((await run(["schema", "--format", "yaml"])).status, 1);
 });

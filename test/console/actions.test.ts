@@ -4,7 +4,7 @@ import { Actions, type ActionView } from "../../deploy/console/actions.ts";
 import { offeredActions } from "../../deploy/console/offered.ts";
 import type { View } from "../../deploy/console/view.ts";
 import type { ServiceStatus } from "../../schemas/status.ts";
-import { subjects } from "../../schemas/subjects.ts";
+import { parseControlSubject, subjects } from "../../schemas/subjects.ts";
 import { bytesOf, TestBus, TestClock } from "../helpers/hand-world.ts";
 import { statusOf } from "../helpers/status-of.ts";
 
@@ -38,7 +38,10 @@ function begin(status: Partial<ServiceStatus> = {}) {
   for (const name of ["alpha", "beta"])
     bus.subscribe(subjects.controls("exchange", name), ({ subject, data, reply }) => {
       asked.push([subject, JSON.parse(Buffer.from(data).toString())]);
-      bus.publish(reply, bytesOf(answers.get(subject.split(".").at(-1) ?? "") ?? { ok: true, message: "it is done" }));
+      bus.publish(
+        reply,
+        bytesOf(answers.get(parseControlSubject(subject)?.verb ?? "") ?? { ok: true, message: "it is done" }),
+      );
     });
   return { clock, bus, actions, told, asked, answers };
 }
@@ -79,7 +82,7 @@ test("a switch asks the primary that was shown, in its operator's name, and is t
   t.is(actions.begin({ verb: "switch" }, "olga"), null);
   t.like(told.at(-1), { verb: "switch", label: "Switch", by: "olga", state: "going on", lines: [] });
   await clock.run(10);
-  t.deepEqual(asked, [["exchange.control.alpha.switch", { incarnation: "alpha-1", by: "olga" }]]);
+  t.deepEqual(asked, [["exchange.control.alpha.switch.olga", { incarnation: "alpha-1", by: "olga" }]]);
   t.deepEqual(told.at(-1)?.lines, ["alpha: it is done"]);
   t.is(actions.begin({ verb: "flush" }, "ivan"), "olga's switch goes on: wait for its end");
   const event = { service: "exchange", server: "alpha", incarnation: "alpha-1", machine: "lifecycle", event: "e" };
@@ -98,7 +101,10 @@ test("a pause carries its time, a flush asks every server, and a refusal is the 
   const { clock, actions, told, asked, answers } = begin();
   t.is(actions.begin({ verb: "pause", forMs: 60_000 }, "olga"), null);
   await clock.run(10);
-  t.deepEqual(asked.at(-1), ["exchange.control.alpha.pause", { incarnation: "alpha-1", by: "olga", forMs: 60_000 }]);
+  t.deepEqual(asked.at(-1), [
+    "exchange.control.alpha.pause.olga",
+    { incarnation: "alpha-1", by: "olga", forMs: 60_000 },
+  ]);
   t.is(told.at(-1)?.state, "done");
   actions.begin({ verb: "flush" }, "olga");
   await clock.run(10);

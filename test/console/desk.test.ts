@@ -27,7 +27,13 @@ const view = {
     { verb: "resume", label: "Resume intake", why: "the intake is not paused" },
   ],
 } as unknown as View;
-const source = { view: () => view, viewAt: () => undefined, entries: () => [], charts: () => Promise.resolve([]) };
+const source = {
+  view: () => view,
+  viewAt: () => undefined,
+  entries: () => [],
+  series: () => ({ samples: [], marks: [] }),
+  charts: () => Promise.resolve([]),
+};
 
 interface Answer {
   readonly status: number;
@@ -120,7 +126,7 @@ test("acting takes both secrets, of the same session; either alone, or another o
   }
   t.deepEqual(bus.published, []);
   t.is((await post("/act", { verb: "flush" }, one)).status, 202);
-  t.is(bus.published[0]?.subject, "exchange.control.alpha.flush");
+  t.is(bus.published[0]?.subject, "exchange.control.alpha.flush.olga");
   t.deepEqual(JSON.parse(Buffer.from(bus.published[0]?.data ?? []).toString()), { incarnation: "alpha-1", by: "olga" });
 });
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { get, type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import test, { type ExecutionContext } from "ava";
-import { Door, DoorError, doorLimits, pageFiles } from "../../deploy/console/door.ts";
+import { Door, DoorError, doorLimits, libraryFiles, pageFiles } from "../../deploy/console/door.ts";
 import type { Entry } from "../../deploy/console/timeline.ts";
 import type { View } from "../../deploy/console/view.ts";
 import { until as untilWithin } from "../helpers/until.ts";
@@ -17,6 +17,7 @@ async function open(t: ExecutionContext, limits = doorLimits): Promise<Door> {
     view: () => view,
     viewAt: (id: number) => (id === 7 ? view : undefined),
     entries: () => [entry],
+    series: () => ({ samples: [], marks: [{ atMs: 1, what: "moved" }] }),
     charts: () => Promise.resolve([]),
   };
   const door = new Door(source, { limits });
@@ -42,7 +43,7 @@ async function ask(door: Door, path: string, headers: Record<string, string> = {
 
 test("every file of the page is there, and says what it is; nothing else is, whatever the path", async (t) => {
   const door = await open(t);
-  for (const name of pageFiles) {
+  for (const name of [...pageFiles, ...Object.keys(libraryFiles)]) {
     const { status, headers } = await ask(door, name === "index.html" ? "/" : `/${name}`);
     t.is(status, 200, name);
     t.regex(headers["content-type"] ?? "", /^(text\/(html|css|javascript)|image\/svg\+xml); charset=utf-8$/);
@@ -145,7 +146,7 @@ test("a stream begins with the timeline and the view, goes on with what happens,
   await until(() => text().includes("event: entry"));
   t.regex(
     text(),
-    /^retry: 1000\n\nevent: timeline\ndata: \[.*\]\n\nevent: view\ndata: \{.*\}\n\nevent: entry\ndata: .*\n\n$/,
+    /^retry: 1000\n\nevent: timeline\ndata: \[.*\]\n\nevent: series\ndata: \{"samples":\[\],"marks":\[\{"atMs":1,"what":"moved"\}\]\}\n\nevent: view\ndata: \{.*\}\n\nevent: entry\ndata: .*\n\n$/,
   );
   t.notRegex(text(), /^event: evil/m);
   end();
@@ -217,6 +218,7 @@ test("a port that is taken is an error that says so", async (t) => {
     view: () => view,
     viewAt: () => undefined,
     entries: () => [],
+    series: () => ({ samples: [], marks: [] }),
     charts: () => Promise.resolve([]),
   });
   await t.throwsAsync(other.listen(Number(new URL(door.url).port)), {

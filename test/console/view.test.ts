@@ -36,6 +36,7 @@ function seen(statuses: readonly ServerStatus[], more: Partial<Known> = {}): Vie
     staleSinceMs: null,
     isListening: false,
     requestsPerSecond: 120,
+    latency: null,
     lastWords: new Map(statuses.map((status) => [status.name, status])),
     lastStep: () => null,
     ...more,

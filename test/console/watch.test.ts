@@ -1,10 +1,11 @@
 /** The console listens: the view follows what servers say, what happened is told once, and nothing that is made up fills its memory. */
 import test from "ava";
 import { Rate } from "../../deploy/console/rate.ts";
+import type { Mark, Sample } from "../../deploy/console/series.ts";
 import { type Entry, maxEntries, Timeline } from "../../deploy/console/timeline.ts";
 import type { View } from "../../deploy/console/view.ts";
 import { ConsoleWatch } from "../../deploy/console/watch.ts";
-import type { ServerEvent, ServerStatus } from "../../schemas/status.ts";
+import { answerBounds, type ServerEvent, type ServerStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
 import { bytesOf, TestBus, TestClock } from "../helpers/hand-world.ts";
 import { statusOf } from "../helpers/status-of.ts";
@@ -33,11 +34,15 @@ function begin() {
   const bus = new TestBus(clock);
   const views: View[] = [];
   const entries: Entry[] = [];
+  const samples: Sample[] = [];
+  const marks: Mark[] = [];
   const watch = new ConsoleWatch({
     service: "exchange",
     clock,
     onView: (view) => views.push(view),
     onEntry: (entry) => entries.push(entry),
+    onSample: (sample) => samples.push(sample),
+    onMark: (mark) => marks.push(mark),
   });
   watch.start(bus);
   const alpha = (more: Partial<ServerStatus> = {}) =>
@@ -80,7 +85,7 @@ function begin() {
       await clock.run(250);
     }
   };
-  return { clock, bus, watch, views, entries, alpha, beta, say, event, speak };
+  return { clock, bus, watch, views, entries, samples, marks, alpha, beta, say, event, speak };
 }
 const told = (entries: readonly Entry[]) =>
   entries.map(({ kind, server, what }) => [kind, server, what].join(" ").replace("  ", " "));
@@ -104,6 +109,41 @@ test("at first it listens; then it says the registry's record and the verdict, o
     "registry epoch 3, normal: primary alpha, in sync alpha, beta",
     "verdict a failover would work now",
   ]);
+});
+
+test("once a second there is a sample of what the primary and the processes say, and a mark where the role has moved", async (t) => {
+  const { watch, samples, marks, alpha, beta, speak } = begin();
+  let results = 0;
+  const answered = Array.from({ length: answerBounds.length + 1 }, () => 0);
+  const busy = () => {
+    results += 25;
+    answered[3] = results;
+    return { results, load: { residentBytes: 7_000, answered: [...answered] } };
+  };
+  await speak(
+    10_000,
+    () => alpha(busy()),
+    () => beta({ load: { residentBytes: 4_000, answered: [] } }),
+  );
+  t.true(samples.length >= 9 && samples.length <= 11, `${samples.length}`);
+  const last = samples.at(-1);
+  t.is(Math.round(last?.requestsPerSecond ?? 0), 100);
+  t.like(last, { medianMs: 3.75, p99Ms: 4.975, residentBytes: { alpha: 7_000, beta: 4_000 } });
+  const gaps = samples.slice(1).map(({ atMs }, at) => atMs - (samples[at]?.atMs ?? 0));
+  t.true(
+    gaps.every((gap) => gap >= 750 && gap <= 1_250),
+    gaps.join(" "),
+  );
+  t.deepEqual(marks, []);
+  const one = { record: record("beta", "beta"), epoch: 4 };
+  await speak(4_000, () =>
+    beta({ ...one, role: "primary", application: "hot", state: "hot.alone", mode: "backup-only" }),
+  );
+  t.deepEqual(
+    marks.map(({ what }) => what),
+    ["beta took alpha's place, epoch 4"],
+  );
+  t.deepEqual(watch.series.told, { samples, marks });
 });
 
 test("a transition is told at once with its reason, and its moment can be seen again", async (t) => {

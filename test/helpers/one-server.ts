@@ -82,8 +82,9 @@ export class OneServer {
     isProven?: boolean;
     meters?: Meters;
     watchdog?: Watchdog;
+    residentBytes?: () => number;
   }) {
-    const { server = "alpha", incarnation = `${server}-1` } = options;
+    const { server = "alpha", incarnation = `${server}-1`, residentBytes } = options;
     this.isProven = options.isProven ?? true;
     this.store = new MemoryStore(options.disk ?? new MemoryDisk());
     this.registry = options.registry ?? new MemoryRegistry("alpha");
@@ -120,7 +121,7 @@ export class OneServer {
       settings,
       application: options.application,
       world,
-      process: { pid: 1, version: "0.0.0" },
+      process: { pid: 1, version: "0.0.0", ...(residentBytes === undefined ? {} : { residentBytes }) },
       nameIncarnation: () => incarnation,
       ...(options.meters === undefined ? {} : { meters: options.meters }),
       ...(options.lastWords === undefined ? {} : { lastWords: options.lastWords }),

@@ -2,7 +2,8 @@
 import test from "ava";
 import { z } from "zod";
 import { defineApplication } from "../../actors/application/define.ts";
-import { RecentEvents, ServerEvent, ServerStatus } from "../../schemas/status.ts";
+import { Meters } from "../../actors/operator/meters.ts";
+import { answerBounds, RecentEvents, ServerEvent, ServerStatus } from "../../schemas/status.ts";
 import { inboxes, subjects } from "../../schemas/subjects.ts";
 import { bytesOf } from "../helpers/hand-world.ts";
 import { OneServer, service } from "../helpers/one-server.ts";
@@ -72,8 +73,8 @@ test("the failover agent's answer has the last transitions, and no more than a h
 test("a command that is obeyed is told with who gave it, and is no transition; one whose giver is no name is not obeyed", async (t) => {
   const server = new OneServer({ application: nothing });
   await server.run(2_000);
-  const say = async (verb: string, body: object) => {
-    server.bus.publish(subjects.control(service, "alpha", verb), bytesOf(body), undefined, "_INBOX.asker.1");
+  const say = async (verb: string, body: object, operator?: string) => {
+    server.bus.publish(subjects.control(service, "alpha", verb, operator), bytesOf(body), undefined, "_INBOX.asker.1");
     await server.run(300);
     return JSON.parse(server.published("_INBOX.asker.1").at(-1) ?? "") as { ok: boolean; message: string };
   };
@@ -82,7 +83,7 @@ test("a command that is obeyed is told with who gave it, and is no transition; o
       .published(subjects.event(service, "alpha"))
       .map((text) => ServerEvent.parse(JSON.parse(text)))
       .filter(({ machine }) => machine === "operator");
-  t.true((await say("pause", { by: "olga", forMs: 60_000 })).ok);
+  t.true((await say("pause", { by: "ivan", forMs: 60_000 }, "olga")).ok);
   t.like(commands()[0], {
     event: "pause",
     from: "hot.alone",
@@ -91,10 +92,34 @@ test("a command that is obeyed is told with who gave it, and is no transition; o
   });
   t.true((await say("resume", {})).ok);
   t.is(commands()[1]?.why, "resume by an operator who gave no name: intake goes on");
-  t.false((await say("switch", { by: "olga" })).ok);
+  t.false((await say("switch", {}, "olga")).ok);
   t.is(commands().length, 2, "what was refused did not happen");
-  t.regex((await say("pause", { by: "olga\nivan" })).message, /^what the command says does not fit \(by: /);
+  const unfit = /^what the command says does not fit \(by: /;
+  t.regex((await say("pause", { by: "olga\nivan" })).message, unfit);
+  t.regex((await say("pause", {}, "olga\nivan")).message, unfit);
+  server.bus.publish(
+    `${subjects.control(service, "alpha", "pause", "olga")}.more`,
+    bytesOf({}),
+    undefined,
+    "_INBOX.asker.1",
+  );
+  await server.run(300);
   t.is(commands().length, 2);
+  t.true((await say("pause", { by: "olga" })).ok);
+  t.is(commands()[2]?.why, "pause by somebody who says to be olga: intake is paused");
+});
+
+test("a status tells what its process takes of memory and how long requests took, where somebody can make something of that", async (t) => {
+  const meters = new Meters();
+  const server = new OneServer({ application: nothing, meters, residentBytes: () => 5_000 });
+  meters.requests.observe(3);
+  meters.requests.observe(90_000);
+  await server.run(2_000);
+  const answered = [0, 0, 0, 1, ...Array.from({ length: answerBounds.length - 4 }, () => 0), 1];
+  t.deepEqual(lastStatus(server).load, { residentBytes: 5_000, answered });
+  const other = new OneServer({ application: nothing });
+  await other.run(2_000);
+  t.is(lastStatus(other).load, undefined);
 });
 
 test("a status tells what each of its machines is in, and how many requests were executed", async (t) => {

@@ -6,6 +6,7 @@ import { look, paintAction, paintActions, startActions } from "./actions.js";
 import { byId, element, momentOf, numberText, setAttribute, setText, timeOf } from "./elements.js";
 import { loadCharts, paintFigures } from "./figures.js";
 import { drawPicture, pictureKey } from "./picture.js";
+import { addMark, addSample, markMoment, replaceSeries, startPlots } from "./plots.js";
 import { TimelineList } from "./timeline.js";
 
 /** The server says something four times a second. */
@@ -35,6 +36,9 @@ function connect() {
   });
   stream.addEventListener("timeline", (event) => timeline.replace(heard(event)));
   stream.addEventListener("entry", (event) => timeline.add(heard(event)));
+  stream.addEventListener("series", (event) => replaceSeries(heard(event)));
+  stream.addEventListener("sample", (event) => addSample(heard(event)));
+  stream.addEventListener("mark", (event) => addMark(heard(event)));
   stream.addEventListener("action", (event) => paintAction(heard(event)));
   // A stream that was cut comes back by itself; one that was refused does not: perhaps nobody is logged in any more.
   stream.addEventListener("error", () => {
@@ -62,6 +66,7 @@ async function goTo(entry) {
   setAttribute(byId("earlier"), "disabled", timeline.neighbour(-1) === undefined ? "" : null);
   setAttribute(byId("later"), "disabled", timeline.neighbour(1) === undefined ? "" : null);
   document.body.classList.add("past");
+  markMoment(entry.atMs);
   paint();
 }
 
@@ -70,6 +75,7 @@ function backToNow() {
   then = null;
   byId("then").hidden = true;
   document.body.classList.remove("past");
+  markMoment(null);
   timeline.mark(null);
   paint();
 }
@@ -117,19 +123,21 @@ function paintPicture() {
 }
 
 function paintFacts() {
-  const { mode, epoch, history, hot, inSync, requestsPerSecond } = view;
+  const { mode, epoch, history, hot, inSync, requestsPerSecond, latency } = view;
   const facts = [
     ["mode", mode ?? "unknown"],
     ["epoch", String(epoch)],
     ["hot", hot === "" ? "nobody" : hot],
     ["in sync", inSync.length === 0 ? "unknown" : inSync.join(", ")],
     ["requests per second", requestsPerSecond === null ? "not known" : numberText(roundedRate(requestsPerSecond))],
+    ["latency", latency === null ? "not known" : `${msText(latency.median)} median, ${msText(latency.p99)} p99`],
     ["history", history === "" ? "unknown" : history],
   ];
   paintList(byId("facts"), facts);
   byId("facts").lastChild.lastChild.classList.add("id");
 }
 
+const msText = (ms) => `${ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms)} ms`;
 const roundedRate = (value) => (value < 10 ? Math.round(value * 10) / 10 : Math.round(value));
 
 /** Terms and what they are, made once. */
@@ -165,7 +173,8 @@ function card({ name }, key) {
 }
 
 function paintCard(node, server) {
-  const { heat, role, state, why, silentMs, sequence, committed, flushed, lag, links, pid, inFlight } = server;
+  const { heat, role, state, why, silentMs, sequence, committed, flushed, lag, links, pid, inFlight, residentBytes } =
+    server;
   setAttribute(node, "class", `server ${heat}`);
   setText(
     node.querySelector(".badge"),
@@ -182,6 +191,7 @@ function paintCard(node, server) {
     ["main link", links.main],
     ["failsafe link", links.failsafe],
     ["process", pid === null ? "–" : String(pid)],
+    ["memory", residentBytes === null ? "–" : `${numberText(Math.round(residentBytes / 1024 / 1024))} MiB`],
   ]);
 }
 
@@ -237,6 +247,7 @@ startActions(() => {
   clearTimeout(retry);
   connect();
 });
+startPlots();
 void loadCharts(paint);
 setInterval(paintPulse, 500);
 connect();
