@@ -135,7 +135,12 @@ export class Life {
     this.#mailbox.close();
     this.#options.troubles.onLifeEnded();
     if (end.reason === "exit") await this.#running?.flushLast();
-    await this.#checkpoint.close();
+    const late = await this.#checkpoint.close();
+    if (late !== null)
+      this.#options.world.log.error(
+        { error: late.message },
+        "the disk failed when this life was over: what it still had to write is not there",
+      );
     return end;
   }
 }

@@ -14,9 +14,8 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
-import type { z } from "zod";
 import { readTraceparent } from "../schemas/traceparent.ts";
-import type { ApplicationDefinition, Queues, Tables, ViewDefinitions } from "./application/contract.ts";
+import type { ApplicationDefinition } from "./application/contract.ts";
 
 /** Of the span that is active: for `connect({ …, traceparent: activeTraceparent })`. Undefined: none is. */
 export function activeTraceparent(): string | undefined {
@@ -31,18 +30,12 @@ export function activeTraceparent(): string | undefined {
  * `twinlog.request` (the id), `twinlog.resumed`, and `twinlog.timer` where it is a timer's. A handler that fails is told in it.
  * `tracer`: default the registered one's of the name `twinlog`.
  */
-export function traced<
-  Req extends z.ZodType,
-  Res extends z.ZodType,
-  T extends Tables,
-  Q extends Queues,
-  V extends ViewDefinitions,
->(
-  application: ApplicationDefinition<Req, Res, T, Q, V>,
+export function traced<A extends ApplicationDefinition>(
+  application: A,
   tracer: Tracer = trace.getTracer("twinlog"),
-): ApplicationDefinition<Req, Res, T, Q, V> {
+): A {
   const name = `${application.name} handle`;
-  const handle: typeof application.handle = (request, asked) => {
+  const handle: ApplicationDefinition["handle"] = (request, asked) => {
     const { client, id, resumed, timer, traceparent } = asked;
     const attributes = {
       "twinlog.client": client,

@@ -76,6 +76,8 @@ export class Checkpoint {
   #receiver: SnapshotReceiver | null = null;
   #working: Promise<unknown> = Promise.resolve();
   #failure: Error | null = null;
+  /** The failure, where it came when nobody was told of one any more. */
+  #untold: Error | null = null;
 
   constructor(options: CheckpointOptions) {
     this.#options = options;
@@ -359,9 +361,9 @@ export class Checkpoint {
     }
   }
 
-  /** Lets what is under way end, drops a snapshot that is not being adopted, and closes the store. */
-  async close(): Promise<void> {
-    if (isClosing.has(this.state)) return;
+  /** Lets what is under way end, drops a snapshot that is not being adopted, and closes the store. A failure of which nobody was told; null: there was none. */
+  async close(): Promise<Error | null> {
+    if (isClosing.has(this.state)) return null;
     const receiver = this.state === "adopting" ? null : this.#receiver;
     if (receiver !== null) this.#receiver = null;
     this.#send("close");
@@ -376,6 +378,7 @@ export class Checkpoint {
       // A dead store has nothing more to say (rule 14).
       if (!hasFailed) throw error;
     }
+    return this.#untold;
   }
 
   #makeWriter(meta: CheckpointMeta, index: SegmentIndex): Writer {
@@ -420,6 +423,7 @@ export class Checkpoint {
     const failure = error instanceof Error ? error : new Error("the checkpoint agent failed", { cause: error });
     this.#failure = failure;
     const next = checkpointNext(this.#machine, { type: "store.failed" });
+    if (next?.actions.includes("reportFailure") !== true) this.#untold = failure;
     if (next === null) return failure;
     this.#machine = next.snapshot;
     this.#writer?.fail(failure);

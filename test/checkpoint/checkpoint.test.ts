@@ -288,6 +288,22 @@ test("an epoch that falls, and a log that does not hold what it was asked for, s
   t.true(other.failures[0] instanceof RangeError);
 });
 
+test("an error of the disk while it is being closed is what closing tells, and nobody else", async (t) => {
+  const { store, log, checkpoint, failures } = await begun();
+  log.append([[put("a", "1")]]);
+  const open = closeGate(store);
+  checkpoint.sync(1);
+  await Promise.resolve();
+  store.failAfter = 0;
+  const closed = checkpoint.close();
+  open();
+  t.like(await closed, { code: "failed" });
+  t.deepEqual(failures, []);
+  t.is(await checkpoint.close(), null, "once");
+  const sound = await begun();
+  t.is(await sound.checkpoint.close(), null);
+});
+
 test("closing lets what is under way end; then everything is refused", async (t) => {
   const { store, log, checkpoint, synced } = await begun();
   log.append(Array.from({ length: 3000 }, (_, at) => [put(`k${at}`, "x".repeat(200))]));

@@ -79,6 +79,23 @@ test("results come as they are committed, after the history is named", async (t)
   });
 });
 
+test("a result tells the trace context of its request, as it comes and read again", async (t) => {
+  const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  const { clock, server, client, read } = setup();
+  server.start();
+  const { seen } = read();
+  client.request({ n: 1 }, { traceparent }).catch(() => undefined);
+  client.request({ n: 2 }).catch(() => undefined);
+  await clock.run(20);
+  const { seen: again } = read({ from: 1 });
+  await clock.run(100);
+  for (const { events } of [seen, again])
+    t.deepEqual(
+      events.flatMap((event) => (event.type === "result" ? [event.traceparent] : [])),
+      [traceparent, undefined],
+    );
+});
+
 test("earlier results are read first, from any number, in several pages", async (t) => {
   const { clock, server, client, read } = setup();
   server.start();

@@ -3,12 +3,13 @@
  * commits a little later, remembers replies, publishes results and replays them. A takeover keeps a prefix of its log.
  */
 import { publishInPieces, publishReply, standInFor } from "../../actors/application/pieces.ts";
-import type { Bus, Clock, Subscription } from "../../actors/world/ports.ts";
+import type { Bus, BusHeaders, BusMessage, Clock, Subscription } from "../../actors/world/ports.ts";
 import { Envelope, headers, QueryEnvelope, ReplayRequest, type StampRange } from "../../schemas/envelope.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
 import { pieceHeaders } from "../../schemas/pieces.ts";
 import { replayHeaders } from "../../schemas/replay.ts";
 import { subjects } from "../../schemas/subjects.ts";
+import { traceparentHeader } from "../../schemas/traceparent.ts";
 import { bytesOf } from "./hand-world.ts";
 
 export interface LogEntry {
@@ -18,6 +19,7 @@ export interface LogEntry {
   readonly subject: string;
   readonly sequence: number;
   readonly epoch: number;
+  readonly trace: BusHeaders;
   readonly reply: Uint8Array;
   waiting: string[];
 }
@@ -68,7 +70,7 @@ export class FakeServer {
     this.#subscriptions = [
       this.#bus.subscribe(subjects.requests(this.service), (message) => {
         const envelope = Envelope.parse(JSON.parse(Buffer.from(message.data).toString()));
-        this.#onRequest(envelope, message.subject, message.reply);
+        this.#onRequest(envelope, message);
       }),
       this.#bus.subscribe(subjects.queries(this.service), (message) => {
         const { client, id, body } = QueryEnvelope.parse(JSON.parse(Buffer.from(message.data).toString()));
@@ -124,7 +126,7 @@ export class FakeServer {
     this.history = history;
   }
 
-  #onRequest(envelope: Envelope, subject: string, inbox: string): void {
+  #onRequest(envelope: Envelope, { subject, reply: inbox, headers: given }: BusMessage): void {
     const key = keyOf(envelope);
     const known = this.#byKey.get(key);
     if (known !== undefined) {
@@ -143,11 +145,13 @@ export class FakeServer {
       return;
     }
     const code = isOutOfOrder ? "OUT_OF_ORDER" : this.refuse(envelope);
-    if (code === undefined) this.#execute(envelope, subject, inbox, key);
+    const trace = given?.[traceparentHeader];
+    if (code === undefined)
+      this.#execute(envelope, subject, inbox, key, trace === undefined ? {} : { [traceparentHeader]: trace });
     else this.#bus.publish(inbox, replyBytes(envelope, { ok: false, error: { code, message: "no", executed: false } }));
   }
 
-  #execute(envelope: Envelope, subject: string, inbox: string, key: string): void {
+  #execute(envelope: Envelope, subject: string, inbox: string, key: string, trace: BusHeaders): void {
     const at = { sequence: this.log.length + 1, epoch: this.epoch };
     let outcome: object;
     try {
@@ -158,7 +162,7 @@ export class FakeServer {
     const { client, id, body } = envelope;
     const resultSubject = subject.replace(".request.", ".result.");
     const reply = replyBytes(envelope, outcome);
-    const entry: LogEntry = { client, id, body, subject: resultSubject, ...at, reply, waiting: [inbox] };
+    const entry: LogEntry = { client, id, body, subject: resultSubject, ...at, reply, trace, waiting: [inbox] };
     this.log.push(entry);
     this.#byKey.set(key, entry);
     const { epoch } = this;
@@ -179,8 +183,9 @@ export class FakeServer {
   publishResult(number: number, to?: string, { history, log }: KeptLog = this): void {
     const entry = log[number - 1];
     if (entry === undefined) throw new Error("no such result");
-    const { client, id, reply, subject } = entry;
+    const { client, id, reply, subject, trace } = entry;
     const given = {
+      ...trace,
       [headers.history]: history,
       [headers.epoch]: String(entry.epoch),
       [headers.sequence]: String(entry.sequence),

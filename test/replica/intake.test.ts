@@ -1,6 +1,7 @@
 /** Requests at a server's door, and what may leave when: duplicates, order, limits, proofs, attempts, resumed requests (rules 5, 11, 12, 15, 16, 17). */
 
 import test from "ava";
+import { RecordReader, recordKinds } from "../../machines/codec/record.ts";
 import type { OwedReplies } from "../../machines/replica/primary/owed-replies.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
 import { inside, primaryOf } from "../helpers/inside.ts";
@@ -110,6 +111,26 @@ test("a request that was only attempted is known by its body too (rules 12, 17)"
   stage.do("beta", "1", { bodyHash: 2 });
   stage.do("beta", "1");
   t.deepEqual(stage.replies(), ["1: ID_REUSED", "1: ok at 3"]);
+});
+
+test("a request that was tried keeps the trace context of its first record, whatever a copy says of it", (t) => {
+  const stage = Stage.normal();
+  const [first, other] = ["b7-01", "b9-00"].map((end) => `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902${end}`);
+  stage.server("alpha").isStuck = true;
+  stage.do("alpha", "1", { resend: true, traceparent: first ?? "" });
+  stage.kill("alpha");
+  stage.tellGone("alpha");
+  stage.do("beta", "1", { resend: true, traceparent: other ?? "" });
+  stage.do("beta", "2", { traceparent: other ?? "" });
+  const { log } = stage.replica("beta");
+  const told: string[] = [];
+  for (const { bytes } of log.batches(1, log.last)) {
+    const reader = new RecordReader(bytes);
+    do if (reader.client !== "") told.push(`${reader.id} ${reader.kind} ${reader.traceparent}`);
+    while (reader.next());
+  }
+  const { attempt, final } = recordKinds;
+  t.deepEqual([...new Set(told)], [`1 ${attempt} ${first}`, `1 ${final} ${first}`, `2 ${final} ${other}`]);
 });
 
 test("clients do not share ids", (t) => {

@@ -1,4 +1,4 @@
-/** A store that fails while something else reads it: one end of the life, told once, whoever hears of it first (rule 14). */
+/** A store that fails while something else reads it, or when the life is over: one end of the life, told once, whoever hears of it first (rule 14). */
 import test from "ava";
 import { StoreError } from "../../actors/world/ports.ts";
 import { counter } from "../../deploy/examples/counter/counter.ts";
@@ -71,4 +71,27 @@ test("a write fails while a replay waits to read: it hears of it first, and the 
   await server.run(500);
   t.deepEqual(server.end, { reason: "failed", error: new Error("the disk failed: the disk does not take it") });
   t.deepEqual(lines(server), ["the disk failed"]);
+});
+
+test("a write fails when the life is over already: its end stays what it was, and the log has the disk's error", async (t) => {
+  const server = await started();
+  let fail = () => {};
+  server.store.gate = new Promise((resolve) => {
+    fail = resolve;
+  });
+  server.store.failAfter = 0;
+  add(server, "r4");
+  await server.run(100);
+  server.life.replica.endTurn = () => {
+    throw new Error("something else");
+  };
+  await server.run(200);
+  t.is(server.end, null, "what is under way is waited for");
+  fail();
+  await server.run(500);
+  t.like(server.end, { reason: "failed", error: { message: "something else" } });
+  t.deepEqual(lines(server), [
+    "an error ends this life",
+    "the disk failed when this life was over: what it still had to write is not there",
+  ]);
 });

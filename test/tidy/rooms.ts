@@ -133,7 +133,7 @@ const rooms: Room[] = [
     name: "its door for traces",
     holds: isIn("actors/opentelemetry.ts"),
     mayImportFile: isIn("actors", "schemas"),
-    mayImportLibrary: isOneOf("zod", "@opentelemetry/api"),
+    mayImportLibrary: isOneOf("@opentelemetry/api"),
     builtins: {},
   },
   {
