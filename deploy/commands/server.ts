@@ -12,6 +12,7 @@ import type { RunningLife } from "../../actors/running-life.ts";
 import { type ServerHandle, startServer } from "../../actors/server.ts";
 import { openNodeClock } from "../../actors/world/clock-node.ts";
 import { startCrashNotifier } from "../../actors/world/crash-notifier.ts";
+import { keepHeapRoom } from "../../actors/world/heap-room.ts";
 import { HttpDoor } from "../../actors/world/http-node.ts";
 import { openPinoLog } from "../../actors/world/log-pino.ts";
 import { PrometheusText } from "../../actors/world/metrics-prometheus.ts";
@@ -76,6 +77,7 @@ async function begin({ signals }: CommandWorld, version: string, config: string)
     fields: { service, server: name },
   });
   const watched = { ...real, watchdog };
+  keepHeapRoom();
   const ownProcess = { pid: process.pid, version, residentBytes: () => process.memoryUsage.rss() };
   server = startServer({ settings, application, world: watched, meters, process: ownProcess });
   watchLastErrors(log, server.onFloatingRejection);
