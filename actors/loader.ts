@@ -9,6 +9,7 @@ import type { Identity, RecoveryVisitor } from "../machines/checkpoint/scan.ts";
 import { RecordReader } from "../machines/codec/record.ts";
 import { type LogBatch, sliceFrom, sliceThrough } from "../machines/log/batch.ts";
 import type { SavedFloors } from "../machines/log/floors.ts";
+import { KeyHasher } from "../machines/log/key-index.ts";
 import { type EpochEnd, MemoryLog } from "../machines/log/memory-log.ts";
 import { RequestTable } from "../machines/replica/log/requests.ts";
 import type { Rules } from "../machines/replica/rules.ts";
@@ -55,15 +56,23 @@ class Reading implements RecoveryVisitor {
 
   readonly isAsFlushed: Rules["isAsFlushed"];
   readonly #options: LoaderOptions;
+  readonly #hasher: KeyHasher;
 
-  constructor(options: LoaderOptions) {
+  constructor(options: LoaderOptions, secret: string) {
     // Of an empty store.
     this.state = new ApplicationState(options.application);
     this.isAsFlushed = options.rules.isAsFlushed;
     this.#options = options;
+    this.#hasher = new KeyHasher(secret);
     const { rememberClients } = options;
     const catalog = catalogName(this.state.catalog);
-    this.requests = new RequestTable({ through: 0, resultNumber: 0, catalog, rememberClients });
+    this.requests = new RequestTable({
+      through: 0,
+      resultNumber: 0,
+      catalog,
+      rememberClients,
+      hasher: this.#hasher,
+    });
   }
 
   onMeta(meta: CheckpointMeta): void {
@@ -79,6 +88,7 @@ class Reading implements RecoveryVisitor {
       catalog: catalogName(catalog),
       floors: floorsOf(meta),
       rememberClients: this.#options.rememberClients,
+      hasher: this.#hasher,
     });
     for (const { part, head } of meta.queues) {
       this.state.setQueueHead(part, head);
@@ -175,7 +185,7 @@ export class Loader {
   async open(checkpoint: Checkpoint, incarnation: string): Promise<Loaded> {
     const { identity, clock } = this.#options;
     const { service, server } = identity;
-    const reading = new Reading(this.#options);
+    const reading = new Reading(this.#options, checkpoint.secret);
     const found = await checkpoint.open(reading);
     const meta = reading.finish();
     const startCount = (meta?.life ?? 0) + 1;
@@ -231,7 +241,7 @@ export class Loader {
 
   /** Reads the open store again, as it is now. */
   async again(checkpoint: Checkpoint): Promise<{ state: ApplicationState; requests: RequestTable }> {
-    const reading = new Reading(this.#options);
+    const reading = new Reading(this.#options, checkpoint.secret);
     await checkpoint.reload(reading);
     reading.finish();
     return { state: reading.state, requests: reading.requests };

@@ -12,9 +12,9 @@ import { type AsideCopy, type Clock, type StoreEntry, StoreError } from "../acto
 import { StoreDirectory } from "../actors/world/store-directory.ts";
 import { LevelStore } from "../actors/world/store-level.ts";
 import { DirectoryLock } from "../actors/world/store-lock.ts";
-import { KeyedHash } from "../machines/checkpoint/keyed-hash.ts";
 import { everything, metaKey, readMeta } from "../machines/checkpoint/layout.ts";
 import { type RecoveryVisitor, Scan } from "../machines/checkpoint/scan.ts";
+import { KeyedHash } from "../machines/codec/keyed-hash.ts";
 import type { CheckpointMeta, LogEnd } from "../schemas/checkpoint.ts";
 import { Timer, timersName } from "../schemas/timers.ts";
 import { applications } from "./applications.ts";

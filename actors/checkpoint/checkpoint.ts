@@ -15,11 +15,11 @@ import {
   checkpointStart,
 } from "../../machines/checkpoint/checkpoint-machine.ts";
 import { HeldCheck, type OldLog } from "../../machines/checkpoint/held.ts";
-import { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
 import { LogTail } from "../../machines/checkpoint/log-tail.ts";
 import { RowLedger } from "../../machines/checkpoint/row-ledger.ts";
 import type { Identity, Recovered, RecoveryVisitor } from "../../machines/checkpoint/scan.ts";
 import { SegmentIndex } from "../../machines/checkpoint/segments.ts";
+import { KeyedHash } from "../../machines/codec/keyed-hash.ts";
 import type { LogBatch } from "../../machines/log/batch.ts";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 import type { CheckpointMeta, OwnerMeta } from "../../schemas/checkpoint.ts";
@@ -66,6 +66,8 @@ const isClosing: ReadonlySet<CheckpointState> = new Set(["closed", "stopping", "
 
 export class Checkpoint {
   readonly #options: CheckpointOptions;
+  /** What keys are hashed with in this life: nobody outside can guess it. */
+  readonly secret: string;
   readonly #hash: KeyedHash;
   #machine = checkpointStart();
   #ledger = new RowLedger();
@@ -81,7 +83,8 @@ export class Checkpoint {
 
   constructor(options: CheckpointOptions) {
     this.#options = options;
-    this.#hash = new KeyedHash(options.clock.randomId());
+    this.secret = options.clock.randomId();
+    this.#hash = new KeyedHash(this.secret);
   }
 
   get state(): CheckpointState {

@@ -4,10 +4,10 @@
  * not hold up acknowledgements; nothing is written here, and the tables end exactly at the commit point (rule 6).
  */
 import { Fold } from "../../machines/checkpoint/fold.ts";
-import type { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
 import type { Write } from "../../machines/checkpoint/layout.ts";
 import type { LogTail } from "../../machines/checkpoint/log-tail.ts";
 import type { RowLedger } from "../../machines/checkpoint/row-ledger.ts";
+import type { KeyedHash } from "../../machines/codec/keyed-hash.ts";
 import type { CheckpointMeta, LogEnd } from "../../schemas/checkpoint.ts";
 import type { Clock } from "../world/ports.ts";
 import type { FlushWrite, MetaPatch } from "./writer.ts";

@@ -3,9 +3,10 @@
  * What always holds: nothing is held back until the end, so a store of any size streams through; whoever loads state
  * this way uses it only when the scan has ended without an error.
  */
-import type { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
+
 import { everything, readSegment, segmentKey, spaces } from "../../machines/checkpoint/layout.ts";
 import { type Identity, proveEnd, type Recovered, type RecoveryVisitor, Scan } from "../../machines/checkpoint/scan.ts";
+import type { KeyedHash } from "../../machines/codec/keyed-hash.ts";
 import { type LogBatch, sliceFrom, verifyBatch } from "../../machines/log/batch.ts";
 import { type Store, type StoreEntry, StoreError } from "../world/ports.ts";
 

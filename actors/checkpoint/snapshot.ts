@@ -4,10 +4,11 @@
  * store is untouched until everything has come, matches the digest, and was read back and proved like any store at its
  * start; a snapshot that stops for any reason leaves nothing behind.
  */
-import type { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
+
 import { isKey, LayoutError, metaKey, metaValue, readMeta } from "../../machines/checkpoint/layout.ts";
 import type { Identity, Recovered, RecoveryVisitor } from "../../machines/checkpoint/scan.ts";
 import { SnapshotDecoder, SnapshotEncoder, SnapshotError } from "../../machines/checkpoint/snapshot-codec.ts";
+import type { KeyedHash } from "../../machines/codec/keyed-hash.ts";
 import type { CheckpointMeta } from "../../schemas/checkpoint.ts";
 import type { RegistryRecord } from "../../schemas/registry.ts";
 import type { SideStore, StoreEntry, StoreWrite } from "../world/ports.ts";

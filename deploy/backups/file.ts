@@ -18,7 +18,7 @@ import {
   lengthBytes,
   readHeader,
 } from "../../machines/checkpoint/backup-format.ts";
-import { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
+import { KeyedHash } from "../../machines/codec/keyed-hash.ts";
 import type { BackupHeader } from "../../schemas/backup.ts";
 
 /** A sound backup. */

@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { SnapshotReceiver } from "../../actors/checkpoint/snapshot.ts";
 import { type Clock, StoreError } from "../../actors/world/ports.ts";
 import { StoreReplacement } from "../../actors/world/store-restore.ts";
-import { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
 import { LayoutError, metaKey, readMeta } from "../../machines/checkpoint/layout.ts";
 import { restoredMeta } from "../../machines/checkpoint/restored-meta.ts";
+import { KeyedHash } from "../../machines/codec/keyed-hash.ts";
 import type { CheckpointMeta } from "../../schemas/checkpoint.ts";
 import { type Backup, readBackup } from "./file.ts";
 

@@ -4,8 +4,8 @@
  * only when its last chunk has come and `finish` has returned.
  */
 import type { CheckpointMeta, LogEnd } from "../../schemas/checkpoint.ts";
+import type { KeyedHash } from "../codec/keyed-hash.ts";
 import { BackupError } from "./backup-format.ts";
-import type { KeyedHash } from "./keyed-hash.ts";
 import { LayoutError, metaKey, readMeta } from "./layout.ts";
 import { RecoveryError, type RecoveryVisitor, Scan } from "./scan.ts";
 import { SnapshotDecoder, SnapshotError } from "./snapshot-codec.ts";

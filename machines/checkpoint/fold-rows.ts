@@ -4,7 +4,7 @@
  * every batch that was given stays as it is until then.
  */
 
-import type { KeyedHash } from "./keyed-hash.ts";
+import type { KeyedHash } from "../codec/keyed-hash.ts";
 import { hashBytes, rowHash, rowKeyAt, spaces, type Write } from "./layout.ts";
 import type { RowLedger } from "./row-ledger.ts";
 

@@ -9,12 +9,12 @@
 
 import { Catalog } from "../../schemas/catalog.ts";
 import type { LogEnd, QueuePlace } from "../../schemas/checkpoint.ts";
+import type { KeyedHash } from "../codec/keyed-hash.ts";
 import { RecordReader, recordKinds } from "../codec/record.ts";
 import type { LogBatch } from "../log/batch.ts";
 import { type EffectOffsets, walkEffects } from "./effect-walk.ts";
 import { FoldQueue } from "./fold-queue.ts";
 import { FoldRows } from "./fold-rows.ts";
-import type { KeyedHash } from "./keyed-hash.ts";
 import { view, type Write } from "./layout.ts";
 import type { RowLedger } from "./row-ledger.ts";
 

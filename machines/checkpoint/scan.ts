@@ -14,8 +14,8 @@
  * in itself; the registry's `base` and epoch tell (PROTOCOL.md, modes and start).
  */
 import type { CheckpointMeta, LogEnd, QueuePlace, RowDigest } from "../../schemas/checkpoint.ts";
+import type { KeyedHash } from "../codec/keyed-hash.ts";
 import { epochAt, hashAt, type LogBatch, verifyBatch } from "../log/batch.ts";
-import type { KeyedHash } from "./keyed-hash.ts";
 import {
   hashBytes,
   itemHash,

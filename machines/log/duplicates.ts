@@ -1,16 +1,18 @@
 /**
  * Replies that are remembered, so that a duplicate gets the same bytes and is not run (rule 12, claims 22 and 32).
  *
- * A ring in log order: columns of numbers and one map, so that a million replies cost no million objects. Replies point
- * into the log's bytes until `compact` copies them out. Forgetting follows records only, and only committed ones, so
- * that all servers forget the same. What was forgotten of whom is in `floors`.
+ * A ring in log order, in chunks, and an index of keys: a million replies are no million objects, and neither remembering nor forgetting
+ * takes longer the more there are. Replies point into the log's bytes until `compact` copies them out. Forgetting follows
+ * records only, and only committed ones, so that all servers forget the same. What was forgotten of whom is in `floors`.
  */
 import { ClientFloors, type FloorRules } from "./floors.ts";
+import { KeyHasher, KeyIndex } from "./key-index.ts";
+import { ReplyChunk } from "./reply-chunk.ts";
 
-const firstCapacity = 16;
 const arenaBytes = 1024 * 1024;
 /** How finely ages are counted: so many marks in the time for which replies are remembered. */
 const marksEach = 64;
+const inChunk = ReplyChunk.size - 1;
 
 export interface Remembered {
   readonly bodyHash: number;
@@ -19,16 +21,11 @@ export interface Remembered {
 }
 
 export class DuplicateTable {
-  #slots = new Map<string, number>();
-  #keys: string[] = Array.from({ length: firstCapacity });
-  #bodyHashes = new Float64Array(firstCapacity);
-  #stamps = new Float64Array(firstCapacity);
-  #sequences = new Float64Array(firstCapacity);
-  /** Whose it is: a slot of `floors`. */
-  #clients = new Uint32Array(firstCapacity);
-  #sources: Uint8Array[] = Array.from({ length: firstCapacity });
-  #starts = new Uint32Array(firstCapacity);
-  #lengths = new Uint32Array(firstCapacity);
+  readonly #hasher: KeyHasher;
+  #index = new KeyIndex();
+  /** The first one begins at the position `#base`. */
+  #chunks: ReplyChunk[] = [];
+  #base = 0;
   /** Absolute positions in the ring: the oldest, the next to be written, the next to be copied out. */
   #head = 0;
   #tail = 0;
@@ -41,8 +38,10 @@ export class DuplicateTable {
   #arenaEnd = 0;
   readonly floors: ClientFloors;
 
-  constructor(floors: ClientFloors = new ClientFloors()) {
+  /** `hasher`: with a secret, where clients choose the keys. */
+  constructor(floors: ClientFloors = new ClientFloors(), hasher: KeyHasher = new KeyHasher("")) {
     this.floors = floors;
+    this.#hasher = hasher;
   }
 
   get count(): number {
@@ -51,20 +50,42 @@ export class DuplicateTable {
   /** Sequence and stamp of the oldest remembered reply. */
   get oldest(): { sequence: number; stampMs: number } | null {
     if (this.count === 0) return null;
-    const at = this.#head & (this.#keys.length - 1);
-    return { sequence: this.#sequences[at] ?? 0, stampMs: this.#stamps[at] ?? 0 };
+    const at = this.#head & inChunk;
+    const { sequences, stamps } = this.#chunkOf(this.#head);
+    return { sequence: sequences[at] ?? 0, stampMs: stamps[at] ?? 0 };
   }
 
   /** Of the reply remembered last, ms since 1970; 0 where none is. */
   get newestStampMs(): number {
-    return this.count === 0 ? 0 : Math.floor(this.#stamps[(this.#tail - 1) & (this.#keys.length - 1)] ?? 0);
+    const last = this.#tail - 1;
+    return this.count === 0 ? 0 : Math.floor(this.#chunkOf(last).stamps[last & inChunk] ?? 0);
   }
 
   /** Where the reply remembered last lies. */
   get newest(): { source: Uint8Array; start: number; end: number } {
-    const at = (this.#tail - 1) & (this.#keys.length - 1);
-    const start = this.#starts[at] ?? 0;
-    return { source: this.#sources[at] as Uint8Array, start, end: start + (this.#lengths[at] ?? 0) };
+    const at = (this.#tail - 1) & inChunk;
+    const { sources, starts, lengths } = this.#chunkOf(this.#tail - 1);
+    const start = starts[at] ?? 0;
+    return { source: sources[at] as Uint8Array, start, end: start + (lengths[at] ?? 0) };
+  }
+
+  #chunkOf(position: number): ReplyChunk {
+    return this.#chunks[Math.floor((position - this.#base) / ReplyChunk.size)] as ReplyChunk;
+  }
+
+  #sequenceAt(position: number): number {
+    return this.#chunkOf(position).sequences[position & inChunk] ?? 0;
+  }
+
+  /** Where the key's newest reply stands; -1: nowhere. */
+  #positionOf(key: string): number {
+    const hasher = this.#hasher;
+    hasher.take(key);
+    for (let low = this.#index.first(hasher.hash); low !== -1; low = this.#index.next()) {
+      const position = this.#tail - ((this.#tail - low) >>> 0);
+      if (this.#chunkOf(position).hasKey(position & inChunk, hasher.bytes, hasher.length)) return position;
+    }
+    return -1;
   }
 
   /**
@@ -76,9 +97,8 @@ export class DuplicateTable {
     let through = 0;
     const most = Math.min(this.#tail, this.#head + maxAtOnce);
     for (let position = this.#head; position < most; position += 1) {
-      const at = position & (this.#keys.length - 1);
       if (this.#tail - position <= keep && position >= this.#aged) break;
-      through = this.#sequences[at] ?? 0;
+      through = this.#sequenceAt(position);
     }
     return through;
   }
@@ -109,64 +129,66 @@ export class DuplicateTable {
     start: number,
     length: number,
   ): void {
-    if (this.count === this.#keys.length) this.#grow();
-    const at = this.#tail & (this.#keys.length - 1);
-    this.#keys[at] = key;
-    this.#bodyHashes[at] = bodyHash;
-    this.#stamps[at] = stampMs;
-    this.#sequences[at] = sequence;
-    this.#clients[at] = this.floors.remember(client);
-    this.#sources[at] = source;
-    this.#starts[at] = start;
-    this.#lengths[at] = length;
-    this.#slots.set(key, this.#tail);
+    const tail = this.#tail;
+    // Leaves the place in the index that is to be replaced, and the key's bytes with the hasher.
+    const before = this.#positionOf(key);
+    const { hash, bytes, length: keyLength } = this.#hasher;
+    if ((tail & inChunk) === 0) this.#chunks.push(new ReplyChunk());
+    const chunk = this.#chunkOf(tail);
+    const at = chunk.add(bytes, keyLength);
+    chunk.bodyHashes[at] = bodyHash;
+    chunk.stamps[at] = stampMs;
+    chunk.sequences[at] = sequence;
+    chunk.clients[at] = this.floors.remember(client);
+    chunk.keyHashes[at] = hash;
+    chunk.sources[at] = source;
+    chunk.starts[at] = start;
+    chunk.lengths[at] = length;
+    if (before === -1) this.#index.add(hash, tail);
+    else this.#index.replace(tail);
     this.#tail += 1;
   }
 
   /** Sequence of the remembered reply, 0 if there is none: the cheap question of the hot path. */
   sequenceOf(key: string): number {
-    const position = this.#slots.get(key);
-    return position === undefined ? 0 : (this.#sequences[position & (this.#keys.length - 1)] ?? 0);
+    const position = this.#positionOf(key);
+    return position === -1 ? 0 : this.#sequenceAt(position);
   }
 
   find(key: string): Remembered | null {
-    const position = this.#slots.get(key);
-    if (position === undefined) return null;
-    const at = position & (this.#keys.length - 1);
-    const start = this.#starts[at] ?? 0;
-    const source = this.#sources[at] as Uint8Array;
+    const position = this.#positionOf(key);
+    if (position === -1) return null;
+    const at = position & inChunk;
+    const { bodyHashes, sequences, sources, starts, lengths } = this.#chunkOf(position);
+    const start = starts[at] ?? 0;
     return {
-      bodyHash: this.#bodyHashes[at] ?? 0,
-      sequence: this.#sequences[at] ?? 0,
-      reply: source.subarray(start, start + (this.#lengths[at] ?? 0)),
+      bodyHash: bodyHashes[at] ?? 0,
+      sequence: sequences[at] ?? 0,
+      reply: (sources[at] as Uint8Array).subarray(start, start + (lengths[at] ?? 0)),
     };
   }
 
   /** Forgets the replies of records up to `through`, and lifts the floors of those whose they were. */
   forget(through: number, rules: Pick<FloorRules, "floorAfter" | "commonAfter">): void {
-    while (this.#head < this.#tail) {
-      const at = this.#head & (this.#keys.length - 1);
-      if ((this.#sequences[at] ?? 0) > through) break;
-      this.floors.forget(this.#clients[at] ?? 0, this.#stamps[at] ?? 0, rules);
-      this.#drop(this.#head);
+    while (this.#head < this.#tail && this.#sequenceAt(this.#head) <= through) {
+      const at = this.#head & inChunk;
+      const chunk = this.#chunkOf(this.#head);
+      this.floors.forget(chunk.clients[at] ?? 0, chunk.stamps[at] ?? 0, rules);
+      this.#index.remove(chunk.keyHashes[at] ?? 0, this.#head);
+      chunk.drop(at);
       this.#head += 1;
+      if ((this.#head & inChunk) !== 0) continue;
+      this.#chunks.shift();
+      this.#base = this.#head;
     }
     this.#compacted = Math.max(this.#compacted, this.#head);
-  }
-
-  #drop(position: number): void {
-    const at = position & (this.#keys.length - 1);
-    const key = this.#keys[at] as string;
-    if (this.#slots.get(key) === position) this.#slots.delete(key);
-    this.#keys[at] = "";
-    this.#sources[at] = this.#arena;
   }
 
   /** Every stamp that is remembered, and every floor of a client's own: what a rare question needs. */
   eachStamp(visit: (client: string, stampMs: number) => void): void {
     for (let position = this.#head; position < this.#tail; position += 1) {
-      const at = position & (this.#keys.length - 1);
-      visit(this.floors.nameOf(this.#clients[at] ?? 0), this.#stamps[at] ?? 0);
+      const { clients, stamps } = this.#chunkOf(position);
+      visit(this.floors.nameOf(clients[position & inChunk] ?? 0), stamps[position & inChunk] ?? 0);
     }
     for (const [client, floorMs] of this.floors.saved.clients) visit(client, floorMs);
   }
@@ -174,66 +196,28 @@ export class DuplicateTable {
   /** Copies replies of records up to `through` out of the log's bytes, so that those can be let go. */
   compact(through: number): void {
     while (this.#compacted < this.#tail) {
-      const at = this.#compacted & (this.#keys.length - 1);
-      if ((this.#sequences[at] ?? 0) > through) return;
-      const length = this.#lengths[at] ?? 0;
+      const at = this.#compacted & inChunk;
+      const { sequences, starts, lengths, sources } = this.#chunkOf(this.#compacted);
+      if ((sequences[at] ?? 0) > through) return;
+      const length = lengths[at] ?? 0;
       if (this.#arenaEnd + length > this.#arena.length) {
         this.#arena = Buffer.allocUnsafeSlow(Math.max(arenaBytes, length));
         this.#arenaEnd = 0;
       }
-      const start = this.#starts[at] ?? 0;
-      this.#arena.set((this.#sources[at] as Uint8Array).subarray(start, start + length), this.#arenaEnd);
-      this.#sources[at] = this.#arena;
-      this.#starts[at] = this.#arenaEnd;
+      const start = starts[at] ?? 0;
+      this.#arena.set((sources[at] as Uint8Array).subarray(start, start + length), this.#arenaEnd);
+      sources[at] = this.#arena;
+      starts[at] = this.#arenaEnd;
       this.#arenaEnd += length;
       this.#compacted += 1;
     }
   }
 
-  #grow(): void {
-    const old = this.#keys.length;
-    const capacity = old * 2;
-    const keys: string[] = Array.from({ length: capacity });
-    const sources: Uint8Array[] = Array.from({ length: capacity });
-    const bodyHashes = new Float64Array(capacity);
-    const stamps = new Float64Array(capacity);
-    const sequences = new Float64Array(capacity);
-    const clients = new Uint32Array(capacity);
-    const starts = new Uint32Array(capacity);
-    const lengths = new Uint32Array(capacity);
-    for (let position = this.#head; position < this.#tail; position += 1) {
-      const from = position & (old - 1);
-      const to = position & (capacity - 1);
-      keys[to] = this.#keys[from] as string;
-      sources[to] = this.#sources[from] as Uint8Array;
-      bodyHashes[to] = this.#bodyHashes[from] ?? 0;
-      stamps[to] = this.#stamps[from] ?? 0;
-      sequences[to] = this.#sequences[from] ?? 0;
-      clients[to] = this.#clients[from] ?? 0;
-      starts[to] = this.#starts[from] ?? 0;
-      lengths[to] = this.#lengths[from] ?? 0;
-    }
-    this.#keys = keys;
-    this.#sources = sources;
-    this.#bodyHashes = bodyHashes;
-    this.#stamps = stamps;
-    this.#sequences = sequences;
-    this.#clients = clients;
-    this.#starts = starts;
-    this.#lengths = lengths;
-  }
-
   clone(): DuplicateTable {
-    const copy = new DuplicateTable(this.floors.clone());
-    copy.#slots = new Map(this.#slots);
-    copy.#keys = [...this.#keys];
-    copy.#sources = [...this.#sources];
-    copy.#bodyHashes = this.#bodyHashes.slice();
-    copy.#stamps = this.#stamps.slice();
-    copy.#sequences = this.#sequences.slice();
-    copy.#clients = this.#clients.slice();
-    copy.#starts = this.#starts.slice();
-    copy.#lengths = this.#lengths.slice();
+    const copy = new DuplicateTable(this.floors.clone(), this.#hasher);
+    copy.#index = this.#index.clone();
+    copy.#chunks = this.#chunks.map((chunk) => chunk.clone());
+    copy.#base = this.#base;
     copy.#head = this.#head;
     copy.#tail = this.#tail;
     copy.#compacted = this.#compacted;

@@ -4,7 +4,6 @@ import * as fc from "fast-check";
 import { walkEffects } from "../../machines/checkpoint/effect-walk.ts";
 import { Fold } from "../../machines/checkpoint/fold.ts";
 import { FoldError } from "../../machines/checkpoint/fold-queue.ts";
-import { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
 import {
   hashBytes,
   readUint64,
@@ -15,6 +14,7 @@ import {
 } from "../../machines/checkpoint/layout.ts";
 import { RowLedger } from "../../machines/checkpoint/row-ledger.ts";
 import { EffectError, type EffectVisitor, readEffects } from "../../machines/codec/effects.ts";
+import { KeyedHash } from "../../machines/codec/keyed-hash.ts";
 import type { QueuePlace } from "../../schemas/checkpoint.ts";
 import { type Change, effectsOf, Model, push, put, remove, shift, TestLog } from "../helpers/checkpoints.ts";
 

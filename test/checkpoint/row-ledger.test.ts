@@ -1,8 +1,8 @@
 /** The ledger against a Map, and the keyed hash against what a ledger needs of it. */
 import test from "ava";
 import * as fc from "fast-check";
-import { KeyedHash } from "../../machines/checkpoint/keyed-hash.ts";
 import { RowLedger } from "../../machines/checkpoint/row-ledger.ts";
+import { KeyedHash } from "../../machines/codec/keyed-hash.ts";
 
 test("puts and deletes in any order leave the number and the sum of what is in", async (t) => {
   // Few values of few bits, so that rows share slots, wrap around the end and are moved up when others go.

@@ -3,6 +3,7 @@ import test, { type ExecutionContext } from "ava";
 import * as fc from "fast-check";
 import { DuplicateTable } from "../../machines/log/duplicates.ts";
 import { ClientFloors } from "../../machines/log/floors.ts";
+import { KeyHasher } from "../../machines/log/key-index.ts";
 import { shippedRules as rules } from "../../machines/replica/rules.ts";
 
 interface Entry {
@@ -152,6 +153,49 @@ test("what can be forgotten is what is too many, or remembered for long enough, 
   });
   t.notThrows(() => fc.assert(property, { numRuns: 300 }));
 });
+
+/** All keys look alike to the index. */
+class Blind extends KeyHasher {
+  override take(key: string): void {
+    super.take(key);
+    this.hash = 7;
+  }
+}
+
+for (const [name, hasher, total] of [
+  ["keys told apart by their hashes", new KeyHasher("secret"), 30_000],
+  ["keys whose hashes are all the same", new Blind("secret"), 3_000],
+] as const)
+  test(`over many chunks, with keys that come again, it is as a plain map: ${name}`, (t) => {
+    const table = new DuplicateTable(new ClientFloors(), hasher);
+    const newest = new Map<string, number>();
+    const order: string[] = [];
+    const window = total / 3;
+    // Repeats of old and of young keys alike, of any length and script.
+    const keyOf = (number: number) =>
+      `${number % 7 === 0 ? "größe" : "c"}${number % 3}\u0000${"x".repeat(number % 40)}${number}`;
+    for (let sequence = 1; sequence <= total; sequence += 1) {
+      const key = keyOf(sequence % 5 === 0 ? Math.floor(sequence / 2) : sequence);
+      remember(table, { key, client: "alice", bodyHash: sequence, stampMs: 0, sequence, reply: `r${sequence}` });
+      newest.set(key, sequence);
+      order.push(key);
+      if (sequence % 100 === 0) table.compact(sequence - 50);
+      if (sequence % 1_000 !== 0 || sequence < window) continue;
+      for (let gone = table.oldest?.sequence ?? 0; gone <= sequence - window; gone += 1) {
+        const old = order[gone - 1] ?? "";
+        if (newest.get(old) === gone) newest.delete(old);
+      }
+      table.forget(sequence - window, rules);
+      for (const seen of order.slice(-2 * window))
+        if (table.sequenceOf(seen) !== (newest.get(seen) ?? 0)) t.fail(`${seen} at ${sequence}`);
+    }
+    t.is(table.count, window);
+    for (const [key, sequence] of newest) {
+      const { bodyHash, reply } = table.find(key) ?? { bodyHash: 0, reply: new Uint8Array(0) };
+      if (bodyHash !== sequence || Buffer.from(reply).toString() !== `r${sequence}`) t.fail(key);
+    }
+    t.is(table.find(keyOf(total + 1)), null);
+  });
 
 test("a client's floor is the highest stamp of its own that was ever forgotten, and never falls", (t) => {
   const table = new DuplicateTable(new ClientFloors({ commonMs: 40, highestMs: 40, clients: [] }));

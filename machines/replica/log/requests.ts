@@ -8,6 +8,7 @@
 import { RecordReader, recordKinds, requestKey } from "../../codec/record.ts";
 import { DuplicateTable } from "../../log/duplicates.ts";
 import { ClientFloors, type FloorRules, type SavedFloors } from "../../log/floors.ts";
+import type { KeyHasher } from "../../log/key-index.ts";
 import type { Holding } from "../primary/shares.ts";
 
 export interface CompletedTransaction {
@@ -124,15 +125,17 @@ export class RequestTable {
   #expected: { readonly sequence: number; readonly through: number }[] = [];
   readonly #reader = new RecordReader(new Uint8Array(0));
 
-  /** `rememberClients`: how many clients have a floor of their own, the same from a disk's first record on. `takenMs`: 0 where none is known. */
+  /** `hasher`: with a secret, where clients choose names. `rememberClients`: how many clients have a floor of their own, the same from a disk's first record on. `takenMs`: 0 where none is known. */
   constructor(
     start: { through: number; resultNumber: number; takenMs?: number; catalog?: string } & (
       | { done: DuplicateTable }
-      | { floors?: SavedFloors; rememberClients: number }
+      | { floors?: SavedFloors; rememberClients: number; hasher?: KeyHasher }
     ),
   ) {
     this.done =
-      "done" in start ? start.done : new DuplicateTable(new ClientFloors(start.floors, start.rememberClients));
+      "done" in start
+        ? start.done
+        : new DuplicateTable(new ClientFloors(start.floors, start.rememberClients), start.hasher);
     this.#begun = new Map();
     this.#resultNumber = start.resultNumber;
     this.#takenMs = start.takenMs ?? 0;

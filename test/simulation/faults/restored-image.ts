@@ -4,7 +4,6 @@
  */
 import { SimDirectory } from "../../../actors/testing/world/sim-disk.ts";
 import type { StoreEntry } from "../../../actors/world/ports.ts";
-import { KeyedHash } from "../../../machines/checkpoint/keyed-hash.ts";
 import {
   metaKey,
   metaValue,
@@ -15,6 +14,7 @@ import {
 } from "../../../machines/checkpoint/layout.ts";
 import { restoredMeta } from "../../../machines/checkpoint/restored-meta.ts";
 import { Scan } from "../../../machines/checkpoint/scan.ts";
+import { KeyedHash } from "../../../machines/codec/keyed-hash.ts";
 import { sliceThrough } from "../../../machines/log/batch.ts";
 import type { CheckpointMeta, LogEnd } from "../../../schemas/checkpoint.ts";
 
