@@ -15,8 +15,9 @@ import { shippedRules } from "../machines/replica/rules.ts";
 import type { Settings } from "../schemas/settings.ts";
 import { subjects } from "../schemas/subjects.ts";
 import { BodyParser } from "./application/body.ts";
-import { type Application, schemaDigest } from "./application/define.ts";
+import { type Application, applicationParts, schemaDigest } from "./application/define.ts";
 import { parseQuery, parseRequest } from "./application/front.ts";
+import { parseOnce } from "./application/parse-once.ts";
 import { HandlerRunner } from "./application/runner.ts";
 import { ApplicationState } from "./application/state.ts";
 import { rehearsed } from "./applications/rehearsed/rehearsed.ts";
@@ -71,6 +72,8 @@ function makeRunner(replica: Replica, { limits }: Settings, clock: Clock): Handl
 
 /** What the door makes of bytes: the schemas are made ready when they parse for the first time. */
 function parseSomething(application: Application, { service, limits }: Settings): void {
+  for (const schema of [application.request, application.result]) parseOnce(schema);
+  for (const { schema } of applicationParts(application)) parseOnce(schema);
   const parser = new BodyParser(application);
   const read = (subject: string, fields: object) => ({
     subject,

@@ -1,4 +1,5 @@
 /** The ground on which a bench is held: a nats-server and a folder, both gone when it is over. */
+import { rmSync } from "node:fs";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +14,8 @@ const folderMode = 0o755;
 export async function inArena<T>(publishesResults: boolean, work: (arena: Arena) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "twinlog-bench-"));
   await chmod(folder, folderMode);
+  // Where it is ended by a signal, too.
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   const binary = await bringNatsServer({ dataFolder: ".twinlog" });
   const nats = await startNatsServer({ binary: binary.path, storeDir: join(folder, "nats") });
   try {

@@ -103,6 +103,7 @@ function failWhereCollapsed(found: readonly Level[]): void {
   }
 }
 
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 tell("");
 if (values.growth) await measureGrowth({ minutes: Number(values.minutes), machine, tell });
 else if (values.failover)

@@ -52,13 +52,13 @@ let failed = 0;
 let worstMs = 0;
 let onLast = () => {};
 
-/** About 128 bytes: orders that rest and are taken again, so that the book stays small. */
+/** About 128 bytes: orders that rest, and are taken by the ones after them at the same price, so that the book stays small. */
 function send(): void {
   const number = next;
   next += 1;
   const symbol = symbols[number % symbols.length] ?? "AAA";
   const side = (number >>> 2) % 2 === 0 ? "buy" : "sell";
-  const body = `{"type":"limit","symbol":"${symbol}","order":"${run}-${number}","side":"${side}","price":${1_000 + (number % 7)},"quantity":5}`;
+  const body = `{"type":"limit","symbol":"${symbol}","order":"${run}-${number}","side":"${side}","price":${1_000 + ((number >>> 3) % 7)},"quantity":5}`;
   const data = Buffer.from(`{"client":"${client}","id":"${number}","body":${body}}`);
   const slot = number % sentMs.length;
   sentMs[slot] = clock.nowMs();

@@ -8,7 +8,7 @@ const gap = 4;
 const groupGap = 22;
 const labelWidth = 170;
 const valueWidth = 90;
-const colours = ["#4477aa", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#66ccee", "#888888"];
+const colours = ["#4477aa", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#66ccee", "#888888", "#225555"];
 
 const escaped = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 

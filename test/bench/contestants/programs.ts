@@ -27,8 +27,15 @@ export interface Started {
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
+/** They end with this process, however it ends. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 /** Its last words are told where nobody asked it to end. */
 function ending(child: ChildProcess, name: string): Started {
+  running.add(child);
   let isWanted = true;
   let words = "";
   child.stderr?.on("data", (data: Buffer) => {
@@ -36,6 +43,7 @@ function ending(child: ChildProcess, name: string): Started {
   });
   const ended = new Promise<void>((resolve) => {
     child.once("exit", (code, signal) => {
+      running.delete(child);
       if (isWanted) process.stderr.write(`${name} ended with ${code ?? signal}: ${words}\n`);
       resolve();
     });
