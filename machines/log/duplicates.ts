@@ -26,8 +26,9 @@ export class DuplicateTable {
   /** The first one begins at the position `#base`. */
   #chunks: ReplyChunk[] = [];
   #base = 0;
-  /** Absolute positions in the ring: the oldest, the next to be written, the next to be copied out. */
+  /** Absolute positions in the ring: the oldest, the first that was not chosen to be forgotten, the next to be written, the next to be copied out. */
   #head = 0;
+  #chosen = 0;
   #tail = 0;
   #compacted = 0;
   /** What was remembered before `position` was so at `atMs` at the latest. Of this server's own monotonic clock. */
@@ -90,15 +91,19 @@ export class DuplicateTable {
 
   /**
    * The sequence through which all but the newest `keep` replies, and all that this server has known for `rememberMs`, can be
-   * forgotten. No wall clock has a say in it: one that is fast, or jumps, would forget what was done a moment ago.
+   * forgotten; 0: no more than before. No wall clock has a say in it: one that is fast, or jumps, would forget what was done a moment ago.
+   * `chosen`: through here it was said before. That is done when the record that says it is committed, and more is chosen meanwhile:
+   * else a primary whose commits overlap would choose the same again and again, and remember ever more.
    */
-  forgettable(keep: number, rememberMs: number, nowMs: number, maxAtOnce: number): number {
+  forgettable(keep: number, rememberMs: number, nowMs: number, maxAtOnce: number, chosen = 0): number {
     this.#age(rememberMs, nowMs);
+    this.#chosen = Math.max(this.#chosen, this.#head);
+    while (this.#chosen < this.#tail && this.#sequenceAt(this.#chosen) <= chosen) this.#chosen += 1;
     let through = 0;
-    const most = Math.min(this.#tail, this.#head + maxAtOnce);
-    for (let position = this.#head; position < most; position += 1) {
-      if (this.#tail - position <= keep && position >= this.#aged) break;
-      through = this.#sequenceAt(position);
+    const most = Math.min(this.#tail, this.#chosen + maxAtOnce);
+    for (; this.#chosen < most; this.#chosen += 1) {
+      if (this.#tail - this.#chosen <= keep && this.#chosen >= this.#aged) break;
+      through = this.#sequenceAt(this.#chosen);
     }
     return through;
   }
@@ -219,6 +224,7 @@ export class DuplicateTable {
     copy.#chunks = this.#chunks.map((chunk) => chunk.clone());
     copy.#base = this.#base;
     copy.#head = this.#head;
+    copy.#chosen = this.#chosen;
     copy.#tail = this.#tail;
     copy.#compacted = this.#compacted;
     copy.#marks = this.#marks.map((mark) => ({ ...mark }));

@@ -154,6 +154,25 @@ test("what can be forgotten is what is too many, or remembered for long enough, 
   t.notThrows(() => fc.assert(property, { numRuns: 300 }));
 });
 
+test("while what was chosen waits for its commit more is chosen: no more is kept for long than shall be", (t) => {
+  const table = new DuplicateTable();
+  const [keep, each, turnsToCommit] = [100, 10, 12];
+  const said: number[] = [];
+  let [chosen, most] = [0, 0];
+  for (let turn = 0; turn < 200; turn += 1) {
+    for (let index = 1; index <= each; index += 1) {
+      const sequence = turn * each + index;
+      remember(table, { key: `k${sequence}`, client: "alice", bodyHash: 0, stampMs: 0, sequence, reply: "" });
+    }
+    chosen = Math.max(chosen, table.forgettable(keep, 1e9, turn, 2 * each + 16, chosen));
+    said.push(chosen);
+    table.forget(said[turn - turnsToCommit] ?? 0, rules);
+    most = Math.max(most, table.count);
+  }
+  t.true(most <= keep + (turnsToCommit + 1) * each, `${most}`);
+  t.true(table.count >= keep, `${table.count}`);
+});
+
 /** All keys look alike to the index. */
 class Blind extends KeyHasher {
   override take(key: string): void {

@@ -12,6 +12,26 @@ test("a small heap has room for 128 MiB, and of a large one V8 decides", (t) => 
   t.is(growingPercent(1024 * MiB), 0);
 });
 
+test("room for objects is none for buffers: what is garbage of them goes as before", async (t) => {
+  const module = JSON.stringify(new URL("../../actors/world/heap-room.js", import.meta.url).href);
+  // Of 300 MB that live all but a few are buffers; each turn one is replaced.
+  const script = `
+    import { keepHeapRoom } from ${module};
+    keepHeapRoom();
+    const make = () => Buffer.allocUnsafeSlow(1 << 20);
+    const live = Array.from({ length: 300 }, make);
+    let most = 0;
+    for (let turn = 0; turn < 3_000; turn += 1) {
+      live[turn % live.length] = make();
+      if (turn % 8 === 0) await new Promise((resolve) => setImmediate(resolve));
+      most = Math.max(most, process.memoryUsage().arrayBuffers);
+    }
+    console.log(most / (1 << 20));
+  `;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script]);
+  t.true(Number(stdout) < 300 + 128 + 128, `${stdout} MiB`);
+});
+
 test("V8 marks a small heap less often when it has room", async (t) => {
   const module = JSON.stringify(new URL("../../actors/world/heap-room.js", import.meta.url).href);
   const script = `
