@@ -24,6 +24,8 @@ export interface LiveChart {
 
 /** How often it looks: servers speak four times a second by default. */
 const lookMs = 100;
+/** A look that comes so late judges nobody: this process was held up, and has not heard what was said meanwhile. */
+const heldUpMs = 3 * lookMs;
 const usualColumns = 100;
 
 /** Until it is stopped. Throws CommandError where the broker forbids to listen. */
@@ -35,10 +37,14 @@ export async function showLiveChart(world: CommandWorld, bus: Bus, shown: LiveCh
     if (status !== undefined) gathering.onStatus(status, clock.nowMs());
   });
   let painted = "";
+  let lookedMs = clock.nowMs();
   try {
     while (!stopped.aborted) {
-      const { servers } = gathering.conclude(shown.service, clock.nowMs());
-      const text = liveText(servers, shown, terminal?.columns ?? usualColumns);
+      const nowMs = clock.nowMs();
+      const wasHeldUp = nowMs - lookedMs > heldUpMs;
+      lookedMs = nowMs;
+      const { servers } = gathering.conclude(shown.service, nowMs);
+      const text = wasHeldUp ? painted : liveText(servers, shown, terminal?.columns ?? usualColumns);
       if (text !== painted) await world.out(terminal === null ? `${text}\n` : `${clearScreen}${text}`);
       painted = text;
       await allowed(bus, clock, lookMs, stopped);

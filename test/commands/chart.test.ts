@@ -1,10 +1,12 @@
 /** `twinlog chart`: machines as text, Mermaid or SVG, and `--live`: each server's machine as it says that it is, told once for each change, with the ways out of the present state. */
 import test from "ava";
+import { showLiveChart } from "../../deploy/commands/live-chart.ts";
+import type { CommandWorld } from "../../deploy/commands/world.ts";
 import { chartMermaid, chartText } from "../../machines/chart.ts";
 import { machines } from "../../machines/charts.ts";
 import type { ServerStatus } from "../../schemas/status.ts";
 import { subjects } from "../../schemas/subjects.ts";
-import { bytesOf } from "../helpers/hand-world.ts";
+import { bytesOf, TestBus, TestClock } from "../helpers/hand-world.ts";
 import { statusOf } from "../helpers/status-of.ts";
 import { makeRig } from "./rig.ts";
 
@@ -58,6 +60,42 @@ test("a change is told when it comes, and what stays as it is only once", async 
   };
   const { out } = await shown(["lifecycle", "--server", "beta"], statuses, [/▶candidate +▶syncing/]);
   t.is(out.split("lifecycle of beta: following.warm").length, 2);
+});
+
+/** Its process was held up for so long: what was heard last is old by now. */
+class HeldUp extends TestClock {
+  behindMs = 0;
+  override nowMs(): number {
+    return super.nowMs() + this.behindMs;
+  }
+}
+
+test("nobody is silent because the command was held up: it judges again when it has heard what was said meanwhile", async (t) => {
+  const clock = new HeldUp();
+  const bus = new TestBus(clock);
+  const stop = new AbortController();
+  let out = "";
+  const say = () => {
+    bus.publish(subjects.status("exchange", "beta"), bytesOf(beta));
+    clock.after(80, say);
+  };
+  say();
+  const world = {
+    clock,
+    stopped: stop.signal,
+    terminal: null,
+    out: async (text: string) => {
+      out += text;
+    },
+  } as unknown as CommandWorld;
+  const showing = showLiveChart(world, bus, { service: "exchange", machine: "lifecycle", server: "beta" });
+  await clock.run(595);
+  clock.behindMs = 5_000;
+  await clock.run(1_000);
+  stop.abort();
+  await clock.run(200);
+  await showing;
+  t.is(out.split("lifecycle of beta: following.warm").length, 2, out);
 });
 
 test("regions side by side, and links to each peer, have a chart each; on a terminal it is painted in place and fits", async (t) => {
