@@ -67,6 +67,7 @@ function restoreBackup(context: FaultContext): void {
     sim.tell(primary, `a backup of ${follower}, through record ${through}, is restored here`);
     disk.replace(restoredFrom(backup, primary, `restored-${context.number}`), backup.meta.history);
     moments.count("backup restored");
+    const toldBefore = operator.recovering.length;
     cluster.start(primary);
     if (newer && rng.chance(0.4)) {
       cluster.start(follower);
@@ -74,14 +75,16 @@ function restoreBackup(context: FaultContext): void {
         recoverWrongly(context, primary, `from a backup, while ${follower} has newer records`);
         later(context, 500, () => operator.command(follower, "recover"));
       });
-    } else later(context, heardAfterMs(suspicionMs), () => recoverRestored(context, primary));
+    } else later(context, heardAfterMs(suspicionMs), () => recoverRestored(context, primary, toldBefore));
   });
 }
 
-function recoverRestored(context: FaultContext, name: string): void {
+/** `toldBefore`: so often somebody was told to go on by force before the backup was restored. Another fault's operator may have told it since. */
+function recoverRestored(context: FaultContext, name: string, toldBefore: number): void {
   const { cluster, operator } = context;
   const isAlone = others(name, cluster.names).every((other) => !cluster.isRunning(other));
-  if (isAlone && cluster.state(name).startsWith("hot"))
+  const isTold = operator.recovering.slice(toldBefore).includes(name);
+  if (isAlone && !isTold && cluster.state(name).startsWith("hot"))
     cluster.onViolation("rule 18", `${name} goes on by itself with what was restored from a backup`);
   operator.command(name, "recover");
   later(context, 2_000, () => {

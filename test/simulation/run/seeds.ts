@@ -73,6 +73,10 @@ export const seedsToKeep: readonly { readonly seed: number; readonly once: strin
     seed: 1_011_028_567,
     once: "the simulated operator waited for a process to end of an error that a life of it had met which was over",
   },
+  {
+    seed: 1_025_002_022,
+    once: "the checker did not know that another fault's operator had told a restored server to go on by force",
+  },
   { seed: 910_000_105, once: "the checker held a request without a stamp to be remembered for good" },
 ];
 

@@ -29,6 +29,8 @@ export class Operator {
   onObeyed: (server: string, verb: ControlVerb, message: string) => void = () => {};
   /** Servers whose clock it has taken for right, or may have. */
   readonly acceptedClocks = new Set<string>();
+  /** Whom it has told to go on by force, each time that it did. */
+  readonly recovering: string[] = [];
   #count = 0;
   #hasPaused = false;
   #hasPausedFailover = false;
@@ -57,6 +59,7 @@ export class Operator {
     if (verb === "pause") this.#hasPaused = true;
     if (verb === "pause-failover") this.#hasPausedFailover = true;
     if (verb === "accept-time") this.acceptedClocks.add(server);
+    if (verb === "recover") this.recovering.push(server);
     this.#count += 1;
     const reply = `_INBOX.operator.${this.#count}`;
     this.#asked.set(reply, { server, verb, onAnswer });
