@@ -3,8 +3,10 @@
  * a backup would run most of a primary's for the first time while clients wait for it. What always holds: it works on a
  * replica of its own that knows no world; whatever comes of it is thrown away; no handler runs but one of its own.
  */
+
 import { encodeMessage } from "../machines/codec/message.ts";
 import { type LifecycleEvent, lifecycleStep, startingLifecycle } from "../machines/lifecycle.ts";
+import { KeyHasher } from "../machines/log/key-index.ts";
 import { MemoryLog } from "../machines/log/memory-log.ts";
 import { RequestTable, type RunningRequest } from "../machines/replica/log/requests.ts";
 import type { Outbox } from "../machines/replica/outbox.ts";
@@ -89,7 +91,12 @@ function parseSomething(application: Application, { service, limits }: Settings)
 function makeReplica({ service, server, servers, limits, confirm, afterTotalLoss }: Settings, schema: string): Replica {
   const names = servers.map(({ name }) => name);
   const self = { server, incarnation: client };
-  const requests = new RequestTable({ through: 0, resultNumber: 0, rememberClients: limits.rememberClients });
+  const requests = new RequestTable({
+    through: 0,
+    resultNumber: 0,
+    rememberClients: limits.rememberClients,
+    hasher: new KeyHasher(client),
+  });
   const registry = { epochSeen: 0, memberEpoch: 0, syncedEpoch: 0, record: null };
   const recovered = {
     startCount: 1,

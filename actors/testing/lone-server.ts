@@ -3,8 +3,10 @@
  * What always holds: the replica's outbox is performed in its order, and what it asks of disk and registry succeeds at once;
  * `Remains` outlive a server, and hold what was synced and no more; a server that was killed says and changes nothing.
  */
+
 import { RecordReader, recordKinds } from "../../machines/codec/record.ts";
 import { type LogBatch, sliceThrough } from "../../machines/log/batch.ts";
+import { KeyHasher } from "../../machines/log/key-index.ts";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
 import { RequestTable } from "../../machines/replica/log/requests.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
@@ -248,7 +250,12 @@ function makeReplica({ application, settings, clock, remains }: LoneServerOption
       ...history,
       ...epochs,
       log,
-      requests: new RequestTable({ through: 0, resultNumber: 0, rememberClients: limits.rememberClients }),
+      requests: new RequestTable({
+        through: 0,
+        resultNumber: 0,
+        rememberClients: limits.rememberClients,
+        hasher: new KeyHasher("test"),
+      }),
       committed: log.last,
       published: log.last,
       oldestOnDisk: 1,

@@ -6,7 +6,7 @@
  * records only, and only committed ones, so that all servers forget the same. What was forgotten of whom is in `floors`.
  */
 import { ClientFloors, type FloorRules } from "./floors.ts";
-import { KeyHasher, KeyIndex } from "./key-index.ts";
+import { type KeyHasher, KeyIndex } from "./key-index.ts";
 import { ReplyChunk } from "./reply-chunk.ts";
 
 const arenaBytes = 1024 * 1024;
@@ -39,8 +39,7 @@ export class DuplicateTable {
   #arenaEnd = 0;
   readonly floors: ClientFloors;
 
-  /** `hasher`: with a secret, where clients choose the keys. */
-  constructor(floors: ClientFloors = new ClientFloors(), hasher: KeyHasher = new KeyHasher("")) {
+  constructor(hasher: KeyHasher, floors: ClientFloors = new ClientFloors()) {
     this.floors = floors;
     this.#hasher = hasher;
   }
@@ -219,7 +218,7 @@ export class DuplicateTable {
   }
 
   clone(): DuplicateTable {
-    const copy = new DuplicateTable(this.floors.clone(), this.#hasher);
+    const copy = new DuplicateTable(this.#hasher, this.floors.clone());
     copy.#index = this.#index.clone();
     copy.#chunks = this.#chunks.map((chunk) => chunk.clone());
     copy.#base = this.#base;

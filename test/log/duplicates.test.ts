@@ -86,7 +86,7 @@ function remember(table: DuplicateTable, entry: Entry): Buffer {
 
 test("any remembering, forgetting, compaction and copying is as in the plain list", (t) => {
   const property = fc.property(fc.array(command, { maxLength: 90, size: "max" }), (commands) => {
-    let table = new DuplicateTable();
+    let table = new DuplicateTable(new KeyHasher("test"));
     const model = new Model();
     const sources: { sequence: number; bytes: Buffer }[] = [];
     let sequence = 0;
@@ -124,7 +124,7 @@ test("what can be forgotten is what is too many, or remembered for long enough, 
   const rememberMs = 640;
   const turn = fc.record({ passMs: fc.nat(90), count: fc.nat(3), keep: fc.nat(20), maxAtOnce: fc.nat(9) });
   const property = fc.property(fc.array(turn, { maxLength: 60, size: "max" }), (turns) => {
-    const table = new DuplicateTable();
+    const table = new DuplicateTable(new KeyHasher("test"));
     const known: { sequence: number; atMs: number }[] = [];
     let nowMs = 1_000;
     let sequence = 0;
@@ -155,7 +155,7 @@ test("what can be forgotten is what is too many, or remembered for long enough, 
 });
 
 test("while what was chosen waits for its commit more is chosen: no more is kept for long than shall be", (t) => {
-  const table = new DuplicateTable();
+  const table = new DuplicateTable(new KeyHasher("test"));
   const [keep, each, turnsToCommit] = [100, 10, 12];
   const said: number[] = [];
   let [chosen, most] = [0, 0];
@@ -186,7 +186,7 @@ for (const [name, hasher, total] of [
   ["keys whose hashes are all the same", new Blind("secret"), 3_000],
 ] as const)
   test(`over many chunks, with keys that come again, it is as a plain map: ${name}`, (t) => {
-    const table = new DuplicateTable(new ClientFloors(), hasher);
+    const table = new DuplicateTable(hasher);
     const newest = new Map<string, number>();
     const order: string[] = [];
     const window = total / 3;
@@ -217,7 +217,10 @@ for (const [name, hasher, total] of [
   });
 
 test("a client's floor is the highest stamp of its own that was ever forgotten, and never falls", (t) => {
-  const table = new DuplicateTable(new ClientFloors({ commonMs: 40, highestMs: 40, clients: [] }));
+  const table = new DuplicateTable(
+    new KeyHasher("test"),
+    new ClientFloors({ commonMs: 40, highestMs: 40, clients: [] }),
+  );
   const floors = () => [table.floors.floorFor("alice", rules), table.floors.floorFor("bob", rules)];
   t.deepEqual(floors(), [40, 40]);
   for (const [index, stampMs] of [10, 90, 50].entries())
@@ -234,7 +237,7 @@ test("a client's floor is the highest stamp of its own that was ever forgotten, 
 });
 
 test("a table and its copy go on apart", (t) => {
-  const table = new DuplicateTable();
+  const table = new DuplicateTable(new KeyHasher("test"));
   const entry = (sequence: number) => ({
     key: `k${sequence}`,
     client: "alice",
@@ -258,7 +261,7 @@ test("a table and its copy go on apart", (t) => {
 });
 
 test("replies larger than the arena survive compaction", (t) => {
-  const table = new DuplicateTable();
+  const table = new DuplicateTable(new KeyHasher("test"));
   const replies = ["small", "x".repeat(1_500_000), "y".repeat(900_000), "z".repeat(900_000), "last"];
   for (const [index, reply] of replies.entries()) {
     const source = remember(table, {

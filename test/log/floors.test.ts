@@ -2,11 +2,13 @@
  * What was forgotten of whom, against a plain list of everything that was ever done (rule 12): nothing is done twice while
  * its stamp is accepted, a client is refused for its own stamps only, and all servers come to the same floors.
  */
+
 import test from "ava";
 import * as fc from "fast-check";
 import { arrivalStamp } from "../../machines/codec/record.ts";
 import { DuplicateTable } from "../../machines/log/duplicates.ts";
 import { ClientFloors, type FloorRules } from "../../machines/log/floors.ts";
+import { KeyHasher } from "../../machines/log/key-index.ts";
 import { AheadClients } from "../../machines/replica/primary/ahead.ts";
 import { type Rules, shippedRules } from "../../machines/replica/rules.ts";
 
@@ -48,7 +50,7 @@ class Door {
   constructor(limit: number, rules: Judge) {
     this.limit = limit;
     this.rules = rules;
-    this.table = new DuplicateTable(new ClientFloors(undefined, limit));
+    this.table = new DuplicateTable(new KeyHasher("test"), new ClientFloors(undefined, limit));
   }
 
   /** What becomes of one copy. */
@@ -152,7 +154,8 @@ test("floors follow from what was forgotten, in its order, whatever was forgotte
         table.remember(`k${from + index}`, `c${client}`, 0, stamp, from + index + 1, noReply, 0, 0);
       }
     };
-    const tableOf = (floors?: ClientFloors) => new DuplicateTable(floors ?? new ClientFloors(undefined, limit));
+    const tableOf = (floors?: ClientFloors) =>
+      new DuplicateTable(new KeyHasher("test"), floors ?? new ClientFloors(undefined, limit));
     const atOnce = tableOf();
     fill(atOnce, 0);
     atOnce.forget(all.length, shippedRules);

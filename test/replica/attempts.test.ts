@@ -1,13 +1,15 @@
 /** What a request was tried is remembered for as long as it is asked for, whatever replies are forgotten meanwhile (rule 17). */
+
 import test from "ava";
 import { type RecordKind, RecordReader, recordKinds } from "../../machines/codec/record.ts";
+import { KeyHasher } from "../../machines/log/key-index.ts";
 import { RequestTable } from "../../machines/replica/log/requests.ts";
 import { shippedRules } from "../../machines/replica/rules.ts";
 import { bytesOf, fieldsOf } from "../helpers/records.ts";
 
 /** A table that was fed these records. */
 function tableOf(...records: { kind: RecordKind; id: string; ordinal?: number; takenMs?: number }[]): RequestTable {
-  const table = new RequestTable({ through: 0, resultNumber: 0, rememberClients: 9 });
+  const table = new RequestTable({ through: 0, resultNumber: 0, rememberClients: 9, hasher: new KeyHasher("test") });
   for (const [at, record] of records.entries()) {
     const bytes = bytesOf(fieldsOf({ ...record, sequence: at + 1, body: "{}" }));
     table.observe(new RecordReader(bytes), bytes);

@@ -1,5 +1,7 @@
 /** What the disk is given of the log, and how far its word about it holds (rule 7). */
+
 import test from "ava";
+import { KeyHasher } from "../../machines/log/key-index.ts";
 import { MemoryLog } from "../../machines/log/memory-log.ts";
 import { OwnLog } from "../../machines/replica/log/own-log.ts";
 import { RequestTable } from "../../machines/replica/log/requests.ts";
@@ -17,7 +19,7 @@ function ownLog(): { own: OwnLog; out: Outbox[]; make: (epoch: number) => void; 
     memberEpoch: 1,
     syncedEpoch: 0,
     log: new MemoryLog(),
-    requests: new RequestTable({ through: 0, resultNumber: 0, rememberClients: 9 }),
+    requests: new RequestTable({ through: 0, resultNumber: 0, rememberClients: 9, hasher: new KeyHasher("test") }),
     committed: 0,
     published: 0,
     oldestOnDisk: 1,

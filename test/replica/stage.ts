@@ -8,6 +8,7 @@
  */
 
 import { decodeMessage, encodeMessage } from "../../machines/codec/message.ts";
+import { KeyHasher } from "../../machines/log/key-index.ts";
 import { RequestTable, type RunningRequest } from "../../machines/replica/log/requests.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import { initialRecord } from "../../machines/replica/registry/initial-record.ts";
@@ -184,7 +185,12 @@ export class Stage {
       memberEpoch,
       syncedEpoch,
       log: disk.log.clone(),
-      requests: new RequestTable({ through: flushed, resultNumber: 0, rememberClients: this.#rememberClients }),
+      requests: new RequestTable({
+        through: flushed,
+        resultNumber: 0,
+        rememberClients: this.#rememberClients,
+        hasher: new KeyHasher("test"),
+      }),
       committed,
       published: 0,
       oldestOnDisk: 1,
@@ -370,7 +376,12 @@ export class Stage {
       case "reload":
         this.#tell(`${name} reloads`);
         replica.onReloaded(
-          new RequestTable({ through: 0, resultNumber: 0, rememberClients: this.#rememberClients }),
+          new RequestTable({
+            through: 0,
+            resultNumber: 0,
+            rememberClients: this.#rememberClients,
+            hasher: new KeyHasher("test"),
+          }),
           this.nowMs,
         );
         return;

@@ -1,6 +1,7 @@
 /** Takeovers, beside the transcripts in `testdata/`: what a server wants done when its peer is lost or comes back (rules 2, 3, 5, 7). */
 
 import test from "ava";
+import { KeyHasher } from "../../machines/log/key-index.ts";
 import { RequestTable } from "../../machines/replica/log/requests.ts";
 import { inside, primaryOf } from "../helpers/inside.ts";
 import { limits, Stage } from "./stage.ts";
@@ -202,7 +203,10 @@ test("a state built again has all that it lacks in memory, also when a flush end
   const { committed } = alpha.up;
   t.true(committed > 0);
   // The flush was under way when the disk was read for the new state, and ends before that has applied the rest.
-  alpha.up.onReloaded(new RequestTable({ through: 0, resultNumber: 0, rememberClients: 9 }), stage.nowMs);
+  alpha.up.onReloaded(
+    new RequestTable({ through: 0, resultNumber: 0, rememberClients: 9, hasher: new KeyHasher("test") }),
+    stage.nowMs,
+  );
   alpha.up.onFlushed(committed, 1, stage.nowMs);
   alpha.up.onPublished(committed, stage.nowMs);
   t.is(alpha.up.log.base.sequence, 0, "what it lacks is kept, whatever the disk has");

@@ -51,7 +51,8 @@ test("the disk cannot be read for a replay: that is the disk's failure", async (
   t.deepEqual(lines(server), ["the disk failed"]);
 });
 
-test("a write fails while a replay waits to read: it hears of it first, and the end is the same", async (t) => {
+/** A write is under way that ends with an error as soon as it is told to. */
+async function writing() {
   const server = await started();
   let fail = () => {};
   server.store.gate = new Promise((resolve) => {
@@ -60,6 +61,11 @@ test("a write fails while a replay waits to read: it hears of it first, and the 
   server.store.failAfter = 0;
   add(server, "r4");
   await server.run(100);
+  return { server, fail: () => fail() };
+}
+
+test("a write fails while a replay waits to read: it hears of it first, and the end is the same", async (t) => {
+  const { server, fail } = await writing();
   // While the first one reads, and the second one waits for its turn to.
   let came = 0;
   server.bus.subscribe(subjects.replay(service), () => {
@@ -74,14 +80,7 @@ test("a write fails while a replay waits to read: it hears of it first, and the 
 });
 
 test("a write fails when the life is over already: its end stays what it was, and the log has the disk's error", async (t) => {
-  const server = await started();
-  let fail = () => {};
-  server.store.gate = new Promise((resolve) => {
-    fail = resolve;
-  });
-  server.store.failAfter = 0;
-  add(server, "r4");
-  await server.run(100);
+  const { server, fail } = await writing();
   server.life.replica.endTurn = () => {
     throw new Error("something else");
   };

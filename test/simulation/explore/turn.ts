@@ -4,6 +4,7 @@
  * are values. Time stands still but for a silence.
  */
 
+import { KeyHasher } from "../../../machines/log/key-index.ts";
 import { RequestTable } from "../../../machines/replica/log/requests.ts";
 import type { Outbox } from "../../../machines/replica/outbox.ts";
 import { Replica } from "../../../machines/replica/replica.ts";
@@ -294,5 +295,5 @@ function speaker({ self, epoch, log }: Replica): Speaker {
 }
 
 function emptyTable(): RequestTable {
-  return new RequestTable({ through: 0, resultNumber: 0, rememberClients: 9 });
+  return new RequestTable({ through: 0, resultNumber: 0, rememberClients: 9, hasher: new KeyHasher("test") });
 }
