@@ -90,14 +90,13 @@ export class DuplicateTable {
 
   /**
    * The sequence through which all but the newest `keep` replies, and all that this server has known for `rememberMs`, can be
-   * forgotten; 0: no more than before. No wall clock has a say in it: one that is fast, or jumps, would forget what was done a moment ago.
-   * `chosen`: through here it was said before. That is done when the record that says it is committed, and more is chosen meanwhile:
-   * else a primary whose commits overlap would choose the same again and again, and remember ever more.
+   * forgotten; 0: none that was not chosen before. No wall clock has a say in it: one that is fast, or jumps, would forget what was done a moment ago.
+   * It goes on where the last choice ended: what was chosen goes only when the record that says so is committed, and a primary whose
+   * commits overlap would choose the same again and again, and remember ever more.
    */
-  forgettable(keep: number, rememberMs: number, nowMs: number, maxAtOnce: number, chosen = 0): number {
+  forgettable(keep: number, rememberMs: number, nowMs: number, maxAtOnce: number): number {
     this.#age(rememberMs, nowMs);
     this.#chosen = Math.max(this.#chosen, this.#head);
-    while (this.#chosen < this.#tail && this.#sequenceAt(this.#chosen) <= chosen) this.#chosen += 1;
     let through = 0;
     const most = Math.min(this.#tail, this.#chosen + maxAtOnce);
     for (; this.#chosen < most; this.#chosen += 1) {

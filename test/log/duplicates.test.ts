@@ -164,7 +164,7 @@ test("while what was chosen waits for its commit more is chosen: no more is kept
       const sequence = turn * each + index;
       remember(table, { key: `k${sequence}`, client: "alice", bodyHash: 0, stampMs: 0, sequence, reply: "" });
     }
-    chosen = Math.max(chosen, table.forgettable(keep, 1e9, turn, 2 * each + 16, chosen));
+    chosen = Math.max(chosen, table.forgettable(keep, 1e9, turn, 2 * each + 16));
     said.push(chosen);
     table.forget(said[turn - turnsToCommit] ?? 0, rules);
     most = Math.max(most, table.count);

@@ -263,7 +263,7 @@ export class RequestTable {
   }
   /** Looks for replies that are too many, or that this server has known for too long. */
   chooseForgotten(keep: number, rememberMs: number, nowMs: number, maxAtOnce: number): void {
-    const through = this.done.forgettable(keep, rememberMs, nowMs, maxAtOnce, this.#forgetThrough);
+    const through = this.done.forgettable(keep, rememberMs, nowMs, maxAtOnce);
     this.#forgetThrough = Math.max(this.#forgetThrough, through);
   }
   /** A record that is not committed says so: the next own record says it too, and it is done once that one is committed. */
