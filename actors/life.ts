@@ -87,6 +87,7 @@ export class Life {
       rules,
       maxBatchBytes: settings.limits.maxBatchBytes,
       rememberClients: settings.limits.rememberClients,
+      maxRememberedBytes: settings.limits.maxRememberedBytes,
     });
   }
 

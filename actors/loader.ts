@@ -33,6 +33,8 @@ export interface LoaderOptions {
   readonly maxBatchBytes: number;
   /** How many clients have a floor of their own. */
   readonly rememberClients: number;
+  /** How many bytes of remembered replies are in memory. */
+  readonly maxRememberedBytes: number;
 }
 
 /** What a life begins with. */
@@ -64,13 +66,14 @@ class Reading implements RecoveryVisitor {
     this.isAsFlushed = options.rules.isAsFlushed;
     this.#options = options;
     this.#hasher = new KeyHasher(secret);
-    const { rememberClients } = options;
+    const { rememberClients, maxRememberedBytes } = options;
     const catalog = catalogName(this.state.catalog);
     this.requests = new RequestTable({
       through: 0,
       resultNumber: 0,
       catalog,
       rememberClients,
+      maxRememberedBytes,
       hasher: this.#hasher,
     });
   }
@@ -88,6 +91,7 @@ class Reading implements RecoveryVisitor {
       catalog: catalogName(catalog),
       floors: floorsOf(meta),
       rememberClients: this.#options.rememberClients,
+      maxRememberedBytes: this.#options.maxRememberedBytes,
       hasher: this.#hasher,
     });
     for (const { part, head } of meta.queues) {
@@ -109,6 +113,8 @@ class Reading implements RecoveryVisitor {
   onBatch(batch: LogBatch): void {
     const applied = this.#meta?.applied.sequence ?? 0;
     if (batch.first <= applied) this.#observe(batch.last <= applied ? batch : sliceThrough(batch, applied));
+    // What memory does not hold the log of is not held for its replies either.
+    this.requests.done.compact(Math.min(batch.last, this.#below));
     if (batch.last > this.#below)
       this.#tail.push(batch.first > this.#below ? batch : sliceFrom(batch, this.#below + 1));
   }

@@ -95,6 +95,7 @@ function makeReplica({ service, server, servers, limits, confirm, afterTotalLoss
     through: 0,
     resultNumber: 0,
     rememberClients: limits.rememberClients,
+    maxRememberedBytes: limits.maxRememberedBytes,
     hasher: new KeyHasher(client),
   });
   const registry = { epochSeen: 0, memberEpoch: 0, syncedEpoch: 0, record: null };

@@ -29,6 +29,7 @@ import { OperatorActor } from "./operator/operator-actor.ts";
 import { ReplicationActor } from "./replication/replication-actor.ts";
 import { ReplyGate } from "./reply-gate.ts";
 import { wholeLog } from "./stored-log.ts";
+import { readReplies } from "./stored-replies.ts";
 import { type BusFault, type LinkDownReason, StoreError } from "./world/ports.ts";
 
 export interface RunningLifeOptions {
@@ -304,6 +305,9 @@ export class RunningLife {
       case "readLog":
         this.#replication.readLog(entry);
         return;
+      case "recall":
+        this.#recall(entry.sequences);
+        return;
       case "sendSnapshot":
         this.#replication.sendSnapshot(entry.peer, entry.session);
         return;
@@ -352,6 +356,12 @@ export class RunningLife {
       this.application.loaded(state, requests.through);
       this.replica.onReloaded(requests, this.#nowMs);
     });
+  }
+
+  #recall(sequences: readonly number[]): void {
+    this.#options.mailbox.watch(readReplies(this.checkpoint, sequences), (replies) =>
+      this.replica.onRecalled(replies, this.#nowMs),
+    );
   }
 
   #saveEpoch(epochs: SavedEpochs): void {

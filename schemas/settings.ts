@@ -51,6 +51,12 @@ export const Limits = z.strictObject({
     "how long a reply is remembered, counted from the last takeover; or until there are more than `rememberReplies`",
   ),
   rememberReplies: count(1_000_000, 10, 10_000_000, "how many replies are remembered"),
+  maxRememberedBytes: bytes(
+    256 * MiB,
+    0,
+    65_536 * MiB,
+    "bytes of remembered replies that stay in memory; an older one is read from the disk again when it is asked for",
+  ),
   rememberClients: count(
     1_024,
     2,

@@ -28,7 +28,7 @@ import { AsideFullError, type AsideLimits, whyNoRoom } from "./aside.ts";
 import { CheckpointError } from "./checkpoint-error.ts";
 import { committedOnly } from "./committed-image.ts";
 import { type FlushRequest, prepareFlush } from "./flush.ts";
-import { readLog, recover, scanEntries } from "./recovery.ts";
+import { readBatch, readLog, recover, scanEntries } from "./recovery.ts";
 import { type OwnMeta, type ReceiveOutcome, type Seen, SnapshotReceiver, SnapshotSender } from "./snapshot.ts";
 import { type MetaPatch, Writer, type WriterHandlers } from "./writer.ts";
 
@@ -224,6 +224,16 @@ export class Checkpoint {
     this.#writable();
     try {
       yield* readLog(this.#options.store, from);
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  /** The batch of the log on disk that holds this record; null: there is none. */
+  async readBatch(sequence: number): Promise<LogBatch | null> {
+    this.#writable();
+    try {
+      return await readBatch(this.#options.store, sequence);
     } catch (error) {
       throw this.#fail(error);
     }

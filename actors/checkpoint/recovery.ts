@@ -34,6 +34,23 @@ export async function recover(
   return found;
 }
 
+/** The batch that holds this record, proved; null where the log on disk does not have it. Throws StoreError (damaged). */
+export async function readBatch(store: Store, sequence: number): Promise<LogBatch | null> {
+  const upTo = { from: segmentKey(0), to: segmentKey(sequence + 1), reverse: true, limit: 1 };
+  for await (const [key, value] of store.entries(upTo)) {
+    const batch = proved(key, value);
+    return batch.last >= sequence ? batch : null;
+  }
+  return null;
+}
+
+function proved(key: Uint8Array, value: Uint8Array): LogBatch {
+  const batch = readSegment(key, value);
+  const fault = verifyBatch(batch);
+  if (fault !== null) throw new StoreError("damaged", `the log on disk is damaged: ${fault}`);
+  return batch;
+}
+
 /**
  * The log of an open store from record `from` on, or from the oldest that there is where that is gone. What always holds:
  * batches come dense and chained, each proved before it is given out; they end where the log that is read no longer goes on,
@@ -45,9 +62,7 @@ export async function* readLog(store: Store, from: number): AsyncGenerator<LogBa
     start = Buffer.from(key);
   let before: LogBatch | null = null;
   for await (const [key, value] of store.entries({ from: start, to: Uint8Array.of(spaces.segment + 1) })) {
-    const batch = readSegment(key, value);
-    const fault = verifyBatch(batch);
-    if (fault !== null) throw new StoreError("damaged", `the log on disk is damaged: ${fault}`);
+    const batch = proved(key, value);
     if (before !== null && (batch.first !== before.last + 1 || batch.previousHash !== before.lastHash)) return;
     before = batch;
     if (batch.last >= from) yield batch.first >= from ? batch : sliceFrom(batch, from);

@@ -209,6 +209,11 @@ export const metrics: readonly Metric<MetricsSource>[] = [
     "Requests that were done already: their stored reply was sent",
     ({ tally }) => tally.duplicates,
   ),
+  counter(
+    "replies_recalled",
+    "Stored replies that memory had let go of, and that were read from the disk again",
+    ({ tally }) => tally.recalled,
+  ),
   counter("requests_joined", "Copies of a request that was running", ({ tally }) => tally.joined),
   counters("refusals", "Requests and queries that were refused", "code", codes, ({ tally }, code) =>
     tally.refusals(code),
@@ -271,6 +276,11 @@ export const metrics: readonly Metric<MetricsSource>[] = [
   ),
   gauge("log_uncommitted_bytes", "Records that are not committed", ({ memory }) => memory.unconfirmedBytes),
   gauge("remembered_replies", "Replies that are remembered for duplicates", ({ memory }) => memory.replies),
+  gauge(
+    "remembered_reply_bytes",
+    "Of these, what is in memory, beside the log's records",
+    ({ memory }) => memory.replyBytes,
+  ),
   gauge("client_floors", "Clients that have a floor of their own", ({ memory }) => memory.floors),
   gauge("state_rows", "Rows and queue items of the application in memory", ({ load }) => load.rows),
   gauge("store_bytes", "What the store takes on the disk", ({ status }) => status.surroundings?.disk?.storeBytes),

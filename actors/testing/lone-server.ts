@@ -254,6 +254,7 @@ function makeReplica({ application, settings, clock, remains }: LoneServerOption
         through: 0,
         resultNumber: 0,
         rememberClients: limits.rememberClients,
+        maxRememberedBytes: Number.POSITIVE_INFINITY,
         hasher: new KeyHasher("test"),
       }),
       committed: log.last,

@@ -2,8 +2,9 @@
  * Replies that are remembered, so that a duplicate gets the same bytes and is not run (rule 12, claims 22 and 32).
  *
  * A ring in log order, in chunks, and an index of keys: a million replies are no million objects, and neither remembering nor forgetting
- * takes longer the more there are. Replies point into the log's bytes until `compact` copies them out. Forgetting follows
- * records only, and only committed ones, so that all servers forget the same. What was forgotten of whom is in `floors`.
+ * takes longer the more there are. Replies point into the log's bytes until `compact` copies them out; of those that were copied only
+ * so many bytes stay, the newest, and the others are read from the disk again by who asks for them: their keys, hashes and sequences stay.
+ * Forgetting follows records only, and only committed ones, so that all servers forget the same. What was forgotten of whom is in `floors`.
  */
 import { ClientFloors, type FloorRules } from "./floors.ts";
 import { type KeyHasher, KeyIndex } from "./key-index.ts";
@@ -17,7 +18,10 @@ const inChunk = ReplyChunk.size - 1;
 export interface Remembered {
   readonly bodyHash: number;
   readonly sequence: number;
-  readonly reply: Uint8Array;
+  /** In bytes. */
+  readonly length: number;
+  /** null: only the record has it, on the disk. */
+  readonly reply: Uint8Array | null;
 }
 
 export class DuplicateTable {
@@ -31,6 +35,9 @@ export class DuplicateTable {
   #chosen = 0;
   #tail = 0;
   #compacted = 0;
+  /** The first whose reply is in memory; and how many bytes of replies, copied out, are. */
+  #held = 0;
+  #heldBytes = 0;
   /** What was remembered before `position` was so at `atMs` at the latest. Of this server's own monotonic clock. */
   #marks: { position: number; atMs: number }[] = [];
   /** What was remembered before it is too old. */
@@ -38,14 +45,25 @@ export class DuplicateTable {
   #arena = Buffer.alloc(0);
   #arenaEnd = 0;
   readonly floors: ClientFloors;
+  readonly #maxHeldBytes: number;
 
-  constructor(hasher: KeyHasher, floors: ClientFloors = new ClientFloors()) {
+  /** `maxHeldBytes`: of replies that were copied out of the log's bytes. */
+  constructor(
+    hasher: KeyHasher,
+    floors: ClientFloors = new ClientFloors(),
+    maxHeldBytes: number = Number.POSITIVE_INFINITY,
+  ) {
     this.floors = floors;
     this.#hasher = hasher;
+    this.#maxHeldBytes = maxHeldBytes;
   }
 
   get count(): number {
     return this.#tail - this.#head;
+  }
+  /** Of replies, beside those that lie in the log's bytes. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
   /** Sequence and stamp of the oldest remembered reply. */
   get oldest(): { sequence: number; stampMs: number } | null {
@@ -164,10 +182,12 @@ export class DuplicateTable {
     const at = position & inChunk;
     const { bodyHashes, sequences, sources, starts, lengths } = this.#chunkOf(position);
     const start = starts[at] ?? 0;
+    const length = lengths[at] ?? 0;
     return {
       bodyHash: bodyHashes[at] ?? 0,
       sequence: sequences[at] ?? 0,
-      reply: (sources[at] as Uint8Array).subarray(start, start + (lengths[at] ?? 0)),
+      length,
+      reply: position < this.#held ? null : (sources[at] as Uint8Array).subarray(start, start + length),
     };
   }
 
@@ -178,7 +198,7 @@ export class DuplicateTable {
       const chunk = this.#chunkOf(this.#head);
       this.floors.forget(chunk.clients[at] ?? 0, chunk.stamps[at] ?? 0, rules);
       this.#index.remove(chunk.keyHashes[at] ?? 0, this.#head);
-      chunk.drop(at);
+      if (this.#held === this.#head) this.#release();
       this.#head += 1;
       if ((this.#head & inChunk) !== 0) continue;
       this.#chunks.shift();
@@ -196,7 +216,16 @@ export class DuplicateTable {
     for (const [client, floorMs] of this.floors.saved.clients) visit(client, floorMs);
   }
 
-  /** Copies replies of records up to `through` out of the log's bytes, so that those can be let go. */
+  /** The oldest reply in memory is not held any more. */
+  #release(): void {
+    const at = this.#held & inChunk;
+    const chunk = this.#chunkOf(this.#held);
+    if (this.#held < this.#compacted) this.#heldBytes -= chunk.lengths[at] ?? 0;
+    chunk.drop(at);
+    this.#held += 1;
+  }
+
+  /** Copies replies of records up to `through`, which are on the disk, out of the log's bytes, so that those can be let go. */
   compact(through: number): void {
     while (this.#compacted < this.#tail) {
       const at = this.#compacted & inChunk;
@@ -213,11 +242,13 @@ export class DuplicateTable {
       starts[at] = this.#arenaEnd;
       this.#arenaEnd += length;
       this.#compacted += 1;
+      this.#heldBytes += length;
+      while (this.#heldBytes > this.#maxHeldBytes) this.#release();
     }
   }
 
   clone(): DuplicateTable {
-    const copy = new DuplicateTable(this.#hasher, this.floors.clone());
+    const copy = new DuplicateTable(this.#hasher, this.floors.clone(), this.#maxHeldBytes);
     copy.#index = this.#index.clone();
     copy.#chunks = this.#chunks.map((chunk) => chunk.clone());
     copy.#base = this.#base;
@@ -225,6 +256,8 @@ export class DuplicateTable {
     copy.#chosen = this.#chosen;
     copy.#tail = this.#tail;
     copy.#compacted = this.#compacted;
+    copy.#held = this.#held;
+    copy.#heldBytes = this.#heldBytes;
     copy.#marks = this.#marks.map((mark) => ({ ...mark }));
     copy.#aged = this.#aged;
     return copy;

@@ -51,6 +51,8 @@ export type Outbox =
   | { type: "reload" }
   /** Read records for a joiner from disk, from this sequence on, then `onLogRead`. */
   | { type: "readLog"; peer: string; session: string; from: number }
+  /** Read the replies of these records, sequences rising, from disk again, then `onRecalled`. */
+  | { type: "recall"; sequences: readonly number[] }
   /** The joiner is too far behind, or of another history: send it everything (rule 7). */
   | { type: "sendSnapshot"; peer: string; session: string }
   | { type: "receiveSnapshot"; peer: string; session: string }

@@ -199,13 +199,21 @@ export class Replica {
     return this.waits;
   }
   /** What is kept in memory, and what waits there. */
-  get memory(): { logBytes: number; unsyncedBytes: number; replies: number; floors: number; unconfirmedBytes: number } {
+  get memory(): {
+    logBytes: number;
+    unsyncedBytes: number;
+    replies: number;
+    replyBytes: number;
+    floors: number;
+    unconfirmedBytes: number;
+  } {
     const { own, applied } = this.core;
     const { done } = applied.requests;
     return {
       logBytes: own.log.retainedBytes,
       unsyncedBytes: own.log.bytesAbove(own.synced),
       replies: done.count,
+      replyBytes: done.heldBytes,
       floors: done.floors.count,
       unconfirmedBytes: this.primary?.commitment.openBytes ?? 0,
     };
@@ -576,9 +584,9 @@ export class Replica {
     this.invariants.check(core, this.primary);
   }
 
-  /** Another turn is to follow at once: more is to be applied, or to be confirmed since it was. */
+  /** Another turn is to follow at once: more is to be applied, or to be confirmed since it was, or to be read. */
   get mustGoOn(): boolean {
-    if (this.primary !== null) return false;
+    if (this.primary !== null) return this.primary.intake.mayRecall;
     const { applied, own, rules } = this.core;
     return applied.lacking(own, rules) > 0 || this.follower?.isHeldBack === true;
   }
@@ -848,6 +856,12 @@ export class Replica {
   onLogRead(name: string, session: string, batches: readonly LogBatch[], nowMs: number): void {
     this.at(nowMs);
     this.primary?.followers.get(name)?.onLogRead(session, batches);
+  }
+
+  /** What was asked for is read; a sequence that is not in it is no record of this log any more. */
+  onRecalled(replies: ReadonlyMap<number, Uint8Array>, nowMs: number): void {
+    this.at(nowMs);
+    this.primary?.intake.onRecalled(replies);
   }
 
   onSnapshotEnded(session: string, nowMs: number): void {

@@ -301,6 +301,8 @@ export const shippedRules = {
   isInProgress: (isDone: boolean): boolean => !isDone,
   /** Rules 5 and 12: a duplicate gets the stored reply, with the epoch of its record. */
   storedReply: (reply: Uint8Array, _epoch: number): Uint8Array => reply,
+  /** Rule 12: of a reply that memory has let go of, this record is read. */
+  recalls: (sequence: number): number => sequence,
   /** Rule 12: a client's floor is the highest stamp of its own requests that was ever forgotten. */
   floorAfter: (floorMs: number, forgottenMs: number): number => Math.max(floorMs, forgottenMs),
   /** Rule 12: no floor is dropped without lifting the common one. */

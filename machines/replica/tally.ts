@@ -7,6 +7,8 @@ import type { ErrorCode } from "../../schemas/errors.ts";
 export class Tally {
   /** Requests that came again when they were done, and were answered with the stored reply. */
   duplicates = 0;
+  /** Of these, the ones whose reply was read from the disk again. */
+  recalled = 0;
   /** Copies that joined one that runs. */
   joined = 0;
   private readonly byCode = new Map<ErrorCode, number>();

@@ -407,7 +407,11 @@ test("the log is read from disk for a joiner, from any record, in batches that c
       next = batch.last + 1;
     }
     t.is(next, 31);
+    const batch = await checkpoint.readBatch(from);
+    t.is(batch === null, from < 7, "what is below was dropped, here too");
+    if (batch !== null) t.true(batch.first <= from && from <= batch.last && verifyBatch(batch) === null);
   }
+  t.is(await checkpoint.readBatch(31), null);
   t.deepEqual(await collect(checkpoint.readLog(31)), [], "not there yet");
   log.truncate(25);
   await checkpoint.truncate(25);
@@ -416,6 +420,16 @@ test("the log is read from disk for a joiner, from any record, in batches that c
     [[25, 25]],
   );
   t.deepEqual(await collect(checkpoint.readLog(26)), []);
+});
+
+test("a batch on disk that is not sound is the end of the store as well", async (t) => {
+  const { store, log, checkpoint, failures } = await begun();
+  log.append([[put("a", "1")]]);
+  await checkpoint.flush({ committed: 1, retainFrom: 1 });
+  await store.write([{ type: "put", key: segmentKey(1), value: Buffer.from("no segment at all") }], { sync: false });
+  await t.throwsAsync(checkpoint.readBatch(1));
+  t.is(checkpoint.state, "failed");
+  t.is(failures.length, 1);
 });
 
 test("a log on disk that is not sound is the end of the store, and a store that failed is not read", async (t) => {
@@ -427,5 +441,6 @@ test("a log on disk that is not sound is the end of the store, and a store that 
   t.is(checkpoint.state, "failed");
   t.is(failures.length, 1);
   await t.throwsAsync(collect(checkpoint.readLog(1)), { code: "failed" });
+  await t.throwsAsync(checkpoint.readBatch(1), { code: "failed" });
   await t.throwsAsync(checkpoint.reload({}), { code: "failed" });
 });

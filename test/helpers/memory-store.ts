@@ -119,7 +119,9 @@ export class MemoryStore implements Store {
 
   async *entries(range: StoreRange): AsyncIterable<StoreEntry> {
     this.#check();
-    yield* sorted(this.#entries, order(range.from), order(range.to));
+    const { from, to, reverse = false, limit = Number.POSITIVE_INFINITY } = range;
+    const found = sorted(this.#entries, order(from), order(to));
+    yield* (reverse ? found.reverse() : found).slice(0, limit);
   }
 
   async write(batch: readonly StoreWrite[], { sync }: { sync: boolean }): Promise<void> {

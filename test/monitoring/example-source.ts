@@ -46,7 +46,7 @@ export function exampleSource(): MetricsSource {
       takesRequests: true,
       isConnected: true,
       lag: 0,
-      memory: { logBytes: 1, unsyncedBytes: 2, replies: 3, floors: 4, unconfirmedBytes: 5 },
+      memory: { logBytes: 1, unsyncedBytes: 2, replies: 3, replyBytes: 7, floors: 4, unconfirmedBytes: 5 },
       registry: { isAnswered: true, silentMs: 0, isFrozen: false },
       load: { waiting: 1, waitingBytes: 2, handlers: 3, rows: 4 },
       unpublished: 6,

@@ -9,7 +9,13 @@ import { bytesOf, fieldsOf } from "../helpers/records.ts";
 
 /** A table that was fed these records. */
 function tableOf(...records: { kind: RecordKind; id: string; ordinal?: number; takenMs?: number }[]): RequestTable {
-  const table = new RequestTable({ through: 0, resultNumber: 0, rememberClients: 9, hasher: new KeyHasher("test") });
+  const table = new RequestTable({
+    through: 0,
+    resultNumber: 0,
+    rememberClients: 9,
+    maxRememberedBytes: Number.POSITIVE_INFINITY,
+    hasher: new KeyHasher("test"),
+  });
   for (const [at, record] of records.entries()) {
     const bytes = bytesOf(fieldsOf({ ...record, sequence: at + 1, body: "{}" }));
     table.observe(new RecordReader(bytes), bytes);

@@ -114,6 +114,9 @@ export class Stage {
     return stage;
   }
 
+  get #maxRememberedBytes(): number {
+    return (this.#options.replica?.limits ?? limits).maxRememberedBytes;
+  }
   get #rememberClients(): number {
     return (this.#options.replica?.limits ?? limits).rememberClients;
   }
@@ -189,6 +192,7 @@ export class Stage {
         through: flushed,
         resultNumber: 0,
         rememberClients: this.#rememberClients,
+        maxRememberedBytes: this.#maxRememberedBytes,
         hasher: new KeyHasher("test"),
       }),
       committed,
@@ -286,7 +290,6 @@ export class Stage {
     if (server.hasInput) {
       server.hasInput = false;
       replica.endTurn(this.nowMs, this.wallOf(server.name));
-      if (replica.mustGoOn) server.hasInput = true;
       moved = true;
     }
     for (const entry of replica.outbox.splice(0)) {
@@ -305,6 +308,7 @@ export class Stage {
     replica.release((to, bytes, duplicate) =>
       this.given.push({ server: server.name, to, text: Buffer.from(bytes).toString(), duplicate }),
     );
+    if (moved && replica.mustGoOn) server.hasInput = true;
     return moved;
   }
 
@@ -380,6 +384,7 @@ export class Stage {
             through: 0,
             resultNumber: 0,
             rememberClients: this.#rememberClients,
+            maxRememberedBytes: this.#maxRememberedBytes,
             hasher: new KeyHasher("test"),
           }),
           this.nowMs,

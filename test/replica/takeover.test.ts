@@ -204,7 +204,13 @@ test("a state built again has all that it lacks in memory, also when a flush end
   t.true(committed > 0);
   // The flush was under way when the disk was read for the new state, and ends before that has applied the rest.
   alpha.up.onReloaded(
-    new RequestTable({ through: 0, resultNumber: 0, rememberClients: 9, hasher: new KeyHasher("test") }),
+    new RequestTable({
+      through: 0,
+      resultNumber: 0,
+      rememberClients: 9,
+      maxRememberedBytes: Number.POSITIVE_INFINITY,
+      hasher: new KeyHasher("test"),
+    }),
     stage.nowMs,
   );
   alpha.up.onFlushed(committed, 1, stage.nowMs);

@@ -189,8 +189,8 @@ export class OwnLog {
     if (!applied.isLoaded) return;
     const { requests } = applied;
     const through = Math.min(this.flushedTo, this.committedTo, requests.through, this.publishedTo);
-    requests.done.compact(through);
     this.log.trim(through, limits.maxRetainedBytes);
+    requests.done.compact(this.log.base.sequence);
   }
 
   /** Below what memory holds the log was checked when the disk was opened: it is dense and of this history. */

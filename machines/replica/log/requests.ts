@@ -125,17 +125,21 @@ export class RequestTable {
   #expected: { readonly sequence: number; readonly through: number }[] = [];
   readonly #reader = new RecordReader(new Uint8Array(0));
 
-  /** `hasher`: its secret is one that clients cannot guess. `rememberClients`: how many clients have a floor of their own, the same from a disk's first record on. `takenMs`: 0 where none is known. */
+  /** `hasher`: its secret is one that clients cannot guess. `rememberClients`: how many clients have a floor of their own, the same from a disk's first record on. `maxRememberedBytes`: of replies in memory. `takenMs`: 0 where none is known. */
   constructor(
     start: { through: number; resultNumber: number; takenMs?: number; catalog?: string } & (
       | { done: DuplicateTable }
-      | { floors?: SavedFloors; rememberClients: number; hasher: KeyHasher }
+      | { floors?: SavedFloors; rememberClients: number; maxRememberedBytes: number; hasher: KeyHasher }
     ),
   ) {
     this.done =
       "done" in start
         ? start.done
-        : new DuplicateTable(start.hasher, new ClientFloors(start.floors, start.rememberClients));
+        : new DuplicateTable(
+            start.hasher,
+            new ClientFloors(start.floors, start.rememberClients),
+            start.maxRememberedBytes,
+          );
     this.#begun = new Map();
     this.#resultNumber = start.resultNumber;
     this.#takenMs = start.takenMs ?? 0;

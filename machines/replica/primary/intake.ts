@@ -17,6 +17,7 @@ import { RunningRequest } from "../log/requests.ts";
 import type { Commitment } from "./commitment.ts";
 import type { Followers } from "./followers.ts";
 import { OwedReplies, type ReplySink } from "./owed-replies.ts";
+import { Recalls } from "./recalls.ts";
 import { appendRecord, attemptBytes } from "./request-records.ts";
 import { Holding, type Shares } from "./shares.ts";
 import { type StampRefusal, Stamps } from "./stamps.ts";
@@ -90,6 +91,7 @@ export class Intake {
   /** When clients could know that this server serves; null: not yet. */
   private readyMs: number | null = null;
   private readonly replies: OwedReplies;
+  private readonly recalls: Recalls<Arrival>;
   private readonly stamps: Stamps;
   /** By an operator, as the record or his wish says; refreshed by `Replica`. */
   isPaused = false;
@@ -112,6 +114,7 @@ export class Intake {
     this.shares = shares;
     this.inherited = inherited;
     this.replies = new OwedReplies(shares);
+    this.recalls = new Recalls(shares);
     this.stamps = new Stamps(core);
   }
 
@@ -125,7 +128,16 @@ export class Intake {
     const dangerous = this.dangerous?.requestKey;
     const running = [...this.begun.values()];
     const ahead = this.stamps.facts;
-    return { replies: this.replies.facts, queue: this.queue, dangerous, waiting: this.waiting, running, ahead };
+    const recalls = this.recalls.facts;
+    return {
+      replies: this.replies.facts,
+      recalls,
+      queue: this.queue,
+      dangerous,
+      waiting: this.waiting,
+      running,
+      ahead,
+    };
   }
 
   /** Begun, or about to, and without a result. */
@@ -133,7 +145,7 @@ export class Intake {
     return this.begun.size;
   }
   get inFlight(): number {
-    return this.replies.waiting + this.begun.size + this.joined;
+    return this.replies.waiting + this.begun.size + this.joined + this.recalls.waiting;
   }
 
   /** The request to run now, or null: it is answered, joined, refused, queued behind an attempt record, or dropped. */
@@ -380,11 +392,43 @@ export class Intake {
     }
     this.core.tally.duplicates += 1;
     if (arrival.replyTo === "") return;
+    const { rules, own } = this.core;
+    const leavesAtOnce = done.reply !== null && rules.mayAnswer(done.sequence, own.committed);
+    if (!leavesAtOnce && this.isFullFor(arrival.client)) this.refuse(arrival, "BUSY", tooManyInFlight);
+    else if (done.reply === null) this.recalls.want(done.sequence, done.length, arrival);
+    else this.oweAgain(arrival, done.sequence, done.reply);
+  }
+
+  private oweAgain({ replyTo, client }: Arrival, sequence: number, stored: Uint8Array): void {
     const { rules, membership, own } = this.core;
-    const reply = rules.storedReply(done.reply, membership.epoch);
-    if (rules.mayAnswer(done.sequence, own.committed)) this.replies.oweAtOnce(arrival.replyTo, reply, true);
-    else if (this.isFullFor(arrival.client)) this.refuse(arrival, "BUSY", tooManyInFlight);
-    else this.replies.owe(arrival.replyTo, own.log.last, reply, 0, reply.length, true, this.shares.of(arrival.client));
+    const reply = rules.storedReply(stored, membership.epoch);
+    if (rules.mayAnswer(sequence, own.committed)) this.replies.oweAtOnce(replyTo, reply, true);
+    else this.replies.owe(replyTo, own.log.last, reply, 0, reply.length, true, this.shares.of(client));
+  }
+
+  get mayRecall(): boolean {
+    return this.recalls.mayRead;
+  }
+
+  /** The next replies that memory has let go of are asked for. */
+  recall(): void {
+    if (!this.recalls.mayRead) return;
+    const { rules, limits, outbox } = this.core;
+    outbox.push({ type: "recall", sequences: this.recalls.begin(limits.maxBatchBytes).map(rules.recalls) });
+  }
+
+  /** What is missing was forgotten while it was read: who sends it again is told so. */
+  onRecalled(replies: ReadonlyMap<number, Uint8Array>): void {
+    const { rules, tally } = this.core;
+    this.recalls.end((arrival, sequence) => {
+      const reply = replies.get(rules.recalls(sequence));
+      if (reply === undefined) {
+        this.refuse(arrival, "BUSY", "the reply was forgotten while it was read from the disk");
+        return;
+      }
+      tally.recalled += 1;
+      this.oweAgain(arrival, sequence, reply);
+    });
   }
 
   /** A refusal that another server might not repeat: it waits for a proof; too many waiting, and it is dropped. */
@@ -477,5 +521,6 @@ export class Intake {
   /** Hands out what may leave now (rule 5). */
   release(echoed: number, sink: ReplySink): void {
     this.replies.release(this.core.own.committed, echoed, this.core.rules, sink);
+    this.recalls.onReleased();
   }
 }

@@ -147,6 +147,7 @@ export class Primary {
     this.commitment.askDisk();
     this.commitment.advance();
     this.announce();
+    this.intake.recall();
   }
 
   private announce(): void {

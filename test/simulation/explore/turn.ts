@@ -295,5 +295,11 @@ function speaker({ self, epoch, log }: Replica): Speaker {
 }
 
 function emptyTable(): RequestTable {
-  return new RequestTable({ through: 0, resultNumber: 0, rememberClients: 9, hasher: new KeyHasher("test") });
+  return new RequestTable({
+    through: 0,
+    resultNumber: 0,
+    rememberClients: 9,
+    maxRememberedBytes: Number.POSITIVE_INFINITY,
+    hasher: new KeyHasher("test"),
+  });
 }

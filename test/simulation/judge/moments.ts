@@ -77,6 +77,7 @@ export const momentNames = [
   "registry restored",
   "backup far from applied",
   "commits wait for a joiner",
+  "reply read again",
   "compare-and-set landed late",
   "compare-and-set answer lost",
   "compare-and-set won",

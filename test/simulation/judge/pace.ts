@@ -40,6 +40,7 @@ function look(replica: Replica, header: Uint8Array, { server, limits, moments, o
     if (decodeMessage(header).message.type === "confirm")
       onViolation("rule 6", `${server} confirms, and has not applied ${records} committed records of ${bytes} bytes`);
   }
+  if (core.tally.recalled > 0) moments.count("reply read again");
   const waitedMs = primary?.awaited.waitedMs ?? 0;
   if (waitedMs > 0) moments.count("commits wait for a joiner");
   if (waitedMs < limits.joinWaitMs || waitedMs === 0) return;

@@ -6,6 +6,9 @@ import { replacingWhatDoesNotFit, sendingWhatDoesNotFit, takingStandInsForResult
 /** More clients than have floors of their own. */
 const crowded = { rememberReplies: 20, clients: 6, limits: { rememberClients: 2, skewMs: 0 } } as const;
 
+/** No reply stays in memory once its record is on the disk. */
+const letGo = { retainedBytes: 0, flushMs: 20, limits: { maxRememberedBytes: 0 } } as const;
+
 export const requestMutations: readonly Mutation[] = [
   {
     name: "requests run before the one that they name",
@@ -15,6 +18,12 @@ export const requestMutations: readonly Mutation[] = [
   },
   { name: "duplicates are run again", rule: "12", rules: { isDuplicate: () => false } },
   { name: "another body under the same id gets the stored reply", rule: "12", rules: { isReused: () => false } },
+  {
+    name: "a reply that memory has let go of is read from another record",
+    rule: "12",
+    rules: { recalls: (sequence) => Math.max(1, sequence - 1) },
+    plan: { ...pair, ...letGo, faults: ["kill", "cutNats"] },
+  },
   {
     name: "requests older than what is remembered are run",
     rule: "12",

@@ -106,6 +106,8 @@ function limitsOf(rng: Rng, { suspicionMs }: SeedPlan): Partial<Limits> {
     registryLostMs: rng.pick([15_000, 15_000, 2_000]),
     // What a joiner is sent is more than it applies in a turn.
     ...(rng.stream("unapplied").chance(1 / 3) ? { maxUnappliedRecords: 16 } : {}),
+    // Most replies that are remembered are on the disk only.
+    ...(rng.stream("remembered").chance(1 / 3) ? { maxRememberedBytes: KiB } : {}),
     // Fewer floors than clients: the common one is lifted.
     ...(rng.stream("clients").chance(1 / 3) ? { rememberClients: 2, skewMs: 0 } : {}),
   };
