@@ -122,7 +122,7 @@ export class Checkpoint {
     const { store, identity } = this.#options;
     try {
       if (actions.includes("openStore")) await store.open();
-      const recovered = await recover(store, identity, this.#hash, visitor);
+      const recovered = await recover(store, identity, this.secret, visitor);
       if (recovered !== null) {
         this.#ledger = recovered.ledger;
         this.#applied = recovered.meta.applied.sequence;

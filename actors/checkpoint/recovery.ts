@@ -6,9 +6,10 @@
 
 import { everything, readSegment, segmentKey, spaces } from "../../machines/checkpoint/layout.ts";
 import { type Identity, proveEnd, type Recovered, type RecoveryVisitor, Scan } from "../../machines/checkpoint/scan.ts";
-import type { KeyedHash } from "../../machines/codec/keyed-hash.ts";
+import { KeyedHash } from "../../machines/codec/keyed-hash.ts";
 import { type LogBatch, sliceFrom, verifyBatch } from "../../machines/log/batch.ts";
 import { type Store, type StoreEntry, StoreError } from "../world/ports.ts";
+import { type ToProve, takeProved } from "./proved-elsewhere.ts";
 
 /** Null: the store is empty, a first start. Throws RecoveryError, or StoreError from the store. */
 export async function scanEntries(
@@ -22,14 +23,23 @@ export async function scanEntries(
   return scan.finish();
 }
 
-/** The same of an open store, and of its log's end: an image of it may end where it was committed. */
+/**
+ * The same of an open store, and of its log's end: an image of it may end where it was committed. A large one is read and proved by
+ * another thread meanwhile. `secret`: what rows' keys are hashed with.
+ */
 export async function recover(
   store: Store,
   identity: Identity,
-  hash: KeyedHash,
+  secret: string,
   visitor: RecoveryVisitor,
 ): Promise<Recovered | null> {
-  const found = await scanEntries(store.entries(everything), identity, hash, visitor);
+  const { service, server } = identity;
+  const toProve: ToProve = { service, server, secret };
+  const elsewhere = (await store.readElsewhere?.(toProve)) ?? null;
+  const found =
+    elsewhere === null
+      ? await scanEntries(store.entries(everything), identity, new KeyedHash(secret), visitor)
+      : await takeProved(elsewhere, identity, visitor);
   if (found !== null) proveEnd(found);
   return found;
 }

@@ -81,9 +81,14 @@ export class Database {
     });
   }
 
-  entries(range: StoreRange): AsyncGenerator<StoreEntry> {
+  async *entries(range: StoreRange): AsyncGenerator<StoreEntry> {
     const { from, to, reverse = false, limit = -1 } = range;
-    return this.#read({ gte: from, lt: to, reverse, limit });
+    for await (const some of this.#read({ gte: from, lt: to, reverse, limit })) yield* some;
+  }
+
+  /** The same, as many at once as are read at once; the next ones are read meanwhile. */
+  some({ from, to }: Pick<StoreRange, "from" | "to">): AsyncGenerator<readonly StoreEntry[]> {
+    return this.#read({ gte: from, lt: to });
   }
 
   snapshot(): Snapshot {
@@ -93,7 +98,7 @@ export class Database {
   /** All entries of the snapshot, which is given back at the end. */
   async *image(snapshot: Snapshot): AsyncGenerator<StoreEntry> {
     try {
-      yield* this.#read({ snapshot });
+      for await (const some of this.#read({ snapshot })) yield* some;
     } finally {
       await snapshot.close();
     }
@@ -103,15 +108,25 @@ export class Database {
     return this.#guard(() => this.#level.close());
   }
 
-  async *#read(options: IteratorOptions<Uint8Array, Uint8Array>): AsyncGenerator<StoreEntry> {
+  async *#read(options: IteratorOptions<Uint8Array, Uint8Array>): AsyncGenerator<readonly StoreEntry[]> {
     const iterator = await this.#guard(async () =>
       this.#level.iterator<Uint8Array, Uint8Array>({ ...options, fillCache: false, highWaterMarkBytes: fetchBytes }),
     );
+    const next = () => {
+      const entries = this.#guard(() => iterator.nextv(fetchEntries));
+      // Whoever reads may have had enough.
+      entries.catch(() => undefined);
+      return entries;
+    };
+    const isWhole = (options.limit ?? -1) === -1;
     try {
+      let ahead = next();
       for (;;) {
-        const entries = await this.#guard(() => iterator.nextv(fetchEntries));
+        const entries = await ahead;
         if (entries.length === 0) return;
-        yield* entries;
+        if (isWhole) ahead = next();
+        yield entries;
+        if (!isWhole) ahead = next();
       }
     } finally {
       await iterator.close();

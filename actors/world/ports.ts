@@ -177,6 +177,12 @@ export interface Store {
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
   /** As of the call: what was done by then, and maybe what was under way. */
   entries(range: StoreRange): AsyncIterable<StoreEntry>;
+  /**
+   * The store's files are lent to another thread, which reads and proves them (`actors/threads/proof-thread.ts`, which is given `data`):
+   * what it says, in order. Until it has ended nothing else may be asked of the store. Absent, or null: it is read here; there are no
+   * threads, or it is too small to be worth one. Throws StoreError.
+   */
+  readElsewhere?(data: unknown): Promise<AsyncIterable<unknown> | null>;
   /** With `sync`, resolves once this batch and all before it are on the disk. */
   write(batch: readonly StoreWrite[], options: { sync: boolean }): Promise<void>;
   /** Everything as of the call, in key order, whatever is written meanwhile. */

@@ -20,7 +20,12 @@ import {
 } from "./ports.ts";
 import { bytesIn, makeDirectory, StoreDirectory } from "./store-directory.ts";
 import { DirectoryLock } from "./store-lock.ts";
+import { threadMessages } from "./thread-messages.ts";
 import { WriteQueue } from "./write-queue.ts";
+
+const proofThread = new URL("../threads/proof-thread.js", import.meta.url);
+/** A smaller store is read before a thread has begun. */
+const usualThreadFromBytes = 16 * 1024 * 1024;
 
 /** One database with the order of what happens to it; `database` changes when a side store is adopted. */
 class Contents {
@@ -105,9 +110,12 @@ export class LevelStore implements Store {
   #contents: Contents | null = null;
   #side: LevelSide | null = null;
 
-  constructor(directory: string, clock: Clock) {
+  readonly #threadFromBytes: number;
+
+  constructor(directory: string, clock: Clock, { threadFromBytes = usualThreadFromBytes } = {}) {
     this.#directory = directory;
     this.#clock = clock;
+    this.#threadFromBytes = threadFromBytes;
     this.#files = new StoreDirectory(directory);
   }
 
@@ -136,6 +144,20 @@ export class LevelStore implements Store {
 
   entries(range: StoreRange): AsyncIterable<StoreEntry> {
     return this.#needed().entries(range);
+  }
+
+  async readElsewhere(data: unknown): Promise<AsyncIterable<unknown> | null> {
+    const contents = this.#needed();
+    const { path } = contents.database;
+    return (await contents.guard(() => bytesIn(path))) < this.#threadFromBytes ? null : this.#lend(contents, data);
+  }
+
+  /** LevelDB lets one thread have a database at a time. */
+  async *#lend(contents: Contents, data: unknown): AsyncGenerator<unknown> {
+    const { path } = contents.database;
+    await contents.guard(() => contents.database.close());
+    yield* threadMessages(proofThread, { path, data });
+    contents.moveTo(await contents.guard(() => Database.open(path, this.#clock, { create: false })));
   }
 
   async write(batch: readonly StoreWrite[], { sync }: { sync: boolean }): Promise<void> {

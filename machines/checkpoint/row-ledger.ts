@@ -17,6 +17,12 @@ class Shard {
   mask = firstSlots - 1;
   used = 0;
 
+  become(slots: Int32Array<ArrayBuffer>, used: number): void {
+    this.slots = slots;
+    this.mask = slots.length / stride - 1;
+    this.used = used;
+  }
+
   /** The slot that holds the row, or the empty one where it would go, as an index into `slots`. */
   find(low: number, high: number): number {
     const { slots, mask } = this;
@@ -64,10 +70,29 @@ class Shard {
   }
 }
 
+/** All that a ledger is, as plain data: it may go to another thread. */
+export interface LedgerParts {
+  readonly digest: RowDigest;
+  readonly shards: readonly { readonly slots: Int32Array<ArrayBuffer>; readonly used: number }[];
+}
+
 export class RowLedger {
   readonly #shards = Array.from({ length: shardCount }, () => new Shard());
   #rows = 0;
   #sum = 0;
+
+  /** Made of these, which are its own from now on. */
+  static of({ digest, shards }: LedgerParts): RowLedger {
+    const ledger = new RowLedger();
+    ledger.#rows = digest.rows;
+    ledger.#sum = digest.sum;
+    for (const [index, { slots, used }] of shards.entries()) ledger.#shards[index]?.become(slots, used);
+    return ledger;
+  }
+
+  get parts(): LedgerParts {
+    return { digest: this.digest, shards: this.#shards.map(({ slots, used }) => ({ slots, used })) };
+  }
 
   get digest(): RowDigest {
     return { rows: this.#rows, sum: this.#sum };

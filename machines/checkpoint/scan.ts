@@ -64,6 +64,12 @@ export interface RecoveryVisitor {
   isAsFlushed?(found: string, flushed: string): boolean;
 }
 
+/** Throws RecoveryError where this program can make nothing of a store with this meta. */
+export function proveReadable(identity: Identity, meta: CheckpointMeta): void {
+  const unreadable = identity.whyUnreadable?.(meta) ?? null;
+  if (unreadable !== null) throw new RecoveryError("schema", unreadable);
+}
+
 export interface Recovered {
   readonly meta: CheckpointMeta;
   /** The last record on disk. */
@@ -125,8 +131,7 @@ export class Scan {
       throw new RecoveryError("service", `this store belongs to the service ${meta.service}, not to ${service}`);
     if (meta.server !== server)
       throw new RecoveryError("server", `this store belongs to the server ${meta.server}, not to ${server}`);
-    const why = this.#identity.whyUnreadable?.(meta) ?? null;
-    if (why !== null) throw new RecoveryError("schema", why);
+    proveReadable(this.#identity, meta);
     this.#meta = meta;
     this.#index = new SegmentIndex(meta.firstRetained - 1);
     for (const place of meta.queues) this.#queues.set(place.part, { place, next: place.head });

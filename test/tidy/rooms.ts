@@ -137,6 +137,14 @@ const rooms: Room[] = [
     builtins: {},
   },
   {
+    name: "actors/threads",
+    // Programs that are a thread of their own: they join adapters and machines themselves.
+    holds: isIn("actors/threads"),
+    mayImportFile: isIn("actors/threads", "actors/world", "actors/checkpoint", "machines", "schemas"),
+    mayImportLibrary: () => false,
+    builtins: "all",
+  },
+  {
     name: "actors",
     holds: isIn("actors"),
     mayImportFile: (target) =>
