@@ -75,6 +75,10 @@ function check(application: Application): void {
   };
   for (const name of [application.name, application.storedAs])
     if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(name)) refuse("a name is 1 to 32 of a-z, 0-9 and -");
+  for (const [name, value] of functionsOf(application))
+    if (typeof value !== "function") refuse(`${name} must be a function`);
+  for (const [name, value] of schemasOf(application))
+    if (!(value instanceof z.core.$ZodType)) refuse(`${name} must be a schema of zod 4`);
   const { version, migrations } = application;
   if (!Number.isSafeInteger(version) || version < 1) refuse("version must be a whole number from 1");
   for (const to of Object.keys(migrations)) {
@@ -103,6 +107,26 @@ function check(application: Application): void {
       refuse(`query ${name}: use z.strictObject, so that unknown fields are refused`);
   }
   schemaDigest(application);
+}
+
+/** Types say the same; whoever writes JavaScript hears it when the program is loaded, and no client does. */
+function functionsOf({ key, handle, views, queries }: Application): [string, unknown][] {
+  return [
+    ["key", key],
+    ["handle", handle],
+    ...Object.entries(views).map(([name, view]): [string, unknown] => [`view ${name}`, view]),
+    ...Object.entries(queries).map(([name, { answer }]): [string, unknown] => [`query ${name}: answer`, answer]),
+  ];
+}
+
+function schemasOf({ request, result, tables, queues, queries }: Application): [string, unknown][] {
+  return [
+    ["request", request],
+    ["result", result],
+    ...Object.entries(tables).map(([name, schema]): [string, unknown] => [`table ${name}`, schema]),
+    ...Object.entries(queues).map(([name, { item }]): [string, unknown] => [`queue ${name}: item`, item]),
+    ...Object.entries(queries).map(([name, { body }]): [string, unknown] => [`query ${name}: body`, body]),
+  ];
 }
 
 /** True if some object of the JSON Schema says nothing about other fields: that is a z.object, which drops them silently. */

@@ -41,6 +41,15 @@ test("a definition that could not be kept is refused at once", (t) => {
     [{ queues: { a: { ...queue, maxItems: 0 } } }, /maxItems/],
     [{ tables: { a: z.int() }, queues: { a: queue } }, /same name/],
     [{ queries: { q: { body: z.object({}), answer: () => 1 } } }, /query q/],
+    [{ key: undefined }, /key must be a function/],
+    [{ handle: "later" }, /handle must be a function/],
+    [{ views: { v: {} } }, /view v must be a function/],
+    [{ queries: { q: { body: z.strictObject({}) } } }, /query q: answer must be a function/],
+    [{ request: undefined }, /request must be a schema of zod 4/],
+    [{ result: { a: 1 } }, /result must be a schema of zod 4/],
+    [{ tables: { a: "text" } }, /table a must be a schema of zod 4/],
+    [{ queues: { a: { maxItems: 1, whenFull: "refuse" } } }, /queue a: item must be a schema of zod 4/],
+    [{ queries: { q: { answer: () => 1 } } }, /query q: body must be a schema of zod 4/],
   ] as const)
     t.throws(() => define(more), { message });
 });
