@@ -7,7 +7,6 @@
 
 import assert from "node:assert/strict";
 import { decodeMessage, encodeMessage, MessageError } from "../../machines/codec/message.ts";
-import type { LogBatch } from "../../machines/log/batch.ts";
 import { InvariantError } from "../../machines/replica/invariant-error.ts";
 import type { Outbox } from "../../machines/replica/outbox.ts";
 import type { LinkName } from "../../schemas/link.ts";
@@ -16,6 +15,7 @@ import { mainFrameBytes } from "../../schemas/settings.ts";
 import type { Actor } from "../actor.ts";
 import { messageOf } from "../application/errors.ts";
 import type { LinkDownReason } from "../world/ports.ts";
+import { LogReader } from "./log-reader.ts";
 import { MirrorTimes } from "./mirror-times.ts";
 import type { ReplicationOptions } from "./options.ts";
 import { SnapshotTransfer } from "./snapshot-transfer.ts";
@@ -26,6 +26,7 @@ export class ReplicationActor implements Actor {
   readonly #options: ReplicationOptions;
   readonly #snapshots: SnapshotTransfer;
   readonly #isUp: Record<LinkName, Set<string>> = { main: new Set(), failsafe: new Set() };
+  readonly #log: LogReader;
   readonly #unfit: UnfitMessages;
   readonly #mirrorTimes: MirrorTimes;
   #sent = 0;
@@ -35,6 +36,7 @@ export class ReplicationActor implements Actor {
 
   constructor(options: ReplicationOptions) {
     this.#options = options;
+    this.#log = new LogReader(options.checkpoint, options.settings.limits.maxBatchBytes);
     this.#unfit = new UnfitMessages(options.world, options.troubles);
     this.#mirrorTimes = new MirrorTimes(options.durations);
     this.#snapshots = new SnapshotTransfer(options, (to, message, payload) =>
@@ -47,6 +49,7 @@ export class ReplicationActor implements Actor {
   }
   stop(): void {
     this.#snapshots.stop();
+    this.#log.stop();
   }
 
   onUp(kind: LinkName, peer: string): void {
@@ -139,22 +142,10 @@ export class ReplicationActor implements Actor {
   /** Records for a joiner that memory does not hold any more. */
   readLog(entry: Extract<Outbox, { type: "readLog" }>): void {
     const { mailbox, replica, world } = this.#options;
-    mailbox.watch(this.#read(entry.from), (batches) =>
-      replica.onLogRead(entry.peer, entry.session, batches, world.clock.nowMs()),
+    const { peer, session, from } = entry;
+    mailbox.watch(this.#log.read(peer, session, from), (batches) =>
+      replica.onLogRead(peer, session, batches, world.clock.nowMs()),
     );
-  }
-
-  async #read(from: number): Promise<LogBatch[]> {
-    const { settings, checkpoint } = this.#options;
-    const { maxBatchBytes } = settings.limits;
-    const batches: LogBatch[] = [];
-    let bytes = 0;
-    for await (const batch of checkpoint.readLog(from)) {
-      if (batches.length > 0 && bytes + batch.bytes.length > maxBatchBytes) break;
-      batches.push(batch);
-      bytes += batch.bytes.length;
-    }
-    return batches;
   }
 
   sendSnapshot(peer: string, session: string): void {
@@ -166,6 +157,7 @@ export class ReplicationActor implements Actor {
   onTick(): void {
     this.#measureLinks();
     this.#snapshots.onTick();
+    this.#log.onTick();
     this.#unfit.onTick();
   }
 
